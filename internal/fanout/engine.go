@@ -1,0 +1,106 @@
+package fanout
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options configure an engine. The zero value sends every message at once with one
+// worker per CPU.
+type Options struct {
+	// Workers is the number of workers; 0 means GOMAXPROCS.
+	Workers int
+	// MinDelay is how long a worker rests between rounds at least.
+	MinDelay time.Duration
+	// MaxDelay bounds the rest that a busy worker takes so that each send carries
+	// more. 0 means never to rest longer than MinDelay.
+	MaxDelay time.Duration
+	// Hooks take measurements; they run on workers and must not block. Any may be nil.
+	Hooks Hooks
+}
+
+// Hooks are told of figures worth a histogram.
+type Hooks struct {
+	// FirstSent is the time from a player's Join until the first bytes of the log were taken.
+	FirstSent func(time.Duration)
+	// Lag is a player's lag, looked at once a second.
+	Lag func(time.Duration)
+}
+
+// Engine owns the workers. Close it after the last log was closed.
+type Engine struct {
+	opt     Options
+	epoch   time.Time
+	workers []*worker
+	next    atomic.Uint32
+	stop    chan struct{}
+	once    sync.Once
+	wg      sync.WaitGroup // workers
+	events  sync.WaitGroup // observers' calls
+}
+
+// New starts an engine.
+func New(o Options) *Engine {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	o.MaxDelay = max(o.MaxDelay, o.MinDelay)
+	e := &Engine{opt: o, epoch: time.Now(), stop: make(chan struct{})}
+	for i := range o.Workers {
+		e.workers = append(e.workers, newWorker(e, i))
+	}
+	for _, w := range e.workers {
+		e.wg.Go(w.run)
+	}
+	return e
+}
+
+// now is the engine's clock: monotonic nanoseconds since it was made, never 0.
+func (e *Engine) now() int64 { return int64(time.Since(e.epoch)) + 1 }
+
+// Close closes every player with ErrEngineClosed, stops the workers and waits
+// for them and for every call to an Observer.
+func (e *Engine) Close() {
+	e.once.Do(func() { close(e.stop) })
+	e.wg.Wait()
+	e.events.Wait()
+}
+
+// pick returns the worker for a new player of near, which may be nil. A small
+// audience shares one worker, so that one wake-up serves it.
+func (e *Engine) pick(near *Log) *worker {
+	if near != nil && near.players.Load() < largeAudience {
+		return near.home
+	}
+	best := e.workers[0]
+	for _, w := range e.workers[1:] {
+		if w.players.Load() < best.players.Load() {
+			best = w
+		}
+	}
+	return best
+}
+
+// WorkerStats is what a worker is doing.
+type WorkerStats struct {
+	// Load is the share of time spent sending, over about the last second, from 0 to 1.
+	Load float64
+	// Interval is the rest that the worker last chose to take between two rounds.
+	Interval time.Duration
+	Players  int
+}
+
+// Stats returns a row per worker.
+func (e *Engine) Stats() []WorkerStats {
+	s := make([]WorkerStats, len(e.workers))
+	for i, w := range e.workers {
+		s[i] = WorkerStats{
+			Load:     float64(w.load.Load()) / 1e6,
+			Interval: time.Duration(w.interval.Load()),
+			Players:  int(w.players.Load()),
+		}
+	}
+	return s
+}

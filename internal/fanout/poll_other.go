@@ -1,0 +1,5 @@
+//go:build !unix
+
+package fanout
+
+func pollOut(int) bool { return true }

@@ -1,0 +1,310 @@
+package fanout
+
+import "time"
+
+// apply carries out one request. mu is held, as for everything in this file.
+func (w *worker) apply(o *op, now int64) {
+	p := o.p
+	if p.state == dead {
+		p.drop()
+		return
+	}
+	switch o.kind {
+	case opAdd:
+		p.progress, p.joined = now, now
+		w.addLoose(p)
+	case opJoin, opJoinNext:
+		w.join(p, o.log, o.kind == opJoinNext, now)
+	case opPause:
+		p.leave()
+		p.paused = true
+	case opResume:
+		p.paused = false
+	case opWritable:
+		w.unblock(p, now)
+	case opClose:
+		w.end(p, o.err)
+	case opFinish:
+		p.leave()
+		w.quit(p)
+		p.ending, p.progress = o.err, now
+	}
+	if p.state == ready {
+		w.serve(p, catchUp, now)
+	}
+}
+
+// join puts p on l.
+func (w *worker) join(p *Player, l *Log, next bool, now int64) {
+	p.leave()
+	w.quit(p)
+	if l == nil || p.ending != nil {
+		return
+	}
+	w.removeLoose(p)
+	pt := &l.parts[w.index]
+	if len(pt.players) == 0 {
+		pt.index = len(w.parts)
+		w.parts = append(w.parts, pt)
+		pt.served = l.head.Load()
+	}
+	p.part, p.index = pt, len(pt.players)
+	pt.players = append(pt.players, p)
+	pt.n.Store(int32(len(pt.players)))
+	l.players.Add(1)
+	p.landed, p.headers, p.syncs = false, 0, -1
+	p.from = -1
+	if next || l.opt.Bounds.GOPs == 0 {
+		p.from = l.head.Load()
+	}
+	p.joined, p.first = now, now
+}
+
+// quit takes p off its log.
+func (w *worker) quit(p *Player) {
+	pt := p.part
+	if pt == nil {
+		return
+	}
+	last := len(pt.players) - 1
+	pt.players[p.index] = pt.players[last]
+	pt.players[p.index].index = p.index
+	pt.players[last] = nil
+	pt.players = pt.players[:last]
+	pt.n.Store(int32(last))
+	pt.log.players.Add(-1)
+	if last == 0 {
+		n := len(w.parts) - 1
+		w.parts[pt.index] = w.parts[n]
+		w.parts[pt.index].index = pt.index
+		w.parts[n] = nil
+		w.parts = w.parts[:n]
+		pt.players = nil
+	}
+	p.part = nil
+	w.addLoose(p)
+}
+
+func (w *worker) addLoose(p *Player) {
+	p.index = len(w.loose)
+	w.loose = append(w.loose, p)
+}
+
+func (w *worker) removeLoose(p *Player) {
+	last := len(w.loose) - 1
+	w.loose[p.index] = w.loose[last]
+	w.loose[p.index].index = p.index
+	w.loose[last] = nil
+	w.loose = w.loose[:last]
+}
+
+// serve sends p what there is for it, at most budget bytes of the log.
+func (w *worker) serve(p *Player, budget int, now int64) {
+	for {
+		var b []byte
+		private := len(p.out) > 0
+		switch {
+		case private:
+			b = p.out[0]
+		case p.inboxed.Load() && p.atBoundary():
+			p.takeInbox()
+			continue
+		case p.ending != nil:
+			w.end(p, p.ending)
+			return
+		case p.part == nil:
+			return
+		case p.seg == nil:
+			closed := p.part.log.closed.Load() // before the marks are looked at
+			if w.land(p, now) {
+				continue
+			}
+			if closed {
+				w.end(p, ErrEnded)
+			}
+			return
+		case !p.advance():
+			if p.part.log.closed.Load() && !p.advance() {
+				w.end(p, ErrEnded)
+			}
+			return
+		default:
+			b = p.seg.buf[p.off:p.seg.w.Load()]
+			if p.inboxed.Load() {
+				b = b[:p.seg.boundary(p.off)-p.off]
+			}
+			if len(b) > budget {
+				if budget <= 0 {
+					p.catching = true
+					w.catchup = append(w.catchup, p)
+					return
+				}
+				b = b[:budget]
+			}
+		}
+		n, full, err := p.sink.TrySend(b)
+		if n > 0 {
+			p.sent.Add(int64(n))
+			p.progress = now
+			if private {
+				p.shift(n)
+			} else {
+				p.off += uint32(n)
+				budget -= n
+				if p.first != 0 {
+					if f := w.e.opt.Hooks.FirstSent; f != nil {
+						f(time.Duration(w.e.now() - p.first))
+					}
+					p.first = 0
+				}
+			}
+		}
+		if err != nil {
+			w.end(p, err)
+			return
+		}
+		if full {
+			p.progress = now
+			w.block(p)
+			return
+		}
+	}
+}
+
+// block passes p over until its sink takes bytes again.
+func (w *worker) block(p *Player) {
+	p.state = blocked
+	p.sink.Arm(p)
+}
+
+// unblock looks whether p's sink has passed on all it took.
+func (w *worker) unblock(p *Player, now int64) {
+	_, full, err := p.sink.TrySend(nil)
+	switch {
+	case err != nil:
+		w.end(p, err)
+	case full:
+		w.block(p)
+	default:
+		p.state = ready
+		w.checkLag(p, now)
+	}
+}
+
+// land puts a waiting player on a sync mark, if there is one for it.
+func (w *worker) land(p *Player, now int64) bool {
+	l := p.part.log
+	n := l.syncs.Load()
+	if p.paused || n == p.syncs {
+		return false
+	}
+	p.syncs = n
+	var s syncPoint
+	var ok bool
+	if p.from < 0 {
+		s, ok = l.start()
+	} else {
+		s, ok = l.ahead(p.from, now)
+	}
+	if ok {
+		p.land(&s, now)
+	}
+	return ok
+}
+
+// checkLag measures how far p is behind and applies the policy.
+func (w *worker) checkLag(p *Player, now int64) {
+	age := p.age(now)
+	p.lag.Store(age)
+	if p.part == nil || age == 0 {
+		return
+	}
+	slow := &p.part.log.opt.Slow
+	if age <= int64(slow.MaxLag) {
+		return
+	}
+	if slow.Close {
+		w.end(p, ErrSlow)
+		return
+	}
+	behind := p.part.log.head.Load() - p.pos()
+	p.leave()
+	p.skips.Add(1)
+	if p.obs != nil && (p.noticed == 0 || now-p.noticed >= int64(time.Minute)) {
+		p.noticed = now
+		w.e.events.Go(func() { p.obs.Skipped(p, time.Duration(age), behind) })
+	}
+}
+
+// sweep looks at every player: slow ones skip, stuck ones are closed.
+func (w *worker) sweep(now int64) {
+	for i := len(w.parts) - 1; i >= 0; i-- {
+		pt := w.parts[i]
+		stall := int64(pt.log.opt.Slow.MaxStall)
+		for j := len(pt.players) - 1; j >= 0; j-- {
+			p := pt.players[j]
+			if p.state == blocked && stall > 0 && now-p.progress > stall {
+				w.end(p, ErrStalled)
+				continue
+			}
+			w.checkLag(p, now)
+			if f := w.e.opt.Hooks.Lag; f != nil && p.state != dead {
+				f(p.Lag())
+			}
+			if p.state == ready && p.seg == nil {
+				w.serve(p, catchUp, now)
+			}
+		}
+	}
+	for i := len(w.loose) - 1; i >= 0; i-- {
+		p := w.loose[i]
+		if p.state != blocked {
+			continue
+		}
+		switch quiet := now - p.progress; {
+		case p.ending != nil && quiet > int64(linger):
+			w.end(p, p.ending)
+		case quiet > int64(looseStall):
+			w.end(p, ErrStalled)
+		}
+	}
+}
+
+// end closes p and forgets it.
+func (w *worker) end(p *Player, cause error) {
+	if p.state == dead {
+		return
+	}
+	_ = p.sink.Close() // there is nobody to tell: the cause is already known
+	w.quit(p)
+	w.removeLoose(p)
+	p.state = dead
+	p.seg, p.out = nil, nil
+	p.drop()
+	w.players.Add(-1)
+	if p.obs != nil {
+		w.e.events.Go(func() { p.obs.Closed(p, cause) })
+	}
+}
+
+// close ends every player when the engine stops.
+func (w *worker) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.qmu.Lock()
+	w.closed = true
+	ops := w.ops
+	w.ops, w.queue, w.low = nil, nil, nil
+	w.qmu.Unlock()
+	w.stopped = true
+	now := w.e.now()
+	for i := range ops {
+		w.apply(&ops[i], now)
+	}
+	for len(w.parts) > 0 {
+		w.end(w.parts[0].players[0], ErrEngineClosed)
+	}
+	for len(w.loose) > 0 {
+		w.end(w.loose[0], ErrEngineClosed)
+	}
+}

@@ -1,0 +1,297 @@
+package fanout
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// restFactor: after a round that took r a worker rests restFactor*r, within the delays of Options.
+	restFactor = 10
+	// catchUp bounds what one player far behind is sent in a round beyond what is new.
+	catchUp = 128 << 10
+	// inlineAudience is how many players of a log the appending goroutine serves by
+	// itself, if the worker is idle: a wake-up would cost more.
+	inlineAudience = 8
+	// sweepEvery is how often players are looked at whether or not there is news.
+	sweepEvery = time.Second
+	// looseStall closes a player that reads no log and takes nothing.
+	looseStall = 30 * time.Second
+	// linger is how long Finish waits for a full sink.
+	linger = 500 * time.Millisecond
+)
+
+type opKind uint8
+
+const (
+	opAdd opKind = iota
+	opJoin
+	opJoinNext
+	opPause
+	opResume
+	opServe
+	opWritable
+	opClose
+	opFinish
+)
+
+// op is something to do to a player, handed to its worker.
+type op struct {
+	p    *Player
+	kind opKind
+	log  *Log
+	err  error
+}
+
+// What the worker's goroutine is doing, as seen by those who have work for it.
+const (
+	running  int32 = iota // or about to look for work
+	sleeping              // until there is news
+	resting               // until restEnd: only urgent work wakes it
+)
+
+// worker owns players and sends to them.
+type worker struct {
+	e       *Engine
+	index   int // in Engine.workers
+	players atomic.Int32
+	wake    chan struct{} // 1 slot
+
+	load     atomic.Int64 // millionths
+	interval atomic.Int64
+
+	qmu    sync.Mutex // guards below; a leaf
+	ops    []op
+	queue  []*part // with news
+	low    []*part // with news, of logs that may not wait
+	status int32
+	closed bool
+
+	mu       sync.Mutex // held during a round; guards below
+	opsRun   []op
+	queueRun []*part
+	loose    []*Player // players without a log
+	catchup  []*Player // players with more to send at once
+	spare    []*Player // catchup's other half
+	parts    []*part   // parts with players
+	restEnd  int64     // no ordinary round before this
+	busy     int64     // nanoseconds spent in rounds since measured
+	measured int64
+	swept    int64
+	stopped  bool
+}
+
+func newWorker(e *Engine, index int) *worker {
+	return &worker{e: e, index: index, wake: make(chan struct{}, 1)}
+}
+
+// do hands the worker something to do for a player, at once.
+func (w *worker) do(o op) {
+	w.qmu.Lock()
+	if w.closed {
+		w.qmu.Unlock()
+		if o.kind == opAdd {
+			o.p.refuse()
+		}
+		return
+	}
+	w.ops = append(w.ops, o)
+	asleep := w.status != running
+	w.qmu.Unlock()
+	if asleep {
+		w.signal()
+	}
+}
+
+func (w *worker) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// enqueue hands the worker a part with news. The appending goroutine serves a small
+// audience by itself when the worker sleeps.
+func (w *worker) enqueue(p *part) {
+	w.qmu.Lock()
+	if w.closed {
+		w.qmu.Unlock()
+		return
+	}
+	if p.log.opt.Low {
+		w.low = append(w.low, p)
+	} else {
+		w.queue = append(w.queue, p)
+	}
+	asleep := w.status == sleeping || w.status == resting && p.log.opt.Low
+	w.qmu.Unlock()
+	if !asleep {
+		return
+	}
+	if p.n.Load() <= inlineAudience && w.mu.TryLock() {
+		done := w.inline()
+		w.mu.Unlock()
+		if done {
+			return
+		}
+	}
+	w.signal()
+}
+
+// rest returns how long to rest after a round that took r.
+func (w *worker) rest(r int64) int64 {
+	o := &w.e.opt
+	d := min(max(restFactor*r, int64(o.MinDelay)), int64(o.MaxDelay))
+	w.interval.Store(d)
+	return d
+}
+
+// account keeps the load figure, about a second's mean.
+func (w *worker) account(start, end int64) {
+	w.busy += end - start
+	if d := end - w.measured; d >= int64(time.Second) {
+		w.load.Store(w.busy * 1_000_000 / d)
+		w.busy, w.measured = 0, end
+	}
+}
+
+// run is the worker's goroutine.
+func (w *worker) run() {
+	timer := time.NewTimer(sweepEvery)
+	defer timer.Stop()
+	for {
+		wait := w.turn()
+		if wait == 0 {
+			runtime.Gosched() // let those in who read what the next round sends
+		} else {
+			timer.Reset(time.Duration(wait))
+			select {
+			case <-w.wake:
+			case <-timer.C:
+			case <-w.e.stop:
+			}
+			w.qmu.Lock()
+			w.status = running
+			w.qmu.Unlock()
+		}
+		select {
+		case <-w.e.stop:
+			w.close()
+			return
+		default:
+		}
+	}
+}
+
+// turn does what there is to do and returns how long the worker may wait for more.
+func (w *worker) turn() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	start := w.e.now()
+	w.roundAt(start, start >= w.restEnd)
+	if start-w.swept >= int64(sweepEvery) {
+		w.swept = start
+		w.sweep(start)
+	}
+	return w.plan(w.e.now())
+}
+
+// plan returns how long the worker may wait from now, and says so to those who have
+// work for it. mu is held.
+func (w *worker) plan(now int64) int64 {
+	w.qmu.Lock()
+	defer w.qmu.Unlock()
+	sweep := max(w.swept+int64(sweepEvery)-now, 1)
+	switch {
+	case len(w.ops) > 0 || len(w.low) > 0:
+		return 0
+	case len(w.queue) > 0 || len(w.catchup) > 0:
+		if now >= w.restEnd {
+			return 0
+		}
+		w.status = resting
+		return min(w.restEnd-now, sweep)
+	}
+	w.status = sleeping
+	return sweep
+}
+
+// inline runs a round on the appending goroutine, if one is due; it reports whether
+// nothing is left for the worker. mu is held.
+func (w *worker) inline() bool {
+	now := w.e.now()
+	if w.stopped || now < w.restEnd {
+		return false
+	}
+	w.roundAt(now, true)
+	w.qmu.Lock()
+	defer w.qmu.Unlock()
+	return len(w.queue) == 0 && len(w.low) == 0 && len(w.ops) == 0 && len(w.catchup) == 0
+}
+
+// roundAt does what was asked for players and, if due, sends what is new. What may
+// not wait is sent in any case. mu is held.
+func (w *worker) roundAt(now int64, due bool) {
+	w.qmu.Lock()
+	w.opsRun, w.ops = w.ops, w.opsRun[:0]
+	w.queueRun, w.low = append(w.queueRun[:0], w.low...), w.low[:0]
+	if due {
+		w.queueRun, w.queue = append(w.queueRun, w.queue...), w.queue[:0]
+	}
+	w.qmu.Unlock()
+	worked := len(w.queueRun) > 0
+
+	for i := range w.opsRun {
+		w.apply(&w.opsRun[i], now)
+		w.opsRun[i] = op{}
+	}
+	for i, pt := range w.queueRun {
+		w.servePart(pt, now)
+		w.queueRun[i] = nil
+	}
+	if due && len(w.catchup) > 0 {
+		worked = true
+		w.serveBehind(now)
+	}
+	if !worked {
+		return
+	}
+	end := w.e.now()
+	w.account(now, end)
+	if due {
+		w.restEnd = end + w.rest(end-now)
+	}
+}
+
+// servePart sends what is new to the players of a part. Those that are far behind come later.
+func (w *worker) servePart(pt *part, now int64) {
+	pt.queued.Store(false) // before the log is read: see invariant 3
+	head := pt.log.head.Load()
+	budget := int(head-pt.served) + catchUp
+	pt.served = head
+	for i := 0; i < len(pt.players); i++ {
+		p := pt.players[i]
+		if p.state != ready || p.catching {
+			continue
+		}
+		w.serve(p, budget, now)
+		if i < len(pt.players) && pt.players[i] != p {
+			i-- // p is gone and another took its place
+		}
+	}
+}
+
+// serveBehind gives each player that was behind when the round began one more helping.
+func (w *worker) serveBehind(now int64) {
+	behind := w.catchup
+	w.catchup, w.spare = w.spare[:0], behind
+	for i, p := range behind {
+		p.catching = false
+		if p.state == ready {
+			w.serve(p, catchUp, now)
+		}
+		behind[i] = nil
+	}
+}
