@@ -1,0 +1,322 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// loader lays one source after the other over the values of root.
+type loader struct {
+	root     *field
+	file     string
+	unread   bool // the file could not be parsed: what is missing may be in it
+	problems problems
+	origins  map[string]Origin
+
+	// Of the source being read:
+	source  Origin // the place is that of the node at hand in a file
+	anchors map[string]ast.Node
+	nodes   int
+}
+
+func (l *loader) readFile(data []byte) {
+	l.source = Origin{Kind: FromFile, Name: l.file}
+	n, err := parse(data)
+	if err != nil {
+		l.unread = true
+		l.syntax("", err, false)
+		return
+	}
+	if n == nil {
+		return
+	}
+	l.anchors, l.nodes = anchors(n), 0
+	l.decode(l.root, reflect.Value{}, n, "")
+}
+
+// syntax reports an error of parse found in the value for path.
+func (l *loader) syntax(path string, err error, secret bool) {
+	at := l.source
+	var se *syntaxError
+	if errors.As(err, &se) && at.Kind == FromFile {
+		at.Line, at.Column = se.line, se.column
+	}
+	text := err.Error()
+	if secret {
+		text = "not YAML"
+	}
+	l.problems.add(&Problem{Origin: at, Path: path, Found: text})
+}
+
+// at is the origin of n.
+func (l *loader) at(n ast.Node) Origin {
+	o := l.source
+	if o.Kind != FromFile {
+		return o
+	}
+	t := n.GetToken()
+	if values, ok := pairs(n); ok && len(values) > 0 {
+		t = values[0].Key.GetToken() // a block mapping's own token is its first colon
+	}
+	if t != nil && t.Position != nil {
+		o.Line, o.Column = t.Position.Line, t.Position.Column
+	}
+	return o
+}
+
+func (l *loader) problem(n ast.Node, path, found, allowed string) {
+	l.problems.add(&Problem{Origin: l.at(n), Path: path, Found: found, Allowed: allowed})
+}
+
+// resolve follows anchors and aliases to the node that holds the value.
+func (l *loader) resolve(n ast.Node, path string) (ast.Node, bool) {
+	for range maxNesting {
+		if l.nodes++; l.nodes > maxNodes {
+			l.problem(n, path, fmt.Sprintf("found more than %d values", maxNodes), "")
+			return nil, false
+		}
+		switch a := n.(type) {
+		case *ast.AnchorNode:
+			n = a.Value
+		case *ast.AliasNode:
+			name := a.Value.GetToken().Value
+			target, ok := l.anchors[name]
+			if !ok {
+				l.problem(n, path, "found an alias without its anchor, *"+name, `a value that begins with * is written in quotes: "**"`)
+				return nil, false
+			}
+			n = target
+		case *ast.TagNode:
+			l.problem(n, path, "found a tag", "values without tags")
+			return nil, false
+		default:
+			return n, n != nil
+		}
+	}
+	l.problem(n, path, "found an alias that leads to itself", "")
+	return nil, false
+}
+
+// decode sets v, the value of f at path, from n.
+func (l *loader) decode(f *field, v reflect.Value, n ast.Node, path string) {
+	if l.problems.full() || strings.Count(path, ".") > 2*maxNesting {
+		return
+	}
+	n, ok := l.resolve(n, path)
+	if !ok {
+		return
+	}
+	switch f.kind {
+	case group:
+		l.decodeGroup(f, v, n, path)
+	case list:
+		l.decodeList(f, v, n, path)
+	case value:
+		l.decodeValue(f, v, n, path)
+	}
+}
+
+func (l *loader) decodeGroup(f *field, v reflect.Value, n ast.Node, path string) {
+	values, ok := pairs(n)
+	if _, null := n.(*ast.NullNode); !ok && !null {
+		l.problem(n, path, found(n, f.secret), "a group of keys: "+strings.Join(f.keys(), ", "))
+		return
+	}
+	if path != "" {
+		l.origins[path] = l.at(n)
+	}
+	first := map[string]Origin{}
+	for _, kv := range values {
+		if kv.Key.IsMergeKey() {
+			l.merge(f, v, kv, values, path)
+			continue
+		}
+		name, ok := keyText(kv.Key)
+		if !ok {
+			l.problem(kv.Key, path, "found a key that is no text", strings.Join(f.keys(), ", "))
+			continue
+		}
+		if before, twice := first[name]; twice {
+			l.problem(kv.Key, join(path, clip(name)), "given twice, first in line "+fmt.Sprint(before.Line), "")
+			continue
+		}
+		first[name] = l.at(kv.Key)
+		c := f.child(name)
+		if c == nil {
+			l.unknown(f, l.at(kv.Key), path, name)
+			continue
+		}
+		l.decode(c, c.of(v), kv.Value, join(path, name))
+	}
+}
+
+// merge takes the keys of kv ("<<: *base") that are not among those written out.
+func (l *loader) merge(f *field, v reflect.Value, kv *ast.MappingValueNode, written []*ast.MappingValueNode, path string) {
+	n, ok := l.resolve(kv.Value, path)
+	if !ok {
+		return
+	}
+	base, ok := pairs(n)
+	if !ok {
+		l.problem(kv.Key, path, found(n, f.secret)+" after <<", "an alias of one group of keys")
+		return
+	}
+	own := map[string]bool{}
+	for _, w := range written {
+		if name, ok := keyText(w.Key); ok {
+			own[name] = true
+		}
+	}
+	for _, b := range base {
+		name, ok := keyText(b.Key)
+		switch c := f.child(name); {
+		case !ok:
+			l.problem(b.Key, path, "found a key that is no text", strings.Join(f.keys(), ", "))
+		case own[name]:
+		case c == nil:
+			l.unknown(f, l.at(b.Key), path, name)
+		default:
+			l.decode(c, c.of(v), b.Value, join(path, name))
+		}
+	}
+}
+
+func (l *loader) unknown(f *field, at Origin, path, name string) {
+	l.problems.add(&Problem{
+		Origin: at, Path: join(path, clip(name)), Found: "unknown key",
+		Nearest: likely(name, f.keys()), Allowed: strings.Join(f.keys(), ", "),
+	})
+}
+
+func (l *loader) decodeList(f *field, v reflect.Value, n ast.Node, path string) {
+	if _, null := n.(*ast.NullNode); null {
+		return // a key whose entries are all commented out
+	}
+	s, ok := n.(*ast.SequenceNode)
+	if !ok {
+		l.problem(n, path, found(n, f.secret), f.listAllowed())
+		return
+	}
+	l.forget(path)
+	l.origins[path] = l.at(n)
+	out := reflect.MakeSlice(f.typ, 0, min(len(s.Values), 1024))
+	for i, n := range s.Values {
+		e := f.newEntry()
+		l.decode(f.elem, e, n, join(path, fmt.Sprint(i)))
+		out = reflect.Append(out, e)
+		if l.problems.full() {
+			return
+		}
+	}
+	v.Set(out)
+}
+
+func (f *field) listAllowed() string {
+	if f.elem.kind == group {
+		return "a list of groups of keys: " + strings.Join(f.elem.keys(), ", ")
+	}
+	return "a list such as [a, b]"
+}
+
+// newEntry is a settable copy of what an entry of the list f starts from.
+func (f *field) newEntry() reflect.Value {
+	e := reflect.New(f.typ.Elem()).Elem()
+	if f.entry.IsValid() {
+		e.Set(f.entry)
+	}
+	return e
+}
+
+// forget drops the origins below path: the list there is replaced.
+func (l *loader) forget(path string) {
+	for p := range l.origins {
+		if strings.HasPrefix(p, path+".") {
+			delete(l.origins, p)
+		}
+	}
+}
+
+func (l *loader) decodeValue(f *field, v reflect.Value, n ast.Node, path string) {
+	next := reflect.New(f.typ).Elem()
+	if err := setNode(next, n); err != nil {
+		l.problem(n, path, found(n, f.secret), f.refuse(err))
+		return
+	}
+	l.store(f, v, next, path, l.at(n), found(n, f.secret))
+}
+
+// store sets v to next if it is within the bounds of f.
+func (l *loader) store(f *field, v, next reflect.Value, path string, at Origin, found string) {
+	if !f.within(next) {
+		l.problems.add(&Problem{Origin: at, Path: path, Found: found, Allowed: f.allowed()})
+		return
+	}
+	v.Set(next)
+	l.origins[path] = at
+}
+
+// validate calls the Validate of every struct in which nothing was wrong, inner ones first.
+func (l *loader) validate() {
+	if l.unread {
+		return
+	}
+	for _, f := range l.root.fields {
+		l.validateField(f, f.root, f.name)
+	}
+}
+
+func (l *loader) validateField(f *field, v reflect.Value, path string) {
+	switch f.kind {
+	case value:
+		return
+	case list:
+		for i := range v.Len() {
+			l.validateField(f.elem, v.Index(i), join(path, fmt.Sprint(i)))
+		}
+	case group:
+		for _, c := range f.fields {
+			l.validateField(c, c.of(v), join(path, c.name))
+		}
+	}
+	if l.problems.under(path) {
+		return
+	}
+	for _, at := range append(slices.Clone(f.inlined), nil) {
+		target := v
+		if at != nil {
+			target = v.FieldByIndex(at)
+		}
+		if !target.CanAddr() {
+			continue
+		}
+		if c, ok := target.Addr().Interface().(Validator); ok {
+			if err := c.Validate(); err != nil {
+				eachPathError(path, err, func(path string, err error) {
+					l.problems.add(problemAt(l.origins, l.file, path, err))
+				})
+			}
+		}
+	}
+}
+
+func keyText(k ast.MapKeyNode) (string, bool) {
+	s, ok := k.(*ast.StringNode)
+	if !ok {
+		return "", false
+	}
+	return s.Value, true
+}
+
+// clip makes an unknown key fit for a message.
+func clip(name string) string {
+	q := show(name, false)
+	if keyPattern.MatchString(name) && len(name) <= 64 {
+		return name
+	}
+	return q
+}

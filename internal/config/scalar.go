@@ -1,0 +1,266 @@
+package config
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Description is what a text type says about itself, for messages, the schema and
+// the reference.
+type Description struct {
+	Name    string // "duration"
+	Allowed string // "a duration such as 10s, 1m30s or 0s"
+	Pattern string // a regular expression for all that is allowed; may be empty
+	Number  bool   // a bare number is allowed too
+}
+
+// Described is implemented by types with UnmarshalText that say what they accept.
+type Described interface {
+	Describe() Description
+}
+
+// valueError says why a value was refused, where that adds to what is allowed.
+type valueError struct {
+	why    string
+	quotes bool // why repeats the value or part of it
+}
+
+func (e *valueError) Error() string { return e.why }
+
+var errType = &valueError{}
+
+// setNode sets v from a scalar node, strictly by type: 123 is no text, "123" no number.
+func setNode(v reflect.Value, n ast.Node) error {
+	text, isText := "", true
+	switch n := n.(type) {
+	case *ast.StringNode:
+		text = n.Value
+	case *ast.LiteralNode:
+		text = n.Value.Value
+	default:
+		isText = false
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		switch n.(type) {
+		case *ast.IntegerNode, *ast.FloatNode:
+			text, isText = n.GetToken().Value, true
+		}
+		if !isText {
+			return errType
+		}
+		return unmarshal(u, text)
+	}
+	switch k := v.Kind(); k {
+	case reflect.String:
+		if !isText {
+			if n.Type() == ast.IntegerType || n.Type() == ast.FloatType || n.Type() == ast.BoolType {
+				return &valueError{why: "write it in quotes"}
+			}
+			return errType
+		}
+		v.SetString(text)
+		return nil
+	case reflect.Bool:
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			return errType
+		}
+		v.SetBool(b.Value)
+		return nil
+	case reflect.Float32, reflect.Float64:
+		if f, ok := n.(*ast.FloatNode); ok && !math.IsInf(f.Value, 0) && !v.OverflowFloat(f.Value) {
+			v.SetFloat(f.Value)
+			return nil
+		}
+	}
+	i, ok := n.(*ast.IntegerNode)
+	if !ok {
+		return errType
+	}
+	return setInteger(v, i.Value)
+}
+
+func setInteger(v reflect.Value, n any) error {
+	var neg bool
+	var abs uint64
+	switch n := n.(type) {
+	case int64:
+		neg, abs = n < 0, uint64(max(n, -n))
+	case uint64:
+		abs = n
+	}
+	switch {
+	case v.CanFloat():
+		f := float64(abs)
+		if neg {
+			f = -f
+		}
+		v.SetFloat(f)
+	case v.CanUint() && !neg && !v.OverflowUint(abs):
+		v.SetUint(abs)
+	case v.CanInt() && !neg && abs <= math.MaxInt64 && !v.OverflowInt(int64(abs)):
+		v.SetInt(int64(abs))
+	case v.CanInt() && neg && abs <= math.MaxInt64 && !v.OverflowInt(-int64(abs)):
+		v.SetInt(-int64(abs))
+	default:
+		return errType
+	}
+	return nil
+}
+
+// setText sets v from text as it stands in the environment, in a --set or in a tag.
+func setText(v reflect.Value, text string) error {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return &valueError{why: "it is not UTF-8"}
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return unmarshal(u, text)
+	}
+	if v.Kind() == reflect.String {
+		v.SetString(text)
+		return nil
+	}
+	n, err := parse([]byte(text))
+	if err != nil || n == nil {
+		return errType
+	}
+	return setNode(v, n)
+}
+
+// unmarshal keeps the reason of a type that gives one.
+func unmarshal(u encoding.TextUnmarshaler, text string) error {
+	err := u.UnmarshalText([]byte(text))
+	if err == nil {
+		return nil
+	}
+	if _, ok := u.(Described); !ok {
+		return &valueError{why: err.Error(), quotes: true}
+	}
+	if reason := (*valueError)(nil); errors.As(err, &reason) {
+		return reason
+	}
+	return errType
+}
+
+// format writes v as it would stand in a file, without quotes.
+func format(v reflect.Value) string {
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		if b, err := m.MarshalText(); err == nil {
+			return string(b)
+		}
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// describe returns what a value of f looks like.
+func (f *field) describe() Description {
+	if d, ok := reflect.New(f.typ).Interface().(Described); ok {
+		return d.Describe()
+	}
+	if reflect.PointerTo(f.typ).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return Description{Name: "text", Allowed: "text"}
+	}
+	switch k := f.typ.Kind(); k {
+	case reflect.Bool:
+		return Description{Name: "bool", Allowed: "true or false"}
+	case reflect.String:
+		return Description{Name: "text", Allowed: "text"}
+	case reflect.Float32, reflect.Float64:
+		return Description{Name: "number", Allowed: "a number", Number: true}
+	case reflect.Int, reflect.Int64:
+		return Description{Name: "integer", Allowed: "a whole number", Number: true}
+	case reflect.Uint, reflect.Uint64:
+		return Description{Name: "integer", Allowed: "a whole number from 0", Number: true}
+	default:
+		low, high := "0", strconv.FormatUint(1<<f.typ.Bits()-1, 10)
+		if k >= reflect.Int && k <= reflect.Int64 {
+			low, high = strconv.FormatInt(-1<<(f.typ.Bits()-1), 10), strconv.FormatInt(1<<(f.typ.Bits()-1)-1, 10)
+		}
+		return Description{Name: "integer", Allowed: "a whole number from " + low + " to " + high, Number: true}
+	}
+}
+
+// allowed says in words what f accepts.
+func (f *field) allowed() string {
+	if f.enum != nil {
+		return strings.Join(f.enum, ", ")
+	}
+	text := f.describe().Allowed
+	if b := f.bounds(); b != "" {
+		if f.describe().Name == "integer" {
+			text = "a whole number" // its own bounds are narrower than those of its type
+		}
+		text += ", " + b
+	}
+	return text
+}
+
+// refuse is allowed with the reason of a valueError, unless that would show a secret.
+func (f *field) refuse(err error) string {
+	if reason := (*valueError)(nil); errors.As(err, &reason) && reason.why != "" && !(f.secret && reason.quotes) {
+		return f.allowed() + " (" + reason.why + ")"
+	}
+	return f.allowed()
+}
+
+// bounds says in words what min and max say; empty without them.
+func (f *field) bounds() string {
+	switch {
+	case f.min.IsValid() && f.max.IsValid():
+		return "from " + format(f.min) + " to " + format(f.max)
+	case f.min.IsValid():
+		return "at least " + format(f.min)
+	case f.max.IsValid():
+		return "at most " + format(f.max)
+	}
+	return ""
+}
+
+// within reports whether v keeps to the enum and the bounds of f.
+func (f *field) within(v reflect.Value) bool {
+	if f.enum != nil && !slices.Contains(f.enum, format(v)) {
+		return false
+	}
+	if f.min.IsValid() {
+		if c, ok := compare(v, f.min); !ok || c < 0 {
+			return false
+		}
+	}
+	if f.max.IsValid() {
+		if c, ok := compare(v, f.max); !ok || c > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// compare orders two values of one numeric type.
+func compare(a, b reflect.Value) (int, bool) {
+	less, more := false, false
+	switch {
+	case a.CanInt():
+		less, more = a.Int() < b.Int(), a.Int() > b.Int()
+	case a.CanUint():
+		less, more = a.Uint() < b.Uint(), a.Uint() > b.Uint()
+	case a.CanFloat():
+		less, more = a.Float() < b.Float(), a.Float() > b.Float()
+	default:
+		return 0, false
+	}
+	switch {
+	case less:
+		return -1, true
+	case more:
+		return 1, true
+	}
+	return 0, true
+}

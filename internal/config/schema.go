@@ -1,0 +1,117 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+)
+
+// Schema returns the JSON Schema (draft 2020-12) of a configuration file. It is a
+// little wider than Load: it does not know the bounds of values with units, nor the
+// rules of Validate.
+func Schema(sections []Section) (*jsonschema.Schema, error) {
+	root, err := newTree(sections)
+	if err != nil {
+		return nil, err
+	}
+	s, err := root.schema(reflect.Value{})
+	if err != nil {
+		return nil, err
+	}
+	s.Schema = "https://json-schema.org/draft/2020-12/schema"
+	s.Title = "Weir configuration"
+	return s, nil
+}
+
+// schema describes f; v, its default, may be invalid.
+func (f *field) schema(v reflect.Value) (*jsonschema.Schema, error) {
+	s := &jsonschema.Schema{Description: f.help}
+	switch f.kind {
+	case group:
+		s.Types = []string{"object", "null"}
+		s.AdditionalProperties = &jsonschema.Schema{Not: &jsonschema.Schema{}} // false
+		s.Properties = map[string]*jsonschema.Schema{}
+		s.PropertyOrder = f.keys()
+		for _, c := range f.fields {
+			var d reflect.Value
+			if v.IsValid() || c.root.IsValid() {
+				d = c.of(v)
+			}
+			p, err := c.schema(d)
+			if err != nil {
+				return nil, err
+			}
+			s.Properties[c.name] = p
+		}
+		return s, nil
+	case list:
+		s.Types = []string{"array", "null"}
+		entry := f.entry
+		if !entry.IsValid() && f.elem.kind == group {
+			entry = reflect.Zero(f.elem.typ)
+		}
+		items, err := f.elem.schema(entry)
+		if err != nil {
+			return nil, err
+		}
+		s.Items = items
+	case value:
+		f.scalarSchema(s)
+	}
+	if v.IsValid() {
+		var b bytes.Buffer
+		if err := writeJSON(&b, f, v, true); err != nil {
+			return nil, err
+		}
+		s.Default = json.RawMessage(b.Bytes())
+	}
+	return s, nil
+}
+
+func (f *field) scalarSchema(s *jsonschema.Schema) {
+	d := f.describe()
+	switch d.Name {
+	case "bool":
+		s.Type = "boolean"
+	case "integer", "number":
+		s.Type = d.Name
+		s.Minimum, s.Maximum = numberOf(f.min), numberOf(f.max)
+		if s.Minimum == nil && reflect.Zero(f.typ).CanUint() {
+			s.Minimum = new(float64)
+		}
+	default:
+		s.Type = "string"
+		if d.Number {
+			s.Type, s.Types = "", []string{"string", "integer"}
+		}
+		s.Pattern = d.Pattern
+		if d.Name != "text" {
+			s.Description = strings.TrimPrefix(s.Description+"; "+f.allowed(), "; ")
+		}
+	}
+	if f.enum != nil {
+		s.Description = f.help
+		for _, e := range f.enum {
+			s.Enum = append(s.Enum, e)
+		}
+	}
+	s.WriteOnly = f.secret
+}
+
+func numberOf(v reflect.Value) *float64 {
+	var n float64
+	switch {
+	case !v.IsValid():
+		return nil
+	case v.CanInt():
+		n = float64(v.Int())
+	case v.CanUint():
+		n = float64(v.Uint())
+	default:
+		n = v.Float()
+	}
+	return &n
+}

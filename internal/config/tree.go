@@ -1,0 +1,245 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+type kind uint8
+
+const (
+	value kind = iota // one scalar
+	group             // a struct
+	list              // a slice
+)
+
+// field is one key of the tree of all sections, made once from the struct types.
+type field struct {
+	name    string // the key; empty for the entries of a list
+	path    string // the whole path, list entries as "name[]"
+	kind    kind
+	typ     reflect.Type
+	index   []int         // of the struct field in the parent's struct
+	root    reflect.Value // of a section: its value, settable
+	help    string
+	enum    []string
+	min     reflect.Value // of typ; invalid: no bound
+	max     reflect.Value
+	secret  bool
+	fields  []*field      // of a group, in order of declaration
+	inlined [][]int       // of a group: its embedded structs
+	elem    *field        // of a list
+	entry   reflect.Value // of a list: what a new entry starts from; invalid: zero
+}
+
+var keyPattern = regexp.MustCompile(`^[a-z][a-z0-9]*([_-][a-z0-9]+)*$`)
+
+// maxDepth bounds the nesting of struct types; a type that contains itself runs into it.
+const maxDepth = 16
+
+func newTree(sections []Section) (*field, error) {
+	root := &field{kind: group}
+	for _, s := range sections {
+		v := reflect.ValueOf(s.Value)
+		if v.Kind() != reflect.Pointer || v.IsNil() {
+			return nil, fmt.Errorf("config: section %s: the value must be a pointer", s.Name)
+		}
+		tags := s.Tags
+		if s.Help != "" {
+			tags += reflect.StructTag(fmt.Sprintf(" help:%q", s.Help))
+		}
+		f, err := newField(v.Elem().Type(), s.Name, s.Name, tags, false, 0)
+		if err != nil {
+			return nil, err
+		}
+		if f.kind != group && f.help == "" {
+			return nil, fmt.Errorf("config: section %s: no help", s.Name)
+		}
+		f.root = v.Elem()
+		if s.Entry != nil {
+			e := reflect.ValueOf(s.Entry)
+			if f.kind != list || e.Type() != reflect.PointerTo(f.typ.Elem()) || e.IsNil() {
+				return nil, fmt.Errorf("config: section %s: the entry must point to an element of the list", s.Name)
+			}
+			f.entry = e.Elem()
+		}
+		if err := root.add(f); err != nil {
+			return nil, err
+		}
+	}
+	seen := map[string]string{}
+	for _, p := range root.leaves("0") {
+		name := envName(p)
+		if other := seen[name]; other != "" {
+			return nil, fmt.Errorf("config: %s and %s have the same environment name %s", other, p, name)
+		}
+		seen[name] = p
+	}
+	return root, nil
+}
+
+func newField(t reflect.Type, name, path string, tags reflect.StructTag, secret bool, depth int) (*field, error) {
+	f := &field{name: name, path: path, typ: t, help: tags.Get("help"), secret: secret || tags.Get("secret") == "true"}
+	if depth > maxDepth {
+		return nil, fmt.Errorf("config: %s: nested more than %d deep", path, maxDepth)
+	}
+	if name != "" && !keyPattern.MatchString(name) {
+		return nil, fmt.Errorf("config: %s: %q is no lower case key", path, name)
+	}
+	switch {
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
+	case t.Kind() == reflect.Struct:
+		f.kind = group
+		return f, f.addStruct(t, nil, depth)
+	case t.Kind() == reflect.Slice:
+		f.kind = list
+		elem, err := newField(t.Elem(), "", path+"[]", elementTags(tags), f.secret, depth+1)
+		f.elem = elem
+		return f, err
+	case !scalarKind(t.Kind()):
+		return nil, fmt.Errorf("config: %s: a field cannot be a %s", path, t)
+	}
+	if e := tags.Get("enum"); e != "" {
+		f.enum = strings.Split(e, ",")
+	}
+	for tag, bound := range map[string]*reflect.Value{"min": &f.min, "max": &f.max} {
+		text := tags.Get(tag)
+		if text == "" {
+			continue
+		}
+		*bound = reflect.New(t).Elem()
+		if err := setText(*bound, text); err != nil {
+			return nil, fmt.Errorf("config: %s: %s: %w", path, tag, err)
+		}
+		if _, ok := compare(*bound, *bound); !ok {
+			return nil, fmt.Errorf("config: %s: %s: a %s has no order", path, tag, t)
+		}
+	}
+	return f, nil
+}
+
+// elementTags drops the help of a list, which is about the list, from its entries.
+func elementTags(tags reflect.StructTag) reflect.StructTag {
+	var b strings.Builder
+	for _, k := range []string{"enum", "min", "max", "secret"} {
+		if v, ok := tags.Lookup(k); ok {
+			fmt.Fprintf(&b, "%s:%q ", k, v)
+		}
+	}
+	return reflect.StructTag(b.String())
+}
+
+// addStruct adds the fields of the struct type t, found at index in f's own struct.
+func (f *field) addStruct(t reflect.Type, index []int, depth int) error {
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		at := append(slices.Clone(index), i)
+		name, tagged := sf.Tag.Lookup("yaml")
+		name, _, _ = strings.Cut(name, ",")
+		switch {
+		case name == "-":
+			continue
+		case sf.Anonymous && name == "" && sf.Type.Kind() == reflect.Struct && sf.IsExported():
+			f.inlined = append(f.inlined, at)
+			if err := f.addStruct(sf.Type, at, depth+1); err != nil {
+				return err
+			}
+			continue
+		case !sf.IsExported():
+			continue
+		case !tagged || name == "":
+			return fmt.Errorf("config: %s: field %s has no yaml tag", f.path, sf.Name)
+		}
+		c, err := newField(sf.Type, name, join(f.path, name), sf.Tag, f.secret, depth+1)
+		if err != nil {
+			return err
+		}
+		if c.kind != group && c.help == "" {
+			return fmt.Errorf("config: %s: no help tag", c.path)
+		}
+		c.index = at
+		if err := f.add(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *field) add(c *field) error {
+	if f.child(c.name) != nil {
+		return fmt.Errorf("config: %s: declared twice", c.path)
+	}
+	f.fields = append(f.fields, c)
+	return nil
+}
+
+func (f *field) child(name string) *field {
+	for _, c := range f.fields {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// of returns the value of f inside parent, the value of its group.
+func (f *field) of(parent reflect.Value) reflect.Value {
+	if f.root.IsValid() {
+		return f.root
+	}
+	return parent.FieldByIndex(f.index)
+}
+
+func (f *field) keys() []string {
+	names := make([]string, len(f.fields))
+	for i, c := range f.fields {
+		names[i] = c.name
+	}
+	return names
+}
+
+// leaves returns the paths of everything that can be set below f, with index for
+// the entries of lists.
+func (f *field) leaves(index string) []string {
+	var paths []string
+	var walk func(f *field, path string)
+	walk = func(f *field, path string) {
+		switch f.kind {
+		case group:
+			for _, c := range f.fields {
+				walk(c, join(path, c.name))
+			}
+		case list:
+			paths = append(paths, path)
+			if f.elem.kind == group {
+				walk(f.elem, join(path, index))
+			}
+		case value:
+			paths = append(paths, path)
+		}
+	}
+	walk(f, "")
+	return paths
+}
+
+// join puts a key after a path.
+func join(path, name string) string {
+	if path == "" || name == "" {
+		return path + name
+	}
+	return path + "." + name
+}
+
+func scalarKind(k reflect.Kind) bool {
+	switch k {
+	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return true
+	}
+	return false
+}
