@@ -1,0 +1,135 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Reason says why a session ended. The set is closed and its words are the same in the
+// log, the metrics, the API and hooks.
+type Reason uint8
+
+// The reasons.
+const (
+	Internal      Reason = iota // a fault of ours, or an error nobody gave a reason to
+	EOF                         // the peer closed its connection, or lost it
+	Unpublish                   // the publisher said that it is done
+	Kicked                      // ended by the API or an operator
+	Shutdown                    // the server stops
+	Timeout                     // a deadline passed: connect, first publish or play, a write
+	Idle                        // a publisher sent nothing for too long
+	Slow                        // a player fell too far behind
+	Stalled                     // a player took nothing for too long
+	Takeover                    // another publisher took the stream over
+	Conflict                    // the stream has another publisher that stays
+	StreamEnded                 // the stream that was played ended
+	NotFound                    // the stream that was waited for did not come
+	Handshake                   // the handshake, or that of TLS or an upgrade, failed
+	ProtocolError               // the peer broke the protocol
+	TooLarge                    // a message or request was larger than its bound
+	Unsupported                 // the peer lacks, or we lack, the codec or feature asked for
+	Rejected                    // not allowed to publish or play
+	Limit                       // a limit of connections, streams, players or bit rate
+	Config                      // a changed configuration ended it
+	reasonCount
+)
+
+var reasonWords = [reasonCount]string{
+	Internal: "internal", EOF: "eof", Unpublish: "unpublish", Kicked: "kicked", Shutdown: "shutdown",
+	Timeout: "timeout", Idle: "idle", Slow: "slow", Stalled: "stalled", Takeover: "takeover",
+	Conflict: "conflict", StreamEnded: "stream_ended", NotFound: "not_found", Handshake: "handshake",
+	ProtocolError: "protocol_error", TooLarge: "too_large", Unsupported: "unsupported",
+	Rejected: "rejected", Limit: "limit", Config: "config",
+}
+
+// String returns the word: "stream_ended".
+func (r Reason) String() string {
+	if r < reasonCount {
+		return reasonWords[r]
+	}
+	return reasonWords[Internal]
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// Reasons returns all of them.
+func Reasons() []Reason {
+	all := make([]Reason, reasonCount)
+	for i := range all {
+		all[i] = Reason(i)
+	}
+	return all
+}
+
+// Normal reports whether the session ended as sessions do, so that nobody need look at it.
+func (r Reason) Normal() bool {
+	switch r {
+	case EOF, Unpublish, Kicked, Shutdown, Takeover, StreamEnded, Config:
+		return true
+	}
+	return false
+}
+
+// Reasoner is an error that knows the reason it ends a session with.
+type Reasoner interface {
+	error
+	CloseReason() Reason
+}
+
+// Causes to end a session with.
+var (
+	ErrKicked   = Because(Kicked, errors.New("session: kicked"))
+	ErrShutdown = Because(Shutdown, errors.New("session: the server stops"))
+)
+
+// Because gives err a reason. The text stays that of err, which errors.Is and
+// errors.As still find; nil stays nil.
+func Because(r Reason, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &reasonError{r, err}
+}
+
+// Becausef is Because with a formatted error.
+func Becausef(r Reason, format string, args ...any) error {
+	return &reasonError{r, fmt.Errorf(format, args...)}
+}
+
+type reasonError struct {
+	reason Reason
+	err    error
+}
+
+func (e *reasonError) Error() string       { return e.err.Error() }
+func (e *reasonError) Unwrap() error       { return e.err }
+func (e *reasonError) CloseReason() Reason { return e.reason }
+
+// ReasonOf returns the reason that err ends a session with: that of the first Reasoner in
+// its chain, else EOF for nil, the end of a connection or the loss of one, Timeout for a
+// deadline, Shutdown for a cancelled context without a cause, and Internal for the rest.
+func ReasonOf(err error) Reason {
+	if err == nil {
+		return EOF
+	}
+	if r, ok := errors.AsType[Reasoner](err); ok {
+		return r.CloseReason()
+	}
+	timeout, isNet := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), isNet && timeout.Timeout():
+		return Timeout
+	case errors.Is(err, context.Canceled):
+		return Shutdown
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, net.ErrClosed),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED), isNet:
+		return EOF
+	}
+	return Internal
+}

@@ -1,0 +1,289 @@
+package session
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits bound the sessions; 0 means no limit. Loopback addresses are exempt from
+// those per address, and so is a session without an address. IPv6 addresses of one /64
+// count as one.
+type Limits struct {
+	Connections      int // of all protocols
+	ConnectionsPerIP int // of one address
+	PendingPerIP     int // of one address, neither publishing nor playing yet
+}
+
+// LimitError refuses a session that would pass a limit. Its reason is Limit.
+type LimitError struct {
+	Limit string // "connections", "connections_per_ip" or "pending_per_ip"
+	Max   int
+}
+
+// Error returns what was passed.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("session: more than %d %s", e.Max, e.Limit)
+}
+
+// CloseReason implements Reasoner.
+func (e *LimitError) CloseReason() Reason { return Limit }
+
+// Observer is told what happens to sessions. Its functions may be nil; they are called
+// without locks held, on the goroutine that caused the event, and must not block.
+type Observer struct {
+	Promoted func(*Session)                // it begins to publish or play
+	Closed   func(*Session, End)           // once a session, after it left the registry
+	Refused  func(info Info, reason error) // Open refused it
+}
+
+// Registry is the set of open sessions.
+type Registry struct {
+	observer Observer
+
+	mu       sync.Mutex // guards below; a leaf
+	limits   Limits
+	stopped  error // the cause given to CloseAll; no session opens after it
+	sessions map[string]*Session
+	perIP    map[netip.Addr]perIP
+	totals   map[string]*Totals // by protocol; the counters are those of closed sessions
+}
+
+// perIP counts the sessions of one address.
+type perIP struct{ all, pending int32 }
+
+// Totals are the sums of one protocol's sessions, open and closed. The counters never fall.
+type Totals struct {
+	Protocol                               string
+	Roles                                  [roleCount]int // open sessions, by Role
+	BytesIn, BytesOut, Frames, Skips, Lost uint64
+}
+
+func (t *Totals) add(s *Session) {
+	t.BytesIn += s.BytesIn.Load()
+	t.BytesOut += s.BytesOut.Load()
+	t.Frames += s.Frames.Load()
+	t.Skips += s.Skips.Load()
+	t.Lost += s.Lost.Load()
+}
+
+// New returns an empty registry.
+func New(limits Limits, observer Observer) *Registry {
+	return &Registry{
+		observer: observer, limits: limits, sessions: map[string]*Session{},
+		perIP: map[netip.Addr]perIP{}, totals: map[string]*Totals{},
+	}
+}
+
+// SetLimits changes the limits. Open sessions stay.
+func (r *Registry) SetLimits(l Limits) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limits = l
+}
+
+// Open registers a peer as pending. It fails with a *LimitError, or with the cause of
+// CloseAll after that. Whoever opens a session closes it.
+func (r *Registry) Open(info Info) (*Session, error) {
+	s := &Session{
+		ID: newID(), Protocol: info.Protocol, Remote: info.Remote,
+		Started: time.Now(), reg: r, cancel: info.Cancel, open: true,
+	}
+	s.SetUserAgent(info.UserAgent)
+	s.state.Store(pendingPlace)
+	if err := r.insert(s); err != nil {
+		if f := r.observer.Refused; f != nil {
+			f(info, err)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (r *Registry) insert(s *Session) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped != nil {
+		return r.stopped
+	}
+	ip, counted := Client(s.Remote.Addr())
+	n := r.perIP[ip]
+	for _, l := range []struct {
+		name      string
+		have, max int
+	}{
+		{"connections", len(r.sessions), r.limits.Connections},
+		{"connections_per_ip", int(n.all), r.limits.ConnectionsPerIP},
+		{"pending_per_ip", int(n.pending), r.limits.PendingPerIP},
+	} {
+		if l.max > 0 && l.have >= l.max {
+			return &LimitError{l.name, l.max}
+		}
+	}
+	r.sessions[s.ID] = s
+	if counted {
+		r.perIP[ip] = perIP{n.all + 1, n.pending + 1}
+	}
+	t := r.totals[s.Protocol]
+	if t == nil {
+		t = &Totals{Protocol: s.Protocol}
+		r.totals[s.Protocol] = t
+	}
+	t.Roles[Pending]++
+	return nil
+}
+
+// move gives an open session another role.
+func (r *Registry) move(s *Session, role Role, stream string) bool {
+	next := pendingPlace
+	if role != Pending {
+		next = &place{role, strings.Clone(stream)}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.open {
+		return false
+	}
+	was := s.state.Swap(next).role
+	t := r.totals[s.Protocol]
+	t.Roles[was]--
+	t.Roles[next.role]++
+	r.count(s, 0, pending(next.role)-pending(was))
+	return true
+}
+
+func pending(r Role) int32 {
+	if r == Pending {
+		return 1
+	}
+	return 0
+}
+
+// count changes the numbers of the address of s. Lock held.
+func (r *Registry) count(s *Session, all, pending int32) {
+	ip, counted := Client(s.Remote.Addr())
+	if !counted || all == 0 && pending == 0 {
+		return
+	}
+	n := r.perIP[ip]
+	n = perIP{n.all + all, n.pending + pending}
+	if n.all == 0 {
+		delete(r.perIP, ip)
+	} else {
+		r.perIP[ip] = n
+	}
+}
+
+// remove takes an open session off and completes its end.
+func (r *Registry) remove(s *Session, e *End) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.open {
+		return false
+	}
+	s.open = false
+	p := s.state.Load()
+	e.Role, e.Stream = p.role, p.stream
+	delete(r.sessions, s.ID)
+	t := r.totals[s.Protocol]
+	t.Roles[p.role]--
+	t.add(s)
+	r.count(s, -1, -pending(p.role))
+	return true
+}
+
+// Get returns the open session with that id, or nil.
+func (r *Registry) Get(id string) *Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions[id]
+}
+
+// Len returns the number of open sessions.
+func (r *Registry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.sessions)
+}
+
+// List returns the open sessions, the oldest first.
+func (r *Registry) List() []*Session {
+	list := r.all()
+	slices.SortFunc(list, func(a, b *Session) int {
+		return cmp.Or(a.Started.Compare(b.Started), strings.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+func (r *Registry) all() []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*Session, 0, len(r.sessions))
+	for _, s := range r.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// Kick asks the session with that id to end; false if there is none or it was asked before.
+func (r *Registry) Kick(id string, cause error) bool {
+	s := r.Get(id)
+	return s != nil && s.Kick(cause)
+}
+
+// CloseAll asks every session to end and refuses new ones with cause from now on. It
+// does not wait: each session is closed by the protocol that opened it.
+func (r *Registry) CloseAll(cause error) {
+	r.mu.Lock()
+	if r.stopped == nil {
+		r.stopped = cause
+	}
+	r.mu.Unlock()
+	for _, s := range r.all() {
+		s.Kick(cause)
+	}
+}
+
+// Totals returns the sums of every protocol that had a session, by name. It looks at
+// every open session: once a scrape, not once a frame. What is counted on a session after
+// its Close is lost.
+func (r *Registry) Totals() []Totals {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sums := make(map[string]*Totals, len(r.totals))
+	for name, t := range r.totals {
+		sum := *t
+		sums[name] = &sum
+	}
+	for _, s := range r.sessions {
+		sums[s.Protocol].add(s)
+	}
+	list := make([]Totals, 0, len(sums))
+	for _, t := range sums {
+		list = append(list, *t)
+	}
+	slices.SortFunc(list, func(a, b Totals) int { return strings.Compare(a.Protocol, b.Protocol) })
+	return list
+}
+
+// Client returns what limits per address count a as: an IPv4 address, or the /64 of an
+// IPv6 one. It reports false for those that are exempt: loopback and none.
+func Client(a netip.Addr) (netip.Addr, bool) {
+	a = a.Unmap().WithZone("")
+	if !a.IsValid() || a.IsLoopback() {
+		return netip.Addr{}, false
+	}
+	if a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.Addr(), true
+	}
+	return a, true
+}
+
+// newID returns 80 random bits in 16 characters.
+func newID() string { return strings.ToLower(rand.Text()[:16]) }

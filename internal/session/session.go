@@ -1,0 +1,165 @@
+// Package session keeps the registry of connected peers, whatever their protocol: who
+// they are, what they do, their counters, how to end them and why they ended. It opens no
+// connection and owns no goroutine; ending a session means calling the function that
+// its protocol gave to Open.
+package session
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Role is what a session does.
+type Role uint8
+
+// The roles. A session is Pending until it publishes or plays.
+const (
+	Pending Role = iota
+	Publish
+	Play
+	roleCount
+)
+
+// String returns "pending", "publish" or "play".
+func (r Role) String() string {
+	switch r {
+	case Publish:
+		return "publish"
+	case Play:
+		return "play"
+	}
+	return "pending"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// Info is what a protocol knows of a peer when it connects.
+type Info struct {
+	Protocol  string         // the protocol's name in the table of protocols; never what a peer sent
+	Remote    netip.AddrPort // the peer, or the client a trusted proxy speaks for
+	UserAgent string         // what the peer calls itself, if known so far; see SetUserAgent
+	// Cancel ends the session with a cause: usually a context.CancelCauseFunc. It is
+	// called at most once, without locks held, and must not wait. May be nil.
+	Cancel func(cause error)
+}
+
+// Session is one connected peer. ID, Protocol, Remote and Started do not change; the
+// counters are for anyone to add to while the session is open. A session takes about
+// 200 bytes beside its texts and its place in the registry.
+type Session struct {
+	ID       string // short, random, not to be guessed
+	Protocol string
+	Remote   netip.AddrPort
+	Started  time.Time
+
+	BytesIn  atomic.Uint64 // received from the peer
+	BytesOut atomic.Uint64 // given to the kernel for it
+	Frames   atomic.Uint64 // frames published, or sent to a player
+	Skips    atomic.Uint64 // times a player skipped ahead
+	Lost     atomic.Uint64 // frames that a player skipped
+
+	reg    *Registry
+	cancel func(cause error)
+	state  atomic.Pointer[place]
+	agent  atomic.Pointer[string] // nil: unknown
+	cause  atomic.Pointer[cause]
+	open   bool // guarded by reg.mu
+}
+
+// place is what a session does, and to which stream.
+type place struct {
+	role   Role
+	stream string
+}
+
+// pendingPlace is shared by all pending sessions.
+var pendingPlace = &place{}
+
+type cause struct{ err error }
+
+// Role returns what the session does now.
+func (s *Session) Role() Role { return s.state.Load().role }
+
+// Stream returns the path of the stream it publishes or plays; empty while pending.
+func (s *Session) Stream() string { return s.state.Load().stream }
+
+// UserAgent returns what the peer calls itself; empty if it has not said so.
+func (s *Session) UserAgent() string {
+	if a := s.agent.Load(); a != nil {
+		return *a
+	}
+	return ""
+}
+
+// SetUserAgent is for protocols in which the peer names itself after connecting. The
+// name is kept to 128 bytes without control characters.
+func (s *Session) SetUserAgent(name string) {
+	if name != "" {
+		name = Printable(name, maxUserAgent)
+		s.agent.Store(&name)
+	}
+}
+
+const maxUserAgent = 128
+
+// End is how a session ended.
+type End struct {
+	Role     Role   // what it was last
+	Stream   string // and of which stream
+	Reason   Reason
+	Err      error // the whole story, for the log; nil for a plain end
+	Duration time.Duration
+}
+
+// Promote says that the session now publishes or plays stream, or with Pending (and
+// any stream) that it stopped and is as new: an RTMP connection may publish again. It
+// reports false, and does nothing, if the session is closed.
+func (s *Session) Promote(role Role, stream string) bool {
+	if !s.reg.move(s, role, stream) {
+		return false
+	}
+	if f := s.reg.observer.Promoted; f != nil && role != Pending {
+		f(s)
+	}
+	return true
+}
+
+// Kick asks the session to end because of cause, by the Cancel of its Info. The first
+// cause counts, also against the reason that the protocol gives to Close later.
+// A nil cause is ErrKicked. It returns at once; false if the session was asked to end
+// before.
+func (s *Session) Kick(err error) bool {
+	if err == nil {
+		err = ErrKicked
+	}
+	if !s.cause.CompareAndSwap(nil, &cause{err}) {
+		return false
+	}
+	if s.cancel != nil {
+		s.cancel(err)
+	}
+	return true
+}
+
+// Close takes the session off the registry and tells the observer, once; later calls
+// do nothing and report false. err may be nil. If the session was kicked, the reason and
+// the error are those of the kick. Closing s does not call Cancel.
+func (s *Session) Close(reason Reason, err error) bool {
+	e := End{Reason: reason, Err: err}
+	if k := s.cause.Load(); k != nil {
+		e.Reason, e.Err = ReasonOf(k.err), k.err
+	}
+	e.Duration = time.Since(s.Started)
+	if !s.reg.remove(s, &e) {
+		return false
+	}
+	if f := s.reg.observer.Closed; f != nil {
+		f(s, e)
+	}
+	return true
+}
+
+// CloseWith is Close with the reason that ReasonOf finds in err.
+func (s *Session) CloseWith(err error) bool { return s.Close(ReasonOf(err), err) }

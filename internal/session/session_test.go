@@ -1,0 +1,336 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func from(addr string) Info {
+	return Info{Protocol: "rtmp", Remote: netip.AddrPortFrom(netip.MustParseAddr(addr), 1234)}
+}
+
+func open(t *testing.T, r *Registry, info Info) *Session {
+	t.Helper()
+	s, err := r.Open(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []string
+		r := New(Limits{}, Observer{
+			Promoted: func(s *Session) { events = append(events, fmt.Sprint("promoted ", s.Role(), " ", s.Stream())) },
+			Closed: func(s *Session, e End) {
+				events = append(events, fmt.Sprint("closed ", e.Role, " ", e.Stream, " ", e.Reason, " ", e.Err, " ", e.Duration))
+			},
+		})
+		s := open(t, r, from("192.0.2.1"))
+		if r.Get(s.ID) != s || r.Len() != 1 || s.Role() != Pending || s.UserAgent() != "" {
+			t.Fatalf("%+v", s)
+		}
+		s.SetUserAgent("OBS\n")
+		s.SetUserAgent("")
+		if s.UserAgent() != `OBS\n` {
+			t.Errorf("%q", s.UserAgent())
+		}
+		<-time.After(time.Second) // the bubble's clock
+		if !s.Promote(Publish, "live/a") || !s.Promote(Pending, "x") || s.Stream() != "" || !s.Promote(Publish, "live/b") {
+			t.Fatal("Promote")
+		}
+		s.BytesIn.Add(5)
+		if !s.Close(Unpublish, nil) || s.Close(EOF, io.EOF) || s.Promote(Play, "x") || r.Get(s.ID) != nil {
+			t.Fatal("Close")
+		}
+		want := []string{"promoted publish live/a", "promoted publish live/b", "closed publish live/b unpublish <nil> 1s"}
+		if diff := cmp.Diff(want, events); diff != "" {
+			t.Error(diff)
+		}
+		if len(r.perIP) != 0 {
+			t.Error(r.perIP)
+		}
+	})
+}
+
+func TestKick(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var end End
+	r := New(Limits{}, Observer{Closed: func(_ *Session, e End) { end = e }})
+	info := from("::1")
+	info.Cancel = cancel
+	s := open(t, r, info)
+	if r.Kick("nobody", ErrKicked) || !r.Kick(s.ID, ErrKicked) || r.Kick(s.ID, ErrShutdown) || s.Kick(nil) {
+		t.Fatal("Kick")
+	}
+	if context.Cause(ctx) != ErrKicked || r.Get(s.ID) == nil {
+		t.Fatal(context.Cause(ctx))
+	}
+	// The protocol sees only that its connection is closed; the cause counts all the same.
+	if !s.CloseWith(net.ErrClosed) || end.Reason != Kicked || !errors.Is(end.Err, ErrKicked) {
+		t.Errorf("%+v", end)
+	}
+	quiet := open(t, r, from("::1"))
+	if !quiet.Kick(nil) || !quiet.Close(Slow, nil) || end.Reason != Kicked {
+		t.Errorf("%+v", end)
+	}
+}
+
+func TestCloseAll(t *testing.T) {
+	var refused error
+	r := New(Limits{}, Observer{Refused: func(_ Info, err error) { refused = err }})
+	kicked := 0
+	for range 3 {
+		info := from("192.0.2.1")
+		info.Cancel = func(err error) { kicked++ }
+		open(t, r, info)
+	}
+	r.CloseAll(ErrShutdown)
+	r.CloseAll(ErrKicked)
+	if kicked != 3 {
+		t.Error(kicked)
+	}
+	if _, err := r.Open(from("192.0.2.1")); err != ErrShutdown || refused != err {
+		t.Error(err, refused)
+	}
+	for _, s := range r.List() {
+		s.CloseWith(nil)
+	}
+	if r.Len() != 0 {
+		t.Error(r.Len())
+	}
+}
+
+func TestLimits(t *testing.T) {
+	r := New(Limits{Connections: 8, ConnectionsPerIP: 3, PendingPerIP: 2}, Observer{})
+	limit := func(addr, want string) {
+		t.Helper()
+		_, err := r.Open(from(addr))
+		var l *LimitError
+		if !errors.As(err, &l) || l.Limit != want || ReasonOf(err) != Limit {
+			t.Fatalf("%s: %v, want %s", addr, err, want)
+		}
+	}
+	a := open(t, r, from("192.0.2.1"))
+	b := open(t, r, from("::ffff:192.0.2.1"))
+	limit("192.0.2.1", "pending_per_ip")
+	a.Promote(Play, "x")
+	b.Promote(Publish, "x")
+	c := open(t, r, from("192.0.2.1"))
+	limit("192.0.2.1", "connections_per_ip")
+	c.Close(EOF, nil)
+	b.Promote(Pending, "")
+	open(t, r, from("192.0.2.1"))
+
+	// One /64 is one peer.
+	open(t, r, from("2001:db8::1"))
+	open(t, r, from("2001:db8::ffff:2%eth0"))
+	limit("2001:db8::3", "pending_per_ip")
+	// Loopback is exempt, except from the limit of all.
+	open(t, r, from("127.0.0.1"))
+	open(t, r, from("::1"))
+	open(t, r, from("::ffff:127.0.0.1"))
+	limit("127.0.0.1", "connections")
+	limit("198.51.100.1", "connections")
+	r.SetLimits(Limits{})
+	open(t, r, from("192.0.2.1"))
+	open(t, r, Info{Protocol: "in-process"})
+}
+
+func TestTotals(t *testing.T) {
+	r := New(Limits{}, Observer{})
+	a, b := open(t, r, from("192.0.2.1")), open(t, r, from("192.0.2.1"))
+	open(t, r, Info{Protocol: "hls"})
+	a.Promote(Publish, "x")
+	b.Promote(Play, "x")
+	a.BytesIn.Add(100)
+	a.Frames.Add(3)
+	b.BytesOut.Add(50)
+	b.Skips.Add(2)
+	b.Lost.Add(7)
+	want := []Totals{
+		{Protocol: "hls", Roles: [roleCount]int{Pending: 1}},
+		{Protocol: "rtmp", Roles: [roleCount]int{Publish: 1, Play: 1}, BytesIn: 100, BytesOut: 50, Frames: 3, Skips: 2, Lost: 7},
+	}
+	if diff := cmp.Diff(want, r.Totals()); diff != "" {
+		t.Error(diff)
+	}
+	a.Close(EOF, nil)
+	b.Close(EOF, nil)
+	want[1].Roles = [roleCount]int{}
+	if diff := cmp.Diff(want, r.Totals()); diff != "" {
+		t.Error("closed sessions are forgotten:", diff)
+	}
+}
+
+func TestRace(t *testing.T) {
+	closed := 0
+	var mu sync.Mutex
+	r := New(Limits{PendingPerIP: 50}, Observer{Closed: func(*Session, End) { mu.Lock(); closed++; mu.Unlock() }})
+	var wg sync.WaitGroup
+	opened := make([]int, 8)
+	for i := range opened {
+		wg.Go(func() {
+			for n := range 200 {
+				s, err := r.Open(from(fmt.Sprintf("192.0.2.%d", n%3)))
+				if err != nil {
+					continue
+				}
+				opened[i]++
+				var inner sync.WaitGroup
+				inner.Go(func() { s.Promote(Play, "a") })
+				inner.Go(func() { s.Kick(nil) })
+				inner.Go(func() { s.Close(EOF, nil) })
+				inner.Go(func() { r.Totals(); r.List(); s.SetUserAgent("x"); _ = s.UserAgent() })
+				inner.Wait()
+			}
+		})
+	}
+	wg.Wait()
+	sum := 0
+	for _, n := range opened {
+		sum += n
+	}
+	if closed != sum || r.Len() != 0 || len(r.perIP) != 0 {
+		t.Errorf("%d closed of %d, %d left, %v", closed, sum, r.Len(), r.perIP)
+	}
+	if got := r.Totals(); got[0].Roles != [roleCount]int{} {
+		t.Error(got)
+	}
+}
+
+// A session is small: there may be many players.
+func TestSessionMemory(t *testing.T) {
+	if n := unsafe.Sizeof(Session{}); n > 300 {
+		t.Errorf("a Session has %d bytes", n)
+	}
+	r := New(Limits{}, Observer{})
+	const n = 5000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range n {
+		info := Info{Protocol: "rtmp", Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 1)}
+		s := open(t, r, info)
+		s.Promote(Play, "live/stream")
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n
+	t.Logf("%d bytes a session with its entries in the registry", each)
+	if each > 600 {
+		t.Errorf("%d bytes a session", each)
+	}
+	runtime.KeepAlive(r)
+}
+
+func TestID(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		id := newID()
+		if seen[id] || !regexp.MustCompile(`^[a-z2-7]{16}$`).MatchString(id) {
+			t.Fatal(id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestReasonOf(t *testing.T) {
+	op := func(err error) error { return &net.OpError{Op: "read", Err: os.NewSyscallError("read", err)} }
+	for _, c := range []struct {
+		err  error
+		want Reason
+	}{
+		{nil, EOF}, {io.EOF, EOF}, {fmt.Errorf("rtmp: chunk: %w", io.ErrUnexpectedEOF), EOF},
+		{op(syscall.ECONNRESET), EOF}, {op(syscall.EPIPE), EOF}, {net.ErrClosed, EOF}, {io.ErrClosedPipe, EOF},
+		{op(syscall.ETIMEDOUT), Timeout}, {os.ErrDeadlineExceeded, Timeout}, {context.DeadlineExceeded, Timeout},
+		{context.Canceled, Shutdown}, {&net.OpError{Op: "read", Err: context.Canceled}, Shutdown},
+		{errors.New("odd"), Internal}, {tls.RecordHeaderError{Msg: "x"}, Internal},
+		{Because(Slow, io.EOF), Slow}, {fmt.Errorf("player: %w", Because(Slow, io.EOF)), Slow},
+		{errors.Join(io.EOF, Becausef(TooLarge, "message of %d bytes: %w", 9, io.ErrShortBuffer)), TooLarge},
+		{ErrKicked, Kicked}, {ErrShutdown, Shutdown}, {&LimitError{"connections", 1}, Limit},
+	} {
+		if got := ReasonOf(c.err); got != c.want {
+			t.Errorf("%v: %v, want %v", c.err, got, c.want)
+		}
+	}
+	if err := Because(Slow, io.EOF); !errors.Is(err, io.EOF) || err.Error() != "EOF" || Because(Slow, nil) != nil {
+		t.Error(err)
+	}
+}
+
+func TestReasonWords(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range Reasons() {
+		text, _ := r.MarshalText()
+		if !regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`).Match(text) || seen[r.String()] {
+			t.Errorf("%d: %q", r, text)
+		}
+		seen[r.String()] = true
+	}
+	for _, w := range []string{"eof", "unpublish", "kicked", "shutdown", "timeout", "slow", "stalled", "takeover", "handshake",
+		"protocol_error", "too_large", "rejected", "stream_ended", "idle", "limit", "internal"} {
+		if !seen[w] {
+			t.Error("no reason ", w)
+		}
+	}
+	if Reason(200).String() != "internal" || Internal.Normal() || !EOF.Normal() {
+		t.Error("bounds")
+	}
+	var words []string
+	for _, r := range []Role{Pending, Publish, Play} {
+		b, _ := r.MarshalText()
+		words = append(words, string(b))
+	}
+	if strings.Join(words, " ") != "pending publish play" {
+		t.Error(words)
+	}
+}
+
+func BenchmarkOpenClose(b *testing.B) {
+	r := New(Limits{PendingPerIP: 100}, Observer{})
+	info := from("192.0.2.1")
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := r.Open(info)
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Promote(Play, "live/a")
+		s.Close(EOF, nil)
+	}
+}
+
+func BenchmarkTotals(b *testing.B) {
+	r := New(Limits{}, Observer{})
+	for range 10000 {
+		if _, err := r.Open(from("192.0.2.1")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Totals()
+	}
+}
