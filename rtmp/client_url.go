@@ -1,0 +1,78 @@
+package rtmp
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// target is a URL as a client uses it.
+type target struct {
+	tls            bool
+	host           string // as typed, for tcUrl
+	address        string // host:port to connect to
+	serverName     string
+	user, password string
+	app, name      string // the name with its query
+}
+
+// parseTarget takes rtmp[s]://[user:password@]host[:port]/app/name[?query] apart. The
+// application is everything before the last "/" unless it is given: then it must be how
+// the path begins. What follows the host is sent as it is typed.
+func parseTarget(raw, app string) (target, error) {
+	var t target
+	scheme, rest, ok := strings.Cut(strings.TrimSpace(raw), "://")
+	if !ok {
+		return t, fmt.Errorf("parsing the URL: no scheme")
+	}
+	port := "1935"
+	switch strings.ToLower(scheme) {
+	case "rtmp":
+	case "rtmps":
+		t.tls, port = true, "443"
+	default:
+		return t, fmt.Errorf("parsing the URL: scheme %.20q is not rtmp or rtmps", scheme)
+	}
+	authority, path, _ := strings.Cut(rest, "/")
+	u, err := url.Parse("rtmp://" + authority)
+	if err != nil || u.Hostname() == "" {
+		return t, fmt.Errorf("parsing the URL: bad host") // the error may show the password
+	}
+	t.host, t.serverName = u.Host, u.Hostname()
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	t.address = net.JoinHostPort(t.serverName, port)
+	if u.User != nil {
+		t.user = u.User.Username()
+		t.password, _ = u.User.Password()
+	}
+	path, query, hasQuery := strings.Cut(path, "?")
+	switch {
+	case app != "":
+		if t.name, ok = strings.CutPrefix(path, app+"/"); !ok {
+			return t, fmt.Errorf("parsing the URL: the path does not begin with the application %q", app)
+		}
+		t.app = app
+	default:
+		if i := strings.LastIndexByte(path, '/'); i >= 0 {
+			t.app, t.name = path[:i], path[i+1:]
+		} else {
+			t.app = path
+		}
+	}
+	if hasQuery {
+		t.name += "?" + query
+	}
+	return t, nil
+}
+
+// tcURL is the URL of the application.
+func (t *target) tcURL() string {
+	scheme := "rtmp"
+	if t.tls {
+		scheme = "rtmps"
+	}
+	return scheme + "://" + t.host + "/" + t.app
+}

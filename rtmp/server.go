@@ -1,0 +1,232 @@
+package rtmp
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// Server accepts RTMP connections and gives their requests to a Handler. Its fields must
+// not be changed once it serves. All but Handler may be left zero.
+type Server struct {
+	// Handler decides and receives. It must be set.
+	Handler Handler
+	// Authenticator, if set, is asked before Handler.Connect about every connection.
+	Authenticator *Authenticator
+	// TLSConfig, if set, makes the server speak TLS on every connection (RTMPS).
+	// Connections that are TLS already, from a listener of crypto/tls, need none.
+	TLSConfig *tls.Config
+	// ChunkSize is that of what the server writes, announced in connect. Default
+	// 65536: the larger, the less work for both sides; libavformat adopts it.
+	ChunkSize int
+	// HandshakeTimeout is for each part of the handshake, ConnectTimeout for connect
+	// after it, CommandTimeout for the first publish or play after that. They are
+	// absolute: what arrives in between does not extend them. Default 10 s each.
+	HandshakeTimeout, ConnectTimeout, CommandTimeout time.Duration
+	// IdleTimeout is the silence after which a publisher is pinged; after as long again
+	// it is closed. It is also how long a connection may stay after its last stream
+	// ended. Default 30 s.
+	IdleTimeout time.Duration
+	// WriteTimeout is how long one write may take. Default 30 s, and 10 s at most until
+	// a publish or play was accepted.
+	WriteTimeout time.Duration
+	// Caps is what is announced of Enhanced RTMP to clients that announce something.
+	// Default: any codec forwarded, and all extended capabilities.
+	Caps *Caps
+	// Limits bounds each connection.
+	Limits Limits
+	// Observe, if set, is told what is worth a log line or a counter. It is called on
+	// the sessions' goroutines and must not block.
+	Observe func(Event)
+}
+
+// EventKind says what an Event is about.
+type EventKind uint8
+
+// The kinds of event.
+const (
+	// EventAccept: accepting a connection failed; it is tried again after a pause.
+	EventAccept EventKind = iota
+	// EventAnomaly: a peer has a peculiarity that was worked around. Once each a session.
+	EventAnomaly
+	// EventDropped: messages of a kind are dropped. Once a kind and session; Stats counts.
+	EventDropped
+	// EventPanic: a handler panicked. Its session ends; Stack says where.
+	EventPanic
+)
+
+// Event is something that happened in a Server and that no return value tells.
+type Event struct {
+	Kind EventKind
+	// Session is whose it is; nil for EventAccept.
+	Session *ServerSession
+	Remote  net.Addr
+	// Err is set for EventAccept and EventPanic.
+	Err error
+	// Detail says what the anomaly was, or what is dropped: one of a fixed set of texts,
+	// without anything that the peer sent.
+	Detail string
+	// Stack is the stack of a panic.
+	Stack []byte
+}
+
+// Serve accepts connections until ctx ends, which also ends the sessions, and returns
+// when all have ended: nil, or the error of the listener, which it closes. If
+// accepting fails for want of descriptors or the like, it pauses and goes on.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	return s.serve(ctx, ln, func(nc net.Conn) { _ = s.ServeConn(ctx, nc) })
+}
+
+// serve is Serve with what is to be done with a connection.
+func (s *Server) serve(ctx context.Context, ln net.Listener, handle func(net.Conn)) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = ln.Close() })
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+		_ = ln.Close()
+	}()
+	var pause time.Duration
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			wg.Go(func() { handle(nc) })
+		case ctx.Err() != nil:
+			return nil
+		case !temporary(err):
+			return err
+		default:
+			pause = min(max(2*pause, minAcceptPause), maxAcceptPause)
+			s.observe(Event{Kind: EventAccept, Err: err})
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		}
+	}
+}
+
+// The bounds of the pause after a failed accept.
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+// temporary reports whether accepting may succeed later, such as after "too many open
+// files".
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// ServeConn serves one connection, which it closes unless its session was detached, and
+// returns the cause of its end, never nil: ErrClosedByPeer, ErrServerClosed or the cause
+// given to ServerSession.Close for an ordinary one; *HandshakeError, *TimeoutError,
+// *LimitError or an error that wraps ErrProtocol, ErrRefused or ErrPanic otherwise.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
+	session := s.newSession(ctx, nc)
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		session.Close(ErrServerClosed)
+	})
+	defer func() {
+		if !stop() {
+			<-done
+		}
+	}()
+	return session.serve()
+}
+
+// newSession makes the session of a connection.
+func (s *Server) newSession(ctx context.Context, nc net.Conn) *ServerSession {
+	if tc, ok := nc.(*net.TCPConn); ok {
+		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 4})
+	}
+	if s.TLSConfig != nil {
+		nc = tls.Server(nc, s.TLSConfig)
+	}
+	session := &ServerSession{srv: s, id: rand.Text()[:16], start: time.Now()}
+	limits := s.Limits.withDefaults()
+	session.limits = &limits
+	session.ctx, session.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	session.conn.init(nc, commandBuffer)
+	session.conn.writeTimeout = min(s.writeTimeout(), session.conn.writeTimeout)
+	session.conn.onNote = session.note
+	return session
+}
+
+// keepAlive is the interval of TCP's probes.
+const keepAlive = 15 * time.Second
+
+// handshakeTLS completes the handshake of TLS, if the connection is one.
+func (s *Server) handshakeTLS(ctx context.Context, nc net.Conn, timeout time.Duration) error {
+	tc, ok := nc.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return tc.HandshakeContext(ctx)
+}
+
+// observe tells Observe.
+func (s *Server) observe(e Event) {
+	if s.Observe != nil {
+		s.Observe(e)
+	}
+}
+
+// timeout is d or the default.
+func (s *Server) timeout(d time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return 10 * time.Second
+}
+
+// idleTimeout is IdleTimeout or the default.
+func (s *Server) idleTimeout() time.Duration {
+	if s.IdleTimeout > 0 {
+		return s.IdleTimeout
+	}
+	return 30 * time.Second
+}
+
+// chunkSize is ChunkSize or the default, within what can be announced.
+func (s *Server) chunkSize() int {
+	if s.ChunkSize <= 0 {
+		return defaultChunkSize
+	}
+	return min(s.ChunkSize, 0xffffff)
+}
+
+// writeTimeout is WriteTimeout or the default.
+func (s *Server) writeTimeout() time.Duration {
+	if s.WriteTimeout > 0 {
+		return s.WriteTimeout
+	}
+	return 30 * time.Second
+}
+
+// capsFor is what is announced to a peer. Clients of the first edition of Enhanced RTMP
+// look for their own list.
+func (s *Server) capsFor(peer *Caps) *Caps {
+	if s.Caps != nil {
+		return s.Caps
+	}
+	forward := []FourCCEntry{{FourCC: "*", Info: CanForward}}
+	return &Caps{
+		FourCCs: peer.FourCCs, Video: forward, Audio: forward,
+		CapsEx: CapReconnect | CapMultitrack | CapModEx | CapTimestampNanoOffset,
+	}
+}

@@ -1,0 +1,325 @@
+package rtmp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"weir/amf"
+)
+
+// Kind is what a session is.
+type Kind uint32
+
+// The kinds of session.
+const (
+	KindPending   Kind = iota // neither publishing nor playing so far
+	KindPublisher             // has published last
+	KindPlayer                // has played last
+)
+
+// String returns "pending", "publish" or "play".
+func (k Kind) String() string {
+	return [...]string{"pending", "publish", "play"}[min(k, KindPlayer)]
+}
+
+// ServerSession is one connection to a Server. Its methods may be called by any
+// goroutine.
+type ServerSession struct {
+	// Data is the handler's; the session does not touch it.
+	Data any
+
+	srv    *Server
+	limits *Limits
+	conn   Conn
+	id     string
+	start  time.Time
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// Set by connect, before the handler knows the session.
+	rawApp, app     string
+	tcURL, rawQuery string
+	flash           bool
+	caps            Caps
+	props           atomic.Pointer[amf.Object]
+	propsSize       int
+
+	kind    atomic.Uint32
+	dropped droppedCounters
+
+	// The reading goroutine's.
+	stageName Stage
+	connected bool
+	frugal    bool
+	farewell  atomic.Bool // something was written that the peer ought to receive before the end
+	streams   []*netStream
+	msg       Message // the message at hand; here, so that passing it on costs nothing
+	commands  bucket
+	data      bucket
+	stray     int
+	strayLen  int
+	noted     map[string]bool // what Observe was told of
+}
+
+// netStream is one message stream of a session.
+type netStream struct {
+	id   uint32
+	name string // as sent by publish or play
+	pub  Publication
+	play Playback
+}
+
+// active reports whether something is published or played on the stream.
+func (st *netStream) active() bool { return st.pub != nil || st.play != nil }
+
+// ID returns the session's id, unique and not to be guessed.
+func (s *ServerSession) ID() string { return s.id }
+
+// RemoteAddr returns the peer's address.
+func (s *ServerSession) RemoteAddr() net.Addr { return s.conn.nc.RemoteAddr() }
+
+// LocalAddr returns the address that the peer connected to.
+func (s *ServerSession) LocalAddr() net.Addr { return s.conn.nc.LocalAddr() }
+
+// Start returns when the connection was accepted.
+func (s *ServerSession) Start() time.Time { return s.start }
+
+// App returns the application of connect, normalised; "" before.
+func (s *ServerSession) App() string { return s.app }
+
+// TcURL returns the tcUrl of connect, without authentication parameters.
+func (s *ServerSession) TcURL() string { return s.tcURL }
+
+// RawQuery returns the query of connect's application and tcUrl.
+func (s *ServerSession) RawQuery() string { return s.rawQuery }
+
+// Properties returns the command object of connect. A detached session keeps only a
+// small one.
+func (s *ServerSession) Properties() amf.Object {
+	if p := s.props.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Caps returns what the peer announced of Enhanced RTMP.
+func (s *ServerSession) Caps() *Caps { return &s.caps }
+
+// Kind returns whether the session publishes or plays.
+func (s *ServerSession) Kind() Kind { return Kind(s.kind.Load()) }
+
+// Close ends the session with a cause, of which the first one counts. It does not wait.
+// If the cause is a *StatusError, or wraps one, the peer is told on each active stream
+// before the connection is closed.
+func (s *ServerSession) Close(cause error) {
+	s.cancel(cause)
+	s.conn.interrupt()
+}
+
+// Detach hands the sending side of the connection to the caller, for good. From then on
+// everything the session has to say is passed to send, as whole encoded messages that
+// send may keep, in order with respect to one stream; the session neither writes to nor
+// closes the connection again. When its reading side ends it closes its playbacks, and
+// the caller closes the connection. A playback that is closed with any cause but
+// ErrReplaced ends a detached session; after ErrReplaced the next Playback is started
+// with the same connection. The chunk size is the one that the caller must write with.
+//
+// Detach is meant to be called in Playback.Start. The session then keeps no read buffer
+// while the peer is silent.
+func (s *ServerSession) Detach(send func(encoded []byte) error) (nc net.Conn, chunkSize int) {
+	if s.propsSize > maxKeptProperties {
+		s.props.Store(nil)
+	}
+	return s.conn.nc, s.conn.detach(send)
+}
+
+// maxKeptProperties is the encoded size of connect up to which a detached session
+// keeps its properties.
+const maxKeptProperties = 2 << 10
+
+// RequestReconnect asks the client to connect again, to tcURL if it is not empty
+// (Enhanced RTMP v2, "Reconnect Request"). Clients that did not announce CapReconnect
+// are not asked; the result says whether the request was sent. The session goes on.
+func (s *ServerSession) RequestReconnect(tcURL, description string) bool {
+	if s.caps.CapsEx&CapReconnect == 0 {
+		return false
+	}
+	st := &StatusError{Level: LevelStatus, Code: CodeConnectReconnectRequest, Description: description}
+	if tcURL != "" {
+		st.Properties = amf.Object{{Key: "tcUrl", Value: tcURL}}
+	}
+	return s.status(0, st) == nil
+}
+
+// serve runs the session to its end and returns the cause.
+func (s *ServerSession) serve() (cause error) {
+	defer func() {
+		if r := recover(); r != nil {
+			cause = s.panicked(r)
+		}
+		cause = s.finish(cause)
+	}()
+	return s.run()
+}
+
+// run reads the connection from the handshake to the end.
+func (s *ServerSession) run() error {
+	if err := s.handshake(); err != nil {
+		return err
+	}
+	s.enter(StageConnect, s.srv.timeout(s.srv.ConnectTimeout))
+	for {
+		if !s.frugal && s.conn.detached.Load() {
+			s.frugal = true
+			s.conn.buf.setSize(0)
+		}
+		s.msg = Message{} // nothing keeps the last payload while waiting for the next
+		var err error
+		if s.msg, err = s.conn.ReadMessage(); err != nil {
+			return endOf(s.ctx, err, s.stageName)
+		}
+		switch s.msg.Type {
+		case TypeAudio, TypeVideo:
+			err = s.media(&s.msg)
+		case TypeData, TypeDataAMF3:
+			err = s.dataMessage(&s.msg)
+		case TypeCommand, TypeCommandAMF3:
+			err = s.command(&s.msg)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// enter sets the deadline of a stage.
+func (s *ServerSession) enter(stage Stage, d time.Duration) {
+	s.stageName = stage
+	s.conn.setStage(time.Now().Add(d))
+}
+
+// settle chooses the deadline that fits what the streams do.
+func (s *ServerSession) settle() {
+	publishing, playing := false, false
+	for _, st := range s.streams {
+		publishing = publishing || st.pub != nil
+		playing = playing || st.play != nil
+	}
+	s.conn.chunks.setPublishing(publishing)
+	switch {
+	case publishing:
+		s.stageName = StagePublish
+		s.conn.setIdle(s.srv.idleTimeout())
+	case playing:
+		s.stageName = StagePlay
+		s.conn.setStage(time.Time{})
+	default:
+		s.enter(StageIdle, s.srv.idleTimeout())
+	}
+	if !s.frugal {
+		if publishing {
+			s.conn.buf.setSize(publishBuffer)
+		} else {
+			s.conn.buf.setSize(commandBuffer)
+		}
+	}
+}
+
+// The sizes of the read buffer.
+const (
+	commandBuffer = 4 << 10
+	publishBuffer = 16 << 10
+)
+
+// exact returns the message stream of an id, or nil.
+func (s *ServerSession) exact(id uint32) *netStream {
+	for _, st := range s.streams {
+		if st.id == id {
+			return st
+		}
+	}
+	return nil
+}
+
+// stream is exact with tolerance: some encoders use another id than they were given,
+// or the right one in the wrong byte order; the only stream is meant then.
+func (s *ServerSession) stream(id uint32) *netStream {
+	if st := s.exact(id); st != nil {
+		return st
+	}
+	if len(s.streams) != 1 {
+		return nil
+	}
+	s.note(noteStreamID)
+	return s.streams[0]
+}
+
+// panicked reports a panic of the handler's.
+func (s *ServerSession) panicked(value any) error {
+	err := fmt.Errorf("%w: %v", ErrPanic, value)
+	s.srv.observe(Event{Kind: EventPanic, Session: s, Remote: s.RemoteAddr(), Err: err, Stack: debug.Stack()})
+	return err
+}
+
+// finish ends the session: the peer is told if there is something to tell, the streams
+// are closed, and so is the connection, unless it is detached. It returns the cause.
+func (s *ServerSession) finish(cause error) error {
+	s.Close(cause) // from here on, a peer that does not read holds up nothing
+	cause = context.Cause(s.ctx)
+	if st, ok := errors.AsType[*StatusError](cause); ok && !errors.Is(cause, ErrRefused) {
+		for _, stream := range s.streams {
+			if stream.active() {
+				_ = s.status(stream.id, st)
+			}
+		}
+	}
+	for _, st := range s.streams {
+		s.closeStream(st, cause)
+	}
+	if s.conn.detached.Load() {
+		return cause
+	}
+	if s.farewell.Load() && !errors.Is(cause, ErrClosedByPeer) {
+		linger(s.conn.nc)
+	}
+	_ = s.conn.nc.Close()
+	return cause
+}
+
+// closeStream closes what is published and played on a stream. A handler that panics
+// here does not keep the others from being closed.
+func (s *ServerSession) closeStream(st *netStream, cause error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(r)
+		}
+	}()
+	pub, play := st.pub, st.play
+	st.pub, st.play = nil, nil
+	if pub != nil {
+		pub.Close(cause)
+	}
+	if play != nil {
+		play.Close(cause)
+	}
+}
+
+// lingerTime is how long a connection that we close is kept for what the peer has
+// still under way.
+const lingerTime = 500 * time.Millisecond
+
+// linger closes our side and reads until the peer closes its own, so that what was
+// written last reaches it: closing with unread input resets the connection.
+func linger(nc net.Conn) {
+	if c, ok := nc.(interface{ CloseWrite() error }); ok && c.CloseWrite() != nil {
+		return
+	}
+	_ = nc.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.Copy(io.Discard, nc)
+}

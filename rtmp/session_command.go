@@ -1,0 +1,151 @@
+package rtmp
+
+import (
+	"fmt"
+
+	"weir/amf"
+)
+
+// command acts on a command message (RTMP 1.0 §7.2, and what encoders send beside it).
+func (s *ServerSession) command(m *Message) error {
+	if !s.commands.take(s.limits.CommandRate, s.limits.CommandBurst) {
+		return &LimitError{What: "commands"}
+	}
+	cmd, err := parseCommand(m)
+	if err != nil {
+		if !s.connected {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+		s.drop(&s.dropped.commands, "undecodable command")
+		return nil
+	}
+	if cmd.err != nil && cmd.decides() {
+		return fmt.Errorf("%w: reading %s: %w", ErrProtocol, cmd.name, cmd.err)
+	}
+	if !s.connected && cmd.name != "connect" {
+		_ = s.result(&cmd, "_error", nil, (&StatusError{
+			Code: CodeCallFailed, Description: "connect first",
+		}).info())
+		s.farewell.Store(true)
+		return fmt.Errorf("%w: %.32q before connect", ErrProtocol, cmd.name)
+	}
+	if err := s.dispatch(&cmd); err != nil {
+		return endOf(s.ctx, err, s.stageName)
+	}
+	return nil
+}
+
+// decides reports whether the arguments of the command decide about something, so that
+// a half of them is not enough.
+func (c *command) decides() bool {
+	switch c.name {
+	case "connect", "publish", "play", "play2":
+		return true
+	}
+	return false
+}
+
+// dispatch is the table of commands.
+func (s *ServerSession) dispatch(cmd *command) error {
+	switch cmd.name {
+	case "connect":
+		return s.connect(cmd)
+	case "createStream":
+		return s.createStream(cmd)
+	case "deleteStream":
+		return s.deleteStream(cmd)
+	case "closeStream":
+		return s.closeCommand()
+	case "publish":
+		return s.publish(cmd)
+	case "play":
+		return s.play(cmd)
+	case "play2":
+		return s.play2(cmd)
+	case "pause", "pauseRaw":
+		return s.pause(cmd)
+	case "seek":
+		return s.status(s.msg.StreamID, &StatusError{
+			Level: LevelError, Code: CodeSeekFailed, Description: "a live stream cannot be sought in",
+		})
+	case "receiveAudio", "receiveVideo":
+		return s.receive(cmd)
+	case "FCPublish":
+		return s.answerFC(cmd, "onFCPublish", CodePublishStart)
+	case "FCUnpublish":
+		return s.fcUnpublish(cmd)
+	case "FCSubscribe":
+		return s.announce("onFCSubscribe", CodePlayStart, cmd.str(0))
+	case "FCUnsubscribe":
+		return s.announce("onFCUnsubscribe", CodePlayStop, cmd.str(0))
+	case "releaseStream":
+		// Never a reason to end somebody else's publishing.
+		return s.result(cmd, "_result", nil, amf.Undefined{})
+	case "getStreamLength":
+		return s.result(cmd, "_result", nil, 0.0)
+	case "close":
+		return fmt.Errorf("%w: close command", ErrClosedByPeer)
+	case "_result", "_error", "onStatus":
+		return nil // answers: to answer them would never end
+	}
+	// _checkbw and whatever else somebody invents: an answer of nothing keeps those
+	// going who wait for one.
+	return s.result(cmd, "_result", nil, nil)
+}
+
+// answerFC answers a command of the FC family with its result and its announcement.
+func (s *ServerSession) answerFC(cmd *command, name, code string) error {
+	if err := s.result(cmd, "_result", nil, amf.Undefined{}); err != nil {
+		return err
+	}
+	return s.announce(name, code, cmd.str(0))
+}
+
+// announce writes an announcement of the FC family; its description is the stream's name.
+func (s *ServerSession) announce(name, code, description string) error {
+	st := StatusError{Level: LevelStatus, Code: code, Description: description}
+	return s.conn.WriteMessage(commandMessage(0, name, 0.0, nil, st.info()))
+}
+
+// fcUnpublish ends the publishing of the stream named, or of the only one. The name is
+// not always the one that was published.
+func (s *ServerSession) fcUnpublish(cmd *command) error {
+	if err := s.answerFC(cmd, "onFCUnpublish", CodeUnpublishSuccess); err != nil {
+		return err
+	}
+	var only *netStream
+	count := 0
+	for _, st := range s.streams {
+		if st.pub == nil {
+			continue
+		}
+		if st.name == cmd.str(0) {
+			return s.stop(st)
+		}
+		only, count = st, count+1
+	}
+	if count == 1 && len(s.streams) == 1 {
+		return s.stop(only)
+	}
+	return nil
+}
+
+// closeCommand ends what is published or played on the command's stream, which stays.
+func (s *ServerSession) closeCommand() error {
+	st := s.stream(s.msg.StreamID)
+	if st == nil {
+		return nil
+	}
+	return s.unpublish(st)
+}
+
+// unpublish stops a stream and confirms it to a publisher.
+func (s *ServerSession) unpublish(st *netStream) error {
+	published := st.pub != nil
+	if err := s.stop(st); err != nil || !published {
+		return err
+	}
+	return s.status(st.id, &StatusError{
+		Level: LevelStatus, Code: CodeUnpublishSuccess, Description: "The stream is no longer published.",
+	})
+}
