@@ -1,0 +1,100 @@
+package rtmp
+
+import "encoding/binary"
+
+const (
+	extendedMark = 0xffffff // in the 24-bit field: the time follows in 32 bits
+	maxMessage   = 1<<24 - 1
+	fullHeader   = 11
+)
+
+// EncodedSize returns how many bytes AppendMessage appends for a body of bodyLen bytes.
+// csid 0 stands for any chunk stream up to 63.
+func EncodedSize(bodyLen int, timestamp, csid uint32, chunkSize int) int {
+	basic, ext := basicHeaderSize(csid), 0
+	if timestamp >= extendedMark {
+		ext = 4
+	}
+	n := basic + fullHeader + ext + bodyLen
+	if bodyLen > chunkSize {
+		n += (bodyLen - 1) / chunkSize * (basic + ext)
+	}
+	return n
+}
+
+func basicHeaderSize(csid uint32) int {
+	switch {
+	case csid < 64:
+		return 1
+	case csid < 320:
+		return 2
+	}
+	return 3
+}
+
+// appendBasicHeader appends fmt and chunk stream id (RTMP 1.0 §5.3.1.1).
+func appendBasicHeader(dst []byte, format byte, csid uint32) []byte {
+	switch basicHeaderSize(csid) {
+	case 1:
+		return append(dst, format<<6|byte(csid))
+	case 2:
+		return append(dst, format<<6, byte(csid-64))
+	}
+	csid -= 64
+	return append(dst, format<<6|1, byte(csid), byte(csid>>8))
+}
+
+// AppendMessage appends m as one fmt 0 chunk, with an absolute timestamp, and as many
+// fmt 3 chunks as chunkSize (at least 1) demands; an extended timestamp stands in each
+// of them (RTMP 1.0 §5.3.1.3). Any message so written is one that a reader may begin with. The
+// body is the concatenation of body or, if there is none, m.Payload; what exceeds
+// 16777215 bytes cannot be expressed and is left out. With room in dst it does not allocate.
+func AppendMessage(dst []byte, m *Message, chunkSize int, body ...[]byte) []byte {
+	if len(body) == 0 {
+		return appendChunks(dst, m, chunkSize, m.Payload, nil)
+	}
+	if len(body) == 1 {
+		return appendChunks(dst, m, chunkSize, body[0], nil)
+	}
+	return appendChunks(dst, m, chunkSize, body[0], body[1:])
+}
+
+func appendChunks(dst []byte, m *Message, chunkSize int, first []byte, rest [][]byte) []byte {
+	chunkSize = max(chunkSize, 1)
+	length := len(first)
+	for _, p := range rest {
+		length += len(p)
+	}
+	length = min(length, maxMessage)
+	csid := m.chunkStreamID()
+	field := min(m.Timestamp, extendedMark)
+	dst = appendBasicHeader(dst, 0, csid)
+	dst = append(dst, byte(field>>16), byte(field>>8), byte(field),
+		byte(length>>16), byte(length>>8), byte(length), byte(m.Type))
+	dst = binary.LittleEndian.AppendUint32(dst, m.StreamID)
+	if field == extendedMark {
+		dst = binary.BigEndian.AppendUint32(dst, m.Timestamp)
+	}
+	room := chunkSize
+	for i := -1; i < len(rest); i++ {
+		p := first
+		if i >= 0 {
+			p = rest[i]
+		}
+		p = p[:min(len(p), length)]
+		length -= len(p)
+		for len(p) > 0 {
+			if room == 0 {
+				dst = appendBasicHeader(dst, 3, csid)
+				if field == extendedMark {
+					dst = binary.BigEndian.AppendUint32(dst, m.Timestamp)
+				}
+				room = chunkSize
+			}
+			n := min(room, len(p))
+			dst = append(dst, p[:n]...)
+			p, room = p[n:], room-n
+		}
+	}
+	return dst
+}

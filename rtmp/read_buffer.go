@@ -1,0 +1,155 @@
+package rtmp
+
+import (
+	"io"
+	"sync"
+)
+
+const (
+	frugalRead  = 64
+	pooledBytes = 4 << 10
+)
+
+// pooledBuffers serve frugal readers while they have something to read.
+var pooledBuffers = sync.Pool{New: func() any { return new([pooledBytes]byte) }}
+
+// readBuffer buffers a connection's input. It holds as much as setSize says; with size 0
+// it holds nothing while the peer is silent: it waits in a read of a few bytes and borrows a
+// buffer once more arrives at a time.
+type readBuffer struct {
+	src      io.Reader
+	size     int
+	buf      []byte // unread are [r:w]
+	r, w     int
+	consumed uint64 // in all
+	borrowed *[pooledBytes]byte
+	small    [frugalRead]byte
+}
+
+func (b *readBuffer) init(src io.Reader, size int) { b.src, b.size = src, size }
+
+// setSize takes effect once what is buffered has been read.
+func (b *readBuffer) setSize(n int) {
+	b.size = n
+	if b.r == b.w {
+		b.release()
+	}
+}
+
+// release gives the buffer up; it is empty.
+func (b *readBuffer) release() {
+	b.r, b.w = 0, 0
+	if b.borrowed != nil {
+		pooledBuffers.Put(b.borrowed)
+		b.borrowed = nil
+		b.buf = nil
+	}
+	if len(b.buf) != b.size {
+		b.buf = nil
+	}
+}
+
+// prepare makes room for at least n unread bytes in all, n being small.
+func (b *readBuffer) prepare(n int) {
+	if b.r == b.w {
+		// A frugal read that was filled is likely to have more behind it.
+		more := b.size == 0 && b.w == frugalRead && b.borrowed == nil
+		b.release()
+		switch {
+		case b.buf != nil:
+		case b.size > 0:
+			b.buf = make([]byte, b.size)
+		case more:
+			b.borrowed = pooledBuffers.Get().(*[pooledBytes]byte)
+			b.buf = b.borrowed[:]
+		default:
+			b.buf = b.small[:]
+		}
+		if len(b.buf) < n {
+			b.borrow()
+		}
+		return
+	}
+	if len(b.buf)-b.r >= n && b.w < len(b.buf) {
+		return
+	}
+	if len(b.buf) < n {
+		b.borrow()
+		return
+	}
+	b.w = copy(b.buf, b.buf[b.r:b.w])
+	b.r = 0
+}
+
+// borrow moves what is unread to a pooled buffer.
+func (b *readBuffer) borrow() {
+	old := b.borrowed
+	b.borrowed = pooledBuffers.Get().(*[pooledBytes]byte)
+	b.w = copy(b.borrowed[:], b.buf[b.r:b.w])
+	b.r = 0
+	b.buf = b.borrowed[:]
+	if old != nil {
+		pooledBuffers.Put(old)
+	}
+}
+
+// peek returns the next n bytes, at most 64, without consuming them. At the end of the
+// input it returns what there is, with io.EOF if that is nothing and
+// io.ErrUnexpectedEOF otherwise.
+func (b *readBuffer) peek(n int) ([]byte, error) {
+	for b.w-b.r < n {
+		b.prepare(n)
+		m, err := b.src.Read(b.buf[b.w:])
+		b.w += m
+		if err != nil && b.w-b.r < n {
+			if err == io.EOF && b.w > b.r {
+				err = io.ErrUnexpectedEOF
+			}
+			return b.buf[b.r:b.w], err
+		}
+	}
+	return b.buf[b.r : b.r+n], nil
+}
+
+// discard consumes n bytes that peek has returned.
+func (b *readBuffer) discard(n int) {
+	b.r += n
+	b.consumed += uint64(n)
+}
+
+// read reads into p what is buffered, else from the source: into p itself if p is as
+// large as the buffer.
+func (b *readBuffer) read(p []byte) (int, error) {
+	if b.r == b.w {
+		if len(p) >= max(b.size, pooledBytes) {
+			b.release()
+			n, err := b.src.Read(p)
+			b.consumed += uint64(n)
+			return n, err
+		}
+		b.prepare(1)
+		n, err := b.src.Read(b.buf)
+		b.w = n
+		if n == 0 {
+			return 0, err
+		}
+	}
+	n := copy(p, b.buf[b.r:b.w])
+	b.discard(n)
+	return n, nil
+}
+
+// readFull fills p; an end of the input within it is io.ErrUnexpectedEOF.
+func (b *readBuffer) readFull(p []byte) error {
+	for len(p) > 0 {
+		n, err := b.read(p)
+		p = p[n:]
+		if err != nil && len(p) > 0 {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+	return nil
+}
