@@ -1,0 +1,110 @@
+package admit
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"weir/internal/config"
+)
+
+// Rule is who may do one thing with a stream: the keys of streams[].publish and
+// streams[].play that this package serves. The zero value lets nobody in.
+type Rule struct {
+	// Keys that let a peer in, at most 1,000; none: no key is needed.
+	Keys []string `yaml:"keys" secret:"true" help:"keys of which a peer must give one, as ?key=… behind the stream name; none asks for no key; applies to new sessions"`
+	// Allow lists the addresses that may come; none: nobody.
+	Allow config.CIDRs `yaml:"allow" help:"addresses and ranges that may come; an empty list lets nobody in; applies to new sessions"`
+}
+
+// DefaultRule lets everybody in.
+func DefaultRule() Rule {
+	return Rule{Keys: []string{}, Allow: config.CIDRs{
+		config.CIDR(netip.PrefixFrom(netip.IPv4Unspecified(), 0)),
+		config.CIDR(netip.PrefixFrom(netip.IPv6Unspecified(), 0)),
+	}}
+}
+
+const (
+	maxKey  = 255
+	maxKeys = 1000
+)
+
+// Validate implements config.Validator. The errors do not show keys.
+func (r *Rule) Validate() error {
+	if len(r.Keys) > maxKeys {
+		return config.Atf("keys", "more than %d keys", maxKeys)
+	}
+	for i, k := range r.Keys {
+		path := fmt.Sprintf("keys.%d", i)
+		switch {
+		case k == "":
+			return config.Atf(path, "an empty key; for no key write keys: []")
+		case len(k) > maxKey:
+			return config.Atf(path, "a key longer than %d bytes", maxKey)
+		case strings.ContainsFunc(k, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+			return config.Atf(path, "a key with a space or a control character")
+		}
+	}
+	return nil
+}
+
+// Entry is what one entry of streams says about admission.
+type Entry struct {
+	Match         string
+	Publish, Play Rule
+}
+
+// Rules are compiled entries. They do not change.
+type Rules struct {
+	matcher  *Matcher
+	entries  []compiled
+	fallback compiled
+}
+
+type compiled struct{ publish, play rule }
+
+type rule struct {
+	keys  []digest
+	allow config.CIDRs
+}
+
+// NewRules compiles entries, of which the first that matches a path applies alone.
+// fallback, whose Match is not looked at, applies where none does. It fails as
+// NewMatcher does.
+func NewRules(entries []Entry, fallback Entry) (*Rules, error) {
+	patterns := make([]string, len(entries))
+	r := &Rules{entries: make([]compiled, len(entries)), fallback: compile(&fallback)}
+	for i := range entries {
+		patterns[i] = entries[i].Match
+		r.entries[i] = compile(&entries[i])
+	}
+	var err error
+	r.matcher, err = NewMatcher(patterns)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func compile(e *Entry) compiled {
+	one := func(r *Rule) rule {
+		keys := make([]digest, len(r.Keys))
+		for i, k := range r.Keys {
+			keys[i] = digestOf(k)
+		}
+		return rule{keys, r.Allow}
+	}
+	return compiled{one(&e.Publish), one(&e.Play)}
+}
+
+// Match returns the index of the entry that applies to path, -1 for the fallback.
+// Settings of a stream that other packages own are found by the same index.
+func (r *Rules) Match(path string) int { return r.matcher.Match(path) }
+
+func (r *Rules) at(index int) *compiled {
+	if index < 0 {
+		return &r.fallback
+	}
+	return &r.entries[index]
+}
