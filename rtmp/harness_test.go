@@ -307,6 +307,19 @@ func (p *peer) try(b []byte) {
 	_, _ = p.nc.Write(b)
 }
 
+// background runs f, which the end of the test waits for.
+func (p *peer) background(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	p.t.Cleanup(func() {
+		_ = p.nc.Close()
+		<-done
+	})
+}
+
 // command sends a command.
 func (p *peer) command(streamID uint32, values ...amf.Value) *peer {
 	p.t.Helper()
@@ -327,7 +340,7 @@ func encode(m *Message) []byte { return AppendMessage(nil, m, 128) }
 // the connection ends before or it takes too long.
 func (p *peer) next(what string, match func(*Message) bool) Message {
 	p.t.Helper()
-	timeout := time.After(5 * time.Second)
+	timeout := time.After(2 * time.Minute) // a fake clock's, in bubbles
 	for {
 		p.mu.Lock()
 		for p.seen < len(p.in) {

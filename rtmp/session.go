@@ -280,7 +280,7 @@ func (s *ServerSession) finish(cause error) error {
 		}
 	}
 	for _, st := range s.streams {
-		s.closeStream(st, cause)
+		_ = s.closeStream(st, cause)
 	}
 	if s.conn.detached.Load() {
 		return cause
@@ -294,10 +294,10 @@ func (s *ServerSession) finish(cause error) error {
 
 // closeStream closes what is published and played on a stream. A handler that panics
 // here does not keep the others from being closed.
-func (s *ServerSession) closeStream(st *netStream, cause error) {
+func (s *ServerSession) closeStream(st *netStream, cause error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.panicked(r)
+			err = s.panicked(r)
 		}
 	}()
 	pub, play := st.pub, st.play
@@ -308,6 +308,7 @@ func (s *ServerSession) closeStream(st *netStream, cause error) {
 	if play != nil {
 		play.Close(cause)
 	}
+	return nil
 }
 
 // lingerTime is how long a connection that we close is kept for what the peer has

@@ -179,8 +179,10 @@ func (s *ServerSession) stop(st *netStream) error {
 	if playing {
 		cause = ErrStopped
 	}
-	s.closeStream(st, cause)
 	st.name = ""
+	if err := s.closeStream(st, cause); err != nil {
+		return err
+	}
 	if playing && s.conn.detached.Load() {
 		return ErrStopped
 	}

@@ -94,7 +94,10 @@ func (s *ServerSession) startPlay(name string, start, duration float64, reset bo
 		return s.refused(st, "play", asStatus(err, CodePlayFailed, "the stream cannot be played"), err)
 	}
 	if st.play != nil {
-		s.closeStream(st, ErrReplaced)
+		if err := s.closeStream(st, ErrReplaced); err != nil {
+			play.Close(err)
+			return err
+		}
 	}
 	st.play, st.name = play, name
 	s.kind.Store(uint32(KindPlayer))
