@@ -1,38 +1,51 @@
 package rtmp
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
-// splitAggregate returns the messages in an aggregate (RTMP 1.0 §7.1.6): FLV tags whose
-// first timestamp stands for the aggregate's own. The last back pointer may be missing.
-// With an error come the messages before it.
+const (
+	tagHeader = 11 // of an FLV tag
+	// maxParts bounds the messages of one aggregate, each of which costs more memory
+	// than its header has bytes.
+	maxParts = 4096
+)
+
+// splitAggregate returns the audio, video and data messages in an aggregate (RTMP 1.0
+// §7.1.6), which share its payload: FLV tags, of which the first one's timestamp stands
+// for the aggregate's own. Tags of other types are left out. Back pointers are ignored,
+// and the last may be missing. With an error come the messages before what is wrong.
 func splitAggregate(m *Message) ([]Message, error) {
-	const header = 11
 	var ms []Message
 	var first uint32
-	b := m.Payload
-	for len(b) > 0 {
-		if len(b) < header {
-			return ms, fmt.Errorf("aggregate: %d bytes where a header is due", len(b))
+	for b, n := m.Payload, 0; len(b) > 0; n++ {
+		if len(b) < tagHeader {
+			return ms, fmt.Errorf("splitting an aggregate: %d bytes where a header is due", len(b))
 		}
-		t, size := MessageType(b[0]), int(be24(b[1:]))
-		ts := be24(b[4:]) | uint32(b[7])<<24
-		if size > len(b)-header {
-			return ms, fmt.Errorf("aggregate: a message of %d bytes in %d", size, len(b)-header)
+		typ, size := MessageType(b[0]), int(be24(b[1:]))
+		timestamp := be24(b[4:]) | uint32(b[7])<<24
+		if n == 0 {
+			first = timestamp
 		}
-		if t == TypeAggregate {
-			return ms, fmt.Errorf("aggregate: in an aggregate")
+		if size > len(b)-tagHeader {
+			return ms, fmt.Errorf("splitting an aggregate: a message of %d bytes in %d", size, len(b)-tagHeader)
 		}
-		if ms == nil {
-			first = ts
+		if n == maxParts {
+			return ms, fmt.Errorf("splitting an aggregate: more than %d messages", maxParts)
 		}
-		if t == TypeAudio || t == TypeVideo || t == TypeData || t == TypeDataAMF3 {
+		switch typ {
+		case TypeAggregate:
+			return ms, errors.New("splitting an aggregate: an aggregate in it")
+		case TypeAudio, TypeVideo, TypeData, TypeDataAMF3:
 			ms = append(ms, Message{
-				Type: t, StreamID: m.StreamID, ChunkStreamID: m.ChunkStreamID, Timestamp: m.Timestamp + ts - first,
-				Payload: b[header : header+size : header+size],
+				Type: typ, StreamID: m.StreamID, ChunkStreamID: m.ChunkStreamID,
+				Timestamp: m.Timestamp + timestamp - first,
+				Payload:   b[tagHeader : tagHeader+size : tagHeader+size],
 			})
 		}
-		b = b[header+size:]
-		b = b[min(len(b), 4):] // the back pointer, right or wrong
+		b = b[tagHeader+size:]
+		b = b[min(len(b), 4):]
 	}
 	return ms, nil
 }

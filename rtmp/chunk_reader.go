@@ -28,6 +28,7 @@ type readLimits struct {
 	csids        int // chunk streams; 64
 }
 
+// withDefaults is l with the zero fields filled in.
 func (l readLimits) withDefaults() readLimits {
 	def := func(v *int, d int) {
 		if *v <= 0 {
@@ -42,46 +43,15 @@ func (l readLimits) withDefaults() readLimits {
 	return l
 }
 
+// What is reserved for a message when its header arrives; after that, its buffer doubles
+// as bytes arrive. Together, the messages of a peer that has not been admitted reserve
+// no more than twice what it sent and 4 KiB: only one at a time gets the larger start,
+// and the smaller is less than twice the shortest chunk that opens a chunk stream.
 const (
-	firstAlloc      = 4 << 10 // of a message whose sender has not been admitted
-	admittedAlloc   = 1 << 20 // of a publisher's message
-	doublingLimit   = 10_000  // ms: past it, fmt 3 after fmt 0 does not repeat the timestamp as delta
-	absurdDelta     = 10 * 60 * 1000
-	absoluteLeeway  = 60 * 1000
-	omitsExtForSure = 2 // observations after which a peer is known to omit it
+	firstAlloc    = 4 << 10
+	furtherAlloc  = 16
+	admittedAlloc = 1 << 20 // of a publisher's message
 )
-
-// noteSet is the peculiarities of a peer that were seen.
-type noteSet uint16
-
-const (
-	noteOmitsExt noteSet = 1 << iota
-	noteSmallExt
-	noteAbsoluteDelta
-	noteNoDoubling
-	noteRestarted
-	noteContinued
-)
-
-var noteTexts = [...]string{
-	"no extended timestamp on continuation chunks",
-	"extended timestamp below 0xffffff",
-	"absolute extended timestamp where a delta is due",
-	"fmt 3 after a large absolute timestamp; taken as the same time",
-	"new message before the last one on its chunk stream was complete",
-	"full header on a continuation chunk",
-}
-
-// details returns the texts of the notes in s.
-func (s noteSet) details() []string {
-	var texts []string
-	for i, t := range noteTexts {
-		if s&(1<<i) != 0 {
-			texts = append(texts, t)
-		}
-	}
-	return texts
-}
 
 // chunkStream is the state of one chunk stream (RTMP 1.0 §5.3.1).
 type chunkStream struct {
@@ -112,8 +82,9 @@ type chunkReader struct {
 	notes      noteSet
 }
 
+// newChunkReader returns a reader of what follows the handshake in b.
 func newChunkReader(b *readBuffer, lim readLimits) *chunkReader {
-	return &chunkReader{in: b, lim: lim.withDefaults(), chunkSize: 128}
+	return &chunkReader{in: b, lim: lim.withDefaults(), chunkSize: firstChunk}
 }
 
 // setPublishing says whether the peer has been admitted as a publisher: its messages
@@ -204,6 +175,7 @@ func (r *chunkReader) readHeader() (*chunkStream, error) {
 	return cs, r.fullHeader(cs, format, b[n:], n+size)
 }
 
+// find returns the chunk stream csid, nil if it has not been used.
 func (r *chunkReader) find(csid uint32) *chunkStream {
 	if r.last != nil && r.last.id == csid {
 		return r.last
@@ -245,6 +217,7 @@ func (r *chunkReader) fullHeader(cs *chunkStream, format byte, h []byte, total i
 				return r.fail(ErrChunkHeader, cs.id, "fmt %d within a message", format)
 			}
 			r.notes |= noteContinued
+			cs.hasExt = hasExt
 			return nil
 		}
 		r.notes |= noteRestarted
@@ -259,70 +232,6 @@ func (r *chunkReader) fullHeader(cs *chunkStream, format byte, h []byte, total i
 		r.advance(cs, field)
 	}
 	return r.begin(cs)
-}
-
-// advance adds the delta of a fmt 1 or 2 header. Some peers send an absolute time in the
-// extended field; one that would jump far ahead but lies near the last time is meant so.
-func (r *chunkReader) advance(cs *chunkStream, field uint32) {
-	cs.delta = field
-	if away := int32(field - cs.timestamp); cs.hasExt && int32(field) > absurdDelta && away > -absoluteLeeway && away < absoluteLeeway {
-		r.notes |= noteAbsoluteDelta
-		cs.delta, cs.timestamp = uint32(max(away, 0)), field
-		return
-	}
-	cs.timestamp += field
-}
-
-// fmt3 reads what a chunk without message header may carry: the repeated extended
-// timestamp. It continues the message under way or begins the next one.
-func (r *chunkReader) fmt3(cs *chunkStream) error {
-	if cs.partial {
-		if cs.hasExt && r.omitsExt < omitsExtForSure {
-			return r.repeatedExt(cs)
-		}
-		return nil
-	}
-	if cs.hasExt && r.omitsExt == 0 {
-		if _, err := r.in.peek(4); err != nil {
-			return inside(err)
-		}
-		r.in.discard(4)
-	}
-	delta := cs.delta
-	if cs.after0 && delta > doublingLimit {
-		r.notes |= noteNoDoubling
-		delta = 0
-	}
-	cs.timestamp += delta
-	return r.begin(cs)
-}
-
-// repeatedExt consumes the extended timestamp of a continuation, if there is one: many
-// peers leave it out, and then the payload stands in its place. Some repeat the
-// message's absolute time where the header carried a delta, some only 31 bits.
-func (r *chunkReader) repeatedExt(cs *chunkStream) error {
-	var want [4][4]byte
-	for i, v := range [4]uint32{cs.ext, cs.timestamp, cs.ext &^ (1 << 31), cs.timestamp &^ (1 << 31)} {
-		binary.BigEndian.PutUint32(want[i][:], v)
-	}
-	for n := 1; n <= 4; n++ {
-		b, err := r.in.peek(n)
-		if err != nil {
-			return inside(err)
-		}
-		match := false
-		for i := range want {
-			match = match || string(want[i][:n]) == string(b)
-		}
-		if !match {
-			r.omitsExt++
-			r.notes |= noteOmitsExt
-			return nil
-		}
-	}
-	r.omitsExt = 0
-	r.in.discard(4)
-	return nil
 }
 
 // begin starts a message whose header is complete.
@@ -341,16 +250,21 @@ func (r *chunkReader) begin(cs *chunkStream) error {
 	if cs.length == 0 {
 		return nil
 	}
-	n := firstAlloc
-	if r.publishing {
+	n := furtherAlloc
+	switch {
+	case r.publishing:
 		n = admittedAlloc
+	case r.reserved == 0:
+		n = firstAlloc
 	}
-	return r.grow(cs, min(n, cs.length))
+	return r.grow(cs, n)
 }
 
-// grow gives the message a buffer of n bytes.
+// grow makes the message's buffer n bytes long, or as long as the message or the bound of
+// all partial messages allows.
 func (r *chunkReader) grow(cs *chunkStream, n int) error {
-	if r.reserved+n > r.lim.partialTotal {
+	n = min(n, cs.length, r.lim.partialTotal-r.reserved+cap(cs.buf))
+	if n <= cs.got {
 		return r.fail(ErrChunkStreams, cs.id, "partial messages of more than %d bytes", r.lim.partialTotal)
 	}
 	b := make([]byte, n)
@@ -370,7 +284,7 @@ func (r *chunkReader) drop(cs *chunkStream) {
 func (r *chunkReader) readPayload(cs *chunkStream) error {
 	for left := min(r.chunkSize, cs.length-cs.got); left > 0; {
 		if cs.got == len(cs.buf) {
-			if err := r.grow(cs, min(2*len(cs.buf), cs.length)); err != nil {
+			if err := r.grow(cs, 2*len(cs.buf)); err != nil {
 				return err
 			}
 		}
@@ -386,25 +300,27 @@ func (r *chunkReader) readPayload(cs *chunkStream) error {
 
 // setChunkSize acts on Set Chunk Size (RTMP 1.0 §5.4.1). A body that is too short is ignored.
 func (r *chunkReader) setChunkSize(body []byte) error {
-	if len(body) < 4 {
+	n, ok := parseSetChunkSize(body)
+	if !ok {
 		return nil
 	}
-	n := binary.BigEndian.Uint32(body)
 	if n == 0 || n>>31 != 0 {
 		return fmt.Errorf("%w %#x", ErrChunkSize, n)
 	}
-	r.chunkSize = int(min(n, maxMessage))
+	r.chunkSize = int(min(n, MaxMessageSize))
 	return nil
 }
 
 // abort acts on Abort (RTMP 1.0 §5.4.2).
 func (r *chunkReader) abort(body []byte) {
-	if len(body) < 4 {
+	csid, ok := parseAbort(body)
+	if !ok {
 		return
 	}
-	if cs := r.find(binary.BigEndian.Uint32(body)); cs != nil && cs.partial {
+	if cs := r.find(csid); cs != nil && cs.partial {
 		r.drop(cs)
 	}
 }
 
+// be24 reads a big-endian number of 24 bits.
 func be24(b []byte) uint32 { return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]) }

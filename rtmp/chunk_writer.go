@@ -1,16 +1,24 @@
 package rtmp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 const (
 	extendedMark = 0xffffff // in the 24-bit field: the time follows in 32 bits
-	maxMessage   = 1<<24 - 1
 	fullHeader   = 11
+	maxCSID      = 65599
+	firstChunk   = 128 // the chunk size that holds until another is announced
 )
 
-// EncodedSize returns how many bytes AppendMessage appends for a body of bodyLen bytes.
-// csid 0 stands for any chunk stream up to 63.
+// EncodedSize returns how many bytes AppendMessage appends for a body of bodyLen bytes
+// on the chunk stream csid. 0 stands for any of those that AppendMessage chooses by type.
 func EncodedSize(bodyLen int, timestamp, csid uint32, chunkSize int) int {
+	if chunkSize <= 0 {
+		chunkSize = firstChunk
+	}
+	bodyLen = min(bodyLen, MaxMessageSize)
 	basic, ext := basicHeaderSize(csid), 0
 	if timestamp >= extendedMark {
 		ext = 4
@@ -22,9 +30,10 @@ func EncodedSize(bodyLen int, timestamp, csid uint32, chunkSize int) int {
 	return n
 }
 
+// basicHeaderSize returns the size of the basic header of a chunk of csid.
 func basicHeaderSize(csid uint32) int {
 	switch {
-	case csid < 64:
+	case csid < 64 || csid > maxCSID:
 		return 1
 	case csid < 320:
 		return 2
@@ -45,10 +54,12 @@ func appendBasicHeader(dst []byte, format byte, csid uint32) []byte {
 }
 
 // AppendMessage appends m as one fmt 0 chunk, with an absolute timestamp, and as many
-// fmt 3 chunks as chunkSize (at least 1) demands; an extended timestamp stands in each
-// of them (RTMP 1.0 §5.3.1.3). Any message so written is one that a reader may begin with. The
-// body is the concatenation of body or, if there is none, m.Payload; what exceeds
-// 16777215 bytes cannot be expressed and is left out. With room in dst it does not allocate.
+// fmt 3 chunks as chunkSize demands; an extended timestamp stands in each of them (RTMP
+// 1.0 §5.3.1.3). A reader may begin with any message so written. A chunkSize that is not
+// positive is 128, which holds until another has been announced. The body is the
+// concatenation of body or, if there is none, m.Payload; what exceeds MaxMessageSize
+// cannot be expressed and is left out. With room for EncodedSize bytes in dst it does not
+// allocate.
 func AppendMessage(dst []byte, m *Message, chunkSize int, body ...[]byte) []byte {
 	if len(body) == 0 {
 		return appendChunks(dst, m, chunkSize, m.Payload, nil)
@@ -59,14 +70,19 @@ func AppendMessage(dst []byte, m *Message, chunkSize int, body ...[]byte) []byte
 	return appendChunks(dst, m, chunkSize, body[0], body[1:])
 }
 
+// appendChunks is AppendMessage with the body in two arguments: as one, it would have to be
+// allocated.
 func appendChunks(dst []byte, m *Message, chunkSize int, first []byte, rest [][]byte) []byte {
-	chunkSize = max(chunkSize, 1)
+	if chunkSize <= 0 {
+		chunkSize = firstChunk
+	}
 	length := len(first)
 	for _, p := range rest {
 		length += len(p)
 	}
-	length = min(length, maxMessage)
+	length = min(length, MaxMessageSize)
 	csid := m.chunkStreamID()
+	dst = slices.Grow(dst, EncodedSize(length, m.Timestamp, csid, chunkSize))
 	field := min(m.Timestamp, extendedMark)
 	dst = appendBasicHeader(dst, 0, csid)
 	dst = append(dst, byte(field>>16), byte(field>>8), byte(field),

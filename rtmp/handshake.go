@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"sync"
 )
@@ -14,8 +15,8 @@ const (
 	handshakeSize = 1536
 	digestSize    = 32
 	// The two layouts of the digest handshake differ in where the digest's block begins.
-	digestBase1 = 8
 	digestBase0 = 772
+	digestBase1 = 8
 )
 
 // Keys of the digest handshake; the short ones sign C1 and S1, the whole ones C2 and S2.
@@ -35,35 +36,48 @@ const (
 )
 
 // exchange is what a handshake works on; kept in a pool because it is needed once a
-// connection.
+// connection, and given back before the last wait for the peer.
 type exchange struct {
 	theirs [handshakeSize]byte
 	ours   [1 + 2*handshakeSize]byte
 }
 
+// exchanges is that pool.
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// acceptHandshake is the server's side: it reads C0 and C1, writes S0, S1 and S2 at
-// once, and reads C2, whose content is of no consequence because clients put anything there. onS2 is
-// called before waiting for C2. Anything but RTMP is one of the errors of sniff.
+// acceptHandshake is the server's side (RTMP 1.0 §5.2): it reads C0 and C1, writes S0,
+// S1 and S2 at once, and reads C2, whose content is of no consequence because clients put
+// anything there. onS2 is called before waiting for C2. Anything but RTMP is one of the
+// errors of sniff.
 func acceptHandshake(b *readBuffer, w io.Writer, onS2 func()) error {
 	if err := sniff(b); err != nil {
 		return err
 	}
+	if err := answerHello(b, w); err != nil {
+		return err
+	}
+	onS2()
+	if err := b.skip(handshakeSize); err != nil {
+		return fmt.Errorf("reading C2: %w", err)
+	}
+	return nil
+}
+
+// answerHello reads C1 and writes S0, S1 and S2.
+func answerHello(b *readBuffer, w io.Writer) error {
 	x := exchanges.Get().(*exchange)
 	defer exchanges.Put(x)
 	c1 := x.theirs[:]
 	if err := b.readFull(c1); err != nil {
-		return err
+		return fmt.Errorf("reading C1: %w", err)
 	}
 	x.ours[0] = version
 	s1, s2 := x.ours[1:1+handshakeSize], x.ours[1+handshakeSize:]
 	answer(s1, s2, c1)
 	if _, err := w.Write(x.ours[:]); err != nil {
-		return err
+		return fmt.Errorf("writing S0, S1 and S2: %w", err)
 	}
-	onS2()
-	return b.readFull(x.theirs[:])
+	return nil
 }
 
 // answer fills in S1 and S2 for a C1. A client that sends a version and a valid digest gets
@@ -133,36 +147,56 @@ func signReply(b []byte, key string, theirs []byte) {
 // dialHandshake is the client's side. With digests it signs C1 and, if the server
 // answers with a digest, C2; what the server signs is not held against it.
 func dialHandshake(b *readBuffer, w io.Writer, digests bool) error {
+	if err := hello(b, w, digests); err != nil {
+		return err
+	}
+	if err := b.skip(handshakeSize); err != nil {
+		return fmt.Errorf("reading S2: %w", err)
+	}
+	return nil
+}
+
+// hello writes C0 and C1, reads S0 and S1, and writes C2.
+func hello(b *readBuffer, w io.Writer, digests bool) error {
 	x := exchanges.Get().(*exchange)
 	defer exchanges.Put(x)
 	c0c1 := x.ours[:1+handshakeSize]
 	c1 := c0c1[1:]
 	c0c1[0] = version
-	_, _ = rand.Read(c1)
+	_, _ = rand.Read(c1) // never fails
 	clear(c1[:8])
 	if digests {
 		binary.BigEndian.PutUint32(c1[4:], c1Version)
 		sign(c1, digestBase1, clientKey[:clientLen])
 	}
 	if _, err := w.Write(c0c1); err != nil {
-		return err
+		return fmt.Errorf("writing C0 and C1: %w", err)
 	}
 	if err := sniff(b); err != nil {
 		return err
 	}
-	s1 := x.theirs[:]
+	s1, c2 := x.theirs[:], x.ours[1+handshakeSize:]
 	if err := b.readFull(s1); err != nil {
-		return err
+		return fmt.Errorf("reading S1: %w", err)
 	}
-	c2 := x.ours[1+handshakeSize:]
-	copy(c2, s1)
-	if base := findDigest(s1, serverKey[:serverLen]); digests && base != 0 {
-		pos := digestAt(s1, base)
-		_, _ = rand.Read(c2)
-		signReply(c2, clientKey, s1[pos:pos+digestSize])
-	}
+	answerS1(c2, s1, digests)
 	if _, err := w.Write(c2); err != nil {
-		return err
+		return fmt.Errorf("writing C2: %w", err)
 	}
-	return b.readFull(x.theirs[:])
+	return nil
+}
+
+// answerS1 fills in C2: an echo, or a signature if the server sent a digest.
+func answerS1(c2, s1 []byte, digests bool) {
+	base := 0
+	if digests {
+		base = findDigest(s1, serverKey[:serverLen])
+	}
+	if base == 0 {
+		copy(c2, s1)
+		return
+	}
+	_, _ = rand.Read(c2)
+	pos := digestAt(s1, base)
+	signReply(c2, clientKey, s1[pos:pos+digestSize])
 }

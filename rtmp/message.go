@@ -22,6 +22,10 @@ const (
 	TypeAggregate        MessageType = 22
 )
 
+// MaxMessageSize is the longest payload of a message: its length is a number of 24 bits
+// (RTMP 1.0 §5.3.1.2). No chunk size above it makes a difference.
+const MaxMessageSize = 1<<24 - 1
+
 // Message is one RTMP message.
 type Message struct {
 	Type MessageType
@@ -29,9 +33,9 @@ type Message struct {
 	StreamID uint32
 	// Timestamp is in milliseconds modulo 2^32.
 	Timestamp uint32
-	// ChunkStreamID is the chunk stream that a message came on, or is to be written on;
-	// 0 chooses by type: 2 control, 3 connection commands, 4 audio, 5 stream commands
-	// and data, 6 video.
+	// ChunkStreamID is the chunk stream that a message came on, or is to be written on: 2
+	// to 65599. Anything else, such as 0, chooses by type: 2 control, 3 connection
+	// commands, 4 audio, 5 stream commands and data, 6 video.
 	ChunkStreamID uint32
 	// Payload of a message that was read belongs to the receiver for good.
 	Payload []byte
@@ -43,7 +47,7 @@ type Message struct {
 // chunkStreamID returns the chunk stream to write m on.
 func (m *Message) chunkStreamID() uint32 {
 	switch {
-	case m.ChunkStreamID != 0:
+	case m.ChunkStreamID >= 2 && m.ChunkStreamID <= maxCSID:
 		return m.ChunkStreamID
 	case m.Type == TypeAudio:
 		return 4

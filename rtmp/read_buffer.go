@@ -22,10 +22,12 @@ type readBuffer struct {
 	buf      []byte // unread are [r:w]
 	r, w     int
 	consumed uint64 // in all
+	err      error  // of the source, to be returned once what came with it has been read
 	borrowed *[pooledBytes]byte
 	small    [frugalRead]byte
 }
 
+// init makes b read from src with a buffer of size bytes; 0 is frugal.
 func (b *readBuffer) init(src io.Reader, size int) { b.src, b.size = src, size }
 
 // setSize takes effect once what is buffered has been read.
@@ -93,15 +95,36 @@ func (b *readBuffer) borrow() {
 	}
 }
 
+// maxEmptyReads is how often in a row a source may return nothing at all.
+const maxEmptyReads = 100
+
+// fill reads from the source into p, at least one byte.
+func (b *readBuffer) fill(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	for range maxEmptyReads {
+		n, err := b.src.Read(p)
+		if n > 0 {
+			b.err = err
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
 // peek returns the next n bytes, at most 64, without consuming them. At the end of the
 // input it returns what there is, with io.EOF if that is nothing and
 // io.ErrUnexpectedEOF otherwise.
 func (b *readBuffer) peek(n int) ([]byte, error) {
 	for b.w-b.r < n {
 		b.prepare(n)
-		m, err := b.src.Read(b.buf[b.w:])
+		m, err := b.fill(b.buf[b.w:])
 		b.w += m
-		if err != nil && b.w-b.r < n {
+		if err != nil {
 			if err == io.EOF && b.w > b.r {
 				err = io.ErrUnexpectedEOF
 			}
@@ -123,16 +146,16 @@ func (b *readBuffer) read(p []byte) (int, error) {
 	if b.r == b.w {
 		if len(p) >= max(b.size, pooledBytes) {
 			b.release()
-			n, err := b.src.Read(p)
+			n, err := b.fill(p)
 			b.consumed += uint64(n)
 			return n, err
 		}
 		b.prepare(1)
-		n, err := b.src.Read(b.buf)
-		b.w = n
-		if n == 0 {
+		n, err := b.fill(b.buf)
+		if err != nil {
 			return 0, err
 		}
+		b.w = n
 	}
 	n := copy(p, b.buf[b.r:b.w])
 	b.discard(n)
@@ -150,6 +173,22 @@ func (b *readBuffer) readFull(p []byte) error {
 			}
 			return err
 		}
+	}
+	return nil
+}
+
+// skip consumes n bytes, whatever they are.
+func (b *readBuffer) skip(n int) error {
+	for n > 0 {
+		if _, err := b.peek(1); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		m := min(n, b.w-b.r)
+		b.discard(m)
+		n -= m
 	}
 	return nil
 }

@@ -12,11 +12,11 @@ import (
 var (
 	// ErrProbe is a connection that was closed before its first byte: a health check.
 	ErrProbe = errors.New("closed before the first byte")
-	// ErrHTTP is an HTTP request; it is answered with status 400.
-	ErrHTTP = errors.New("HTTP request on the RTMP port")
+	// ErrHTTP is HTTP; a server answers it with status 400.
+	ErrHTTP = errors.New("HTTP on the RTMP port")
 	// ErrTLSOnPlain is a TLS ClientHello on a port without TLS.
 	ErrTLSOnPlain = errors.New("TLS on the plain RTMP port: use the RTMPS port")
-	// ErrEncrypted is RTMPE, which is not supported.
+	// ErrEncrypted is RTMPE, by versions 6, 8 and 9, which is not supported.
 	ErrEncrypted = errors.New("encrypted RTMP (RTMPE) is not supported: use RTMPS")
 	// ErrProxyHeader is a PROXY protocol header, which is not enabled.
 	ErrProxyHeader = errors.New("PROXY protocol header")
