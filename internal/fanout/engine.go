@@ -25,8 +25,6 @@ type Options struct {
 type Hooks struct {
 	// FirstSent is the time from a player's Join until the first bytes of the log were taken.
 	FirstSent func(time.Duration)
-	// Lag is a player's lag, looked at once a second.
-	Lag func(time.Duration)
 }
 
 // Engine owns the workers. Close it after the last log was closed.
@@ -103,4 +101,26 @@ func (e *Engine) Stats() []WorkerStats {
 		}
 	}
 	return s
+}
+
+// Lags calls yield with each player's lag, as of the last look, at most a second ago.
+func (e *Engine) Lags(yield func(time.Duration)) {
+	for _, w := range e.workers {
+		for _, lag := range w.lags() {
+			yield(lag)
+		}
+	}
+}
+
+// lags returns the lags of the worker's players that read a log.
+func (w *worker) lags() []time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var l []time.Duration
+	for _, pt := range w.parts {
+		for _, p := range pt.players {
+			l = append(l, p.Lag())
+		}
+	}
+	return l
 }

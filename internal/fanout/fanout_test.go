@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,7 +108,7 @@ func TestJoinStartsAtTheOldestKeptSyncWithItsPreamble(t *testing.T) {
 		key(l, "K2 ", "(p2)")
 		put(l, "b ", Message{})
 		s := &simSink{room: -1}
-		p := e.Add(s, nil, l)
+		p := e.Add(s, nil, l, Counters{})
 		p.Send([]byte("hello "))
 		p.Join(l, Cached)
 		synctest.Wait()
@@ -123,7 +124,7 @@ func TestJoinBeforeAnythingWaitsForASync(t *testing.T) {
 	bubble(t, Options{Workers: 1}, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: -1}
-		e.Add(s, nil, l).Join(l, Cached)
+		e.Add(s, nil, l, Counters{}).Join(l, Cached)
 		put(l, "a ", Message{})
 		synctest.Wait()
 		key(l, "K ", "(p)")
@@ -142,7 +143,7 @@ func TestWithoutCacheAPlayerWaitsForTheNextSyncEvenWhenTheWorkerIsLate(t *testin
 		l := e.NewLog(o)
 		key(l, "K1 ", "(p)")
 		s := &simSink{room: -1}
-		e.Add(s, nil, l).Join(l, Cached)
+		e.Add(s, nil, l, Counters{}).Join(l, Cached)
 		synctest.Wait()
 		key(l, "K2 ", "(p)")
 		put(l, "a ", Message{})
@@ -158,7 +159,7 @@ func TestPrivateBytesGoBetweenMessages(t *testing.T) {
 	bubble(t, Options{Workers: 1}, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: 4}
-		p := e.Add(s, nil, l)
+		p := e.Add(s, nil, l, Counters{})
 		p.Join(l, Cached)
 		key(l, "KKKKKK", "")
 		put(l, "aaaa", Message{})
@@ -177,7 +178,8 @@ func TestASlowPlayerSkipsToANewerSyncAtAMessageBoundary(t *testing.T) {
 	bubble(t, Options{Workers: 1}, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		s, rec := &simSink{room: 5}, &recorder{}
-		p := e.Add(s, rec, l)
+		var skips atomic.Uint64
+		p := e.Add(s, rec, l, Counters{Skips: &skips})
 		p.Join(l, Cached)
 		key(l, "K1 ", "(p)") // the preamble and two bytes of the key frame fit
 		put(l, "a ", Message{})
@@ -188,8 +190,8 @@ func TestASlowPlayerSkipsToANewerSyncAtAMessageBoundary(t *testing.T) {
 		key(l, "K2 ", "(p)")
 		put(l, "c ", Message{})
 		synctest.Wait()
-		if p.Skips() != 1 || rec.skips != 1 {
-			t.Fatalf("%d skips, %d told", p.Skips(), rec.skips)
+		if skips.Load() != 1 || rec.skips != 1 {
+			t.Fatalf("%d skips, %d told", skips.Load(), rec.skips)
 		}
 		s.give(-1)
 		synctest.Wait()
@@ -203,7 +205,7 @@ func TestChangedHeadersAreSentAfterASkip(t *testing.T) {
 	bubble(t, Options{Workers: 1}, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: 4}
-		p := e.Add(s, nil, l)
+		p := e.Add(s, nil, l, Counters{})
 		p.Join(l, Cached)
 		key(l, "K1 ", "(p)")
 		for range 12 {
@@ -228,8 +230,8 @@ func TestStalledAndSlowPlayersAreClosed(t *testing.T) {
 		o := testLog
 		o.Slow.Close = true
 		l2 := e.NewLog(o)
-		e.Add(&simSink{}, stall, l).Join(l, Cached)
-		e.Add(&simSink{}, slow, l2).Join(l2, Cached)
+		e.Add(&simSink{}, stall, l, Counters{}).Join(l, Cached)
+		e.Add(&simSink{}, slow, l2, Counters{}).Join(l2, Cached)
 		for range 40 {
 			key(l, "K", "")
 			key(l2, "K", "")
@@ -249,12 +251,12 @@ func TestLogCloseSendsAllThenEnds(t *testing.T) {
 		l := e.NewLog(testLog)
 		s, rec := &simSink{room: 2}, &recorder{}
 		waiting := &recorder{}
-		e.Add(s, rec, l).Join(l, Cached)
+		e.Add(s, rec, l, Counters{}).Join(l, Cached)
 		key(l, "K1 ", "")
 		synctest.Wait()
 		put(l, "bye", Message{})
 		l.Close()
-		e.Add(&simSink{}, waiting, l).Join(l, Cached)
+		e.Add(&simSink{}, waiting, l, Counters{}).Join(l, Cached)
 		synctest.Wait()
 		if rec.err() != nil {
 			t.Fatal("closed before all was sent:", rec.err())
@@ -276,7 +278,7 @@ func TestFinishSendsWhatWaitsButNotForEver(t *testing.T) {
 			s *simSink
 			r *recorder
 		}{{s, good}, {&simSink{}, stuck}} {
-			p := e.Add(x.s, x.r, nil)
+			p := e.Add(x.s, x.r, nil, Counters{})
 			p.Send([]byte("bye"))
 			p.Finish(cause)
 		}
@@ -291,7 +293,7 @@ func TestPauseAndResume(t *testing.T) {
 	bubble(t, Options{Workers: 1}, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: -1}
-		p := e.Add(s, nil, l)
+		p := e.Add(s, nil, l, Counters{})
 		p.Join(l, Cached)
 		key(l, "K1 ", "")
 		put(l, "a ", Message{})
@@ -329,7 +331,7 @@ func TestBoundsDropTheMark(t *testing.T) {
 					put(l, "a ", Message{})
 				}
 				s := &simSink{room: -1}
-				e.Add(s, nil, l).Join(l, Cached)
+				e.Add(s, nil, l, Counters{}).Join(l, Cached)
 				synctest.Wait()
 				if s.String() != "" {
 					t.Fatalf("joined a mark past the bound: %q", s)
@@ -348,7 +350,7 @@ func TestSegmentsRollOver(t *testing.T) {
 	bubble(t, Options{Workers: 1}, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: -1}
-		e.Add(s, nil, l).Join(l, Cached)
+		e.Add(s, nil, l, Counters{}).Join(l, Cached)
 		var want bytes.Buffer
 		for i := range 3000 {
 			m := fmt.Sprintf("<%d:%s>", i, bytes.Repeat([]byte{'x'}, i%300))
@@ -375,12 +377,12 @@ func TestEngineCloseEndsEveryPlayer(t *testing.T) {
 		e := New(Options{Workers: 2})
 		l := e.NewLog(testLog)
 		a, b, c := &recorder{}, &recorder{}, &recorder{}
-		e.Add(&simSink{}, a, l).Join(l, Cached)
-		e.Add(&simSink{}, b, nil)
+		e.Add(&simSink{}, a, l, Counters{}).Join(l, Cached)
+		e.Add(&simSink{}, b, nil, Counters{})
 		key(l, "K", "")
 		synctest.Wait()
 		e.Close()
-		e.Add(&simSink{}, c, nil)
+		e.Add(&simSink{}, c, nil, Counters{})
 		for _, r := range []*recorder{a, b, c} {
 			if !errors.Is(r.err(), ErrEngineClosed) {
 				t.Fatal(r.err())
@@ -396,8 +398,8 @@ func TestGatheringRestsInProportionToTheRound(t *testing.T) {
 		o.Low = true
 		low := e.NewLog(o)
 		s, sl := &simSink{room: -1}, &simSink{room: -1}
-		e.Add(s, nil, l).Join(l, Cached)
-		e.Add(sl, nil, low).Join(low, Cached)
+		e.Add(s, nil, l, Counters{}).Join(l, Cached)
+		e.Add(sl, nil, low, Counters{}).Join(low, Cached)
 		synctest.Wait()
 		key(l, "K ", "")
 		key(low, "K ", "")

@@ -19,15 +19,17 @@ type Observer interface {
 	Skipped(p *Player, lag time.Duration, bytes int64)
 }
 
+// Counters are where a player counts: what the sink has taken, in bytes, and how often
+// the player skipped to a newer sync mark.
+type Counters struct{ Sent, Skips *atomic.Uint64 }
+
 // Player is a cursor on a log with a connection of its own.
 type Player struct {
 	worker *worker
 	sink   Sink
 	obs    Observer
 
-	// Counters, readable at any time.
-	sent  atomic.Int64
-	skips atomic.Int32
+	count Counters
 	lag   atomic.Int64 // nanoseconds at the worker's last look
 
 	inboxed atomic.Bool // inbox is not empty
@@ -63,12 +65,19 @@ const (
 	dead          // closed
 )
 
-// Add makes a player of sink, which the engine closes in the end. obs may be nil.
+// Add makes a player of sink, which the engine closes in the end. obs and the counters
+// may be nil.
 // near is the log that it will read, if known. It reads none until Join. After Close
 // of the engine the player is closed at once, on the caller's goroutine.
-func (e *Engine) Add(sink Sink, obs Observer, near *Log) *Player {
+func (e *Engine) Add(sink Sink, obs Observer, near *Log, c Counters) *Player {
 	w := e.pick(near)
-	p := &Player{worker: w, sink: sink, obs: obs}
+	if c.Sent == nil {
+		c.Sent = new(atomic.Uint64)
+	}
+	if c.Skips == nil {
+		c.Skips = new(atomic.Uint64)
+	}
+	p := &Player{worker: w, sink: sink, obs: obs, count: c}
 	w.players.Add(1)
 	w.do(op{p: p, kind: opAdd})
 	return p
@@ -128,12 +137,6 @@ func (p *Player) Finish(cause error) { p.worker.do(op{p: p, kind: opFinish, err:
 
 // Writable implements the callback of Sink.Arm.
 func (p *Player) Writable() { p.worker.do(op{p: p, kind: opWritable}) }
-
-// Sent returns the bytes that the sink has taken.
-func (p *Player) Sent() int64 { return p.sent.Load() }
-
-// Skips returns how often the player skipped to a newer sync mark.
-func (p *Player) Skips() int { return int(p.skips.Load()) }
 
 // Lag returns the age of the oldest byte not yet taken, as of the last look, at most a second ago.
 func (p *Player) Lag() time.Duration { return time.Duration(p.lag.Load()) }

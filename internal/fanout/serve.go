@@ -144,7 +144,7 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 		}
 		n, full, err := p.sink.TrySend(b)
 		if n > 0 {
-			p.sent.Add(int64(n))
+			p.count.Sent.Add(uint64(n))
 			p.progress = now
 			if private {
 				p.shift(n)
@@ -229,7 +229,7 @@ func (w *worker) checkLag(p *Player, now int64) {
 	}
 	behind := p.part.log.head.Load() - p.pos()
 	p.leave()
-	p.skips.Add(1)
+	p.count.Skips.Add(1)
 	if p.obs != nil && (p.noticed == 0 || now-p.noticed >= int64(time.Minute)) {
 		p.noticed = now
 		w.e.events.Go(func() { p.obs.Skipped(p, time.Duration(age), behind) })
@@ -248,9 +248,6 @@ func (w *worker) sweep(now int64) {
 				continue
 			}
 			w.checkLag(p, now)
-			if f := w.e.opt.Hooks.Lag; f != nil && p.state != dead {
-				f(p.Lag())
-			}
 			if p.state == ready && p.seg == nil {
 				w.serve(p, catchUp, now)
 			}

@@ -89,7 +89,7 @@ func TestSinksDeliverEverythingInOrder(t *testing.T) {
 			l := e.NewLog(o)
 			sink, r := mk(t, e)
 			rec := &recorder{}
-			p := e.Add(sink, rec, l)
+			p := e.Add(sink, rec, l, Counters{})
 			p.Send([]byte("private "))
 			p.Join(l, Cached)
 			var want bytes.Buffer
@@ -119,7 +119,7 @@ func TestSinksNoticeThatThePeerIsGone(t *testing.T) {
 			l := e.NewLog(testLog)
 			sink, r := mk(t, e)
 			gone := make(chan error, 1)
-			e.Add(sink, closedFunc(func(err error) { gone <- err }), l).Join(l, Cached)
+			e.Add(sink, closedFunc(func(err error) { gone <- err }), l, Counters{}).Join(l, Cached)
 			r.Close()
 			msg := string(make([]byte, 100_000))
 			for {
@@ -158,7 +158,7 @@ func BenchmarkRelay(b *testing.B) {
 			defer e.Close()
 			l := e.NewLog(testLog)
 			for range players {
-				e.Add(nullSink{}, nil, l).Join(l, Cached)
+				e.Add(nullSink{}, nil, l, Counters{}).Join(l, Cached)
 			}
 			msg := make([]byte, 4096)
 			key(l, "K", "")

@@ -1,0 +1,214 @@
+// Package metrics holds the server's Prometheus metrics (text format 0.0.4 and
+// OpenMetrics 1.0) in a registry of its own. What other parts count already is read
+// from them when a scrape asks, through Sources; only rare events are counted here, so
+// that nothing on the way of a frame touches a metric.
+//
+// Labels have values from closed sets: protocols, roles, reasons, kinds, worker
+// numbers. There is no series per stream, session or address.
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Sources are where a scrape reads what others own. A nil source has no series. Those
+// that yield are called once a scrape, perhaps by several scrapes at once, and must not
+// yield the same labels twice; totals must never fall.
+type Sources struct {
+	// Streams returns the number of streams.
+	Streams func() int
+	// Sessions yields the number of open sessions of a protocol in a role.
+	Sessions func(yield func(protocol, role string, n int))
+	// Bytes yields the bytes received from and sent to the peers of a protocol so far.
+	Bytes func(yield func(protocol string, received, sent uint64))
+	// Frames yields the frames received so far of a kind: video, audio, data.
+	Frames func(yield func(kind string, n uint64))
+	// Repairs yields the timestamps and tracks repaired so far, by the kind of repair.
+	Repairs func(yield func(kind string, n uint64))
+	// Skips returns how often players skipped ahead so far.
+	Skips func() uint64
+	// Lags yields how far each player is behind now. It is asked at most once a second.
+	Lags func(yield func(lag time.Duration))
+	// Workers yields, for each delivery worker from 0, the share of time it spends sending,
+	// from 0 to 1, and its rest between two rounds.
+	Workers func(yield func(worker int, load float64, interval time.Duration))
+}
+
+// Metrics is the registry with the counters of rare events. Its methods are safe for
+// concurrent use.
+type Metrics struct {
+	registry   *prometheus.Registry
+	closed     *prometheus.CounterVec
+	rejected   *prometheus.CounterVec
+	handshakes *prometheus.CounterVec
+	dropped    *prometheus.CounterVec
+	firstFrame prometheus.Histogram
+}
+
+// New returns the metrics of a server. Besides its own there are those of the Go runtime,
+// the process and the build.
+func New(s Sources) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		registry:   prometheus.NewRegistry(),
+		closed:     counter("weir_session_closed_total", "Sessions that ended, by why.", "protocol", "role", "reason"),
+		rejected:   counter("weir_rejected_total", "Peers that were refused what they asked for, by why.", "reason"),
+		handshakes: counter("weir_handshake_failures_total", "Connections that never became a session, by why.", "protocol", "reason"),
+		dropped:    counter("weir_dropped_messages_total", "Messages from peers that were thrown away, by why.", "protocol", "reason"),
+		firstFrame: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_first_frame_seconds", Help: "Time from a player's request to its first frame.",
+			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+		}),
+	}
+	m.registry.MustRegister(
+		m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, newReader(s),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
+	)
+	return m
+}
+
+// Handler serves the metrics to at most four scrapes at once; more get 503. A source that
+// yields labels twice loses its own series, no others.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
+}
+
+// SessionClosed counts the end of a session.
+func (m *Metrics) SessionClosed(protocol, role, reason string) {
+	m.closed.WithLabelValues(word(protocol), word(role), word(reason)).Inc()
+}
+
+// Rejected counts a peer that may not do what it asked for.
+func (m *Metrics) Rejected(reason string) { m.rejected.WithLabelValues(word(reason)).Inc() }
+
+// HandshakeFailed counts a connection that never became a session.
+func (m *Metrics) HandshakeFailed(protocol, reason string) {
+	m.handshakes.WithLabelValues(word(protocol), word(reason)).Inc()
+}
+
+// Dropped counts a message that was thrown away.
+func (m *Metrics) Dropped(protocol, reason string) {
+	m.dropped.WithLabelValues(word(protocol), word(reason)).Inc()
+}
+
+// FirstFrame counts how long a player waited for its first frame.
+func (m *Metrics) FirstFrame(d time.Duration) { m.firstFrame.Observe(d.Seconds()) }
+
+// word keeps labels to words of ours: whatever else, such as text from a peer, is "other".
+func word(s string) string {
+	if s == "" || len(s) > 40 {
+		return "other"
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return "other"
+		}
+	}
+	return s
+}
+
+// reader collects from Sources.
+type reader struct {
+	Sources
+	streams, sessions, received, sent, frames, repairs, skips, load, interval *prometheus.Desc
+
+	mu   sync.Mutex // guards below
+	lag  prometheus.Histogram
+	last time.Time // when Lags was asked
+}
+
+func newReader(s Sources) *reader {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &reader{
+		Sources:  s,
+		streams:  desc("weir_streams", "Streams, those that players wait for included."),
+		sessions: desc("weir_sessions", "Open sessions.", "protocol", "role"),
+		received: desc("weir_received_bytes_total", "Bytes received from peers.", "protocol"),
+		sent:     desc("weir_sent_bytes_total", "Bytes sent to peers.", "protocol"),
+		frames:   desc("weir_frames_received_total", "Frames received from publishers.", "kind"),
+		repairs:  desc("weir_stream_repairs_total", "Faults of publishers that were repaired.", "kind"),
+		skips:    desc("weir_player_skips_total", "Times a player that was too slow skipped ahead."),
+		load:     desc("weir_delivery_worker_load", "Share of time a delivery worker spends sending, from 0 to 1.", "worker"),
+		interval: desc("weir_delivery_round_interval_seconds", "Rest of a delivery worker between two rounds.", "worker"),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_player_lag_seconds", Help: "How far players are behind, each counted once a scrape.",
+			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16},
+		}),
+	}
+}
+
+// lagEvery is how often at most the players' lags are counted.
+const lagEvery = time.Second
+
+// Describe implements prometheus.Collector.
+func (r *reader) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{r.streams, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.lag.Desc()} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (r *reader) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	total := func(d *prometheus.Desc, n uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	if r.Streams != nil {
+		gauge(r.streams, float64(r.Streams()))
+	}
+	if r.Sessions != nil {
+		r.Sessions(func(protocol, role string, n int) { gauge(r.sessions, float64(n), word(protocol), word(role)) })
+	}
+	if r.Bytes != nil {
+		r.Bytes(func(protocol string, received, sent uint64) {
+			total(r.received, received, word(protocol))
+			total(r.sent, sent, word(protocol))
+		})
+	}
+	if r.Frames != nil {
+		r.Frames(func(kind string, n uint64) { total(r.frames, n, word(kind)) })
+	}
+	if r.Repairs != nil {
+		r.Repairs(func(kind string, n uint64) { total(r.repairs, n, word(kind)) })
+	}
+	if r.Skips != nil {
+		total(r.skips, r.Skips())
+	}
+	if r.Workers != nil {
+		r.Workers(func(worker int, load float64, interval time.Duration) {
+			gauge(r.load, load, strconv.Itoa(worker))
+			gauge(r.interval, interval.Seconds(), strconv.Itoa(worker))
+		})
+	}
+	if r.Lags != nil {
+		r.sampleLags()
+		r.lag.Collect(ch)
+	}
+}
+
+// sampleLags counts the players' lags, unless another scrape just did.
+func (r *reader) sampleLags() {
+	now := time.Now()
+	r.mu.Lock()
+	due := r.last.IsZero() || now.Sub(r.last) >= lagEvery
+	if due {
+		r.last = now
+	}
+	r.mu.Unlock()
+	if due {
+		r.Lags(func(lag time.Duration) { r.lag.Observe(lag.Seconds()) })
+	}
+}

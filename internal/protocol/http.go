@@ -1,0 +1,142 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/fanout"
+	"weir/internal/mux"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// remoteKey is the context key of a viewer's address.
+type remoteKey struct{}
+
+// WithRemote returns r with the viewer's address, which may be a proxy's client.
+func WithRemote(r *http.Request, a netip.AddrPort) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), remoteKey{}, a))
+}
+
+func remoteOf(r *http.Request) netip.AddrPort {
+	a, _ := r.Context().Value(remoteKey{}).(netip.AddrPort)
+	return a
+}
+
+// HTTPViewer is a viewer whose request is being answered: it is admitted and waits for
+// its stream, then becomes a Player.
+type HTTPViewer struct {
+	Session *session.Session
+	View    *View
+
+	cancel context.CancelCauseFunc
+	ctx    context.Context
+	player atomic.Pointer[Player]
+}
+
+// end ends the viewer whatever it is doing.
+func (v *HTTPViewer) end(cause error) {
+	v.cancel(cause)
+	if p := v.player.Load(); p != nil {
+		p.Close(cause)
+	}
+}
+
+// Play makes the viewer a player of its stream that is sent first and then the stream, through
+// sink. onEnd, if not nil, is called once at its end.
+func (v *HTTPViewer) Play(sink fanout.Sink, first []byte, onEnd func()) *Player {
+	p := v.View.Player(v.Session, sink, first, onEnd)
+	v.player.Store(p)
+	if cause := context.Cause(v.ctx); cause != nil { // before the player was there to be told
+		p.Close(cause)
+	}
+	p.Join()
+	return p
+}
+
+// Leave gives up a viewer that did not become a player.
+func (v *HTTPViewer) Leave(cause error) {
+	if v.View != nil {
+		v.View.Leave()
+	}
+	v.Session.CloseWith(cause)
+}
+
+// Enter admits the viewer of a request and waits, with the response withheld, until the
+// stream has begun and its tracks are known. If it may not or need not go on it has been
+// answered, and Enter returns nil.
+func (e *Env) Enter(w http.ResponseWriter, r *http.Request, path string, variant func(*stream.Stream) mux.Variant) *HTTPViewer {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	v := &HTTPViewer{ctx: ctx, cancel: cancel}
+	s, err := e.Sessions.Open(session.Info{Protocol: e.Name, Remote: remoteOf(r), UserAgent: r.UserAgent(), Cancel: v.end})
+	if err != nil {
+		e.fail(w, e.Refuse("limit", err))
+		return nil
+	}
+	v.Session = s
+	if err = e.Allow(ctx, s, session.Play, path, r.URL.RawQuery); err == nil {
+		v.View, err = e.View(path, variant)
+	}
+	if err == nil {
+		s.Promote(session.Play, path)
+		err = e.await(ctx, v.View.Stream)
+	}
+	if err != nil {
+		e.fail(w, err)
+		v.Leave(err)
+		return nil
+	}
+	return v
+}
+
+// errNotLive is the end of a viewer that waited in vain.
+var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
+
+// await waits for a stream's tracks.
+func (e *Env) await(ctx context.Context, s *stream.Stream) error {
+	t := time.NewTimer(e.Wait(s.Path()))
+	defer t.Stop()
+	for _, c := range []<-chan struct{}{s.Begun(), s.Settled()} {
+		select {
+		case <-c:
+		case <-t.C:
+			select {
+			case <-s.Begun(): // it goes on with the tracks there are
+			default:
+				return errNotLive
+			}
+		case <-s.Over():
+			return errNotLive
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// retryAfter is what viewers are told to wait, in seconds.
+const retryAfter = 5
+
+// fail answers a viewer that gets nothing.
+func (e *Env) fail(w http.ResponseWriter, err error) {
+	status := http.StatusForbidden
+	switch session.ReasonOf(err) {
+	case session.NotFound:
+		status = http.StatusNotFound
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	case session.Limit:
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == "throttled" {
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", "60")
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, err.Error(), status)
+}

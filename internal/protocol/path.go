@@ -1,0 +1,67 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Last segments of a path that players' URLs need, and ends of names likewise.
+var (
+	reservedNames    = map[string]bool{"index.m3u8": true, "whip": true, "whep": true, "snapshot.jpg": true, "snapshot.mp4": true}
+	reservedSuffixes = []string{".flv", ".ts", ".m3u8"}
+)
+
+// Errors of paths.
+var (
+	ErrReserved = errors.New("name is reserved")
+	ErrPath     = errors.New("invalid stream path")
+)
+
+// CheckPublishPath refuses paths under which a stream could not be watched.
+func CheckPublishPath(path string) error {
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	if reservedNames[last] {
+		return fmt.Errorf("%w: %q", ErrReserved, last)
+	}
+	for _, s := range reservedSuffixes {
+		if strings.HasSuffix(last, s) {
+			return fmt.Errorf("%w: a name may not end in %q", ErrReserved, s)
+		}
+	}
+	return nil
+}
+
+const (
+	maxPath     = 255
+	maxSegments = 16
+)
+
+// CheckPath reports what is wrong with a decoded path of a stream: it is app/name, valid
+// UTF-8 of at most 255 bytes and 16 segments, none of them empty, "." or "..", without
+// control and bidirectional override characters and backslashes.
+func CheckPath(path string) error {
+	if len(path) > maxPath {
+		return fmt.Errorf("%w: longer than %d bytes", ErrPath, maxPath)
+	}
+	if !utf8.ValidString(path) {
+		return fmt.Errorf("%w: not UTF-8", ErrPath)
+	}
+	segments := strings.Split(path, "/")
+	if len(segments) < 2 || len(segments) > maxSegments {
+		return fmt.Errorf("%w: it is app/name, of 2 to %d segments", ErrPath, maxSegments)
+	}
+	for _, s := range segments {
+		if s == "" || s == "." || s == ".." {
+			return fmt.Errorf("%w: a segment is empty, \".\" or \"..\"", ErrPath)
+		}
+	}
+	for _, r := range path {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\\' {
+			return fmt.Errorf("%w: it has a control character or a backslash", ErrPath)
+		}
+	}
+	return nil
+}

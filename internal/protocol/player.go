@@ -1,0 +1,149 @@
+package protocol
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"weir/internal/fanout"
+	"weir/internal/mux"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// Player is one session that plays one stream: its reference on the stream, the muxer it
+// reads, and its cursor in the engine. When its connection has been closed, everything is
+// given back and the session is closed with the engine's cause.
+type Player struct {
+	env     *Env
+	session *session.Session
+	stream  *stream.Stream
+	fan     *fanout.Player
+	onEnd   func()
+
+	mu    sync.Mutex // guards below
+	muxer *mux.Muxer // nil once closed
+}
+
+// View is a player's claim on a stream before its connection is handed to the engine.
+type View struct {
+	env    *Env
+	Stream *stream.Stream
+	muxer  *mux.Muxer
+}
+
+// View admits a player and claims the stream in one variant. It fails with a *Refusal.
+func (e *Env) View(path string, v func(s *stream.Stream) mux.Variant) (*View, error) {
+	s, err := e.Hub.Play(path)
+	if err != nil {
+		return nil, e.Refuse("limit", err)
+	}
+	m, err := e.Mux.Open(s, v(s))
+	if err != nil {
+		s.Leave()
+		return nil, e.Refuse("limit", err)
+	}
+	return &View{e, s, m}, nil
+}
+
+// Leave gives the claim up.
+func (v *View) Leave() {
+	v.muxer.Release()
+	v.Stream.Leave()
+}
+
+// Player hands a connection to the engine. first, if any, is sent before everything else. The
+// player does not read the stream until Join. onEnd, if not nil, is called once at the end.
+func (v *View) Player(s *session.Session, sink fanout.Sink, first []byte, onEnd func()) *Player {
+	p := &Player{env: v.env, session: s, stream: v.Stream, muxer: v.muxer, onEnd: onEnd}
+	p.fan = v.env.Engine.Add(sink, p, v.muxer.Log(), fanout.Counters{Sent: &s.BytesOut, Skips: &s.Skips})
+	if len(first) > 0 {
+		p.fan.Send(first)
+	}
+	return p
+}
+
+// Join begins to send the stream.
+func (p *Player) Join() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.muxer != nil {
+		p.fan.Join(p.muxer.Log(), fanout.Cached)
+	}
+}
+
+// Move makes the player go on with another claim, from its beginning or, if it is for the
+// same stream in another variant, from the next point at which a player may start.
+func (p *Player) Move(v *View) {
+	p.mu.Lock()
+	if p.muxer == nil {
+		p.mu.Unlock()
+		v.Leave()
+		return
+	}
+	from := fanout.Cached
+	if v.Stream == p.stream {
+		from = fanout.Next
+	}
+	old := View{p.env, p.stream, p.muxer}
+	p.stream, p.muxer = v.Stream, v.muxer
+	p.fan.Join(v.muxer.Log(), from)
+	p.mu.Unlock()
+	old.Leave()
+}
+
+// Send queues whole messages for this player alone.
+func (p *Player) Send(b []byte) { p.fan.Send(b) }
+
+// Pause stops and resumes the stream for this player.
+func (p *Player) Pause(on bool) {
+	if on {
+		p.fan.Pause()
+	} else {
+		p.fan.Resume()
+	}
+}
+
+// Close ends the player with a cause, at once.
+func (p *Player) Close(cause error) { p.fan.Close(cause) }
+
+// Finish ends the player with a cause once what Send was given has gone out.
+func (p *Player) Finish(cause error) { p.fan.Finish(cause) }
+
+// Closed implements fanout.Observer.
+func (p *Player) Closed(_ *fanout.Player, cause error) {
+	p.mu.Lock()
+	v := View{p.env, p.stream, p.muxer}
+	p.muxer = nil
+	p.mu.Unlock()
+	v.Leave()
+	p.session.CloseWith(EndOfPlayer(cause))
+	if p.onEnd != nil {
+		p.onEnd()
+	}
+}
+
+// Skipped implements fanout.Observer.
+func (p *Player) Skipped(_ *fanout.Player, lag time.Duration, bytes int64) {
+	p.env.Log.Warn("player too slow: skipped to a newer key frame",
+		slog.String("session", p.session.ID), slog.String("remote", p.session.Remote.String()),
+		slog.String("stream", p.stream.Path()), slog.Duration("lag", lag.Round(time.Millisecond)),
+		slog.Int64("bytes", bytes), slog.Uint64("skips", p.session.Skips.Load()))
+}
+
+// EndOfPlayer gives the engine's causes their reason.
+func EndOfPlayer(cause error) error {
+	for err, reason := range map[error]session.Reason{
+		fanout.ErrEnded:        session.StreamEnded,
+		fanout.ErrSlow:         session.Slow,
+		fanout.ErrBacklog:      session.Slow,
+		fanout.ErrStalled:      session.Stalled,
+		fanout.ErrEngineClosed: session.Shutdown,
+	} {
+		if errors.Is(cause, err) {
+			return session.Because(reason, cause)
+		}
+	}
+	return cause
+}

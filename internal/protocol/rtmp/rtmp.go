@@ -1,0 +1,218 @@
+// Package rtmp speaks RTMP and RTMPS to encoders and players: it joins package
+// weir/rtmp, which knows the wire, to the streams and the delivery engine.
+package rtmp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+
+	"weir/internal/protocol"
+	"weir/internal/session"
+	"weir/rtmp"
+)
+
+// Protocol is the RTMP listeners and their sessions.
+type Protocol struct {
+	env    protocol.Env
+	conf   Config
+	server rtmp.Server
+	plain  net.Listener
+	tls    net.Listener
+	tlsCfg *tls.Config
+	wg     sync.WaitGroup // players that wait for a stream
+}
+
+// New opens the listeners. load makes the configuration of a certificate and its key.
+func New(env protocol.Env, conf Config, load func(cert, key string) (*tls.Config, error)) (*Protocol, error) {
+	p := &Protocol{env: env, conf: conf}
+	timeout := conf.HandshakeTimeout.Std()
+	p.server = rtmp.Server{
+		Handler: p, ChunkSize: conf.ChunkSize,
+		HandshakeTimeout: timeout, ConnectTimeout: timeout, CommandTimeout: timeout,
+		IdleTimeout: conf.IdleTimeout.Std(),
+		Observe:     p.observe,
+	}
+	var err error
+	if conf.Listen != "" {
+		if p.plain, err = env.Listen("rtmp", conf.Listen); err != nil {
+			return nil, err
+		}
+	}
+	if conf.TLS.Cert != "" && conf.TLS.Listen != "" {
+		if p.tlsCfg, err = load(conf.TLS.Cert, conf.TLS.Key); err == nil {
+			p.tls, err = env.Listen("rtmps", conf.TLS.Listen)
+		}
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Close closes the listeners of a protocol that is not going to run.
+func (p *Protocol) Close() {
+	for _, ln := range []net.Listener{p.plain, p.tls} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+}
+
+// Run serves until ctx ends, and waits for every session.
+func (p *Protocol) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	serve := func(ln net.Listener, wrap func(net.Conn) net.Conn) {
+		if ln == nil {
+			return
+		}
+		wg.Go(func() {
+			if err := p.env.Serve(ctx, ln, func(nc net.Conn) { p.serve(ctx, nc, wrap) }); err != nil {
+				stop(err)
+			}
+		})
+	}
+	serve(p.plain, nil)
+	serve(p.tls, p.wrapTLS)
+	<-ctx.Done()
+	wg.Wait()
+	p.wg.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, session.ErrShutdown) {
+		return err
+	}
+	return nil
+}
+
+func (p *Protocol) wrapTLS(nc net.Conn) net.Conn {
+	return protocol.WrapTLS(nc, p.tlsCfg, p.env.Portable)
+}
+
+// peer is one connection's place in the server.
+type peer struct {
+	session *session.Session
+	log     *slog.Logger
+	cancel  context.CancelCauseFunc
+	player  *protocol.Player // set once the connection is handed to the engine
+	playing uint32           // the message stream that is played
+}
+
+// peerKey is the context key of a connection's peer.
+type peerKey struct{}
+
+func peerOf(ctx context.Context) *peer { return ctx.Value(peerKey{}).(*peer) }
+
+// serve runs one connection.
+func (p *Protocol) serve(ctx context.Context, nc net.Conn, wrap func(net.Conn) net.Conn) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	remote := protocol.AddrPort(nc.RemoteAddr())
+	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: remote, Cancel: cancel})
+	if err != nil {
+		_ = nc.Close()
+		return
+	}
+	if wrap != nil {
+		nc = wrap(nc)
+	}
+	pr := &peer{session: s, cancel: cancel}
+	pr.log = p.env.Log.With(slog.String("session", s.ID), slog.String("remote", remote.String()))
+	err = p.server.ServeConn(context.WithValue(ctx, peerKey{}, pr), nc)
+	if pr.player != nil {
+		return // the engine closes the connection, and then the session
+	}
+	err = endOfSession(err)
+	if r := session.ReasonOf(err); r == session.Handshake || errors.Is(err, rtmp.ErrProbe) {
+		p.env.Metrics.HandshakeFailed(p.env.Name, handshakeFault(err))
+	}
+	s.CloseWith(err)
+}
+
+// endOfSession gives the causes of package rtmp their reason.
+func endOfSession(err error) error {
+	var timeout *rtmp.TimeoutError
+	var limit *rtmp.LimitError
+	var handshake *rtmp.HandshakeError
+	reason := session.Internal
+	switch {
+	case errors.As(err, new(session.Reasoner)):
+		return err
+	case errors.Is(err, rtmp.ErrProbe), errors.Is(err, rtmp.ErrClosedByPeer):
+		reason = session.EOF
+	case errors.As(err, &handshake):
+		reason = session.Handshake
+	case errors.Is(err, rtmp.ErrServerClosed):
+		reason = session.Shutdown
+	case errors.As(err, &timeout):
+		reason = session.Timeout
+		if timeout.Stage == rtmp.StagePublish {
+			reason = session.Idle
+		}
+	case errors.As(err, &limit):
+		reason = session.Limit
+	case errors.Is(err, rtmp.ErrMessageTooLong):
+		reason = session.TooLarge
+	case errors.Is(err, rtmp.ErrProtocol):
+		reason = session.ProtocolError
+	case errors.Is(err, rtmp.ErrRefused):
+		reason = session.Rejected
+	case errors.Is(err, rtmp.ErrUnpublished):
+		reason = session.Unpublish
+	}
+	return session.Because(reason, err)
+}
+
+// handshakeFault is the label of a failed handshake.
+func handshakeFault(err error) string {
+	for _, f := range []struct {
+		err   error
+		label string
+	}{
+		{rtmp.ErrProbe, "probe"},
+		{rtmp.ErrHTTP, "http"},
+		{rtmp.ErrTLSOnPlain, "tls"},
+		{rtmp.ErrEncrypted, "encrypted"},
+		{rtmp.ErrProxyHeader, "proxy_header"},
+		{rtmp.ErrVersion, "version"},
+		{rtmp.ErrClosedByPeer, "eof"},
+	} {
+		if errors.Is(err, f.err) {
+			return f.label
+		}
+	}
+	var t *rtmp.TimeoutError
+	if errors.As(err, &t) {
+		return "timeout"
+	}
+	return "other"
+}
+
+// observe logs what package rtmp has to tell.
+func (p *Protocol) observe(e rtmp.Event) {
+	remote := slog.String("remote", "")
+	if e.Remote != nil {
+		remote.Value = slog.StringValue(e.Remote.String())
+	}
+	switch e.Kind {
+	case rtmp.EventAnomaly:
+		p.env.Log.Info("peer does not follow the specification", remote, slog.String("detail", e.Detail))
+	case rtmp.EventDropped:
+		p.env.Metrics.Dropped(p.env.Name, "stray")
+		p.env.Log.Info("dropping messages", remote, slog.String("detail", e.Detail))
+	case rtmp.EventPanic:
+		p.env.Log.Error("panic in a session", remote, slog.Any("err", e.Err), slog.String("stack", string(e.Stack)))
+	}
+}
+
+// Connect implements rtmp.Handler: every application is welcome, streams decide.
+func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.ConnectRequest) error {
+	pr := peerOf(ctx)
+	pr.session.SetUserAgent(r.FlashVer)
+	pr.log.Debug("connected", slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
+	return nil
+}

@@ -1,0 +1,30 @@
+package protocol
+
+import (
+	"crypto/tls"
+	"net"
+
+	"weir/internal/fanout"
+)
+
+// WrapTLS makes a TLS server connection that Sink can hand to the engine's workers.
+func WrapTLS(nc net.Conn, conf *tls.Config, portable bool) net.Conn {
+	if !portable {
+		if raw, ok := fanout.NewTLSConn(nc); ok {
+			return tls.Server(raw, conf)
+		}
+	}
+	return tls.Server(nc, conf)
+}
+
+// Sink returns the engine's way to a connection, plain or made by WrapTLS, whose set-up
+// is done.
+func Sink(e *fanout.Engine, nc net.Conn, portable bool) fanout.Sink {
+	if t, ok := nc.(*tls.Conn); ok {
+		if raw, ok := t.NetConn().(*fanout.TLSConn); ok {
+			return e.TLS(t, raw)
+		}
+		return e.Portable(nc)
+	}
+	return e.Socket(nc, portable)
+}

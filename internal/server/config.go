@@ -1,0 +1,208 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"weir/internal/admit"
+	"weir/internal/config"
+	"weir/internal/fanout"
+	"weir/internal/protocol/rtmp"
+	"weir/internal/stream"
+)
+
+// Config is the whole configuration. Default returns a usable one; the zero value is not.
+type Config struct {
+	Log      LogConfig
+	RTMP     rtmp.Config
+	HTTP     HTTPConfig
+	Admin    AdminConfig
+	Delivery DeliveryConfig
+	Limits   LimitsConfig
+	Streams  []StreamConfig
+}
+
+// LogConfig is the section "log".
+type LogConfig struct {
+	Level  string `yaml:"level" enum:"debug,info,warn,error" help:"least level that is logged"`
+	Format string `yaml:"format" enum:"auto,text,json" help:"auto is text on a terminal and json elsewhere"`
+}
+
+// SlogLevel returns the level as log/slog has it.
+func (c *LogConfig) SlogLevel() slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(c.Level)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
+// HTTPConfig is the section "http": playback by HTTP and WebSocket.
+type HTTPConfig struct {
+	Listen         string        `yaml:"listen" help:"address of playback by HTTP and WebSocket; :0 takes a free port, an empty one turns it off"`
+	TLS            HTTPTLSConfig `yaml:"tls"`
+	CORS           []string      `yaml:"cors" help:"origins whose pages may play; * is all"`
+	TrustedProxies []config.CIDR `yaml:"trusted_proxies" help:"addresses of proxies whose X-Forwarded-For tells the viewer's address"`
+}
+
+// HTTPTLSConfig is http.tls.
+type HTTPTLSConfig struct {
+	Listen string `yaml:"listen" help:"address of HTTPS; it opens when cert and key are set"`
+	Cert   string `yaml:"cert" help:"file with the certificate chain (PEM); read again when it changes"`
+	Key    string `yaml:"key" help:"file with the private key (PEM)"`
+}
+
+// Validate implements config.Validator.
+func (c *HTTPTLSConfig) Validate() error { return config.CheckKeyPair(c.Cert, c.Key) }
+
+// Validate implements config.Validator.
+func (c *HTTPConfig) Validate() error {
+	return errors.Join(config.CheckListen("listen", c.Listen), config.CheckListen("tls.listen", c.TLS.Listen))
+}
+
+// AdminConfig is the section "admin".
+type AdminConfig struct {
+	Listen string `yaml:"listen" help:"address of the API, metrics, health and pprof; an empty one turns it off"`
+	Token  string `yaml:"token" secret:"true" help:"bearer token that requests must carry; required on any address but loopback"`
+}
+
+// Validate implements config.Validator: an admin listener that others can reach needs a token.
+func (c *AdminConfig) Validate() error {
+	if err := config.CheckListen("listen", c.Listen); err != nil || c.Listen == "" || c.Token != "" {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(c.Listen)
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
+		return nil
+	}
+	return config.Atf("listen", "%s can be reached from elsewhere: set admin.token, or listen on 127.0.0.1", c.Listen)
+}
+
+// DeliveryConfig is the section "delivery".
+type DeliveryConfig struct {
+	Workers  int             `yaml:"workers" min:"0" max:"1024" help:"workers that send to players; 0 is one per CPU"`
+	MinDelay config.Duration `yaml:"min_delay" max:"2s" help:"rest between two rounds of sending at least"`
+	MaxDelay config.Duration `yaml:"max_delay" max:"2s" help:"rest that a busy worker takes at most so that each send carries more; 0s sends every frame at once"`
+	Portable bool            `yaml:"portable" help:"send by one goroutine per player, as on systems without non-blocking sends; for tests and comparison"`
+}
+
+// Validate implements config.Validator.
+func (c *DeliveryConfig) Validate() error {
+	if c.MinDelay > c.MaxDelay {
+		return config.Atf("min_delay", "%v is more than max_delay %v", c.MinDelay, c.MaxDelay)
+	}
+	return nil
+}
+
+// LimitsConfig is the section "limits".
+type LimitsConfig struct {
+	Connections      int            `yaml:"connections" min:"0" help:"connections of all protocols; 0 is no limit"`
+	ConnectionsPerIP int            `yaml:"connections_per_ip" min:"0" help:"connections of one address, loopback exempt; 0 is no limit"`
+	PendingPerIP     int            `yaml:"pending_per_ip" min:"0" help:"connections of one address that neither publish nor play so far, loopback exempt; 0 is no limit"`
+	Streams          int            `yaml:"streams" min:"0" help:"streams, those that players wait for included; 0 is no limit"`
+	StreamBitrate    config.Bitrate `yaml:"stream_bitrate" help:"a publisher that sends more over 5s is closed; 0 is no limit"`
+	Memory           config.Bytes   `yaml:"memory" help:"soft limit of the Go heap, beyond which garbage is collected harder; 0 is none"`
+}
+
+// StreamConfig is one entry of the section "streams".
+type StreamConfig struct {
+	Match   string        `yaml:"match" help:"which stream paths: * is one segment, ** any number; the first entry that matches applies alone"`
+	Publish PublishConfig `yaml:"publish"`
+	Play    PlayConfig    `yaml:"play"`
+	Latency string        `yaml:"latency" enum:"normal,low" help:"low is served at once, never gathered to save CPU"`
+	Cache   CacheConfig   `yaml:"gop_cache"`
+	Slow    SlowConfig    `yaml:"slow_player"`
+}
+
+// PublishConfig is streams[].publish.
+type PublishConfig struct {
+	admit.Rule
+	OnConflict string          `yaml:"on_conflict" enum:"takeover,reject" help:"what a second publisher does: take over at its first key frame, or be refused"`
+	Grace      config.Duration `yaml:"grace" max:"1h" help:"how long players wait for the publisher's return before the stream ends"`
+}
+
+// PlayConfig is streams[].play.
+type PlayConfig struct {
+	admit.Rule
+	MaxPlayers int             `yaml:"max_players" min:"0" help:"players of one stream; 0 is no limit"`
+	Wait       config.Duration `yaml:"wait" max:"1h" help:"how long a player waits for a stream that nobody publishes"`
+}
+
+// CacheConfig is streams[].gop_cache.
+type CacheConfig struct {
+	GOPs      int             `yaml:"gops" min:"0" max:"16" help:"newest groups of pictures that a new player gets at once; 0 makes it wait for the next key frame"`
+	MaxBytes  config.Bytes    `yaml:"max_bytes" max:"1GiB" help:"size past which they are dropped"`
+	MaxFrames int             `yaml:"max_frames" min:"1" max:"100000" help:"frames past which they are dropped"`
+	MaxTime   config.Duration `yaml:"max_time" max:"10m" help:"time past which they are dropped"`
+}
+
+// SlowConfig is streams[].slow_player.
+type SlowConfig struct {
+	MaxLag   config.Duration `yaml:"max_lag" min:"500ms" max:"10m" help:"age of what a player has not been sent past which it is too slow"`
+	MaxStall config.Duration `yaml:"max_stall" min:"1s" max:"10m" help:"a player that takes nothing for this long is closed"`
+	Then     string          `yaml:"then" enum:"skip,close" help:"what happens to a player that is too slow: skip to a newer key frame, or be closed"`
+}
+
+// Default returns the configuration that serves when nothing is configured.
+func Default() Config {
+	return Config{
+		Log:      LogConfig{Level: "info", Format: "auto"},
+		RTMP:     rtmp.DefaultConfig(),
+		HTTP:     HTTPConfig{Listen: ":8080", TLS: HTTPTLSConfig{Listen: ":8443"}, CORS: []string{"*"}},
+		Admin:    AdminConfig{Listen: "127.0.0.1:8088"},
+		Delivery: DeliveryConfig{MaxDelay: config.Duration(50 * time.Millisecond)},
+		Limits:   LimitsConfig{Connections: 20000, PendingPerIP: 200, Streams: 10000, StreamBitrate: 100e6},
+	}
+}
+
+// DefaultStream returns the settings of a stream that no entry matches, and those
+// that each entry begins with.
+func DefaultStream() StreamConfig {
+	s := stream.Default()
+	return StreamConfig{
+		Match:   "**",
+		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: config.Duration(s.Grace)},
+		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: config.Duration(10 * time.Second)},
+		Latency: "normal",
+		Cache: CacheConfig{
+			GOPs: s.Cache.GOPs, MaxBytes: config.Bytes(s.Cache.Bytes), MaxFrames: s.Cache.Frames, MaxTime: config.Duration(s.Cache.Time),
+		},
+		Slow: SlowConfig{MaxLag: config.Duration(s.MaxLag), MaxStall: config.Duration(30 * time.Second), Then: "skip"},
+	}
+}
+
+// settings returns what the hub needs of it.
+func (c *StreamConfig) settings() stream.Settings {
+	return stream.Settings{
+		Reject: c.Publish.OnConflict == "reject",
+		Grace:  c.Publish.Grace.Std(),
+		Cache: stream.Cache{
+			GOPs: c.Cache.GOPs, Bytes: int64(c.Cache.MaxBytes), Frames: c.Cache.MaxFrames, Time: c.Cache.MaxTime.Std(),
+		},
+		MaxLag:     c.Slow.MaxLag.Std(),
+		MaxPlayers: c.Play.MaxPlayers,
+		Low:        c.Latency == "low",
+	}
+}
+
+// slow returns what the delivery engine needs of it.
+func (c *StreamConfig) slow() fanout.SlowPolicy {
+	return fanout.SlowPolicy{MaxLag: c.Slow.MaxLag.Std(), MaxStall: c.Slow.MaxStall.Std(), Close: c.Slow.Then == "close"}
+}
+
+// Sections returns the configuration as the sections of a file; loading them writes into c.
+func (c *Config) Sections() []config.Section {
+	entry := DefaultStream()
+	return []config.Section{
+		{Name: "log", Help: "What is logged, to standard error.", Value: &c.Log},
+		{Name: "rtmp", Help: "RTMP: publishing and playing.", Value: &c.RTMP},
+		{Name: "http", Help: "Playback by HTTP and WebSocket.", Value: &c.HTTP},
+		{Name: "admin", Help: "The API, metrics, health and pprof.", Value: &c.Admin},
+		{Name: "delivery", Help: "How frames are sent to players.", Value: &c.Delivery},
+		{Name: "limits", Help: "Bounds on everything that peers can make grow.", Value: &c.Limits},
+		{Name: "streams", Help: "Settings by stream path; the first entry that matches applies.", Value: &c.Streams, Entry: &entry},
+	}
+}

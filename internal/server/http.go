@@ -1,0 +1,217 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/internal/config"
+	"weir/internal/protocol"
+)
+
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 60 * time.Second
+	maxHeaderBytes = 32 << 10
+)
+
+// playback is the HTTP listeners on which streams are played: one dispatcher before the
+// routes of every protocol that is spoken over HTTP.
+type playback struct {
+	conf   HTTPConfig
+	log    *slog.Logger
+	routes []protocol.Route
+	lns    []net.Listener
+}
+
+// newPlayback opens the listeners.
+func newPlayback(conf HTTPConfig, log *slog.Logger, routes []protocol.Route, portable bool,
+	listen func(proto, addr string) (net.Listener, error), load func(cert, key string) (*tls.Config, error),
+) (*playback, error) {
+	p := &playback{conf: conf, log: log, routes: routes}
+	if conf.Listen != "" {
+		ln, err := listen("http", conf.Listen)
+		if err != nil {
+			return nil, err
+		}
+		p.lns = append(p.lns, ln)
+	}
+	if conf.TLS.Cert != "" && conf.TLS.Listen != "" {
+		tlsConf, err := load(conf.TLS.Cert, conf.TLS.Key)
+		var ln net.Listener
+		if err == nil {
+			tlsConf.NextProtos = []string{"h2", "http/1.1"}
+			ln, err = listen("https", conf.TLS.Listen)
+		}
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		p.lns = append(p.lns, &tlsListener{ln, tlsConf, portable})
+	}
+	return p, nil
+}
+
+func (p *playback) close() {
+	for _, ln := range p.lns {
+		_ = ln.Close()
+	}
+}
+
+// tlsListener makes connections that the delivery engine can send to.
+type tlsListener struct {
+	net.Listener
+	conf     *tls.Config
+	portable bool
+}
+
+// Accept implements net.Listener.
+func (l *tlsListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return protocol.WrapTLS(c, l.conf, l.portable), nil
+}
+
+// run serves until ctx ends.
+func (p *playback) run(ctx context.Context) error { return serveHTTP(ctx, p.lns, p, p.log) }
+
+// serveHTTP serves h on listeners until ctx ends; requests in progress get a second to end.
+func serveHTTP(ctx context.Context, lns []net.Listener, h http.Handler, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, ln := range lns {
+		wg.Go(func() {
+			if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+				cancel(err)
+			}
+		})
+	}
+	<-ctx.Done()
+	bounded, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer stop()
+	if srv.Shutdown(bounded) != nil {
+		_ = srv.Close()
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// ServeHTTP finds the route of a request: the longest suffix that its path ends with.
+func (p *playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = protocol.WithRemote(r, p.remote(r))
+	if !p.allowOrigin(w, r) {
+		http.Error(w, "pages of this origin may not play", http.StatusForbidden)
+		return
+	}
+	upgrade := strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+	var best *protocol.Route
+	methods := []string{http.MethodOptions}
+	for i := range p.routes {
+		rt := &p.routes[i]
+		if !strings.HasSuffix(r.URL.Path, rt.Suffix) || best != nil && len(rt.Suffix) <= len(best.Suffix) {
+			continue
+		}
+		methods = append(methods, rt.Method)
+		if rt.WebSocket == upgrade && (r.Method == rt.Method || r.Method == http.MethodHead && rt.Method == http.MethodGet) {
+			best = rt
+		}
+	}
+	switch {
+	case len(methods) == 1:
+		http.Error(w, "there is nothing here; a stream is played at /APP/NAME.flv", http.StatusNotFound)
+		return
+	case r.Method == http.MethodOptions:
+		w.Header().Set("Allow", allowed(methods))
+		w.Header().Set("Access-Control-Allow-Methods", allowed(methods))
+		w.Header().Set("Access-Control-Allow-Headers", "Range, Authorization")
+		w.Header().Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case best == nil:
+		w.Header().Set("Allow", allowed(methods))
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	path := strings.TrimPrefix(strings.TrimSuffix(r.URL.Path, best.Suffix), "/")
+	if err := protocol.CheckPath(path); err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	best.Handler(w, r, path)
+}
+
+func allowed(methods []string) string {
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
+	return strings.Join(slices.Compact(methods), ", ")
+}
+
+// allowOrigin answers for cross-origin requests; it reports false for a page that may not play.
+func (p *playback) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	all := slices.Contains(p.conf.CORS, "*")
+	if !all {
+		w.Header().Add("Vary", "Origin")
+	}
+	switch {
+	case all:
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+	case origin == "":
+		return true
+	case slices.Contains(p.conf.CORS, origin):
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+	default:
+		return strings.EqualFold(strings.TrimPrefix(strings.TrimPrefix(origin, "https://"), "http://"), r.Host)
+	}
+	w.Header().Set("Access-Control-Expose-Headers", "Content-Type, Retry-After")
+	return true
+}
+
+// remote returns the viewer's address: the last one in X-Forwarded-For that is not a trusted
+// proxy's, if the request came from one.
+func (p *playback) remote(r *http.Request) netip.AddrPort {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
+	if !trusted(p.conf.TrustedProxies, peer.Addr()) {
+		return peer
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		peer = netip.AddrPortFrom(a.Unmap(), 0)
+		if !trusted(p.conf.TrustedProxies, a) {
+			break
+		}
+	}
+	return peer
+}
+
+func trusted(ranges []config.CIDR, a netip.Addr) bool {
+	return slices.ContainsFunc(ranges, func(c config.CIDR) bool { return c.Contains(a) })
+}

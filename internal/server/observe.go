@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"weir/av"
+	"weir/internal/metrics"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// sources is where the metrics read.
+func (s *Server) sources() metrics.Sources {
+	return metrics.Sources{
+		Streams: func() int { return s.hub.Len() },
+		Sessions: func(yield func(protocol, role string, n int)) {
+			for _, t := range s.sessions.Totals() {
+				for role, n := range t.Roles {
+					yield(t.Protocol, session.Role(role).String(), n)
+				}
+			}
+		},
+		Bytes: func(yield func(protocol string, received, sent uint64)) {
+			for _, t := range s.sessions.Totals() {
+				yield(t.Protocol, t.BytesIn, t.BytesOut)
+			}
+		},
+		Frames: func(yield func(kind string, n uint64)) {
+			t := s.hub.Totals()
+			for _, k := range []av.Kind{av.Video, av.Audio, av.Data} {
+				yield(k.String(), uint64(t.Frames[k]))
+			}
+		},
+		Repairs: func(yield func(kind string, n uint64)) {
+			t := s.hub.Totals()
+			yield("clamped", uint64(t.Clamped))
+			yield("jump", uint64(t.Jumps))
+			yield("shifted", uint64(t.Shifted))
+			yield("mislabeled", uint64(t.Mislabeled))
+			yield("dropped", uint64(t.Dropped))
+		},
+		Skips: func() uint64 {
+			var n uint64
+			for _, t := range s.sessions.Totals() {
+				n += t.Skips
+			}
+			return n
+		},
+		Lags: func(yield func(time.Duration)) { s.engine.Lags(yield) },
+		Workers: func(yield func(worker int, load float64, interval time.Duration)) {
+			for i, w := range s.engine.Stats() {
+				yield(i, w.Load, w.Interval)
+			}
+		},
+	}
+}
+
+// observer logs and counts sessions.
+func (s *Server) observer() session.Observer {
+	return session.Observer{
+		Promoted: func(x *session.Session) {
+			s.log.Info("session started", append(about(x), slog.String("role", x.Role().String()),
+				slog.String("stream", x.Stream()), slog.String("agent", x.UserAgent()))...)
+		},
+		Closed: func(x *session.Session, e session.End) {
+			s.metrics.SessionClosed(x.Protocol, e.Role.String(), e.Reason.String())
+			level := slog.LevelInfo
+			switch {
+			case e.Reason == session.Internal:
+				level = slog.LevelError
+			case e.Role == session.Pending && (e.Reason == session.EOF || e.Reason == session.Handshake || e.Reason == session.Timeout):
+				level = slog.LevelDebug // health checks and port scans
+			}
+			attrs := append(about(x), slog.String("role", e.Role.String()), slog.String("stream", e.Stream),
+				slog.String("reason", e.Reason.String()), slog.Duration("dur", e.Duration.Round(time.Millisecond)),
+				slog.Uint64("received", x.BytesIn.Load()), slog.Uint64("sent", x.BytesOut.Load()))
+			if n := x.Skips.Load(); n > 0 {
+				attrs = append(attrs, slog.Uint64("skips", n))
+			}
+			if e.Err != nil && !e.Reason.Normal() {
+				attrs = append(attrs, slog.String("err", session.Printable(e.Err.Error(), maxLogged)))
+			}
+			s.log.Log(context.Background(), level, "session closed", attrs...)
+		},
+		Refused: func(info session.Info, reason error) {
+			s.metrics.Rejected(session.ReasonOf(reason).String())
+			s.log.Debug("connection refused", slog.String("protocol", info.Protocol),
+				slog.String("remote", info.Remote.String()), slog.Any("err", reason))
+		},
+	}
+}
+
+// maxLogged bounds what a peer can make a log line hold.
+const maxLogged = 512
+
+func about(x *session.Session) []any {
+	return []any{
+		slog.String("protocol", x.Protocol), slog.String("session", x.ID), slog.String("remote", x.Remote.String()),
+	}
+}
+
+// notify logs the events of streams.
+func (s *Server) notify(e stream.Event) {
+	at := slog.String("stream", e.Path)
+	switch e.Kind {
+	case stream.Started:
+		s.log.Info("stream started", at)
+	case stream.Waiting:
+		s.log.Info("publisher is gone: waiting for its return", at, slog.Duration("grace", s.streamConfig(e.Path).Publish.Grace.Std()))
+	case stream.Resumed:
+		s.log.Info("stream goes on with a new publisher", at)
+	case stream.Ended:
+		s.log.Info("stream ended", at)
+	case stream.NoKeyFrames:
+		s.log.Warn("no key frame for so long that new players get no picture until the next one: "+
+			"set the encoder's key-frame interval to 2 seconds (OBS: Keyframe Interval; ffmpeg: -g)", at)
+	case stream.Fighting:
+		s.log.Warn("several publishers take this stream from each other: the present one stays for 30 s; give each its own name", at)
+	}
+	if s.opt.Notify != nil {
+		s.opt.Notify(e)
+	}
+}

@@ -1,0 +1,213 @@
+// Package server builds the whole server from its configuration, runs it and stops it.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/admit"
+	"weir/internal/fanout"
+	"weir/internal/metrics"
+	"weir/internal/mux"
+	"weir/internal/protocol"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// Options are what a program that runs the server may add to its configuration.
+type Options struct {
+	Log *slog.Logger
+	// Admit, if not nil, is asked about each publisher and player that the configured
+	// rules let in.
+	Admit protocol.Admission
+	// Notify, if not nil, is told of the events of streams. It must not block.
+	Notify func(stream.Event)
+}
+
+// Server is a server that has opened its listeners.
+type Server struct {
+	conf Config
+	opt  Options
+	log  *slog.Logger
+	gate *admit.Gate
+	// streamConfig returns the entry that applies to a path.
+	streamConfig func(path string) *StreamConfig
+	engine       *fanout.Engine
+	hub          *stream.Hub
+	mux          *mux.Set
+	sessions     *session.Registry
+	metrics      *metrics.Metrics
+	parts        []part
+	ready        atomic.Bool
+}
+
+// part is something that runs until its context ends.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+// New builds a server and opens its listeners. Run it once, which also closes them.
+func New(conf Config, opt Options) (*Server, error) {
+	s := &Server{conf: conf, opt: opt, log: opt.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.rules(); err != nil {
+		return nil, err
+	}
+	s.build()
+	if err := s.open(); err != nil {
+		s.engine.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// rules compiles the stream entries.
+func (s *Server) rules() error {
+	entries := make([]admit.Entry, len(s.conf.Streams))
+	for i, e := range s.conf.Streams {
+		entries[i] = admit.Entry{Match: e.Match, Publish: e.Publish.Rule, Play: e.Play.Rule}
+	}
+	d := DefaultStream()
+	rules, err := admit.NewRules(entries, admit.Entry{Match: d.Match, Publish: d.Publish.Rule, Play: d.Play.Rule})
+	if err != nil {
+		return fmt.Errorf("streams: %w", err)
+	}
+	s.gate = admit.New(rules)
+	configs := append([]StreamConfig{d}, s.conf.Streams...)
+	match := func(path string) *StreamConfig { return &configs[rules.Match(path)+1] }
+	s.streamConfig = match
+	return nil
+}
+
+// build makes everything that opens no listener.
+func (s *Server) build() {
+	c := &s.conf
+	s.metrics = metrics.New(s.sources())
+	s.engine = fanout.New(fanout.Options{
+		Workers: c.Delivery.Workers, MinDelay: c.Delivery.MinDelay.Std(), MaxDelay: c.Delivery.MaxDelay.Std(),
+		Hooks: fanout.Hooks{FirstSent: s.metrics.FirstFrame},
+	})
+	s.hub = stream.New(stream.Options{
+		Settings:   func(path string) stream.Settings { return s.streamConfig(path).settings() },
+		MaxStreams: c.Limits.Streams,
+		Notify:     s.notify,
+	})
+	s.mux = mux.NewSet(s.engine, func(path string) fanout.SlowPolicy { return s.streamConfig(path).slow() })
+	s.sessions = session.New(
+		session.Limits{Connections: c.Limits.Connections, ConnectionsPerIP: c.Limits.ConnectionsPerIP, PendingPerIP: c.Limits.PendingPerIP},
+		s.observer())
+	if c.Limits.Memory > 0 {
+		debug.SetMemoryLimit(int64(c.Limits.Memory))
+	}
+}
+
+// open opens the listeners.
+func (s *Server) open() (err error) {
+	l := listener{s.log}
+	var opened []net.Listener
+	listen := func(proto, addr string) (net.Listener, error) {
+		ln, err := l.open(proto, addr)
+		if err == nil {
+			opened = append(opened, ln)
+		}
+		return ln, err
+	}
+	defer func() {
+		if err != nil {
+			for _, ln := range opened {
+				_ = ln.Close()
+			}
+		}
+	}()
+	load := loadTLS(s.log)
+	var routes []protocol.Route
+	for _, p := range protocols {
+		proto, err := p.new(s.env(p.name, listen), setup{&s.conf, load})
+		if err != nil {
+			return err
+		}
+		if r, ok := proto.(protocol.Router); ok {
+			routes = append(routes, r.Routes()...)
+		}
+		s.parts = append(s.parts, part{p.name, proto.Run})
+	}
+	web, err := newPlayback(s.conf.HTTP, s.log, routes, s.conf.Delivery.Portable, listen, load)
+	if err != nil {
+		return err
+	}
+	s.parts = append(s.parts, part{"http", web.run})
+	if s.conf.Admin.Listen != "" {
+		ln, err := listen("admin", s.conf.Admin.Listen)
+		if err != nil {
+			return err
+		}
+		s.parts = append(s.parts, part{"admin", func(ctx context.Context) error {
+			return serveHTTP(ctx, []net.Listener{ln}, s.admin(), s.log)
+		}})
+	}
+	return nil
+}
+
+// env is what a protocol gets.
+func (s *Server) env(name string, listen func(proto, addr string) (net.Listener, error)) protocol.Env {
+	return protocol.Env{
+		Name: name, Log: s.log.With(slog.String("protocol", name)),
+		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
+		Admit:    s.admit,
+		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait.Std() },
+		Bitrate:  int64(s.conf.Limits.StreamBitrate),
+		Portable: s.conf.Delivery.Portable,
+		Listen:   listen,
+	}
+}
+
+// admit asks the configured rules, then the program.
+func (s *Server) admit(ctx context.Context, r *protocol.Request) error {
+	_, err := s.gate.Admit(admit.Request{Role: r.Role, Path: r.Path, Query: r.RawQuery, Remote: r.Remote.Addr()})
+	if err == nil && s.opt.Admit != nil {
+		err = s.opt.Admit(ctx, r)
+	}
+	return err
+}
+
+// Hub returns the streams, for in-process publishers and players.
+func (s *Server) Hub() *stream.Hub { return s.hub }
+
+// Run serves until ctx ends or a part fails, then ends every session and waits for all of it.
+// It returns nil if ctx ended.
+func (s *Server) Run(ctx context.Context) error {
+	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	defer context.AfterFunc(ctx, func() { stop(session.ErrShutdown) })()
+	var wg sync.WaitGroup
+	for _, p := range s.parts {
+		wg.Go(func() {
+			if err := p.run(running); err != nil {
+				stop(fmt.Errorf("%s: %w", p.name, err))
+			}
+		})
+	}
+	s.ready.Store(true)
+	<-running.Done()
+	s.ready.Store(false)
+	cause := context.Cause(running)
+	s.log.Info("stopping", slog.Any("cause", cause), slog.Int("sessions", s.sessions.Len()))
+	s.sessions.CloseAll(session.ErrShutdown)
+	s.hub.Close(session.ErrShutdown)
+	wg.Wait()
+	s.engine.Close()
+	if errors.Is(cause, session.ErrShutdown) {
+		return nil
+	}
+	return cause
+}

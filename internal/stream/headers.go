@@ -1,0 +1,94 @@
+package stream
+
+import (
+	"bytes"
+
+	"weir/av"
+	"weir/codec"
+)
+
+// Headers is what a player must be given before media: a snapshot that never changes.
+type Headers struct {
+	// Version grows with every change of any of it.
+	Version uint32
+	// Metadata is the publisher's own, as it came (AMF0 "onMetaData" and an object); nil if it sent none.
+	Metadata []byte
+	// Tracks are in the order of kind, then id.
+	Tracks []TrackHeader
+}
+
+// TrackHeader is one track's.
+type TrackHeader struct {
+	av.Track
+	// Version grows when the configuration changes.
+	Version uint32
+	// Config is the configuration frame; nil for codecs that have none.
+	ConfigFrame *av.Frame
+	// Meta is the newest frame that changes how the track is shown or heard; nil if there was none.
+	Meta *av.Frame
+	// Media is true once the track carried media.
+	Media bool
+}
+
+// Has reports whether there is a track of this kind.
+func (h *Headers) Has(k av.Kind) bool {
+	for i := range h.Tracks {
+		if h.Tracks[i].Kind == k {
+			return true
+		}
+	}
+	return false
+}
+
+// track is the state of one track of a stream; it lives as long as the stream.
+type track struct {
+	clock
+	present bool // the current publisher has it
+	header  TrackHeader
+	nalSize int
+	ended   bool // an End came since the configuration
+	warned  bool
+}
+
+// setConfig takes a configuration frame. It reports whether it differs from the one in force.
+func (t *track) setConfig(f *av.Frame) bool {
+	old := t.header.ConfigFrame
+	if old != nil && !t.ended && t.present && old.Codec == f.Codec && bytes.Equal(old.Payload, f.Payload) {
+		return false
+	}
+	c := *f
+	tr, err := codec.Describe(f.Codec, f.Kind, f.Payload)
+	if err != nil { // what cannot be parsed passes through undescribed
+		tr = av.Track{Kind: f.Kind, Codec: f.Codec, Config: f.Payload}
+	}
+	tr.ID = f.Track
+	t.header.Track, t.header.ConfigFrame = tr, &c
+	if t.header.Meta != nil && old != nil && old.Codec != f.Codec {
+		t.header.Meta = nil
+	}
+	t.header.Version++
+	t.nalSize = codec.NALLengthSize(f.Codec, f.Payload)
+	t.present, t.ended = true, false
+	return true
+}
+
+// describe takes a media frame; it reports whether the frame told something new of the track.
+func (t *track) describe(f *av.Frame) bool {
+	if t.header.Media && t.header.Codec == f.Codec && t.present {
+		return false
+	}
+	if !t.present || t.header.Codec != f.Codec {
+		if t.header.ConfigFrame != nil && (t.header.Codec != f.Codec || !t.present) {
+			t.header.ConfigFrame, t.header.Meta, t.nalSize = nil, nil, 0
+		}
+		tr, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload)
+		if err != nil {
+			tr = av.Track{Kind: f.Kind, Codec: f.Codec}
+		}
+		tr.ID = f.Track
+		t.header.Track = tr
+		t.header.Version++
+	}
+	t.present, t.header.Media, t.ended = true, true, false
+	return true
+}

@@ -1,0 +1,324 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"weir/av"
+	"weir/codec"
+)
+
+// Info describes a publisher.
+type Info struct {
+	Session  string // its session's id
+	Protocol string
+	Remote   string
+	// End, if not nil, is called once with the cause when the hub ends the publisher:
+	// it was taken over, or its stream was ended. It must not block.
+	End context.CancelCauseFunc
+}
+
+// Publisher feeds one stream. Its methods are called by one goroutine, but for Close.
+type Publisher struct {
+	s    *Stream
+	info Info
+	once sync.Once
+
+	// Guarded by s.mu.
+	cause error
+	began bool // the stream's present media is its own
+	// What it announced before it became live.
+	configs  map[trackKey]*av.Frame
+	metas    map[trackKey]*av.Frame
+	metadata []byte
+	since    time.Duration // when it was let in
+	video    bool          // it announced or sent video
+}
+
+// fightState remembers recent takeovers.
+type fightState struct {
+	at     []time.Duration
+	locked time.Duration // until when the publisher stays
+}
+
+// Publish makes the caller a publisher of path. If the stream has one already, the
+// settings decide: either ErrBusy, or the new one takes over at its first key frame, two
+// seconds later at the latest, and the old one ends with ErrTakenOver. ErrFighting is
+// returned after three takeovers in 30 s while the present publisher is not silent.
+func (h *Hub) Publish(path string, info Info) (*Publisher, error) {
+	for {
+		s, err := h.acquire(path)
+		if err != nil {
+			return nil, err
+		}
+		p, err := s.publish(info)
+		if err == nil {
+			return p, nil
+		}
+		h.release(s)
+		if !errors.Is(err, errEnded) {
+			return nil, err
+		}
+	}
+}
+
+// errEnded says that the stream ended while it was being looked up.
+var errEnded = errors.New("stream: ended")
+
+func (s *Stream) publish(info Info) (*Publisher, error) {
+	now := s.hub.Now()
+	p := &Publisher{s: s, info: info, since: now, configs: map[trackKey]*av.Frame{}, metas: map[trackKey]*av.Frame{}}
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return nil, errEnded
+	}
+	if s.live == nil {
+		back := s.grace != nil
+		stopTimers(s.grace)
+		s.grace = nil
+		s.live = p
+		s.mu.Unlock()
+		if back {
+			s.hub.release(s) // the reference that the last publisher left behind
+		}
+		return p, nil
+	}
+	if s.set.Reject {
+		s.mu.Unlock()
+		return nil, ErrBusy
+	}
+	silent := now-max(s.time.arrived, s.live.since) >= silentTime
+	if allowed, first := s.fight.allow(now, silent); !allowed {
+		s.mu.Unlock()
+		if first {
+			s.hub.notify(s, Fighting)
+		}
+		return nil, ErrFighting
+	}
+	replaced := s.next
+	s.next = p
+	stopTimers(s.takeover)
+	s.takeover = time.AfterFunc(handover, func() { s.takeOver(p) })
+	s.mu.Unlock()
+	if replaced != nil {
+		replaced.finish(ErrTakenOver)
+		s.hub.release(s)
+	}
+	return p, nil
+}
+
+// allow counts a takeover at now; first is true for the one that brings the lock.
+func (f *fightState) allow(now time.Duration, silent bool) (ok, first bool) {
+	if silent {
+		f.locked = 0
+		return true, false
+	}
+	if now < f.locked {
+		return false, false
+	}
+	keep := f.at[:0]
+	for _, at := range f.at {
+		if now-at < fightTime {
+			keep = append(keep, at)
+		}
+	}
+	f.at = keep
+	if len(f.at) >= fights {
+		f.locked, f.at = now+fightTime, f.at[:0]
+		return false, true
+	}
+	f.at = append(f.at, now)
+	return true, false
+}
+
+// takeOver makes p live if it still waits.
+func (s *Stream) takeOver(p *Publisher) {
+	s.mu.Lock()
+	old := s.switchTo(p)
+	s.mu.Unlock()
+	s.dismiss(old)
+}
+
+// switchTo makes p, which waits, live; it returns the publisher to dismiss. mu is held.
+func (s *Stream) switchTo(p *Publisher) *Publisher {
+	if s.next != p || s.ended {
+		return nil
+	}
+	stopTimers(s.takeover)
+	old := s.live
+	s.live, s.next = p, nil
+	return old
+}
+
+// dismiss ends a publisher that was taken over.
+func (s *Stream) dismiss(p *Publisher) {
+	if p != nil {
+		p.finish(ErrTakenOver)
+		s.hub.release(s)
+	}
+}
+
+// finish tells the publisher's owner the cause, once.
+func (p *Publisher) finish(cause error) {
+	p.s.mu.Lock()
+	if p.cause == nil {
+		p.cause = cause
+	}
+	p.s.mu.Unlock()
+	p.once.Do(func() {
+		if p.info.End != nil {
+			p.info.End(cause)
+		}
+	})
+}
+
+// Stream returns the stream that p feeds.
+func (p *Publisher) Stream() *Stream { return p.s }
+
+// Close ends the publisher. The stream waits for its return for the grace of its
+// settings, or ends at once if cause is not nil. Closing again does nothing.
+func (p *Publisher) Close(cause error) {
+	s := p.s
+	s.mu.Lock()
+	if p.cause == nil {
+		p.cause = ErrClosed
+	}
+	if s.next == p {
+		s.next = nil
+		stopTimers(s.takeover)
+		s.mu.Unlock()
+		s.hub.release(s)
+		return
+	}
+	if s.live != p {
+		s.mu.Unlock()
+		return
+	}
+	if s.next != nil { // its successor need not wait for a key frame of its own
+		next := s.next
+		old := s.switchTo(next)
+		s.mu.Unlock()
+		s.dismiss(old)
+		return
+	}
+	begun := s.stats.Publishers > 0
+	if cause != nil || s.set.Grace <= 0 || !begun && s.players == 0 {
+		s.mu.Unlock()
+		p.once.Do(func() {}) // its owner knows
+		s.end(cause)
+		return
+	}
+	s.live = nil
+	s.graces++
+	round := s.graces
+	s.grace = time.AfterFunc(s.set.Grace, func() { s.expire(round) })
+	s.mu.Unlock()
+	if begun {
+		s.hub.notify(s, Waiting)
+	}
+}
+
+// Expect tells what the publisher's metadata says of its tracks, so that players need not
+// wait for one that will not come.
+func (p *Publisher) Expect(video, audio bool) {
+	s := p.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live == p {
+		s.blind, s.silent = !video, !audio
+	}
+}
+
+// expire ends the stream when its publisher did not return.
+func (s *Stream) expire(round int) {
+	s.mu.Lock()
+	gone := s.grace != nil && s.graces == round
+	s.mu.Unlock()
+	if gone {
+		s.end(nil)
+	}
+}
+
+// Write gives the stream its next frame, with times on the publisher's own clock. It
+// copies f but keeps f.Payload, which must not change any more. It returns the cause
+// once the publisher has been ended: ErrTakenOver or what its stream was ended with.
+func (p *Publisher) Write(f *av.Frame) error {
+	s := p.s
+	s.mu.Lock()
+	if p.cause != nil {
+		cause := p.cause
+		s.mu.Unlock()
+		return cause
+	}
+	e := Entry{Frame: *f}
+	if e.Arrived == 0 {
+		e.Arrived = s.hub.Now()
+	}
+	var old *Publisher
+	if s.live != p {
+		if !p.takesOverWith(&e) {
+			s.mu.Unlock()
+			return nil
+		}
+		if old = s.switchTo(p); old == nil {
+			s.mu.Unlock()
+			return ErrTakenOver
+		}
+	}
+	events := s.write(p, &e)
+	muxers := s.muxers
+	s.mu.Unlock()
+	for _, m := range muxers {
+		m.Wake()
+	}
+	s.dismiss(old)
+	if len(events) > 0 {
+		s.hub.notify(s, events...)
+	}
+	return nil
+}
+
+// takesOverWith notes what a waiting publisher announces, and reports whether e is the
+// frame with which it takes over: a key frame, or audio if it has no video. mu is held.
+func (p *Publisher) takesOverWith(e *Entry) bool {
+	if p.announce(e) {
+		return false
+	}
+	if e.Type != av.Media {
+		return false
+	}
+	if e.Kind == av.Video {
+		p.video = true
+		if k := (trackKey{av.Video, e.Track}); p.configs[k] != nil {
+			p.s.checkKey(e, codec.NALLengthSize(e.Codec, p.configs[k].Payload))
+		}
+		return e.IsKey()
+	}
+	return !p.video
+}
+
+// announce notes a frame that says what is to come, before the first media. mu is held.
+func (p *Publisher) announce(e *Entry) bool {
+	k := trackKey{e.Kind, e.Track}
+	switch {
+	case isMetadata(&e.Frame):
+		p.metadata = e.Payload
+	case e.Kind == av.Data:
+		return false
+	case e.Type == av.Config && len(p.configs) < 2*maxTracks:
+		f := e.Frame
+		p.configs[k] = &f
+		p.video = p.video || e.Kind == av.Video
+	case e.Type == av.Meta && len(p.metas) < 2*maxTracks:
+		f := e.Frame
+		p.metas[k] = &f
+	default:
+		return false
+	}
+	return true
+}
+
+func isMetadata(f *av.Frame) bool { return f.Kind == av.Data && f.Type == av.Meta }

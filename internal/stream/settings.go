@@ -1,0 +1,80 @@
+package stream
+
+import (
+	"errors"
+	"time"
+)
+
+// Settings are one stream's, by its path.
+type Settings struct {
+	// Reject refuses a second publisher instead of letting it take over.
+	Reject bool
+	// Grace is how long the stream waits for its publisher to return before it ends.
+	Grace time.Duration
+	// Cache bounds the list of recent frames.
+	Cache Cache
+	// MaxLag is how far a frame reader may fall behind before it skips.
+	MaxLag time.Duration
+	// MaxPlayers bounds the players; 0 means no bound.
+	MaxPlayers int
+	// Low says that players are to be served at once, never gathered to save CPU.
+	Low bool
+}
+
+// Cache bounds what a stream keeps for players that join. Past a bound the start
+// point is dropped and players wait for the next key frame.
+type Cache struct {
+	GOPs   int // newest key frames kept as start points; 0: none
+	Bytes  int64
+	Frames int
+	Time   time.Duration
+}
+
+// Default returns the settings of a stream that has none of its own.
+func Default() Settings {
+	return Settings{
+		Grace:  15 * time.Second,
+		Cache:  Cache{GOPs: 1, Bytes: 32 << 20, Frames: 3000, Time: 30 * time.Second},
+		MaxLag: 8 * time.Second,
+	}
+}
+
+// Errors that refuse a publisher or a player.
+var (
+	// ErrBusy refuses a publisher: the stream has another that stays.
+	ErrBusy = errors.New("stream: another publisher is live")
+	// ErrFighting refuses a publisher: encoders take the stream from each other again and again.
+	ErrFighting = errors.New("stream: several publishers fight for this name")
+	// ErrTooManyStreams refuses a new stream.
+	ErrTooManyStreams = errors.New("stream: too many streams")
+	// ErrTooManyPlayers refuses a player.
+	ErrTooManyPlayers = errors.New("stream: too many players")
+)
+
+// Causes with which a publisher or reader ends.
+var (
+	// ErrTakenOver ends a publisher: another with the same right took its place.
+	ErrTakenOver = errors.New("stream: another publisher took over")
+	// ErrClosed ends a publisher or reader that was closed by its owner.
+	ErrClosed = errors.New("stream: closed")
+)
+
+const (
+	maxTracks = 16 // a kind
+	// handover is how long an old publisher feeds the stream while the new one has sent no key frame.
+	handover = 2 * time.Second
+	// After fights takeovers within fightTime the publisher stays for as long.
+	fights    = 3
+	fightTime = 30 * time.Second
+	// silentTime without a frame makes a publisher that stays give way all the same.
+	silentTime = 2 * time.Second
+	// keyWait is how long video without a key frame is held back after a change of publisher.
+	keyWait = 10 * time.Second
+	// audioSync is how often an audio-only stream may be joined.
+	audioSync = time.Second
+	// metadataEvery bounds how often changed metadata is passed on.
+	metadataEvery = 100 * time.Millisecond
+	// settleTime after its first frame a stream is taken to have all the tracks it will have.
+	settleTime  = time.Second
+	maxMetadata = 64 << 10
+)

@@ -1,0 +1,247 @@
+package stream
+
+import (
+	"slices"
+	"time"
+
+	"weir/av"
+	"weir/codec"
+)
+
+// write is one frame of the live publisher. mu is held. It returns what to notify.
+func (s *Stream) write(p *Publisher, e *Entry) (events []EventKind) {
+	if !p.began {
+		if e.Type != av.Media {
+			if p.announce(e) {
+				return nil
+			}
+			if s.stats.Publishers == 0 {
+				return nil // nothing plays yet, and there is no time to put it at
+			}
+		} else {
+			events = s.begin(p, e)
+		}
+	}
+	s.stats.Frames[e.Kind]++
+	s.stats.Bytes += int64(len(e.Payload))
+	if rate, ok := s.meter.update(e.Arrived, s.stats.Bytes); ok {
+		s.stats.Bitrate = rate
+	}
+	starved := false
+	switch {
+	case isMetadata(&e.Frame):
+		s.setMetadata(e)
+	case e.Kind == av.Data:
+		starved = s.pass(e, s.track(trackKey{av.Data, 0}))
+	default:
+		t := s.track(trackKey{e.Kind, e.Track})
+		switch {
+		case t == nil:
+			s.stats.Dropped++
+		case e.Type == av.Config:
+			starved = s.config(e, t)
+		case e.Type == av.Media:
+			starved = s.media(e, t)
+		default:
+			starved = s.other(e, t)
+		}
+	}
+	if starved {
+		events = append(events, NoKeyFrames)
+	}
+	s.sweepReaders(e.Arrived)
+	return events
+}
+
+// begin is called for a publisher's first media frame: the stream becomes its own. mu is held.
+func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
+	p.began = true
+	event := Resumed
+	if s.stats.Publishers == 0 {
+		event = Started
+		s.stats.Started = time.Now()
+		close(s.begun)
+		s.settling = time.AfterFunc(settleTime, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.settle()
+		})
+	} else {
+		s.hold = e.Arrived + keyWait
+		s.broken = true
+	}
+	s.stats.Publishers++
+	for _, t := range s.tracks {
+		t.present, t.ended, t.header.Media = false, false, false
+		t.restart()
+	}
+	s.synced = false
+	s.flush()
+	s.time.newPublisher()
+
+	// The time of the first frame is the time of the headers before it.
+	at := s.track(trackKey{e.Kind, e.Track})
+	if at == nil {
+		return []EventKind{event}
+	}
+	s.metadata, s.metaNext, s.metaAt = p.metadata, nil, e.Arrived
+	s.changed = true
+	configs := make([]*av.Frame, 0, len(p.configs))
+	for k, f := range p.configs {
+		if t := s.track(k); t != nil && t.setConfig(f) {
+			configs = append(configs, f)
+		}
+		if m := p.metas[k]; m != nil {
+			s.tracks[k].header.Meta = m
+		}
+	}
+	slices.SortFunc(configs, func(a, b *av.Frame) int {
+		if a.Kind != b.Kind {
+			return int(a.Kind) - int(b.Kind)
+		}
+		return int(a.Track) - int(b.Track)
+	})
+	at.describe(&e.Frame)
+	s.refresh(e.Arrived)
+	start := s.time.peek(&at.clock, e.DTS, e.Arrived)
+	for _, f := range configs {
+		c := Entry{Frame: *f}
+		c.DTS, c.PTS, c.Arrived = start, start, e.Arrived
+		s.emit(&c)
+	}
+	p.configs, p.metas, p.metadata = nil, nil, nil
+	return []EventKind{event}
+}
+
+// track returns the state of a track, nil if there are too many. mu is held.
+func (s *Stream) track(k trackKey) *track {
+	t := s.tracks[k]
+	if t == nil && k.id < maxTracks {
+		t = &track{}
+		t.header.Kind, t.header.ID = k.kind, k.id
+		s.tracks[k] = t
+	}
+	return t
+}
+
+// setMetadata takes the publisher's metadata. mu is held.
+func (s *Stream) setMetadata(e *Entry) {
+	if len(e.Payload) > maxMetadata {
+		s.stats.Dropped++
+		return
+	}
+	s.metaNext = e.Payload
+	if len(e.Payload) == 0 {
+		s.metadata, s.metaNext, s.changed = nil, nil, true
+	}
+	s.refresh(e.Arrived)
+}
+
+// config takes a codec configuration that comes after the first media. mu is held.
+func (s *Stream) config(e *Entry, t *track) bool {
+	isNew := !t.present
+	if !t.setConfig(&e.Frame) {
+		return false
+	}
+	s.changed = true
+	s.refresh(e.Arrived)
+	if e.Kind == av.Video && !isNew && e.Track == s.mainVideo() {
+		s.flush()
+	}
+	return s.pass(e, t)
+}
+
+// other takes what is neither media nor configuration. mu is held.
+func (s *Stream) other(e *Entry, t *track) bool {
+	switch e.Type {
+	case av.Meta:
+		f := e.Frame
+		t.header.Meta = &f
+		s.changed = true
+		s.refresh(e.Arrived)
+	case av.End:
+		t.ended = true
+		if e.Kind == av.Video && e.Track == s.mainVideo() {
+			s.flush()
+		}
+	}
+	return s.pass(e, t)
+}
+
+// pass emits a frame without media at about the present time. mu is held.
+func (s *Stream) pass(e *Entry, t *track) bool {
+	cts := e.PTS - e.DTS
+	e.DTS = s.time.near(&t.clock, e.DTS)
+	e.PTS = e.DTS + cts
+	return s.emit(e)
+}
+
+// media takes a media frame. mu is held.
+func (s *Stream) media(e *Entry, t *track) bool {
+	if t.describe(&e.Frame) {
+		s.changed = true
+	}
+	s.refresh(e.Arrived)
+	if e.Kind == av.Video {
+		s.checkKey(e, t.nalSize)
+		if s.hold != 0 && e.Track == s.mainVideo() {
+			if !e.IsKey() && e.Arrived < s.hold {
+				s.stats.Dropped++
+				return false
+			}
+			s.hold = 0
+		}
+	}
+	cts := e.PTS - e.DTS
+	var what repair
+	e.DTS, what = s.time.put(&t.clock, e.DTS, e.Arrived)
+	e.PTS = e.DTS + cts
+	if s.broken {
+		s.broken = false
+		e.Flags |= av.Discontinuity
+	}
+	switch what {
+	case clamped:
+		s.stats.Clamped++
+	case rebased:
+		s.stats.Jumps++
+		e.Flags |= av.Discontinuity
+	case shifted:
+		s.stats.Shifted++
+	}
+	s.markSync(e, t)
+	return s.emit(e)
+}
+
+// markSync decides whether players may start at e: at key frames of the main video
+// track or, while there is no video, at one audio frame a second. mu is held.
+func (s *Stream) markSync(e *Entry, t *track) {
+	if t.header.ConfigFrame == nil && codec.NeedsConfig(e.Codec) {
+		return
+	}
+	if s.headers.Has(av.Video) {
+		e.Sync = e.Kind == av.Video && e.Track == s.mainVideo() && e.IsKey()
+		return
+	}
+	if e.Kind == av.Audio && (!s.synced || e.DTS-s.syncedAt >= audioSync) {
+		e.Sync, s.synced, s.syncedAt = true, true, e.DTS
+	}
+}
+
+// mainVideo is the video track at whose key frames players start: the lowest id. mu is held.
+func (s *Stream) mainVideo() uint8 {
+	for i := range s.headers.Tracks {
+		if t := &s.headers.Tracks[i]; t.Kind == av.Video {
+			return t.ID
+		}
+	}
+	return 0
+}
+
+// checkKey corrects the key flag by the bitstream: encoders mislabel. mu is held.
+func (s *Stream) checkKey(e *Entry, nalSize int) {
+	if key, known := codec.IsKey(e.Codec, e.Payload, nalSize); known && key != e.IsKey() {
+		s.stats.Mislabeled++
+		e.Flags ^= av.Key
+	}
+}
