@@ -140,14 +140,14 @@ func (form Form) audioByte(f *av.Frame) (first byte, ok bool) {
 
 func appendLegacyVideo(dst []byte, f *av.Frame, id byte) ([]byte, bool) {
 	first := frameType(f)<<4 | id
-	if f.Type == av.Command {
+	if f.Type == av.Command || f.Type == av.Media && !hasPacketType(id) {
+		if len(f.Payload) == 0 {
+			return dst, false // a header alone is no body
+		}
 		return append(dst, first), true
 	}
 	if !hasPacketType(id) {
-		if f.Type != av.Media {
-			return dst, false
-		}
-		return append(dst, first), true
+		return dst, false
 	}
 	var packet byte
 	switch f.Type {
@@ -173,7 +173,7 @@ func appendLegacyAudio(dst []byte, f *av.Frame, first byte) ([]byte, bool) {
 		return append(dst, first, legacyMedia), true
 	case f.Codec == av.AAC && f.Type == av.Config:
 		return append(dst, first, legacyConfig), true
-	case f.Codec != av.AAC && f.Type == av.Media:
+	case f.Codec != av.AAC && f.Type == av.Media && len(f.Payload) > 0:
 		return append(dst, first), true
 	}
 	return dst, false

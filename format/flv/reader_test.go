@@ -1,0 +1,547 @@
+package flv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"weir/av"
+)
+
+func testFiles(t testing.TB) map[string][]byte {
+	names, err := filepath.Glob("testdata/*.flv")
+	if err != nil || len(names) < 5 {
+		t.Fatal(names, err)
+	}
+	files := map[string][]byte{}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[filepath.Base(name)] = b
+	}
+	return files
+}
+
+func readAll(r *Reader) (tags []Tag, err error) {
+	for {
+		t, err := r.ReadTag()
+		if err != nil {
+			return tags, err
+		}
+		tags = append(tags, t)
+	}
+}
+
+func writeAll(tags []Tag) []byte {
+	var out bytes.Buffer
+	w := NewWriter(&out, Form{}, true, true)
+	for _, t := range tags {
+		if err := w.WriteTag(t.Type, t.Timestamp, t.Body); err != nil {
+			panic(err)
+		}
+	}
+	return out.Bytes()
+}
+
+func TestFilesComeOutAsTheyWentIn(t *testing.T) {
+	for name, file := range testFiles(t) {
+		t.Run(name, func(t *testing.T) {
+			r := NewReader(bytes.NewReader(file))
+			h, err := r.Header()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			w := NewWriter(&out, Form{}, h.HasAudio, h.HasVideo)
+			tags, err := readAll(r)
+			if err != io.EOF || r.Skipped() != 0 {
+				t.Fatalf("%v, %d bytes skipped", err, r.Skipped())
+			}
+			for _, tag := range tags {
+				if err := w.WriteTag(tag.Type, tag.Timestamp, tag.Body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !bytes.Equal(out.Bytes(), file) {
+				t.Error("tags: the file has changed")
+			}
+			for _, form := range []Form{{}, {Enhanced: AsReceived}, {Enhanced: Never}} {
+				out.Reset()
+				w := NewWriter(&out, form, h.HasAudio, h.HasVideo)
+				fr := NewFrameReader(bytes.NewReader(file))
+				for {
+					f, err := fr.ReadFrame()
+					if err == io.EOF {
+						break
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := w.WriteFrame(f); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !bytes.Equal(out.Bytes(), file) || fr.Dropped() != 0 {
+					t.Errorf("frames in form %+v: the file has changed", form)
+				}
+			}
+		})
+	}
+}
+
+// TestFilesThroughEnhancedForm writes everything in the other form and back.
+func TestFilesThroughEnhancedForm(t *testing.T) {
+	convert := func(file []byte, form Form) []byte {
+		var out bytes.Buffer
+		r := NewFrameReader(bytes.NewReader(file))
+		h, err := r.Header()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := NewWriter(&out, form, h.HasAudio, h.HasVideo)
+		for {
+			f, err := r.ReadFrame()
+			if err != nil {
+				return out.Bytes()
+			}
+			if err := w.WriteFrame(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	file := testFiles(t)["h264-bframes-aac.flv"]
+	enhanced := convert(file, Form{Enhanced: Always})
+	if bytes.Equal(enhanced, file) || !bytes.Contains(enhanced, []byte("avc1")) || !bytes.Contains(enhanced, []byte("mp4a")) {
+		t.Fatal("nothing was converted")
+	}
+	if got := convert(enhanced, Form{}); !bytes.Equal(got, file) {
+		t.Error("the file has changed")
+	}
+}
+
+// TestFilesAgainstFFprobe compares frames with what another reader says.
+func TestFilesAgainstFFprobe(t *testing.T) {
+	for name, file := range testFiles(t) {
+		t.Run(name, func(t *testing.T) {
+			want, err := os.ReadFile(filepath.Join("testdata", strings.TrimSuffix(name, ".flv")+".packets"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			r := NewFrameReader(bytes.NewReader(file))
+			for {
+				f, err := r.ReadFrame()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if f.Type != av.Media {
+					continue
+				}
+				flags := "__"
+				if f.Kind == av.Audio || f.IsKey() {
+					flags = "K_"
+				}
+				fmt.Fprintf(&got, "%s,%d,%d,%d,%s\n", f.Kind, f.PTS/ms, f.DTS/ms, len(f.Payload), flags)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("(-ffprobe +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// boundaries returns the offsets at which a file may end well.
+func boundaries(file []byte) (ends []int) {
+	for i := 13; ; {
+		ends = append(ends, i)
+		if i == len(file) {
+			return ends
+		}
+		i += tagHeaderSize + uint24(file[i+1:]) + backPointer
+	}
+}
+
+func TestTruncationEverywhere(t *testing.T) {
+	for name, file := range testFiles(t) {
+		ends := boundaries(file)
+		for n := range len(file) {
+			r := NewReader(bytes.NewReader(file[:n]))
+			tags, err := readAll(r)
+			whole, clean := 0, false
+			for i, end := range ends {
+				if i > 0 && n >= end-backPointer {
+					whole = i
+				}
+				clean = clean || n == end
+			}
+			want := io.ErrUnexpectedEOF
+			if clean || n == 0 {
+				want = io.EOF
+			}
+			if len(tags) != whole || err != want {
+				t.Fatalf("%s cut to %d bytes: %d tags, %v, want %d, %v", name, n, len(tags), err, whole, want)
+			}
+			if _, again := r.ReadTag(); again != err {
+				t.Fatalf("%s cut to %d bytes: then %v", name, n, again)
+			}
+		}
+	}
+}
+
+func TestAnySplit(t *testing.T) {
+	file := testFiles(t)["h264-bframes-aac.flv"]
+	want, _ := readAll(NewReader(bytes.NewReader(file)))
+	for name, r := range map[string]io.Reader{
+		"one byte":         iotest.OneByteReader(bytes.NewReader(file)),
+		"half":             iotest.HalfReader(bytes.NewReader(file)),
+		"data with error":  iotest.DataErrReader(bytes.NewReader(file)),
+		"nothing at times": &stutter{r: bytes.NewReader(file)},
+	} {
+		got, err := readAll(NewReader(r))
+		if err != io.EOF {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// stutter reads nothing every other time.
+type stutter struct {
+	r io.Reader
+	n int
+}
+
+func (s *stutter) Read(p []byte) (int, error) {
+	if s.n++; s.n%2 == 0 {
+		return 0, nil
+	}
+	return s.r.Read(p[:min(len(p), 7)])
+}
+
+func TestSourceErrors(t *testing.T) {
+	broken := errors.New("broken")
+	file := testFiles(t)["g711.flv"]
+	ends := boundaries(file)
+	for n := range len(file) {
+		r := NewReader(io.MultiReader(bytes.NewReader(file[:n]), iotest.ErrReader(broken)))
+		tags, err := readAll(r)
+		whole := 0
+		for i, end := range ends {
+			if i > 0 && n >= end-backPointer {
+				whole = i
+			}
+		}
+		if err != broken || len(tags) != whole {
+			t.Fatalf("failing after %d bytes: %d tags, %v", n, len(tags), err)
+		}
+	}
+	if _, err := NewReader(empty{}).ReadTag(); err != io.ErrNoProgress {
+		t.Errorf("a source that reads nothing: %v", err)
+	}
+}
+
+type empty struct{}
+
+func (empty) Read([]byte) (int, error) { return 0, nil }
+
+// TestLive says that a tag is returned without waiting for the next one.
+func TestLive(t *testing.T) {
+	file := testFiles(t)["g711.flv"]
+	ends := boundaries(file)
+	src := &pieces{}
+	r := NewReader(src)
+	for i := range len(ends) - 1 {
+		from := ends[i]
+		if i == 0 {
+			from = 0
+		}
+		src.p = append(src.p, file[from:ends[i+1]])
+		if _, err := r.ReadTag(); err != nil {
+			t.Fatalf("tag %d: %v", i, err)
+		}
+	}
+}
+
+// pieces fails where a live source would block.
+type pieces struct{ p [][]byte }
+
+func (s *pieces) Read(b []byte) (int, error) {
+	if len(s.p) == 0 {
+		return 0, errors.New("would block")
+	}
+	n := copy(b, s.p[0])
+	if s.p[0] = s.p[0][n:]; len(s.p[0]) == 0 {
+		s.p = s.p[1:]
+	}
+	return n, nil
+}
+
+func TestFileHeaders(t *testing.T) {
+	tag := AppendTag(nil, TagAudio, 5, nil, []byte{0x72, 1})
+	long := append(bytes.Clone([]byte("FLV\x01\x04\x00\x00\x00\x0c")), "xyz\x00\x00\x00\x00"...)
+	for _, c := range []struct {
+		name string
+		in   []byte
+		want Header
+		tags int
+		err  error
+	}{
+		{"both", AppendFileHeader(nil, true, true), Header{1, true, true}, 0, io.EOF},
+		{"audio", append(AppendFileHeader(nil, true, false), tag...), Header{1, true, false}, 1, io.EOF},
+		{"video", append(AppendFileHeader(nil, false, true), tag...), Header{1, false, true}, 1, io.EOF},
+		{"longer header", append(long, tag...), Header{1, true, false}, 1, io.EOF},
+		{"no first back pointer", append([]byte("FLV\x01\x04\x00\x00\x00\x09"), tag...), Header{1, true, false}, 1, io.EOF},
+		{"empty", nil, Header{}, 0, io.EOF},
+		{"short", []byte("FL"), Header{}, 0, io.ErrUnexpectedEOF},
+		{"short and wrong", []byte("FX"), Header{}, 0, ErrHeader},
+		{"MP4", []byte("\x00\x00\x00\x18ftypisom"), Header{}, 0, ErrHeader},
+		{"offset before the end of the header", []byte("FLV\x01\x05\x00\x00\x00\x08\x00\x00\x00\x00"), Header{}, 0, ErrHeader},
+		{"C-219 offset of 4,000,000,000", []byte("FLV\x01\x05\xee\x6b\x28\x00\x00\x00\x00\x00"), Header{}, 0, ErrHeader},
+		{"offset of 64 KiB, cut off", []byte("FLV\x01\x05\x00\x01\x00\x00\x00\x00\x00\x00"), Header{}, 0, io.ErrUnexpectedEOF},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := NewReader(bytes.NewReader(c.in))
+			h, herr := r.Header()
+			tags, err := readAll(r)
+			if h != c.want || len(tags) != c.tags || !errors.Is(err, c.err) {
+				t.Errorf("%+v, %v, %d tags, %v", h, herr, len(tags), err)
+			}
+			if (herr != nil) != (c.want == Header{}) {
+				t.Errorf("header: %v", herr)
+			}
+		})
+	}
+}
+
+func TestTimestampExtension(t *testing.T) {
+	for _, ts := range []uint32{0, 1, 0xFFFFFF, 0x1000000, 0xFFFFFFD8} {
+		b := AppendTag(AppendFileHeader(nil, true, false), TagAudio, ts, []byte{0x72}, []byte{1})
+		tag, err := NewReader(bytes.NewReader(b)).ReadTag()
+		if err != nil || tag.Timestamp != ts || !bytes.Equal(tag.Body, []byte{0x72, 1}) {
+			t.Errorf("%#x: %+v, %v", ts, tag, err)
+		}
+	}
+}
+
+// someTags are valid tags of various sizes.
+func someTags(n int) (tags []Tag) {
+	for i := range n {
+		tags = append(tags, Tag{TagAudio, uint32(i * 20), append([]byte{0x72}, bytes.Repeat([]byte{byte(i)}, i*37%200)...)})
+	}
+	return tags
+}
+
+func encode(t Tag) []byte { return AppendTag(nil, t.Type, t.Timestamp, nil, t.Body) }
+
+func TestRubbish(t *testing.T) {
+	header := AppendFileHeader(nil, true, true)
+	falseTag := []byte{9, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0} // announces 16 MiB
+	swallowing := bytes.Clone(encode(someTags(3)[2]))
+	swallowing[2] ^= 4 // claims 1 KiB more than it has
+	wrongPointer := bytes.Clone(encode(someTags(3)[2]))
+	binary.BigEndian.PutUint32(wrongPointer[len(wrongPointer)-4:], 0)
+	streamID := bytes.Clone(encode(someTags(3)[2]))
+	streamID[10] = 1
+	for _, c := range []struct {
+		name    string
+		between []byte // tags
+		tag     bool   // between is a tag all the same
+	}{
+		{"text", []byte("this is not a tag"), false},
+		{"zeros", make([]byte, 1000), false},
+		{"a tag's head", encode(Tag{TagVideo, 0, make([]byte, 50)})[:30], false},
+		{"one byte", []byte{9}, false},
+		{"a false tag of 16 MiB", falseTag, false},
+		{"200 of them", bytes.Repeat(falseTag, 200), false},
+		{"many headers of empty tags", bytes.Repeat([]byte{8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 100), false},
+		{"a tag of unknown type", encode(Tag{10, 0, []byte("body")}), false},
+		{"a size that swallows what follows", swallowing, false},
+		{"a file header", header, false},
+		{"a wrong back pointer", wrongPointer, true},
+		{"a stream id", streamID, true},
+		{"an encrypted tag", encode(Tag{TagVideo | 0x20, 0, []byte("body")}), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tags := someTags(20)
+			in := bytes.Clone(header)
+			var want []Tag
+			for i, tag := range tags {
+				in = append(in, encode(tag)...)
+				want = append(want, tag)
+				if i%5 == 4 && i < 19 {
+					in = append(in, c.between...)
+					if c.tag {
+						want = append(want, Tag{TagType(c.between[0]), uint32(uint24(c.between[4:])), c.between[11 : len(c.between)-4]})
+					}
+				}
+			}
+			for _, src := range []io.Reader{bytes.NewReader(in), iotest.OneByteReader(bytes.NewReader(in))} {
+				r := NewReader(src)
+				got, err := readAll(r)
+				if err != io.EOF {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+				skipped := int64(0)
+				if !c.tag {
+					skipped = int64(3 * len(c.between))
+				}
+				if r.Skipped() != skipped {
+					t.Errorf("%d bytes skipped, want %d", r.Skipped(), skipped)
+				}
+			}
+		})
+	}
+	t.Run("at the end", func(t *testing.T) {
+		in := append(writeAll(someTags(5)), "rubbish"...)
+		r := NewReader(bytes.NewReader(in))
+		got, err := readAll(r)
+		if len(got) != 5 || err != io.ErrUnexpectedEOF {
+			t.Errorf("%d tags, %v", len(got), err)
+		}
+	})
+	t.Run("all back pointers wrong", func(t *testing.T) {
+		in := bytes.Clone(header)
+		for _, tag := range someTags(20) {
+			b := encode(tag)
+			binary.BigEndian.PutUint32(b[len(b)-4:], uint32(len(tag.Body)))
+			in = append(in, b...)
+		}
+		for n := range 14 {
+			got, err := readAll(NewReader(bytes.NewReader(in[:len(in)-n])))
+			if want := 20 - min(n/5, 1); len(got) != want {
+				t.Errorf("%d bytes cut off: %d tags, %v, want %d", n, len(got), err, want)
+			}
+		}
+	})
+}
+
+// TestRubbishDoesNotHideTags says that a false header does not make the reader wait for
+// the bytes that it announces.
+func TestRubbishDoesNotHideTags(t *testing.T) {
+	tags := someTags(3)
+	in := append(AppendFileHeader(nil, true, true), 0xFF, 9, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0)
+	for _, tag := range tags {
+		in = append(in, encode(tag)...)
+	}
+	r := NewReader(&pieces{[][]byte{in}})
+	for i := range tags {
+		if _, err := r.ReadTag(); err != nil {
+			t.Fatalf("tag %d: %v", i, err)
+		}
+	}
+}
+
+func TestRandomRubbish(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := AppendFileHeader(nil, true, true)
+		var want []Tag
+		for range rapid.IntRange(1, 20).Draw(t, "n") {
+			// 0xEE is the first byte of no tag, so that rubbish never looks like one.
+			rubbish := rapid.SliceOfN(rapid.ByteRange(0xEE, 0xFF), 0, 50).Draw(t, "rubbish")
+			in = append(in, rubbish...)
+			tag := Tag{
+				Type:      rapid.SampledFrom([]TagType{TagAudio, TagVideo, TagScript, TagScriptAMF3}).Draw(t, "type"),
+				Timestamp: rapid.Uint32().Draw(t, "ts"),
+				Body:      append([]byte{}, rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "body")...),
+			}
+			in = append(in, encode(tag)...)
+			want = append(want, tag)
+		}
+		got, err := readAll(NewReader(bytes.NewReader(in)))
+		if err != io.EOF {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// TestC219_MemoryIsBounded announces much and sends little.
+func TestC219_MemoryIsBounded(t *testing.T) {
+	for name, in := range map[string][]byte{
+		"one tag":        append(AppendFileHeader(nil, true, true), 9, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0),
+		"after 100 KiB":  append(append(AppendFileHeader(nil, true, true), 9, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0), make([]byte, 100<<10)...),
+		"while searched": append(AppendFileHeader(nil, true, true), bytes.Repeat([]byte{0, 9, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0}, 1000)...),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := readAll(NewReader(bytes.NewReader(in)))
+		runtime.ReadMemStats(&after)
+		if err != io.ErrUnexpectedEOF {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, most := after.TotalAlloc-before.TotalAlloc, uint64(4*len(in)+128<<10); got > most {
+			t.Errorf("%s: %d bytes allocated for %d received, want at most %d", name, got, len(in), most)
+		}
+	}
+}
+
+// endless repeats b for n bytes.
+type endless struct {
+	b []byte
+	i int
+	n int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.n <= 0 {
+		return 0, io.EOF
+	}
+	for i := range p {
+		p[i] = e.b[e.i%len(e.b)]
+		e.i++
+	}
+	e.n -= len(p)
+	return len(p), nil
+}
+
+// TestBufferIsBounded searches through much more than a tag.
+func TestBufferIsBounded(t *testing.T) {
+	header := AppendFileHeader(nil, true, true)
+	falseTag := []byte{0, 9, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0}
+	r := NewReader(io.MultiReader(bytes.NewReader(header), &endless{b: falseTag, n: 20 << 20}))
+	if _, err := r.ReadTag(); err != io.ErrUnexpectedEOF {
+		t.Fatal(err)
+	}
+	if cap(r.in.buf) > maxBuffer || r.Skipped() < 48<<20 {
+		t.Errorf("buffer of %d bytes, %d skipped", cap(r.in.buf), r.Skipped())
+	}
+}
+
+func TestLongestTag(t *testing.T) {
+	want := Tag{TagVideo, 7, bytes.Repeat([]byte{0x5A}, MaxBody)}
+	in := writeAll([]Tag{want, {TagAudio, 8, []byte{0x72}}})
+	r := NewReader(bytes.NewReader(in))
+	got, err := readAll(r)
+	if err != io.EOF || len(got) != 2 || !bytes.Equal(got[0].Body, want.Body) {
+		t.Fatal(len(got), err)
+	}
+	if b := AppendTag([]byte{1}, TagVideo, 0, []byte{1}, want.Body); len(b) != 1 {
+		t.Errorf("a longer tag was written: %d bytes", len(b))
+	}
+	if err := NewWriter(io.Discard, Form{}, true, true).WriteTag(TagVideo, 0, make([]byte, MaxBody+1)); !errors.Is(err, ErrLimit) {
+		t.Error(err)
+	}
+}
