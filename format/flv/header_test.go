@@ -185,6 +185,26 @@ func TestForeignSide(t *testing.T) {
 	}
 }
 
+// TestLegacyCodecs writes media of codecs that only legacy headers know.
+func TestLegacyCodecs(t *testing.T) {
+	for k, codecs := range map[av.Kind][]av.Codec{
+		av.Video: {av.SorensonH263, av.ScreenVideo, av.ScreenVideo2, av.VP6, av.VP6Alpha, opaque("vid", 15)},
+		av.Audio: {av.PCM, av.ADPCM, av.Nellymoser, av.PCMA, av.PCMU, av.Speex, opaque("aud", 12), opaque("aud", 13), opaque("aud", 15)},
+	} {
+		for _, codec := range codecs {
+			for e := WhenNeeded; e <= AsReceived; e++ {
+				f := av.Frame{Kind: k, Codec: codec, Payload: []byte{1, 2}}
+				out, ok := body(&f, Form{Enhanced: e})
+				var d Demuxer
+				fs, err := d.Demux(nil, TagTypeOf(&f), 0, out)
+				if !ok || err != nil || fs[0].Codec != codec || !bytes.Equal(fs[0].Payload, f.Payload) {
+					t.Errorf("%v in form %d: %x, %v, %v, %v", codec, e, out, ok, fs, err)
+				}
+			}
+		}
+	}
+}
+
 // TestRoundTripOfFrames writes any frame that other ingests may make and reads it back.
 func TestRoundTripOfFrames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
