@@ -6,11 +6,15 @@
 // count and length of the input is bounded by Limits, and nothing is allocated by a
 // count or length that the input does not hold.
 //
-// Not supported: externalizable AMF3 objects, whose form only their class knows, and
-// writing AMF3 other than byte arrays.
+// Not supported: externalizable AMF3 objects, whose form only their class knows;
+// AMF3 dictionaries with keys that are objects; the reserved AMF0 types MovieClip and
+// RecordSet; writing AMF3 other than byte arrays, and writing references.
 package amf
 
-import "errors"
+import (
+	"errors"
+	"math"
+)
 
 // Value is one AMF value: nil (null), Undefined, bool, float64, string, Object,
 // ECMAArray, StrictArray, TypedObject, Date, XML, Bytes or Unsupported.
@@ -57,16 +61,24 @@ type XML string
 // Bytes is an AMF3 byte array.
 type Bytes []byte
 
-// Limits bound what is read from one message. Zero fields take the defaults.
+// Limits bound what is read from one message. Fields that are zero or less take the
+// defaults.
 type Limits struct {
-	Depth       int // nesting; default 32
-	Values      int // values in all; default 4096
-	StringBytes int // bytes of one string, XML or byte array; default 64 KiB
-	KeyBytes    int // bytes of one key or class name; default 256
+	// Depth is how many objects and arrays may be inside one another. Default 32, at
+	// most 64: what Append can write.
+	Depth int
+	// Values is how many values there may be in all, those inside others and those
+	// repeated by references included. Default 4096.
+	Values int
+	// StringBytes is the length of one string, XML document or byte array. Default
+	// 64 KiB. What references repeat may be 16 times as much in all.
+	StringBytes int
+	// KeyBytes is the length of one key or class name. Default 256, at most 65535.
+	KeyBytes int
 }
 
-// maxReferences bounds each of AMF3's reference tables.
-const maxReferences = 1024
+// maxDepth bounds the nesting that Append follows and that Limits may allow.
+const maxDepth = 64
 
 func (l Limits) withDefaults() Limits {
 	set := func(v *int, d int) {
@@ -78,6 +90,8 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Values, 4096)
 	set(&l.StringBytes, 64<<10)
 	set(&l.KeyBytes, 256)
+	l.Depth = min(l.Depth, maxDepth)
+	l.KeyBytes = min(l.KeyBytes, math.MaxUint16)
 	return l
 }
 
@@ -87,14 +101,14 @@ var (
 	ErrTruncated = errors.New("truncated")
 	// ErrLimit: the input exceeds one of the Limits.
 	ErrLimit = errors.New("over the limit")
-	// ErrMarker: a type marker that has no meaning there.
+	// ErrMarker: a type marker that has no meaning there, or stands for something that
+	// is not supported.
 	ErrMarker = errors.New("bad marker")
-	// ErrReference: a reference to a value that does not exist.
+	// ErrReference: a reference to a value that does not exist, or to one around it.
 	ErrReference = errors.New("bad reference")
 )
 
-// ErrEncode is wrapped by the errors of Append: a Go type that is no Value, a key
-// over 65535 bytes, or values nested deeper than 64.
+// ErrEncode is wrapped by the errors of Append.
 var ErrEncode = errors.New("amf: cannot encode")
 
 // Get returns the value of the last property called key.
@@ -128,6 +142,7 @@ func (a ECMAArray) GetString(key string) (string, bool) { return Object(a).GetSt
 func (a ECMAArray) GetNumber(key string) (float64, bool) { return Object(a).GetNumber(key) }
 
 // Set returns a with the last property called key changed to v, or with one appended.
+// It may change a in place.
 func (a ECMAArray) Set(key string, v Value) ECMAArray { return set(a, key, v) }
 
 func get(ps []Property, key string) (Value, bool) {
@@ -149,7 +164,8 @@ func set[P ~[]Property](ps P, key string, v Value) P {
 	return append(ps, Property{key, v})
 }
 
-// Properties returns the properties of an Object, ECMAArray or TypedObject.
+// Properties returns the properties of an Object, ECMAArray or TypedObject, and false
+// for any other value. They are those of v itself, not a copy.
 func Properties(v Value) (Object, bool) {
 	switch v := v.(type) {
 	case Object:

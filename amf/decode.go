@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 )
 
 // The AMF0 type markers (AMF 0 §2.1).
@@ -13,7 +12,6 @@ const (
 	markerBoolean     = 0x01
 	markerString      = 0x02
 	markerObject      = 0x03
-	markerMovieClip   = 0x04
 	markerNull        = 0x05
 	markerUndefined   = 0x06
 	markerReference   = 0x07
@@ -23,26 +21,28 @@ const (
 	markerDate        = 0x0b
 	markerLongString  = 0x0c
 	markerUnsupported = 0x0d
-	markerRecordSet   = 0x0e
 	markerXML         = 0x0f
 	markerTypedObject = 0x10
 	markerAMF3        = 0x11
 )
 
 // Decoder reads consecutive AMF0 values from one message body. The strings that it
-// returns are copies.
+// returns are copies. A value that the message refers to again is the same Go value at
+// both places. A Decoder is not safe for concurrent use.
 type Decoder struct {
-	b      []byte
-	i      int
-	lim    Limits
-	values int
-	depth  int
-	refs   []Value // the complex values so far, for references; nil while incomplete
-	err    error
+	reader
+	budget
+	start int     // where the current value begins
+	refs  []Value // the complex values so far, for references; nil while incomplete
+	amf3  tables3
+	err   error
 }
 
 // NewDecoder returns a decoder of b within l.
-func NewDecoder(b []byte, l Limits) *Decoder { return &Decoder{b: b, lim: l.withDefaults()} }
+func NewDecoder(b []byte, l Limits) *Decoder {
+	l = l.withDefaults()
+	return &Decoder{reader: reader{b: b}, budget: newBudget(l)}
+}
 
 // DecodeAll reads all values of b. It returns those read before an error with it.
 func DecodeAll(b []byte, l Limits) ([]Value, error) {
@@ -60,102 +60,84 @@ func DecodeAll(b []byte, l Limits) ([]Value, error) {
 	}
 }
 
-// Offset returns how many bytes have been consumed.
-func (d *Decoder) Offset() int { return d.i }
+// Offset returns how many bytes the values read so far have taken; one that failed has
+// taken none.
+func (d *Decoder) Offset() int {
+	if d.err != nil {
+		return d.start
+	}
+	return d.i
+}
 
-// Next returns the next value; io.EOF at the end of the body. After any other error the
-// decoder is dead and returns it again.
-func (d *Decoder) Next() (Value, error) {
+// Next returns the next value; io.EOF at the end of the body. Any other error wraps
+// ErrTruncated, ErrLimit, ErrMarker or ErrReference; the decoder is dead after it and
+// returns it again.
+func (d *Decoder) Next() (Value, error) { return d.next((*Decoder).value) }
+
+func (d *Decoder) next(read func(*Decoder) (Value, error)) (Value, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	if d.i == len(d.b) {
+	if d.left() == 0 {
 		return nil, io.EOF
 	}
-	start := d.i
-	v, err := d.value()
+	d.start = d.i
+	v, err := read(d)
 	if err != nil {
-		d.err = fmt.Errorf("amf: value at byte %d: %w", start, err)
+		d.err = fmt.Errorf("amf: value at byte %d: byte %d: %w", d.start, d.i, err)
 		return nil, d.err
 	}
 	return v, nil
 }
 
-// Skip passes over one value, within the same limits as Next.
+// Skip passes over one value, within the same limits and with the same errors as Next.
+// It allocates nothing for a value that holds no others.
 func (d *Decoder) Skip() error {
-	_, err := d.Next()
+	if n := d.plain(); d.err == nil && n > 0 && n <= d.left() && d.count(1) == nil {
+		d.start = d.i
+		d.i += n
+		return nil
+	}
+	_, err := d.Next() // a value that holds others must be known to later references
 	return err
 }
 
-func (d *Decoder) left() int { return len(d.b) - d.i }
-
-// take returns the next n bytes of the body itself.
-func (d *Decoder) take(n int) ([]byte, error) {
-	if n < 0 || d.left() < n {
-		return nil, fmt.Errorf("%w: %d bytes of %d left", ErrTruncated, d.left(), n)
+// plain returns the size of the next value if it is one that holds no others, cannot be
+// referred to and does not break a limit; else 0.
+func (d *Decoder) plain() int {
+	b := d.b[d.i:]
+	if len(b) == 0 {
+		return 0
 	}
-	b := d.b[d.i : d.i+n]
-	d.i += n
-	return b, nil
-}
-
-func (d *Decoder) u8() (byte, error) {
-	if d.i == len(d.b) {
-		return 0, ErrTruncated
+	head, n := 1, 0
+	switch b[0] {
+	case markerNull, markerUndefined, markerUnsupported:
+	case markerBoolean:
+		head = 2
+	case markerNumber:
+		head = 9
+	case markerDate:
+		head = 11
+	case markerString:
+		if head = 3; len(b) >= head {
+			n = int(binary.BigEndian.Uint16(b[1:]))
+		}
+	case markerLongString, markerXML:
+		if head = 5; len(b) >= head {
+			// An absurd length is left to Next, which knows the error.
+			n = int(min(binary.BigEndian.Uint32(b[1:]), 1<<30))
+		}
+	default:
+		return 0
 	}
-	d.i++
-	return d.b[d.i-1], nil
-}
-
-func (d *Decoder) u16() (int, error) {
-	b, err := d.take(2)
-	if err != nil {
-		return 0, err
+	if n > d.lim.StringBytes {
+		return 0
 	}
-	return int(binary.BigEndian.Uint16(b)), nil
-}
-
-func (d *Decoder) u32() (uint32, error) {
-	b, err := d.take(4)
-	if err != nil {
-		return 0, err
-	}
-	return binary.BigEndian.Uint32(b), nil
-}
-
-func (d *Decoder) f64() (float64, error) {
-	b, err := d.take(8)
-	if err != nil {
-		return 0, err
-	}
-	return math.Float64frombits(binary.BigEndian.Uint64(b)), nil
-}
-
-func (d *Decoder) text(n, limit int) (string, error) {
-	if n > limit {
-		return "", fmt.Errorf("%w: a string of %d bytes, allowed are %d", ErrLimit, n, limit)
-	}
-	b, err := d.take(n)
-	return string(b), err
-}
-
-// enter counts a value and, if it holds others, its depth.
-func (d *Decoder) count() error {
-	if d.values++; d.values > d.lim.Values {
-		return fmt.Errorf("%w: more than %d values", ErrLimit, d.lim.Values)
-	}
-	return nil
-}
-
-func (d *Decoder) enter() error {
-	if d.depth++; d.depth > d.lim.Depth {
-		return fmt.Errorf("%w: nested deeper than %d", ErrLimit, d.lim.Depth)
-	}
-	return nil
+	return head + n
 }
 
 func (d *Decoder) value() (Value, error) {
-	if err := d.count(); err != nil {
+	if err := d.count(1); err != nil {
 		return nil, err
 	}
 	m, err := d.u8()
@@ -202,7 +184,7 @@ func (d *Decoder) value() (Value, error) {
 	case markerObject, markerECMAArray, markerStrictArray, markerTypedObject:
 		return d.complex(m)
 	case markerAMF3:
-		return d.amf3()
+		return d.value3()
 	}
 	return nil, fmt.Errorf("%w %#02x", ErrMarker, m)
 }
@@ -210,81 +192,24 @@ func (d *Decoder) value() (Value, error) {
 // anyOf makes a Value of a typed result.
 func anyOf[T any](v T, err error) (Value, error) { return v, err }
 
-// reference returns an earlier complex value of the message. One that is not complete
-// would contain itself. Its size counts again, so that references cannot multiply what
-// they name.
+// reference returns an earlier complex value of the message.
 func (d *Decoder) reference() (Value, error) {
 	n, err := d.u16()
 	if err != nil {
 		return nil, err
 	}
-	if n >= len(d.refs) || d.refs[n] == nil {
-		return nil, fmt.Errorf("%w %d", ErrReference, n)
-	}
-	v := d.refs[n]
-	values, depth := measure(v)
-	if d.depth+depth > d.lim.Depth {
-		return nil, fmt.Errorf("%w: nested deeper than %d", ErrLimit, d.lim.Depth)
-	}
-	if d.values += values; d.values > d.lim.Values {
-		return nil, fmt.Errorf("%w: more than %d values", ErrLimit, d.lim.Values)
-	}
-	return v, nil
+	return d.again(d.refs, n)
 }
 
-// measure returns how many values v is made of and how deep it is nested.
-func measure(v Value) (values, depth int) {
-	add := func(v Value) {
-		n, d := measure(v)
-		values, depth = values+n, max(depth, d)
-	}
-	switch v := v.(type) {
-	case StrictArray:
-		for _, e := range v {
-			add(e)
-		}
-	default:
-		ps, ok := Properties(v)
-		if !ok {
-			return 1, 0
-		}
-		for i := range ps {
-			add(ps[i].Value)
-		}
-	}
-	return values + 1, depth + 1
-}
-
+// complex reads the rest of a value that holds others and may be referred to.
 func (d *Decoder) complex(m byte) (Value, error) {
 	if err := d.enter(); err != nil {
 		return nil, err
 	}
-	defer func() { d.depth-- }()
+	defer d.leave()
 	ref := len(d.refs)
 	d.refs = append(d.refs, nil)
-	var v Value
-	var err error
-	switch m {
-	case markerObject:
-		v, err = anyOf(d.properties())
-	case markerECMAArray:
-		if _, err = d.u32(); err == nil { // the count is a hint, and often wrong
-			var ps Object
-			ps, err = d.properties()
-			v = ECMAArray(ps)
-		}
-	case markerTypedObject:
-		var t TypedObject
-		var n int
-		if n, err = d.u16(); err == nil {
-			if t.Class, err = d.text(n, d.lim.KeyBytes); err == nil {
-				t.Properties, err = d.properties()
-			}
-		}
-		v = t
-	case markerStrictArray:
-		v, err = anyOf(d.strictArray())
-	}
+	v, err := d.inside(m)
 	if err != nil {
 		return nil, err
 	}
@@ -292,13 +217,38 @@ func (d *Decoder) complex(m byte) (Value, error) {
 	return v, nil
 }
 
+func (d *Decoder) inside(m byte) (Value, error) {
+	switch m {
+	case markerObject:
+		return anyOf(d.properties())
+	case markerECMAArray:
+		if _, err := d.u32(); err != nil { // the count is a hint, and often wrong
+			return nil, err
+		}
+		ps, err := d.properties()
+		return ECMAArray(ps), err
+	case markerTypedObject:
+		n, err := d.u16()
+		if err != nil {
+			return nil, err
+		}
+		class, err := d.text(n, d.lim.KeyBytes)
+		if err != nil {
+			return nil, err
+		}
+		ps, err := d.properties()
+		return TypedObject{class, ps}, err
+	}
+	return anyOf(d.strictArray())
+}
+
 func (d *Decoder) strictArray() (StrictArray, error) {
 	n, err := d.u32()
 	if err != nil {
 		return nil, err
 	}
-	if int64(n) > int64(d.left()) { // each value takes a byte at least
-		return nil, fmt.Errorf("%w: %d values in %d bytes", ErrTruncated, n, d.left())
+	if err := d.holds(int64(n), 1); err != nil {
+		return nil, err
 	}
 	a := StrictArray{}
 	for range n {
@@ -312,11 +262,12 @@ func (d *Decoder) strictArray() (StrictArray, error) {
 }
 
 // properties reads up to the end of an object. A body that ends where a key would
-// begin is taken for one that forgot the end, as several encoders do.
+// begin, or within the end marker, is taken for one that forgot it, as several encoders
+// do. An empty key with any other value is a key like others.
 func (d *Decoder) properties() (Object, error) {
 	ps := Object{}
 	for {
-		if d.left() < 2 {
+		if d.left() == 0 || d.left() == 1 && d.b[d.i] == 0 {
 			d.i = len(d.b)
 			return ps, nil
 		}
@@ -324,14 +275,12 @@ func (d *Decoder) properties() (Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n == 0 {
-			if d.left() == 0 {
-				return ps, nil
-			}
-			if d.b[d.i] == markerObjectEnd {
-				d.i++
-				return ps, nil
-			}
+		if n == 0 && d.left() == 0 {
+			return ps, nil
+		}
+		if n == 0 && d.b[d.i] == markerObjectEnd {
+			d.i++
+			return ps, nil
 		}
 		key, err := d.text(n, d.lim.KeyBytes)
 		if err != nil {
@@ -343,4 +292,16 @@ func (d *Decoder) properties() (Object, error) {
 		}
 		ps = append(ps, Property{key, v})
 	}
+}
+
+// holds refuses a count of values, each of size bytes at least, that the rest of the
+// body does not hold or the limits do not allow, before anything is allocated for them.
+func (d *Decoder) holds(n int64, size int) error {
+	if n > int64(d.left()/size) {
+		return fmt.Errorf("%w: %d values in %d bytes", ErrTruncated, n, d.left())
+	}
+	if n > int64(d.lim.Values-d.values) {
+		return fmt.Errorf("%w: more than %d values", ErrLimit, d.lim.Values)
+	}
+	return nil
 }

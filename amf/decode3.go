@@ -1,6 +1,11 @@
 package amf
 
-import "fmt"
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+)
 
 // The AMF3 type markers (AMF 3 §3.1).
 const (
@@ -24,6 +29,18 @@ const (
 	marker3Dictionary   = 0x11
 )
 
+// maxReferences bounds each of AMF3's reference tables. What comes after is read but
+// cannot be referred to.
+const maxReferences = 1024
+
+// tables3 are AMF3's reference tables. One set serves all AMF3 values of a message, as
+// Flash and the servers made for it have it.
+type tables3 struct {
+	strings []string
+	objects []Value // nil while incomplete
+	traits  []traits
+}
+
 // traits is the shape of an AMF3 object.
 type traits struct {
 	class   string
@@ -31,63 +48,32 @@ type traits struct {
 	dynamic bool
 }
 
-// decoder3 reads one AMF3 value with its own reference tables: each value behind the
-// AMF0 marker 0x11 stands alone.
-type decoder3 struct {
-	*Decoder
-	strings []string
-	objects []Value // nil while incomplete
-	traits  []traits
-}
-
 // DecodeAMF3 reads one bare AMF3 value from the start of b, and returns how many bytes
-// it took. Numbers become float64, dense arrays StrictArray, arrays with keys
-// ECMAArray (dense values under their index), vectors StrictArray, dictionaries
-// ECMAArray with the keys as text.
+// it took; what follows is ignored. Values take the form that AMF0 has for them:
+// integers are float64, arrays without keys StrictArray, arrays with keys ECMAArray
+// (elements without a key come last, under their index), vectors StrictArray (the class
+// name of a vector of objects is dropped), dictionaries ECMAArray with keys as
+// ActionScript prints them, both kinds of XML document XML.
+//
+// Errors are those of Decoder.Next, except that an empty b is ErrTruncated.
 func DecodeAMF3(b []byte, l Limits) (Value, int, error) {
 	d := NewDecoder(b, l)
-	v, err := d.amf3()
-	if err != nil {
-		return nil, d.i, fmt.Errorf("amf: AMF3 value: %w", err)
+	v, err := d.next((*Decoder).counted3)
+	if err == io.EOF {
+		err = fmt.Errorf("amf: AMF3 value: %w", ErrTruncated)
 	}
-	return v, d.i, nil
+	return v, d.Offset(), err
 }
 
-func (d *Decoder) amf3() (Value, error) {
-	d3 := decoder3{Decoder: d}
-	return d3.value()
-}
-
-// u29 reads a variable-length integer (AMF 3 §1.3.1).
-func (d *decoder3) u29() (int, error) {
-	n := 0
-	for i := range 4 {
-		b, err := d.u8()
-		if err != nil {
-			return 0, err
-		}
-		if i == 3 {
-			return n<<8 | int(b), nil
-		}
-		n = n<<7 | int(b&0x7f)
-		if b < 0x80 {
-			break
-		}
-	}
-	return n, nil
-}
-
-// head reads what begins a value that may be a reference: its number if it is one, else
-// the length or count that follows.
-func (d *decoder3) head() (n int, inline bool, err error) {
-	n, err = d.u29()
-	return n >> 1, n&1 == 1, err
-}
-
-func (d *decoder3) value() (Value, error) {
-	if err := d.count(); err != nil {
+func (d *Decoder) counted3() (Value, error) {
+	if err := d.count(1); err != nil {
 		return nil, err
 	}
+	return d.value3()
+}
+
+// value3 reads an AMF3 value that has been counted.
+func (d *Decoder) value3() (Value, error) {
 	m, err := d.u8()
 	if err != nil {
 		return nil, err
@@ -101,49 +87,49 @@ func (d *decoder3) value() (Value, error) {
 		return m == marker3True, nil
 	case marker3Integer:
 		n, err := d.u29()
-		return float64(int32(n<<3) >> 3), err
+		return float64(int32(uint32(n)<<3) >> 3), err // 29 bits with a sign
 	case marker3Double:
 		return anyOf(d.f64())
 	case marker3String:
-		return anyOf(d.string(d.lim.StringBytes))
+		s, again, err := d.string3(d.lim.StringBytes)
+		if err == nil && again {
+			err = d.repeat(len(s))
+		}
+		return s, err
 	}
 	if m > marker3Dictionary {
 		return nil, fmt.Errorf("AMF3: %w %#02x", ErrMarker, m)
 	}
-	n, inline, err := d.head()
+	n, inline, err := d.head3()
 	if err != nil {
 		return nil, err
 	}
 	if !inline {
-		if n >= len(d.objects) || d.objects[n] == nil {
-			return nil, fmt.Errorf("AMF3: %w %d", ErrReference, n)
-		}
-		v := d.objects[n]
-		values, depth := measure(v)
-		if d.values += values; d.values > d.lim.Values || d.depth+depth > d.lim.Depth {
-			return nil, fmt.Errorf("%w: references to large values", ErrLimit)
-		}
-		return v, nil
+		return d.again(d.amf3.objects, n)
 	}
-	if len(d.objects) >= maxReferences {
-		return nil, fmt.Errorf("%w: more than %d AMF3 objects", ErrLimit, maxReferences)
+	ref := len(d.amf3.objects)
+	if ref < maxReferences {
+		d.amf3.objects = append(d.amf3.objects, nil)
 	}
-	ref := len(d.objects)
-	d.objects = append(d.objects, nil)
-	if err := d.enter(); err != nil {
-		return nil, err
-	}
-	defer func() { d.depth-- }()
-	v, err := d.inline(m, n)
+	v, err := d.inline3(m, n)
 	if err != nil {
 		return nil, err
 	}
-	d.objects[ref] = v
+	if ref < maxReferences {
+		d.amf3.objects[ref] = v
+	}
 	return v, nil
 }
 
-// inline reads the rest of a complex value whose head said n.
-func (d *decoder3) inline(m byte, n int) (Value, error) {
+// head3 reads what begins a value that may be a reference: its number if it is one, else
+// the length, count or flags of the value that follows.
+func (d *Decoder) head3() (n int, inline bool, err error) {
+	n, err = d.u29()
+	return n >> 1, n&1 == 1, err
+}
+
+// inline3 reads the rest of a value whose head said n.
+func (d *Decoder) inline3(m byte, n int) (Value, error) {
 	switch m {
 	case marker3XMLDocument, marker3XML:
 		s, err := d.text(n, d.lim.StringBytes)
@@ -154,71 +140,76 @@ func (d *decoder3) inline(m byte, n int) (Value, error) {
 	case marker3Date:
 		ms, err := d.f64()
 		return Date{UnixMilli: ms}, err
+	}
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.leave()
+	switch m {
 	case marker3Array:
-		return d.array(n)
+		return d.array3(n)
 	case marker3Object:
-		return d.object(n)
+		return d.object3(n)
 	case marker3Dictionary:
-		return d.dictionary(n)
+		return d.dictionary3(n)
 	}
-	return d.vector(m, n)
+	return anyOf(d.vector3(m, n))
 }
 
-func (d *decoder3) string(limit int) (string, error) {
-	n, inline, err := d.head()
+// string3 reads a string or a reference to one, and says which.
+func (d *Decoder) string3(limit int) (s string, again bool, err error) {
+	n, inline, err := d.head3()
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	if !inline {
-		if n >= len(d.strings) {
-			return "", fmt.Errorf("AMF3: %w to string %d", ErrReference, n)
+	if inline {
+		s, err = d.text(n, limit)
+		// The empty string is never in the table.
+		if err == nil && s != "" && len(d.amf3.strings) < maxReferences {
+			d.amf3.strings = append(d.amf3.strings, s)
 		}
-		if s := d.strings[n]; len(s) <= limit {
-			return s, nil
-		}
-		return "", fmt.Errorf("%w: a string of %d bytes, allowed are %d", ErrLimit, len(d.strings[n]), limit)
+		return s, false, err
 	}
-	s, err := d.text(n, limit)
-	if err != nil || s == "" { // the empty string is never in the table
-		return s, err
+	if n >= len(d.amf3.strings) {
+		return "", true, fmt.Errorf("AMF3 string: %w %d", ErrReference, n)
 	}
-	if len(d.strings) >= maxReferences {
-		return "", fmt.Errorf("%w: more than %d AMF3 strings", ErrLimit, maxReferences)
+	if s = d.amf3.strings[n]; len(s) > limit {
+		return "", true, fmt.Errorf("%w: a string of %d bytes, allowed are %d", ErrLimit, len(s), limit)
 	}
-	d.strings = append(d.strings, s)
-	return s, nil
+	return s, true, nil
 }
 
-// fits refuses a count of values that the rest of the input cannot hold.
-func (d *decoder3) fits(n, size int) error {
-	if n > d.left()/size {
-		return fmt.Errorf("%w: %d values in %d bytes", ErrTruncated, n, d.left())
-	}
-	return nil
+func (d *Decoder) key3() (string, error) {
+	s, _, err := d.string3(d.lim.KeyBytes)
+	return s, err
 }
 
-func (d *decoder3) array(n int) (Value, error) {
-	var ps Object
+// pairs3 reads keys with their values up to the empty key.
+func (d *Decoder) pairs3(ps Object) (Object, error) {
 	for {
-		key, err := d.string(d.lim.KeyBytes)
-		if err != nil {
-			return nil, err
+		key, err := d.key3()
+		if err != nil || key == "" {
+			return ps, err
 		}
-		if key == "" {
-			break
-		}
-		v, err := d.value()
+		v, err := d.counted3()
 		if err != nil {
 			return nil, err
 		}
 		ps = append(ps, Property{key, v})
 	}
-	if err := d.fits(n, 1); err != nil {
+}
+
+func (d *Decoder) array3(n int) (Value, error) {
+	if err := d.holds(int64(n), 1); err != nil {
+		return nil, err
+	}
+	ps, err := d.pairs3(nil)
+	if err != nil {
 		return nil, err
 	}
 	dense := StrictArray{}
 	for range n {
-		v, err := d.value()
+		v, err := d.counted3()
 		if err != nil {
 			return nil, err
 		}
@@ -228,64 +219,32 @@ func (d *decoder3) array(n int) (Value, error) {
 		return dense, nil
 	}
 	for i, v := range dense {
-		ps = append(ps, Property{fmt.Sprint(i), v})
+		key, err := d.keyOf(float64(i))
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, Property{key, v})
 	}
 	return ECMAArray(ps), nil
 }
 
-func (d *decoder3) object(n int) (Value, error) {
-	var t traits
-	switch {
-	case n&1 == 0:
-		if n >>= 1; n >= len(d.traits) {
-			return nil, fmt.Errorf("AMF3: %w to traits %d", ErrReference, n)
-		}
-		t = d.traits[n]
-	case n&2 != 0:
-		return nil, fmt.Errorf("AMF3: %w: externalizable object", ErrMarker)
-	default:
-		t.dynamic = n&4 != 0
-		sealed := n >> 3
-		var err error
-		if t.class, err = d.string(d.lim.KeyBytes); err != nil {
-			return nil, err
-		}
-		if err := d.fits(sealed, 1); err != nil {
-			return nil, err
-		}
-		if sealed > d.lim.Values || len(d.traits) >= maxReferences {
-			return nil, fmt.Errorf("%w: AMF3 traits", ErrLimit)
-		}
-		for range sealed {
-			key, err := d.string(d.lim.KeyBytes)
-			if err != nil {
-				return nil, err
-			}
-			t.sealed = append(t.sealed, key)
-		}
-		d.traits = append(d.traits, t)
+func (d *Decoder) object3(n int) (Value, error) {
+	t, err := d.traits3(n)
+	if err != nil {
+		return nil, err
 	}
 	ps := Object{}
 	for _, key := range t.sealed {
-		v, err := d.value()
+		v, err := d.counted3()
 		if err != nil {
 			return nil, err
 		}
 		ps = append(ps, Property{key, v})
 	}
-	for t.dynamic {
-		key, err := d.string(d.lim.KeyBytes)
-		if err != nil {
+	if t.dynamic {
+		if ps, err = d.pairs3(ps); err != nil {
 			return nil, err
 		}
-		if key == "" {
-			break
-		}
-		v, err := d.value()
-		if err != nil {
-			return nil, err
-		}
-		ps = append(ps, Property{key, v})
 	}
 	if t.class != "" {
 		return TypedObject{t.class, ps}, nil
@@ -293,61 +252,127 @@ func (d *decoder3) object(n int) (Value, error) {
 	return ps, nil
 }
 
-func (d *decoder3) dictionary(n int) (Value, error) {
+// traits3 reads the traits of an object, or a reference to some, from the head n: bit 0
+// says inline, bit 1 externalizable, bit 2 dynamic, the rest how many are sealed.
+func (d *Decoder) traits3(n int) (t traits, err error) {
+	if n&1 == 0 {
+		if n >>= 1; n >= len(d.amf3.traits) {
+			return t, fmt.Errorf("AMF3 traits: %w %d", ErrReference, n)
+		}
+		return d.amf3.traits[n], nil
+	}
+	if n&2 != 0 {
+		return t, fmt.Errorf("AMF3: %w: externalizable object", ErrMarker)
+	}
+	t.dynamic = n&4 != 0
+	sealed := n >> 3
+	if t.class, err = d.key3(); err != nil {
+		return t, err
+	}
+	if err := d.holds(int64(sealed), 2); err != nil { // a key and a value each
+		return t, err
+	}
+	for range sealed {
+		key, err := d.key3()
+		if err != nil {
+			return t, err
+		}
+		t.sealed = append(t.sealed, key)
+	}
+	if len(d.amf3.traits) < maxReferences {
+		d.amf3.traits = append(d.amf3.traits, t)
+	}
+	return t, nil
+}
+
+func (d *Decoder) dictionary3(n int) (Value, error) {
 	if _, err := d.u8(); err != nil { // weak keys: of no meaning here
 		return nil, err
 	}
-	if err := d.fits(n, 2); err != nil {
+	if err := d.holds(int64(n), 2); err != nil {
 		return nil, err
 	}
 	a := ECMAArray{}
 	for range n {
-		k, err := d.value()
+		k, err := d.counted3()
 		if err != nil {
 			return nil, err
 		}
-		key := fmt.Sprintf("%.*v", d.lim.KeyBytes, k)
-		v, err := d.value()
+		key, err := d.keyOf(k)
 		if err != nil {
 			return nil, err
 		}
-		a = append(a, Property{key[:min(len(key), d.lim.KeyBytes)], v})
+		v, err := d.counted3()
+		if err != nil {
+			return nil, err
+		}
+		a = append(a, Property{key, v})
 	}
 	return a, nil
 }
 
-func (d *decoder3) vector(m byte, n int) (Value, error) {
+// keyOf returns the key that ActionScript makes of a simple value.
+func (d *Decoder) keyOf(v Value) (string, error) {
+	var key string
+	switch v := v.(type) {
+	case nil:
+		key = "null"
+	case Undefined:
+		key = "undefined"
+	case bool:
+		key = strconv.FormatBool(v)
+	case string:
+		key = v
+	case float64:
+		key = formatNumber(v)
+	default:
+		return "", fmt.Errorf("AMF3: %w: dictionary key of type %T", ErrMarker, v)
+	}
+	if len(key) > d.lim.KeyBytes {
+		return "", fmt.Errorf("%w: a key of %d bytes, allowed are %d", ErrLimit, len(key), d.lim.KeyBytes)
+	}
+	return key, nil
+}
+
+func formatNumber(n float64) string {
+	switch a := math.Abs(n); {
+	case math.IsInf(n, 1):
+		return "Infinity"
+	case math.IsInf(n, -1):
+		return "-Infinity"
+	case a == 0:
+		return "0"
+	case a >= 1e-6 && a < 1e21:
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(n, 'g', -1, 64)
+}
+
+func (d *Decoder) vector3(m byte, n int) (StrictArray, error) {
 	if _, err := d.u8(); err != nil { // fixed length: of no meaning here
 		return nil, err
 	}
-	if m == marker3VectorObject {
-		if _, err := d.string(d.lim.KeyBytes); err != nil {
+	element, size := d.int3, 4
+	switch m {
+	case marker3VectorUint:
+		element = d.uint3
+	case marker3VectorDouble:
+		element, size = d.double3, 8
+	case marker3VectorObject:
+		if _, err := d.key3(); err != nil { // the class name
 			return nil, err
 		}
+		element, size = d.value3, 1
 	}
-	size := map[byte]int{marker3VectorInt: 4, marker3VectorUint: 4, marker3VectorDouble: 8, marker3VectorObject: 1}[m]
-	if err := d.fits(n, size); err != nil {
+	if err := d.holds(int64(n), size); err != nil {
 		return nil, err
 	}
 	a := StrictArray{}
 	for range n {
-		var v Value
-		var err error
-		switch m {
-		case marker3VectorObject:
-			v, err = d.value()
-		case marker3VectorDouble:
-			v, err = anyOf(d.f64())
-		default:
-			var u uint32
-			u, err = d.u32()
-			if v = float64(u); m == marker3VectorInt {
-				v = float64(int32(u))
-			}
+		if err := d.count(1); err != nil {
+			return nil, err
 		}
-		if err == nil && m != marker3VectorObject {
-			err = d.count()
-		}
+		v, err := element()
 		if err != nil {
 			return nil, err
 		}
@@ -355,3 +380,15 @@ func (d *decoder3) vector(m byte, n int) (Value, error) {
 	}
 	return a, nil
 }
+
+func (d *Decoder) int3() (Value, error) {
+	u, err := d.u32()
+	return float64(int32(u)), err
+}
+
+func (d *Decoder) uint3() (Value, error) {
+	u, err := d.u32()
+	return float64(u), err
+}
+
+func (d *Decoder) double3() (Value, error) { return anyOf(d.f64()) }
