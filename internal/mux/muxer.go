@@ -36,7 +36,7 @@ func (m *Muxer) Log() *fanout.Log { return m.log }
 // Append implements stream.Muxer.
 func (m *Muxer) Append(e *stream.Entry) {
 	if e.Headers != m.headers {
-		m.setHeaders(e.Headers, e.DTS)
+		m.setHeaders(e.Headers)
 	}
 	f := &e.Frame
 	if f.Kind != av.Data && !m.variant.wants(f.Kind, f.Track) {
@@ -71,7 +71,7 @@ func (m *Muxer) write(f *av.Frame, msg fanout.Message) {
 }
 
 // setHeaders takes new headers, and writes the metadata if they change it.
-func (m *Muxer) setHeaders(h *stream.Headers, dts time.Duration) {
+func (m *Muxer) setHeaders(h *stream.Headers) {
 	m.headers = h
 	tracks := make([]av.Track, 0, len(h.Tracks))
 	for i := range h.Tracks {
@@ -90,9 +90,13 @@ func (m *Muxer) setHeaders(h *stream.Headers, dts time.Duration) {
 		return
 	}
 	m.metadata = body
-	b := m.log.Reserve(m.size(dts, len(m.dataPrefix())+len(body)))
-	m.log.Commit(m.append(b, dts, flv.TagScript, m.dataPrefix(), body), fanout.Message{Headers: true})
+	b := m.log.Reserve(m.size(metadataTime, len(m.dataPrefix())+len(body)))
+	m.log.Commit(m.append(b, metadataTime, flv.TagScript, m.dataPrefix(), body), fanout.Message{Headers: true})
 }
+
+// metadataTime is the time of metadata. libavformat makes a text track of metadata
+// with any other, and no player needs one.
+const metadataTime = 0
 
 // setDataFrame is the AMF0 string that a publisher puts before metadata.
 var setDataFrame = []byte("\x02\x00\x0d@setDataFrame")
@@ -108,7 +112,7 @@ func (m *Muxer) dataPrefix() []byte {
 // then each track's configuration and what changes how it is shown.
 func (m *Muxer) preamble(dts time.Duration) []byte {
 	b := make([]byte, 0, 1024)
-	b = m.append(b, dts, flv.TagScript, m.dataPrefix(), m.metadata)
+	b = m.append(b, metadataTime, flv.TagScript, m.dataPrefix(), m.metadata)
 	for i := range m.headers.Tracks {
 		t := &m.headers.Tracks[i]
 		if !m.variant.wants(t.Kind, t.ID) {

@@ -45,6 +45,7 @@ type Server struct {
 	sessions     *session.Registry
 	metrics      *metrics.Metrics
 	parts        []part
+	addrs        map[string]net.Addr
 	ready        atomic.Bool
 }
 
@@ -114,11 +115,13 @@ func (s *Server) build() {
 // open opens the listeners.
 func (s *Server) open() (err error) {
 	l := listener{s.log}
+	s.addrs = map[string]net.Addr{}
 	var opened []net.Listener
 	listen := func(proto, addr string) (net.Listener, error) {
 		ln, err := l.open(proto, addr)
 		if err == nil {
 			opened = append(opened, ln)
+			s.addrs[proto] = ln.Addr()
 		}
 		return ln, err
 	}
@@ -182,6 +185,26 @@ func (s *Server) admit(ctx context.Context, r *protocol.Request) error {
 
 // Hub returns the streams, for in-process publishers and players.
 func (s *Server) Hub() *stream.Hub { return s.hub }
+
+// Addr returns where a listener ("rtmp", "rtmps", "http", "https", "admin") listens, nil if
+// it is off.
+func (s *Server) Addr(proto string) net.Addr { return s.addrs[proto] }
+
+// Check reports what is wrong with a configuration beyond its keys and values.
+func Check(conf Config) error {
+	s := &Server{conf: conf}
+	if err := s.rules(); err != nil {
+		return err
+	}
+	for _, pair := range [][2]string{{conf.RTMP.TLS.Cert, conf.RTMP.TLS.Key}, {conf.HTTP.TLS.Cert, conf.HTTP.TLS.Key}} {
+		if pair[0] != "" {
+			if _, err := loadTLS(slog.New(slog.DiscardHandler))(pair[0], pair[1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // Run serves until ctx ends or a part fails, then ends every session and waits for all of it.
 // It returns nil if ctx ended.

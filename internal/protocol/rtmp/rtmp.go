@@ -142,7 +142,7 @@ func endOfSession(err error) error {
 	switch {
 	case errors.As(err, new(session.Reasoner)):
 		return err
-	case errors.Is(err, rtmp.ErrProbe), errors.Is(err, rtmp.ErrClosedByPeer):
+	case errors.Is(err, rtmp.ErrProbe), errors.Is(err, rtmp.ErrClosedByPeer), errors.Is(err, rtmp.ErrStopped):
 		reason = session.EOF
 	case errors.As(err, &handshake):
 		reason = session.Handshake

@@ -1,0 +1,93 @@
+// Command weir is a live-streaming server and its tools.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// The exit statuses.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Demo    demoCmd    `cmd:"" help:"Run the server with a test stream at live/demo."`
+	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
+	Version versionCmd `cmd:"" help:"Print what this program is."`
+}
+
+// console is where commands write.
+type console struct {
+	Out, Err io.Writer
+	Terminal bool // Err is a terminal
+	Color    bool
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run runs one command and returns the exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	out := &console{Out: stdout, Err: stderr}
+	if f, ok := stderr.(*os.File); ok {
+		out.Terminal = term.IsTerminal(int(f.Fd()))
+		out.Color = out.Terminal && os.Getenv("NO_COLOR") == ""
+	}
+	status := -1
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("weir"),
+		kong.Description("A live-streaming server: RTMP in, RTMP, HTTP-FLV and WebSocket-FLV out.\n\nTry: weir demo"),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { status = code }),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "weir:", err)
+		return exitFailure
+	}
+	k, err := parser.Parse(args)
+	if status >= 0 { // --help was answered
+		return status
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "weir: %v\nRun \"weir --help\" for the commands.\n", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k.BindTo(ctx, (*context.Context)(nil))
+	if err := k.Run(out); err != nil {
+		var coded interface{ ExitCode() int }
+		if errors.As(err, &coded) {
+			if s := err.Error(); s != "" {
+				fmt.Fprintln(stderr, s)
+			}
+			return coded.ExitCode()
+		}
+		fmt.Fprintln(stderr, "weir:", err)
+		return exitFailure
+	}
+	return 0
+}
+
+// usageError is a mistake on the command line or in the configuration.
+type usageError struct{ error }
+
+// ExitCode implements the error's exit status.
+func (usageError) ExitCode() int { return exitUsage }
+
+// Unwrap returns the mistake.
+func (e usageError) Unwrap() error { return e.error }

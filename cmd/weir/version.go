@@ -1,0 +1,39 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version and commit are set when the program is linked.
+var version, commit string
+
+// versionCmd is "weir version".
+type versionCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run implements the command.
+func (c *versionCmd) Run(out *console) error {
+	v, rev := version, commit
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if v == "" {
+			v = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && rev == "" {
+				rev = s.Value
+			}
+		}
+	}
+	protocols := []string{"rtmp", "rtmps", "http-flv", "ws-flv"}
+	if c.JSON {
+		return json.NewEncoder(out.Out).Encode(map[string]any{
+			"version": v, "commit": rev, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "protocols": protocols,
+		})
+	}
+	_, err := fmt.Fprintf(out.Out, "weir %s\ncommit %s\n%s %s/%s\nprotocols %v\n", v, rev, runtime.Version(), runtime.GOOS, runtime.GOARCH, protocols)
+	return err
+}

@@ -1,0 +1,223 @@
+// Package weir is a live-streaming server to be run inside another program: what the
+// command "weir serve" runs, with publishers, players and admission in the same process.
+//
+//	s, err := weir.New(weir.DefaultConfig())
+//	if err != nil { ... }
+//	err = s.Run(ctx)
+//
+// Someone who needs only RTMP takes package weir/rtmp, only FLV weir/format/flv; they do
+// not pull the server in.
+package weir
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+
+	"weir/av"
+	"weir/internal/protocol"
+	"weir/internal/server"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// Config is the whole configuration: the sections of the configuration file.
+type Config = server.Config
+
+// StreamConfig is one entry of Config.Streams; begin with DefaultStreamConfig.
+type StreamConfig = server.StreamConfig
+
+// DefaultConfig returns the configuration that serves when nothing is configured: RTMP
+// on :1935, HTTP-FLV and WebSocket-FLV on :8080, the admin listener on 127.0.0.1:8088.
+func DefaultConfig() Config { return server.Default() }
+
+// DefaultStreamConfig returns the settings of a stream that no entry matches.
+func DefaultStreamConfig() StreamConfig { return server.DefaultStream() }
+
+// Check reports what is wrong with a configuration: patterns, certificates.
+func Check(c Config) error { return server.Check(c) }
+
+// Request is what a peer asks for.
+type Request struct {
+	// Publish tells a publisher from a player.
+	Publish bool
+	// Protocol is "rtmp", "http-flv" or "ws-flv".
+	Protocol string
+	// Session is the session's id in log and API.
+	Session string
+	Remote  netip.AddrPort
+	// Path is the stream: app/name.
+	Path string
+	// Query is what followed the name in the URL, as sent. It may hold keys.
+	Query string
+}
+
+// Option adds to what a configuration can say.
+type Option func(*server.Options)
+
+// Logger makes the server log to l; without it nothing is logged.
+func Logger(l *slog.Logger) Option { return func(o *server.Options) { o.Log = l } }
+
+// Admit makes the server ask decide about each publisher and player that the configured keys
+// and addresses let in, before the peer is told of success. An error refuses; its text is
+// shown to the peer. decide may take its time; ctx ends when the peer goes.
+func Admit(decide func(ctx context.Context, r Request) error) Option {
+	return func(o *server.Options) {
+		o.Admit = func(ctx context.Context, r *protocol.Request) error {
+			return decide(ctx, Request{
+				Publish: r.Role == session.Publish, Protocol: r.Protocol, Session: r.Session,
+				Remote: r.Remote, Path: r.Path, Query: r.RawQuery,
+			})
+		}
+	}
+}
+
+// Server is a server whose listeners are open.
+type Server struct{ s *server.Server }
+
+// New builds a server and opens its listeners; they are closed by Run, which must follow.
+// It fails if the configuration is wrong or a port is taken.
+func New(c Config, opts ...Option) (*Server, error) {
+	var o server.Options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s, err := server.New(c, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{s}, nil
+}
+
+// Run serves until ctx ends, then ends every session in order and returns nil once nothing of
+// it runs any more. It returns earlier, with an error, if a listener fails.
+func (s *Server) Run(ctx context.Context) error { return s.s.Run(ctx) }
+
+// Addr returns where a listener ("rtmp", "rtmps", "http", "https", "admin") really
+// listens, nil if it is off: with port 0 in the configuration, this tells the port.
+func (s *Server) Addr(proto string) net.Addr { return s.s.Addr(proto) }
+
+// URL returns the URL under which a listener is reached from this machine, such as
+// "rtmp://127.0.0.1" or "http://127.0.0.1:8080"; "" if it is off.
+func (s *Server) URL(proto string) string {
+	a := s.s.Addr(proto)
+	if a == nil {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := proto
+	if proto == "admin" {
+		scheme = "http"
+	}
+	if proto == "rtmp" && port == "1935" {
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		return scheme + "://" + host
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// Publisher publishes a stream from within the program. It is for one goroutine.
+type Publisher struct {
+	p   *stream.Publisher
+	hub *stream.Hub
+}
+
+// Publish begins to publish path (app/name). Keys, address ranges and Admit do not apply; the
+// stream's on_conflict does. When ctx ends the stream ends, without grace.
+func (s *Server) Publish(ctx context.Context, path string) (*Publisher, error) {
+	if err := protocol.CheckPath(path); err != nil {
+		return nil, err
+	}
+	hub := s.s.Hub()
+	p, err := hub.Publish(path, stream.Info{Protocol: "in-process"})
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { p.Close(context.Cause(ctx)) })
+	return &Publisher{p, hub}, nil
+}
+
+// WriteFrame gives the stream its next frame, with times on the caller's own clock:
+// configurations first, then media in the order of decoding. The stream keeps f.Payload,
+// which must not be changed afterwards, but not f. It fails once the publisher was taken
+// over, its stream ended or it was closed.
+func (p *Publisher) WriteFrame(f *av.Frame) error { return p.p.Write(f) }
+
+// Close ends the publisher. Players wait for its return for the stream's grace.
+func (p *Publisher) Close() { p.p.Close(nil) }
+
+// Player plays a stream within the program. It is for one goroutine, but for Close.
+type Player struct {
+	s       *stream.Stream
+	r       *stream.Reader
+	headers *stream.Headers
+	skips   int
+	pending []*av.Frame
+}
+
+// Play begins to play path, whether or not somebody publishes it yet.
+func (s *Server) Play(path string) (*Player, error) {
+	if err := protocol.CheckPath(path); err != nil {
+		return nil, err
+	}
+	st, err := s.s.Hub().Play(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Player{s: st, r: st.NewReader()}, nil
+}
+
+// ReadFrame returns the next frame, with times on the stream's timeline. Configurations
+// come before the media that needs them; the first media frame, and the first after the
+// player was too slow and skipped, is one that a decoder may start at. The frame is shared:
+// it must not be changed. It fails with io.EOF when the stream has ended, else with ctx's cause.
+func (p *Player) ReadFrame(ctx context.Context) (*av.Frame, error) {
+	if len(p.pending) == 0 {
+		e, err := p.r.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if skips := p.r.Skips(); p.headers == nil || skips != p.skips {
+			p.skips = skips
+			p.addHeaders(e)
+		}
+		p.headers = e.Headers
+		p.pending = append(p.pending, &e.Frame)
+	}
+	f := p.pending[0]
+	p.pending = p.pending[1:]
+	return f, nil
+}
+
+// addHeaders queues what must come before e, at its time.
+func (p *Player) addHeaders(e *stream.Entry) {
+	for i := range e.Headers.Tracks {
+		t := &e.Headers.Tracks[i]
+		for _, h := range [2]*av.Frame{t.ConfigFrame, t.Meta} {
+			if h != nil {
+				f := *h
+				f.DTS, f.PTS = e.DTS, e.DTS
+				p.pending = append(p.pending, &f)
+			}
+		}
+	}
+}
+
+// Skips returns how often the player was too slow and skipped to a newer key frame.
+func (p *Player) Skips() int { return p.r.Skips() }
+
+// Close ends the player; a ReadFrame in progress fails.
+func (p *Player) Close() {
+	p.r.Close()
+	p.s.Leave()
+}
