@@ -135,8 +135,8 @@ func (d *Decoder) inline3(m byte, n int) (Value, error) {
 		s, err := d.text(n, d.lim.StringBytes)
 		return XML(s), err
 	case marker3ByteArray:
-		s, err := d.text(n, d.lim.StringBytes)
-		return Bytes(s), err
+		b, err := d.limited(n, d.lim.StringBytes)
+		return append(Bytes{}, b...), err
 	case marker3Date:
 		ms, err := d.f64()
 		return Date{UnixMilli: ms}, err

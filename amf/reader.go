@@ -57,13 +57,18 @@ func (r *reader) f64() (float64, error) {
 	return math.Float64frombits(binary.BigEndian.Uint64(b)), nil
 }
 
-// text returns a copy of the next n bytes, of which there may be limit. They need not
-// be UTF-8: what a publisher sent is relayed as it is.
-func (r *reader) text(n, limit int) (string, error) {
+// limited is take for a length of which limit is allowed.
+func (r *reader) limited(n, limit int) ([]byte, error) {
 	if n > limit {
-		return "", fmt.Errorf("%w: a string of %d bytes, allowed are %d", ErrLimit, n, limit)
+		return nil, fmt.Errorf("%w: a length of %d bytes, allowed are %d", ErrLimit, n, limit)
 	}
-	b, err := r.take(n)
+	return r.take(n)
+}
+
+// text returns a copy of the next n bytes, of which limit are allowed. They need not be
+// UTF-8: what a publisher sent is relayed as it is.
+func (r *reader) text(n, limit int) (string, error) {
+	b, err := r.limited(n, limit)
 	return string(b), err
 }
 
