@@ -43,13 +43,13 @@ func (l readLimits) withDefaults() readLimits {
 	return l
 }
 
-// What is reserved for a message when its header arrives; after that, its buffer doubles
-// as bytes arrive. Together, the messages of a peer that has not been admitted reserve
-// no more than twice what it sent and 4 KiB: only one at a time gets the larger start,
-// and the smaller is less than twice the shortest chunk that opens a chunk stream.
+// What is reserved for a message when its header has arrived; after that, its buffer
+// doubles as bytes arrive. A peer that has not been admitted gets twice what is there of
+// the message's first chunk, and no less than leastAlloc, which is twice the shortest
+// header of a chunk stream's first message: all its unfinished messages together never
+// reserve more than twice what it has sent.
 const (
-	firstAlloc    = 4 << 10
-	furtherAlloc  = 16
+	leastAlloc    = 16
 	admittedAlloc = 1 << 20 // of a publisher's message
 )
 
@@ -60,8 +60,8 @@ type chunkStream struct {
 	timestamp uint32 // of the message being read or last read
 	delta     uint32 // what a fmt 3 message adds
 	ext       uint32 // the extended timestamp as it was sent
-	length    int
-	got       int
+	length    uint32
+	got       uint32
 	buf       []byte // of the message being read; nil between messages
 	typ       MessageType
 	hasExt    bool
@@ -75,10 +75,10 @@ type chunkReader struct {
 	lim        readLimits
 	chunkSize  int
 	publishing bool
-	streams    []*chunkStream
-	last       *chunkStream // most chunks follow one of the same stream
-	reserved   int          // bytes of buffers of partial messages
-	omitsExt   int          // times that the peer left out a repeated extended timestamp
+	streams    []chunkStream // in one piece: there may be many, and few are in use
+	last       int           // index of the one used last: most chunks follow one of the same
+	reserved   int           // bytes of buffers of partial messages
+	omitsExt   int           // times that the peer left out a repeated extended timestamp
 	notes      noteSet
 }
 
@@ -94,6 +94,7 @@ func (r *chunkReader) setPublishing(on bool) { r.publishing = on }
 // readMessage returns the next complete message of any type. Set Chunk Size and Abort
 // have taken effect. The error is io.EOF only between chunks with no message under way.
 func (r *chunkReader) readMessage() (Message, error) {
+	r.in.pause()
 	for {
 		cs, err := r.readHeader()
 		if err != nil {
@@ -135,8 +136,8 @@ func inside(err error) error {
 func (r *chunkReader) readHeader() (*chunkStream, error) {
 	b, err := r.in.peek(1)
 	if err != nil {
-		for _, cs := range r.streams {
-			if cs.partial {
+		for i := range r.streams {
+			if r.streams[i].partial {
 				return nil, inside(err)
 			}
 		}
@@ -160,10 +161,10 @@ func (r *chunkReader) readHeader() (*chunkStream, error) {
 		if len(r.streams) >= r.lim.csids {
 			return nil, r.fail(ErrChunkStreams, csid, "more than %d", r.lim.csids)
 		}
-		cs = &chunkStream{id: csid}
-		r.streams = append(r.streams, cs)
+		r.last = len(r.streams)
+		r.streams = append(r.streams, chunkStream{id: csid})
+		cs = &r.streams[r.last]
 	}
-	r.last = cs
 	size := [4]int{fullHeader, 7, 3, 0}[format]
 	if b, err = r.in.peek(n + size); err != nil {
 		return nil, inside(err)
@@ -175,14 +176,16 @@ func (r *chunkReader) readHeader() (*chunkStream, error) {
 	return cs, r.fullHeader(cs, format, b[n:], n+size)
 }
 
-// find returns the chunk stream csid, nil if it has not been used.
+// find returns the chunk stream csid, nil if it has not been used. The pointer is good
+// until another is added.
 func (r *chunkReader) find(csid uint32) *chunkStream {
-	if r.last != nil && r.last.id == csid {
-		return r.last
+	if r.last < len(r.streams) && r.streams[r.last].id == csid {
+		return &r.streams[r.last]
 	}
-	for _, cs := range r.streams {
-		if cs.id == csid {
-			return cs
+	for i := range r.streams {
+		if r.streams[i].id == csid {
+			r.last = i
+			return &r.streams[i]
 		}
 	}
 	return nil
@@ -194,7 +197,7 @@ func (r *chunkReader) fullHeader(cs *chunkStream, format byte, h []byte, total i
 	field := be24(h)
 	length, typ, msid := cs.length, cs.typ, cs.msid
 	if format < 2 {
-		length, typ = int(be24(h[3:])), MessageType(h[6])
+		length, typ = be24(h[3:]), MessageType(h[6])
 	}
 	if format == 0 {
 		msid = binary.LittleEndian.Uint32(h[7:])
@@ -243,19 +246,16 @@ func (r *chunkReader) begin(cs *chunkStream) error {
 	case cs.typ == TypeData || cs.typ == TypeDataAMF3:
 		limit = r.lim.maxData
 	}
-	if cs.length > limit {
+	if int(cs.length) > limit {
 		return r.fail(ErrMessageTooLong, cs.id, "%d bytes of type %d, allowed are %d", cs.length, cs.typ, limit)
 	}
 	cs.partial, cs.got = true, 0
 	if cs.length == 0 {
 		return nil
 	}
-	n := furtherAlloc
-	switch {
-	case r.publishing:
-		n = admittedAlloc
-	case r.reserved == 0:
-		n = firstAlloc
+	n := admittedAlloc
+	if !r.publishing {
+		n = max(leastAlloc, 2*min(r.in.w-r.in.r, r.chunkSize))
 	}
 	return r.grow(cs, n)
 }
@@ -263,8 +263,8 @@ func (r *chunkReader) begin(cs *chunkStream) error {
 // grow makes the message's buffer n bytes long, or as long as the message or the bound of
 // all partial messages allows.
 func (r *chunkReader) grow(cs *chunkStream, n int) error {
-	n = min(n, cs.length, r.lim.partialTotal-r.reserved+cap(cs.buf))
-	if n <= cs.got {
+	n = min(n, int(cs.length), r.lim.partialTotal-r.reserved+cap(cs.buf))
+	if n <= int(cs.got) {
 		return r.fail(ErrChunkStreams, cs.id, "partial messages of more than %d bytes", r.lim.partialTotal)
 	}
 	b := make([]byte, n)
@@ -282,13 +282,13 @@ func (r *chunkReader) drop(cs *chunkStream) {
 
 // readPayload reads one chunk's share of the message.
 func (r *chunkReader) readPayload(cs *chunkStream) error {
-	for left := min(r.chunkSize, cs.length-cs.got); left > 0; {
-		if cs.got == len(cs.buf) {
+	for left := min(uint32(r.chunkSize), cs.length-cs.got); left > 0; {
+		if int(cs.got) == len(cs.buf) {
 			if err := r.grow(cs, 2*len(cs.buf)); err != nil {
 				return err
 			}
 		}
-		n := min(left, len(cs.buf)-cs.got)
+		n := min(left, uint32(len(cs.buf))-cs.got)
 		if err := r.in.readFull(cs.buf[cs.got : cs.got+n]); err != nil {
 			return inside(err)
 		}

@@ -73,7 +73,7 @@ func (r *chunkReader) repeatedExt(cs *chunkStream) error {
 	for n := 1; n <= 4; n++ {
 		b, err := r.in.peek(n)
 		if err != nil {
-			if len(b) >= min(r.chunkSize, cs.length-cs.got) {
+			if len(b) >= min(r.chunkSize, int(cs.length-cs.got)) {
 				return nil // all of it is payload: there was none
 			}
 			return inside(err)

@@ -27,15 +27,18 @@ type readBuffer struct {
 	small    [frugalRead]byte
 }
 
-// init makes b read from src with a buffer of size bytes; 0 is frugal.
-func (b *readBuffer) init(src io.Reader, size int) { b.src, b.size = src, size }
+// init makes b read from src with a buffer of size bytes, at least 64; 0 is frugal.
+func (b *readBuffer) init(src io.Reader, size int) {
+	b.src = src
+	b.setSize(size)
+}
 
-// setSize takes effect once what is buffered has been read.
+// setSize changes the size of the buffer, once what is buffered has been read.
 func (b *readBuffer) setSize(n int) {
-	b.size = n
-	if b.r == b.w {
-		b.release()
+	if b.size = n; n > 0 {
+		b.size = max(n, frugalRead)
 	}
+	b.pause()
 }
 
 // release gives the buffer up; it is empty.
@@ -51,47 +54,34 @@ func (b *readBuffer) release() {
 	}
 }
 
-// prepare makes room for at least n unread bytes in all, n being small.
-func (b *readBuffer) prepare(n int) {
+// pause is called between messages, where the peer may be silent for long: nothing
+// borrowed is held then, even if the last read suggests that there is more.
+func (b *readBuffer) pause() {
 	if b.r == b.w {
-		// A frugal read that was filled is likely to have more behind it.
-		more := b.size == 0 && b.w == frugalRead && b.borrowed == nil
+		b.release()
+	}
+}
+
+// prepare makes room for at least n unread bytes in all, n being at most 64.
+func (b *readBuffer) prepare(n int) {
+	// A frugal read that was filled is likely to have more behind it.
+	more := b.size == 0 && b.w == frugalRead && b.borrowed == nil
+	switch left := b.buf[b.r:b.w]; {
+	case more:
+		b.borrowed = pooledBuffers.Get().(*[pooledBytes]byte)
+		b.buf = b.borrowed[:]
+		b.r, b.w = 0, copy(b.buf, left)
+	case len(left) == 0:
 		b.release()
 		switch {
 		case b.buf != nil:
 		case b.size > 0:
 			b.buf = make([]byte, b.size)
-		case more:
-			b.borrowed = pooledBuffers.Get().(*[pooledBytes]byte)
-			b.buf = b.borrowed[:]
 		default:
 			b.buf = b.small[:]
 		}
-		if len(b.buf) < n {
-			b.borrow()
-		}
-		return
-	}
-	if len(b.buf)-b.r >= n && b.w < len(b.buf) {
-		return
-	}
-	if len(b.buf) < n {
-		b.borrow()
-		return
-	}
-	b.w = copy(b.buf, b.buf[b.r:b.w])
-	b.r = 0
-}
-
-// borrow moves what is unread to a pooled buffer.
-func (b *readBuffer) borrow() {
-	old := b.borrowed
-	b.borrowed = pooledBuffers.Get().(*[pooledBytes]byte)
-	b.w = copy(b.borrowed[:], b.buf[b.r:b.w])
-	b.r = 0
-	b.buf = b.borrowed[:]
-	if old != nil {
-		pooledBuffers.Put(old)
+	case len(b.buf)-b.r < n:
+		b.r, b.w = 0, copy(b.buf, left)
 	}
 }
 
