@@ -1,0 +1,57 @@
+# The two that matter: make run, make test. "make help" lists the others.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+PREFIX  ?= /usr/local
+T       ?=
+ARGS    ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-clients build install lint fmt fuzz soak generate deps
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: ## install what is missing, build, start a demo stream and say what to type next
+	@scripts/install build
+	@$(MAKE) --no-print-directory build
+	bin/weir demo $(ARGS)
+
+test: ## install what is missing and run every test
+	@scripts/install build test
+	@scripts/test
+
+test-clients: ## real clients, also those of Debian 13 and OBS Studio (makes a Debian 13 root once)
+	@scripts/install build test clients
+	@scripts/trixie
+	@$(MAKE) --no-print-directory build
+	WEIR_TEST_TRIXIE=1 go test -count=1 -timeout=45m -v $(if $(T),-run '$(T)') ./test
+
+build: ## bin/weir, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
+
+install: build ## put bin/weir under PREFIX (/usr/local)
+	install -D -m 755 bin/weir $(DESTDIR)$(PREFIX)/bin/weir
+
+lint: ## the linters of .golangci.yml and the scripts' own
+	go tool -modfile=tools/go.mod golangci-lint run ./...
+	shellcheck scripts/* .ci/run
+
+fmt: ## format the Go sources
+	go tool -modfile=tools/go.mod gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
+
+fuzz: ## every fuzz target for T (1m) each
+	@scripts/fuzz $(or $(T),1m)
+
+soak: ## all tests again and again, in random order and with the race detector, for T (30m)
+	@scripts/install build test
+	@scripts/soak $(or $(T),30m)
+
+generate: ## everything that is made from the sources
+	go generate ./...
+
+deps: ## install the Debian packages that all targets need
+	@scripts/install build test bench clients
+
+-include bench/bench.mk

@@ -1,0 +1,180 @@
+package weir_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layers is the policy: a folder may import, of ours, only the folders on its line and
+// what lies below them, and of outside modules only those on its line. The line that
+// applies is the one with the longest name that is the folder or above it. A line is
+// not changed to make a build pass: a new import needs a reason in ARCHITECTURE.md.
+var layers = []struct{ folder, ours, outside string }{
+	// The library: anyone may import it.
+	{"av", "", ""},
+	{"amf", "", ""},
+	{"codec/bits", "", ""},
+	{"codec", "av codec", ""},
+	{"format", "av codec amf", ""},
+	{"rtmp", "amf", ""},
+
+	// The server.
+	{"internal/config", "", "github.com/goccy/go-yaml github.com/google/jsonschema-go"},
+	{"internal/stream", "av codec", ""},
+	{"internal/fanout", "", "golang.org/x/sys"},
+	{"internal/mux", "av codec amf format rtmp internal/stream internal/fanout", ""},
+	{"internal/session", "", "github.com/google/uuid"},
+	{"internal/admit", "internal/config internal/session", ""},
+	{"internal/metrics", "internal/session internal/stream internal/config", "github.com/prometheus/client_golang"},
+	{"internal/protocol", "av codec amf format internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", ""},
+	{"internal/protocol/rtmp", "av codec amf format rtmp internal/protocol/. internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", ""},
+	{"internal/protocol/httpflv", "av codec amf format internal/protocol/. internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", "github.com/coder/websocket"},
+	{"internal/relay", "av codec amf format rtmp internal/stream internal/mux internal/session internal/protocol/. internal/config", "github.com/coder/websocket"},
+	{"internal/probe", "av codec amf format", ""},
+	{"internal/demo", "av codec format", ""},
+	{"internal/server", "av codec amf format rtmp internal", "golang.org/x/sys"},
+
+	// What stands on top. "." is package weir itself.
+	{".", "av internal", ""},
+	{"bench", "av amf format rtmp bench", "github.com/coder/websocket golang.org/x/sys"},
+	{"test", "av codec amf format rtmp", ""},
+	{"cmd", ". av codec amf format rtmp bench internal/config internal/demo internal/relay internal/probe", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
+}
+
+// module is the module's name, the beginning of the path of each of our packages.
+const module = "weir"
+
+// TestLayers holds the sources to the policy. It reads them itself: a test that
+// shells out to "go list" is answered from go test's cache when only they have changed.
+func TestLayers(t *testing.T) {
+	eachFile(t, parser.ImportsOnly, func(name string, _ *token.FileSet, f *ast.File) {
+		if strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		for _, im := range f.Imports {
+			p, err := strconv.Unquote(im.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if why := refuse(path.Dir(name), p); why != "" {
+				t.Errorf("%s imports %s: %s", name, p, why)
+			}
+		}
+	})
+}
+
+// refuse says why the package in a folder may not import p; "" if it may.
+func refuse(folder, p string) string {
+	line := -1
+	for i, l := range layers {
+		if under(folder, l.folder) && (line < 0 || len(l.folder) > len(layers[line].folder)) {
+			line = i
+		}
+	}
+	if line < 0 {
+		return folder + " has no line in layers"
+	}
+	l := layers[line]
+	in, ours := strings.CutPrefix(p+"/", module+"/")
+	if in = strings.TrimSuffix(in, "/"); in == "" {
+		in = "."
+	}
+	if !ours {
+		host, _, _ := strings.Cut(p, "/")
+		if !strings.Contains(host, ".") { // the standard library
+			return ""
+		}
+		for m := range strings.FieldsSeq(l.outside) {
+			if under(p, m) {
+				return ""
+			}
+		}
+		return l.folder + " may not use this module"
+	}
+	for m := range strings.FieldsSeq(l.ours) {
+		if only, ok := strings.CutSuffix(m, "/."); ok && in == only || !ok && under(in, m) {
+			return ""
+		}
+	}
+	return l.folder + " may not use this folder"
+}
+
+// under reports whether p is prefix or lies below it. Nothing lies below ".".
+func under(p, prefix string) bool { return p == prefix || strings.HasPrefix(p, prefix+"/") }
+
+// TestLayersRefuse holds the policy's reader to a few imports of known verdict.
+func TestLayersRefuse(t *testing.T) {
+	for _, c := range []struct {
+		folder, path string
+		may          bool
+	}{
+		{"rtmp", "net/http", true},
+		{"rtmp", "weir/amf", true},
+		{"rtmp", "weir/av", false},
+		{"rtmp", "weir", false},
+		{"codec/h264", "weir/codec/bits", true},
+		{"internal/protocol/rtmp", "weir/internal/protocol", true},
+		{"internal/protocol/rtmp", "weir/internal/protocol/httpflv", false},
+		{"internal/protocol/new", "weir/internal/protocol/rtmp", false},
+		{"internal/stream", "weir/internal/streamer", false},
+		{"internal/fanout", "golang.org/x/sys/unix", true},
+		{"internal/fanout", "golang.org/x/term", false},
+		{"cmd/weir", "weir", true},
+		{".", "weir/internal/server", true},
+		{".", "weir/cmd/weir", false},
+		{"elsewhere", "fmt", false},
+	} {
+		if why := refuse(c.folder, c.path); (why == "") != c.may {
+			t.Errorf("%s importing %s: got %q, may is %v", c.folder, c.path, why, c.may)
+		}
+	}
+}
+
+// eachFile parses every Go file of this module, tests included, and calls f with its
+// slashed name relative to the root.
+func eachFile(t *testing.T, mode parser.Mode, f func(name string, fset *token.FileSet, file *ast.File)) {
+	t.Helper()
+	n := 0
+	root := os.DirFS(".")
+	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if p == "." {
+				return nil
+			}
+			if b := path.Base(p); strings.HasPrefix(b, ".") || b == "testdata" || b == "node_modules" {
+				return fs.SkipDir
+			}
+			if _, err := fs.Stat(root, path.Join(p, "go.mod")); err == nil { // another module
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, p, nil, mode)
+		if err != nil {
+			return err
+		}
+		n++
+		f(p, fset, file)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n == 0 {
+		t.Fatal("found no Go files")
+	}
+}
