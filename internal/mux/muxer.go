@@ -2,6 +2,7 @@ package mux
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"weir/amf"
@@ -85,13 +86,31 @@ func (m *Muxer) setHeaders(h *stream.Headers) {
 			extra = props
 		}
 	}
-	body := flv.BuildMetadata(tracks, extra)
+	body := m.buildMetadata(tracks, extra)
 	if bytes.Equal(body, m.metadata) {
 		return
 	}
 	m.metadata = body
 	b := m.log.Reserve(m.size(metadataTime, len(m.dataPrefix())+len(body)))
 	m.log.Commit(m.append(b, metadataTime, flv.TagScript, m.dataPrefix(), body), fanout.Message{Headers: true})
+}
+
+// buildMetadata is flv.BuildMetadata with the codec id that the variant's form writes.
+func (m *Muxer) buildMetadata(tracks []av.Track, extra amf.Object) []byte {
+	body := flv.BuildMetadata(tracks, extra)
+	if !m.variant.Form.HEVC12 || !slices.ContainsFunc(tracks, func(t av.Track) bool { return t.Codec == av.H265 && t.ID == 0 }) {
+		return body
+	}
+	name, props, err := flv.ParseMetadata(body)
+	if err != nil {
+		return body
+	}
+	const legacyHEVC = 12
+	patched, err := amf.Append(nil, name, amf.ECMAArray(props.Set("videocodecid", float64(legacyHEVC))))
+	if err != nil {
+		return body
+	}
+	return patched
 }
 
 // metadataTime is the time of metadata. libavformat makes a text track of metadata

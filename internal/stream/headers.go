@@ -61,6 +61,7 @@ func (t *track) setConfig(f *av.Frame) bool {
 	if err != nil { // what cannot be parsed passes through undescribed
 		tr = av.Track{Kind: f.Kind, Codec: f.Codec, Config: f.Payload}
 	}
+	t.header.Media = t.header.Media && t.present && len(f.Payload) > 0
 	tr.ID = f.Track
 	t.header.Track, t.header.ConfigFrame = tr, &c
 	if t.header.Meta != nil && old != nil && old.Codec != f.Codec {
@@ -72,22 +73,25 @@ func (t *track) setConfig(f *av.Frame) bool {
 	return true
 }
 
-// describe takes a media frame; it reports whether the frame told something new of the track.
+// describe takes a media frame; it reports whether the frame told something new of the
+// track. A codec without a configuration record, or with an empty one, is described by
+// its first frame.
 func (t *track) describe(f *av.Frame) bool {
-	if t.header.Media && t.header.Codec == f.Codec && t.present {
+	known := t.present && t.header.Codec == f.Codec
+	if known && t.header.Media {
 		return false
 	}
-	if !t.present || t.header.Codec != f.Codec {
-		if t.header.ConfigFrame != nil && (t.header.Codec != f.Codec || !t.present) {
-			t.header.ConfigFrame, t.header.Meta, t.nalSize = nil, nil, 0
-		}
+	if !known {
+		t.header.ConfigFrame, t.header.Meta, t.nalSize = nil, nil, 0
+		t.header.Version++
+	}
+	if t.header.ConfigFrame == nil || len(t.header.ConfigFrame.Payload) == 0 {
 		tr, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload)
-		if err != nil {
+		if err != nil { // what cannot be parsed passes through undescribed
 			tr = av.Track{Kind: f.Kind, Codec: f.Codec}
 		}
 		tr.ID = f.Track
 		t.header.Track = tr
-		t.header.Version++
 	}
 	t.present, t.header.Media, t.ended = true, true, false
 	return true

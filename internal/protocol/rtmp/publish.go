@@ -95,6 +95,8 @@ func (b *publication) Close(cause error) {
 	b.pub.Close(end)
 	if errors.Is(cause, rtmp.ErrUnpublished) {
 		b.peer.log.Info("unpublished", slog.String("stream", b.path))
-		b.peer.session.Promote(session.Pending, "")
+		if b.peer.session.Stream() == b.path { // else it publishes another one besides
+			b.peer.session.Promote(session.Pending, "")
+		}
 	}
 }
