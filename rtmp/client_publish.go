@@ -103,6 +103,9 @@ func (p *PublishStream) StreamID() uint32 { return p.id }
 // "@setDataFrame". The payload is not kept. It fails with the server's *StatusError if
 // there was one.
 func (p *PublishStream) WriteMessage(m *Message) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
 	copied := *m
 	copied.StreamID = p.id
 	if m.Type == TypeData {

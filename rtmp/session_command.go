@@ -75,9 +75,9 @@ func (s *ServerSession) dispatch(cmd *command) error {
 	case "FCUnpublish":
 		return s.fcUnpublish(cmd)
 	case "FCSubscribe":
-		return s.announce("onFCSubscribe", CodePlayStart, cmd.str(0))
+		return s.answerFC(cmd, "onFCSubscribe", CodePlayStart)
 	case "FCUnsubscribe":
-		return s.announce("onFCUnsubscribe", CodePlayStop, cmd.str(0))
+		return s.answerFC(cmd, "onFCUnsubscribe", CodePlayStop)
 	case "releaseStream":
 		// Never a reason to end somebody else's publishing.
 		return s.result(cmd, "_result", nil, amf.Undefined{})
@@ -93,39 +93,36 @@ func (s *ServerSession) dispatch(cmd *command) error {
 	return s.result(cmd, "_result", nil, nil)
 }
 
-// answerFC answers a command of the FC family with its result and its announcement.
+// answerFC answers a command of the FC family with its result, if it wants one, and its
+// announcement, whose description is the stream's name.
 func (s *ServerSession) answerFC(cmd *command, name, code string) error {
-	if err := s.result(cmd, "_result", nil, amf.Undefined{}); err != nil {
-		return err
+	var ms []*Message
+	if cmd.tid != 0 && (cmd.name == "FCPublish" || cmd.name == "FCUnpublish") {
+		ms = append(ms, resultMessage("_result", cmd.tid, nil, amf.Undefined{}))
 	}
-	return s.announce(name, code, cmd.str(0))
+	st := StatusError{Level: LevelStatus, Code: code, Description: cmd.str(0)}
+	ms = append(ms, commandMessage(0, name, 0.0, nil, st.info()))
+	return s.conn.WriteMessages(ms...)
 }
 
-// announce writes an announcement of the FC family; its description is the stream's name.
-func (s *ServerSession) announce(name, code, description string) error {
-	st := StatusError{Level: LevelStatus, Code: code, Description: description}
-	return s.conn.WriteMessage(commandMessage(0, name, 0.0, nil, st.info()))
-}
-
-// fcUnpublish ends the publishing of the stream named, or of the only one. The name is
-// not always the one that was published.
+// fcUnpublish ends the publishing of the stream named, or of the only one: the name is
+// not always the one that was published. Many encoders are gone before the answer.
 func (s *ServerSession) fcUnpublish(cmd *command) error {
-	if err := s.answerFC(cmd, "onFCUnpublish", CodeUnpublishSuccess); err != nil {
-		return err
+	if st := s.publishedAs(cmd.str(0)); st != nil {
+		if err := s.stop(st); err != nil {
+			return err
+		}
 	}
-	var only *netStream
-	count := 0
+	return s.answerFC(cmd, "onFCUnpublish", CodeUnpublishSuccess)
+}
+
+// publishedAs returns the stream that is published by a name, or the connection's only
+// stream if it is published.
+func (s *ServerSession) publishedAs(name string) *netStream {
 	for _, st := range s.streams {
-		if st.pub == nil {
-			continue
+		if st.pub != nil && (st.name == name || len(s.streams) == 1) {
+			return st
 		}
-		if st.name == cmd.str(0) {
-			return s.stop(st)
-		}
-		only, count = st, count+1
-	}
-	if count == 1 && len(s.streams) == 1 {
-		return s.stop(only)
 	}
 	return nil
 }
