@@ -1,0 +1,41 @@
+package nal
+
+import "weir/codec/bits"
+
+// MaxSEI is how many bytes of a SEI unit are worth looking at for what concerns decoding;
+// captions and user data may go on for longer.
+const MaxSEI = 4096
+
+// maxMessages is how many messages of one SEI unit are looked at.
+const maxMessages = 32
+
+// HasSEI reports whether the SEI unit whose payload r reads, header passed, holds a
+// message of a type (Rec. ITU-T H.264, 7.3.2.3.1; H.265, 7.3.5).
+func HasSEI(r *bits.Reader, payloadType int) bool {
+	for range maxMessages {
+		if r.Bits() < 16 { // what is left is trailing bits
+			return false
+		}
+		t, size := seiNumber(r), seiNumber(r)
+		if r.Err() != nil || size > r.Bits()/8 {
+			return false
+		}
+		if t == payloadType {
+			return true
+		}
+		r.Skip(8 * size)
+	}
+	return false
+}
+
+// seiNumber reads a number in steps of 255. What it can be is bounded by the unit's size.
+func seiNumber(r *bits.Reader) int {
+	n := 0
+	for {
+		c := int(r.U(8))
+		n += c
+		if c != 255 {
+			return n
+		}
+	}
+}
