@@ -1,0 +1,106 @@
+package test
+
+import "strings"
+
+// A publisher is a client that sends a file in real time, without encoding it anew.
+type publisher struct {
+	name string
+	sys  system
+	args func(file, url string) []string
+}
+
+// publishers are all of them; weir is the program under test, which is one too.
+func publishers(weir string) map[string]publisher {
+	table := map[string]publisher{}
+	for _, p := range []publisher{
+		{"ffmpeg", debian12(), ffmpegSends},
+		{"ffmpeg7", debian13(), ffmpegSends},
+		{"gstreamer", debian12(), gstreamerSends},
+		{"gstreamer1.26", debian13(), gstreamerSends},
+		{"weir", debian12(), func(file, url string) []string { return []string{weir, "push", file, url} }},
+	} {
+		table[p.name] = p
+	}
+	return table
+}
+
+func ffmpegSends(file, url string) []string {
+	return []string{"ffmpeg", "-nostdin", "-v", "error", "-re", "-i", file, "-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "flv", url}
+}
+
+// gstreamerSends leaves out the branch of a track that the file has not: a muxer waits for
+// all its inputs.
+func gstreamerSends(file, url string) []string {
+	a := []string{
+		"gst-launch-1.0", "-q", "filesrc", "location=" + file, "!", "flvdemux", "name=d",
+		"flvmux", "name=m", "streamable=true", "!", "rtmp2sink", "sync=true", "location=" + url,
+	}
+	if !strings.Contains(file, "audio-only") {
+		a = append(a, "d.video", "!", "queue", "!", "m.video")
+	}
+	if !strings.Contains(file, "video-only") {
+		a = append(a, "d.audio", "!", "queue", "!", "m.audio")
+	}
+	return a
+}
+
+// A player is a client that keeps what it receives as FLV.
+type player struct {
+	name string
+	sys  system
+	http bool                            // HTTP-FLV, else RTMP
+	args func(url, file string) []string // for keeping the stream in file
+	// nobody says that it must not run as root.
+	nobody bool
+}
+
+// players are all of them.
+func players(weir string) map[string]player {
+	table := map[string]player{}
+	for _, p := range []player{
+		{name: "ffmpeg-rtmp", sys: debian12(), args: ffmpegKeeps},
+		{name: "ffmpeg-http", sys: debian12(), http: true, args: ffmpegKeeps},
+		{name: "ffmpeg7-rtmp", sys: debian13(), args: ffmpegKeeps},
+		{name: "ffmpeg7-http", sys: debian13(), http: true, args: ffmpegKeeps},
+		{name: "gstreamer", sys: debian12(), args: gstreamerKeeps},
+		{name: "gstreamer1.26", sys: debian13(), args: gstreamerKeeps},
+		{name: "rtmpdump", sys: debian12(), args: func(url, file string) []string {
+			return []string{"rtmpdump", "--quiet", "--live", "-r", url, "-o", file}
+		}},
+		{name: "curl", sys: debian12(), http: true, args: func(url, file string) []string {
+			return []string{"curl", "--silent", "--show-error", "--fail", "--no-buffer", "-o", file, url}
+		}},
+		{name: "mpv-rtmp", sys: debian12(), args: mpvKeeps},
+		{name: "mpv-http", sys: debian12(), http: true, args: mpvKeeps},
+		{name: "vlc-rtmp", sys: debian12(), args: vlcKeeps, nobody: true},
+		{name: "vlc-http", sys: debian12(), http: true, args: vlcKeeps, nobody: true},
+		{name: "weir-rtmp", sys: debian12(), args: func(url, file string) []string {
+			return []string{weir, "pull", url, "-o", file}
+		}},
+		{name: "weir-http", sys: debian12(), http: true, args: func(url, file string) []string {
+			return []string{weir, "pull", url, "-o", file}
+		}},
+	} {
+		table[p.name] = p
+	}
+	return table
+}
+
+func ffmpegKeeps(url, file string) []string {
+	return []string{"ffmpeg", "-nostdin", "-v", "error", "-y", "-i", url, "-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "flv", file}
+}
+
+func gstreamerKeeps(url, file string) []string {
+	return []string{"gst-launch-1.0", "-q", "rtmp2src", "location=" + url, "!", "filesink", "location=" + file}
+}
+
+// mpvKeeps plays to nowhere at the stream's own pace, and records beside it.
+func mpvKeeps(url, file string) []string {
+	return []string{"mpv", "--no-config", "--no-terminal", "--ao=null", "--vo=null", "--stream-record=" + file, url}
+}
+
+// vlcKeeps has VLC write down what its access layer receives. Its own muxer would not do:
+// VLC takes H.264 apart into NAL units and puts others around them.
+func vlcKeeps(url, file string) []string {
+	return []string{"cvlc", "--quiet", "--demux=dump", "--demuxdump-access=file", "--demuxdump-file=" + file, url, "vlc://quit"}
+}

@@ -1,0 +1,234 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A row is one publication and who plays it. A player whose name ends in "@late" comes when
+// the stream is two seconds old, the others before the publisher.
+type row struct {
+	publisher, media string
+	players          string
+}
+
+// rows are the matrix: each publisher with what it can send, each player with what it can
+// receive. What none of the clients can send, our own does.
+func rows() []row {
+	const (
+		classic = "ffmpeg-rtmp ffmpeg-http gstreamer rtmpdump curl"
+		late    = " ffmpeg-rtmp@late ffmpeg-http@late rtmpdump@late curl@late gstreamer@late"
+		watch   = " mpv-rtmp mpv-http vlc-rtmp vlc-http"
+	)
+	return []row{
+		{"ffmpeg", "h264-aac48", classic + watch + late},
+		{"ffmpeg", "h264-bframes-aac44", classic + watch + late},
+		{"ffmpeg", "audio-only", classic + watch + late},
+		{"ffmpeg", "video-only", classic + watch + late},
+		{"ffmpeg", "h264-mp3", classic + late},
+		{"ffmpeg", "variable-rate", classic + late},
+		{"ffmpeg", "4k", "ffmpeg-rtmp rtmpdump curl curl@late"},
+		{"ffmpeg", "resize", classic + late},
+		{"gstreamer", "h264-aac48", classic + late},
+		{"gstreamer", "h264-bframes-aac44", classic + late},
+		{"gstreamer", "audio-only", classic + late},
+		{"gstreamer", "video-only", classic + late},
+		{"gstreamer", "h264-mp3", classic + late},
+		{"gstreamer", "resize", classic},
+	}
+}
+
+// TestClients sends each media with each publisher to all its players at once.
+func TestClients(t *testing.T) {
+	runRows(t, rows())
+}
+
+// runRows runs rows against one server.
+func runRows(t *testing.T, table []row) {
+	s := startServer(t)
+	files := newMediaFiles()
+	weir, err := weirBinary()
+	if err != nil && s.admin != "" {
+		t.Fatal(err)
+	}
+	// A media is made before the clocks run.
+	for _, r := range table {
+		files.get(t, r.media)
+	}
+	for i, r := range table {
+		t.Run(r.publisher+"/"+r.media, func(t *testing.T) {
+			t.Parallel()
+			x := &exchange{
+				server: s, path: fmt.Sprintf("live/%d-%s", i, r.media), dir: openDir(t),
+				publisher: publishers(weir)[r.publisher], media: files.get(t, r.media),
+			}
+			for name := range strings.FieldsSeq(r.players) {
+				name, late := strings.CutSuffix(name, "@late")
+				p, ok := players(weir)[name]
+				if !ok {
+					t.Fatalf("there is no player %q", name)
+				}
+				if p.http && s.http == "" {
+					continue
+				}
+				x.captures = append(x.captures, &capture{player: p, late: late})
+			}
+			x.run(t)
+		})
+	}
+}
+
+// An exchange is one publication with its players.
+type exchange struct {
+	server    *server
+	path      string
+	dir       string
+	publisher publisher
+	media     *mediaFile
+	captures  []*capture
+}
+
+// A capture is what one player received.
+type capture struct {
+	player player
+	late   bool
+	file   string
+	proc   *process
+}
+
+// name names the capture in tests.
+func (c *capture) name() string {
+	if c.late {
+		return c.player.name + "@late"
+	}
+	return c.player.name
+}
+
+// joinAfter is how old the stream is when late players come. The media have key frames
+// every second.
+const joinAfter = 2 * time.Second
+
+// run does it all: players, publisher, late players, verdicts.
+func (x *exchange) run(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), x.media.dur+100*time.Second)
+	defer cancel()
+	early := x.start(ctx, t, false)
+	if err := x.server.waitPlayers(ctx, x.path, early); err != nil {
+		t.Fatal(err)
+	}
+	pub, err := start(ctx, command{sys: x.publisher.sys, args: x.publisher.args(x.media.flv, x.server.rtmpURL(x.path))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.server.waitLive(ctx, x.path, joinAfter); err != nil {
+		t.Errorf("%v; the publisher said: %s", err, tail(pub.said()))
+	}
+	x.start(ctx, t, true)
+	if err := pub.wait(); err != nil {
+		t.Errorf("publisher: %v", err)
+	}
+	for _, c := range x.captures {
+		t.Run(c.name(), func(t *testing.T) { x.judge(ctx, t, c) })
+	}
+	if err := x.server.serves(ctx); err != nil {
+		t.Errorf("the server does not serve any more: %v", err)
+	}
+}
+
+// openDir makes a folder for the test in which any user may write.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "weir-clients-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// start starts the players that come early or late and returns how many.
+func (x *exchange) start(ctx context.Context, t *testing.T, late bool) int {
+	n := 0
+	for _, c := range x.captures {
+		if c.late != late {
+			continue
+		}
+		c.file = filepath.Join(x.dir, c.name()+".flv")
+		url := x.server.rtmpURL(x.path)
+		if c.player.http {
+			url = x.server.flvURL(x.path)
+		}
+		p, err := start(ctx, command{sys: c.player.sys, args: c.player.args(url, c.file), nobody: c.player.nobody})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.proc = p
+		n++
+	}
+	return n
+}
+
+// judge waits for a player's end and holds what it received against what was sent.
+func (x *exchange) judge(ctx context.Context, t *testing.T, c *capture) {
+	err := c.proc.wait()
+	if ctx.Err() != nil {
+		t.Fatalf("the player did not end when the stream did: %v", err)
+	}
+	got, rerr := readTracks(c.file)
+	if rerr != nil {
+		t.Fatalf("%v\nthe player said: %v\n%s", rerr, err, tail(c.proc.said()))
+	}
+	want := demand{fromStart: !c.late && x.server.admin != "", toEnd: true, atLeast: x.media.dur / 3}
+	if err := compare(x.media.frames, got, want); err != nil {
+		t.Errorf("%v\nthe player said: %s", err, tail(c.proc.said()))
+		x.keep(t, c)
+	}
+	x.decode(t, c)
+}
+
+// decoding lets no more than two decoders run at once: more would starve the clients.
+var decoding = make(chan struct{}, 2)
+
+// decode has ffmpeg decode the capture and wants to hear no complaint.
+func (x *exchange) decode(t *testing.T, c *capture) {
+	if x.media.undecodable {
+		return
+	}
+	sys := debian12()
+	if x.media.wrapped {
+		if !withTrixie() {
+			return
+		}
+		sys = debian13()
+	}
+	decoding <- struct{}{}
+	defer func() { <-decoding }()
+	if said := output(t, sys, time.Minute, "ffmpeg", "-nostdin", "-v", "error", "-i", c.file, "-f", "null", "-"); said != "" {
+		t.Errorf("ffmpeg complains when it decodes what was received: %s", tail(said))
+	}
+}
+
+// keep copies what was received and sent to where WEIR_TEST_KEEP says, to be looked at.
+func (x *exchange) keep(t *testing.T, c *capture) {
+	dir := os.Getenv("WEIR_TEST_KEEP")
+	if dir == "" {
+		return
+	}
+	for name, from := range map[string]string{"received": c.file, "sent": x.media.flv} {
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, fileName(t.Name())+"-"+name+".flv"), b, 0o644)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
