@@ -6,34 +6,40 @@ import "strings"
 type publisher struct {
 	name string
 	sys  system
-	args func(file, url string) []string
+	args func(file, url, tap string) []string
+	// taps says that it also keeps what it sends, in the file tap, because that is not the
+	// file's own frames: GStreamer's muxer moves the first time stamps of a video with
+	// B-frames.
+	taps bool
 }
 
 // publishers are all of them; weir is the program under test, which is one too.
 func publishers(weir string) map[string]publisher {
 	table := map[string]publisher{}
 	for _, p := range []publisher{
-		{"ffmpeg", debian12(), ffmpegSends},
-		{"ffmpeg7", debian13(), ffmpegSends},
-		{"gstreamer", debian12(), gstreamerSends},
-		{"gstreamer1.26", debian13(), gstreamerSends},
-		{"weir", debian12(), func(file, url string) []string { return []string{weir, "push", file, url} }},
+		{name: "ffmpeg", sys: debian12(), args: ffmpegSends},
+		{name: "ffmpeg7", sys: debian13(), args: ffmpegSends},
+		{name: "gstreamer", sys: debian12(), args: gstreamerSends, taps: true},
+		{name: "gstreamer1.26", sys: debian13(), args: gstreamerSends, taps: true},
+		{name: "weir", sys: debian12(), args: func(file, url, _ string) []string { return []string{weir, "push", file, url} }},
 	} {
 		table[p.name] = p
 	}
 	return table
 }
 
-func ffmpegSends(file, url string) []string {
+func ffmpegSends(file, url, _ string) []string {
 	return []string{"ffmpeg", "-nostdin", "-v", "error", "-re", "-i", file, "-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "flv", url}
 }
 
 // gstreamerSends leaves out the branch of a track that the file has not: a muxer waits for
 // all its inputs.
-func gstreamerSends(file, url string) []string {
+func gstreamerSends(file, url, tap string) []string {
 	a := []string{
 		"gst-launch-1.0", "-q", "filesrc", "location=" + file, "!", "flvdemux", "name=d",
-		"flvmux", "name=m", "streamable=true", "!", "rtmp2sink", "sync=true", "location=" + url,
+		"flvmux", "name=m", "streamable=true", "!", "tee", "name=t",
+		"t.", "!", "queue", "!", "rtmp2sink", "sync=true", "location=" + url,
+		"t.", "!", "queue", "!", "filesink", "location=" + tap,
 	}
 	if !strings.Contains(file, "audio-only") {
 		a = append(a, "d.video", "!", "queue", "!", "m.video")

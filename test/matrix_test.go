@@ -91,6 +91,7 @@ type exchange struct {
 	publisher publisher
 	media     *mediaFile
 	captures  []*capture
+	sent      tracks
 }
 
 // A capture is what one player received.
@@ -121,7 +122,8 @@ func (x *exchange) run(t *testing.T) {
 	if err := x.server.waitPlayers(ctx, x.path, early); err != nil {
 		t.Fatal(err)
 	}
-	pub, err := start(ctx, command{sys: x.publisher.sys, args: x.publisher.args(x.media.flv, x.server.rtmpURL(x.path))})
+	tap := filepath.Join(x.dir, "sent.flv")
+	pub, err := start(ctx, command{sys: x.publisher.sys, args: x.publisher.args(x.media.flv, x.server.rtmpURL(x.path), tap)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +133,12 @@ func (x *exchange) run(t *testing.T) {
 	x.start(ctx, t, true)
 	if err := pub.wait(); err != nil {
 		t.Errorf("publisher: %v", err)
+	}
+	x.sent = x.media.frames
+	if x.publisher.taps {
+		if x.sent, err = readTracks(tap); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, c := range x.captures {
 		t.Run(c.name(), func(t *testing.T) { x.judge(ctx, t, c) })
@@ -187,7 +195,7 @@ func (x *exchange) judge(ctx context.Context, t *testing.T, c *capture) {
 		t.Fatalf("%v\nthe player said: %v\n%s", rerr, err, tail(c.proc.said()))
 	}
 	want := demand{fromStart: !c.late && x.server.admin != "", toEnd: true, atLeast: x.media.dur / 3}
-	if err := compare(x.media.frames, got, want); err != nil {
+	if err := compare(x.sent, got, want); err != nil {
 		t.Errorf("%v\nthe player said: %s", err, tail(c.proc.said()))
 		x.keep(t, c)
 	}

@@ -139,6 +139,12 @@ func (s *server) kill() {
 // stop ends the server in order: exit status 0, and a log without errors.
 func (s *server) stop(t *testing.T) {
 	t.Helper()
+	select {
+	case <-s.ended:
+		t.Errorf("weir ended before it was told to: %v\n%s", s.err, s.said())
+		return
+	default:
+	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.ended:
