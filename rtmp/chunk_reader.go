@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Errors of a chunk stream that cannot be read on; each wraps ErrProtocol.
@@ -136,10 +137,8 @@ func inside(err error) error {
 func (r *chunkReader) readHeader() (*chunkStream, error) {
 	b, err := r.in.peek(1)
 	if err != nil {
-		for i := range r.streams {
-			if r.streams[i].partial {
-				return nil, inside(err)
-			}
+		if r.midway() {
+			err = inside(err)
 		}
 		return nil, err
 	}
@@ -174,6 +173,11 @@ func (r *chunkReader) readHeader() (*chunkStream, error) {
 		return cs, r.fmt3(cs)
 	}
 	return cs, r.fullHeader(cs, format, b[n:], n+size)
+}
+
+// midway reports whether a message has begun and not ended.
+func (r *chunkReader) midway() bool {
+	return slices.ContainsFunc(r.streams, func(cs chunkStream) bool { return cs.partial })
 }
 
 // find returns the chunk stream csid, nil if it has not been used. The pointer is good

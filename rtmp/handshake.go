@@ -35,15 +35,13 @@ const (
 	s1Version = 0x0d0e0a0d
 )
 
-// exchange is what a handshake works on; kept in a pool because it is needed once a
-// connection, and given back before the last wait for the peer.
-type exchange struct {
-	theirs [handshakeSize]byte
-	ours   [1 + 2*handshakeSize]byte
-}
-
-// exchanges is that pool.
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+// The memory that a handshake works on comes from pools, as it is needed once a
+// connection, and each part is held no longer than needed: a peer can make any wait last.
+var (
+	packets = sync.Pool{New: func() any { return new([handshakeSize]byte) }}
+	// answers hold S0, S1 and S2, or C0, C1 and C2.
+	answers = sync.Pool{New: func() any { return new([1 + 2*handshakeSize]byte) }}
+)
 
 // acceptHandshake is the server's side (RTMP 1.0 §5.2): it reads C0 and C1, writes S0,
 // S1 and S2 at once, and reads C2, whose content is of no consequence because clients put
@@ -65,16 +63,17 @@ func acceptHandshake(b *readBuffer, w io.Writer, onS2 func()) error {
 
 // answerHello reads C1 and writes S0, S1 and S2.
 func answerHello(b *readBuffer, w io.Writer) error {
-	x := exchanges.Get().(*exchange)
-	defer exchanges.Put(x)
-	c1 := x.theirs[:]
-	if err := b.readFull(c1); err != nil {
+	c1 := packets.Get().(*[handshakeSize]byte)
+	if err := b.readFull(c1[:]); err != nil {
+		packets.Put(c1)
 		return fmt.Errorf("reading C1: %w", err)
 	}
-	x.ours[0] = version
-	s1, s2 := x.ours[1:1+handshakeSize], x.ours[1+handshakeSize:]
-	answer(s1, s2, c1)
-	if _, err := w.Write(x.ours[:]); err != nil {
+	out := answers.Get().(*[1 + 2*handshakeSize]byte)
+	defer answers.Put(out)
+	out[0] = version
+	answer(out[1:1+handshakeSize], out[1+handshakeSize:], c1[:])
+	packets.Put(c1)
+	if _, err := w.Write(out[:]); err != nil {
 		return fmt.Errorf("writing S0, S1 and S2: %w", err)
 	}
 	return nil
@@ -158,9 +157,9 @@ func dialHandshake(b *readBuffer, w io.Writer, digests bool) error {
 
 // hello writes C0 and C1, reads S0 and S1, and writes C2.
 func hello(b *readBuffer, w io.Writer, digests bool) error {
-	x := exchanges.Get().(*exchange)
-	defer exchanges.Put(x)
-	c0c1 := x.ours[:1+handshakeSize]
+	out := answers.Get().(*[1 + 2*handshakeSize]byte)
+	defer answers.Put(out)
+	c0c1, c2 := out[:1+handshakeSize], out[1+handshakeSize:]
 	c1 := c0c1[1:]
 	c0c1[0] = version
 	_, _ = rand.Read(c1) // never fails
@@ -175,11 +174,12 @@ func hello(b *readBuffer, w io.Writer, digests bool) error {
 	if err := sniff(b); err != nil {
 		return err
 	}
-	s1, c2 := x.theirs[:], x.ours[1+handshakeSize:]
-	if err := b.readFull(s1); err != nil {
+	s1 := packets.Get().(*[handshakeSize]byte)
+	defer packets.Put(s1)
+	if err := b.readFull(s1[:]); err != nil {
 		return fmt.Errorf("reading S1: %w", err)
 	}
-	answerS1(c2, s1, digests)
+	answerS1(c2, s1[:], digests)
 	if _, err := w.Write(c2); err != nil {
 		return fmt.Errorf("writing C2: %w", err)
 	}
