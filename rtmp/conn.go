@@ -34,7 +34,6 @@ type Conn struct {
 	buf      readBuffer
 	chunks   *chunkReader
 	parts    []Message     // the rest of an aggregate
-	stage    time.Time     // absolute deadline of what the peer has to do next; zero: none
 	idle     time.Duration // silence after which the peer is pinged; 0: never
 	pinged   bool
 	budget   uint64 // bytes that may be received in all; 0: no bound
@@ -80,7 +79,7 @@ func (c *Conn) init(nc net.Conn, bufferSize int) {
 // reading is the caller's to set.
 func ServerConn(nc net.Conn) (*Conn, error) {
 	c := new(Conn)
-	c.init(nc, commandBuffer)
+	c.init(nc, publishBuffer)
 	if err := acceptHandshake(&c.buf, c.handshakeWriter(), func() {}); err != nil {
 		return nil, &HandshakeError{Err: err}
 	}
@@ -170,14 +169,14 @@ func (c *Conn) waitOn() bool {
 
 // setStage sets the absolute deadline of what the peer has to do next; zero is none.
 func (c *Conn) setStage(t time.Time) {
-	c.stage, c.idle = t, 0
+	c.idle = 0
 	c.arm(t)
 }
 
 // setIdle replaces the deadline by liveness: after d without a byte the peer is pinged,
 // after as long again reading fails.
 func (c *Conn) setIdle(d time.Duration) {
-	c.stage, c.idle, c.pinged = time.Time{}, d, false
+	c.idle, c.pinged = d, false
 	if d == 0 {
 		c.arm(time.Time{})
 		return
@@ -192,6 +191,11 @@ func (c *Conn) arm(t time.Time) {
 	if c.ended.Load() {
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// empty reports whether nothing is buffered.
+func (c *Conn) empty() bool {
+	return len(c.parts) == 0 && c.buf.r == c.buf.w
 }
 
 // interrupt makes reading fail from now on and lets a write last no longer than the

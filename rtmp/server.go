@@ -133,36 +133,33 @@ func temporary(err error) bool {
 // given to ServerSession.Close for an ordinary one; *HandshakeError, *TimeoutError,
 // *LimitError or an error that wraps ErrProtocol, ErrRefused or ErrPanic otherwise.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
-	session := s.newSession(ctx, nc)
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(done)
-		session.Close(ErrServerClosed)
-	})
-	defer func() {
-		if !stop() {
-			<-done
-		}
-	}()
-	return session.serve()
+	// Handlers and the reading of commands need a deep stack, and a stack that has grown
+	// hardly shrinks. They run on a goroutine of their own, which ends when the peer is
+	// silent; this one, small, waits for the next byte.
+	session := &ServerSession{srv: s}
+	session.work.Go(func() { session.begin(ctx, nc) })
+	for session.work.Wait(); session.resting; session.work.Wait() {
+		_, _ = session.conn.buf.peek(1) // an error comes again to whoever reads next
+		session.work.Go(session.wake)
+	}
+	return session.cause
 }
 
-// newSession makes the session of a connection.
-func (s *Server) newSession(ctx context.Context, nc net.Conn) *ServerSession {
+// setUp makes the session of a connection.
+func (s *ServerSession) setUp(ctx context.Context, nc net.Conn) {
 	if tc, ok := nc.(*net.TCPConn); ok {
 		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 4})
 	}
-	if s.TLSConfig != nil {
-		nc = tls.Server(nc, s.TLSConfig)
+	if s.srv.TLSConfig != nil {
+		nc = tls.Server(nc, s.srv.TLSConfig)
 	}
-	session := &ServerSession{srv: s, id: rand.Text()[:16], start: time.Now()}
-	limits := s.Limits.withDefaults()
-	session.limits = &limits
-	session.ctx, session.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	session.conn.init(nc, commandBuffer)
-	session.conn.writeTimeout = min(s.writeTimeout(), session.conn.writeTimeout)
-	session.conn.onNote = session.note
-	return session
+	limits := s.srv.Limits.withDefaults()
+	s.limits = &limits
+	s.id, s.start = rand.Text()[:16], time.Now()
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.conn.init(nc, commandBuffer)
+	s.conn.writeTimeout = min(s.srv.writeTimeout(), s.conn.writeTimeout)
+	s.conn.onNote = s.note
 }
 
 // keepAlive is the interval of TCP's probes.

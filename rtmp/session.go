@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,13 +43,18 @@ type ServerSession struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
+	work    sync.WaitGroup // the goroutine that is at work
+	closing sync.WaitGroup // the end of the server, if it has come
+	unwatch func() bool    // stops waiting for it
+	resting bool
+	cause   error
+
 	// Set by connect, before the handler knows the session.
 	rawApp, app     string
 	tcURL, rawQuery string
 	flash           bool
 	caps            Caps
 	props           atomic.Pointer[amf.Object]
-	propsSize       int
 
 	kind    atomic.Uint32
 	dropped droppedCounters
@@ -56,7 +62,6 @@ type ServerSession struct {
 	// The reading goroutine's.
 	stageName Stage
 	connected bool
-	frugal    bool
 	farewell  atomic.Bool // something was written that the peer ought to receive before the end
 	streams   []*netStream
 	msg       Message // the message at hand; here, so that passing it on costs nothing
@@ -99,8 +104,7 @@ func (s *ServerSession) TcURL() string { return s.tcURL }
 // RawQuery returns the query of connect's application and tcUrl.
 func (s *ServerSession) RawQuery() string { return s.rawQuery }
 
-// Properties returns the command object of connect. A detached session keeps only a
-// small one.
+// Properties returns the command object of connect; nil once the session is detached.
 func (s *ServerSession) Properties() amf.Object {
 	if p := s.props.Load(); p != nil {
 		return *p
@@ -130,18 +134,12 @@ func (s *ServerSession) Close(cause error) {
 // ErrReplaced ends a detached session; after ErrReplaced the next Playback is started
 // with the same connection. The chunk size is the one that the caller must write with.
 //
-// Detach is meant to be called in Playback.Start. The session then keeps no read buffer
-// while the peer is silent.
+// Detach must be called in Playback.Start. From then on the session keeps next to nothing
+// while the peer is silent: no read buffer, no Properties, a small stack.
 func (s *ServerSession) Detach(send func(encoded []byte) error) (nc net.Conn, chunkSize int) {
-	if s.propsSize > maxKeptProperties {
-		s.props.Store(nil)
-	}
+	s.props.Store(nil)
 	return s.conn.nc, s.conn.detach(send)
 }
-
-// maxKeptProperties is the encoded size of connect up to which a detached session
-// keeps its properties.
-const maxKeptProperties = 2 << 10
 
 // RequestReconnect asks the client to connect again, to tcURL if it is not empty
 // (Enhanced RTMP v2, "Reconnect Request"). Clients that did not announce CapReconnect
@@ -157,29 +155,58 @@ func (s *ServerSession) RequestReconnect(tcURL, description string) bool {
 	return s.status(0, st) == nil
 }
 
-// serve runs the session to its end and returns the cause.
-func (s *ServerSession) serve() (cause error) {
-	defer func() {
-		if r := recover(); r != nil {
-			cause = s.panicked(r)
+// begin runs the session until it ends or rests.
+func (s *ServerSession) begin(ctx context.Context, nc net.Conn) {
+	s.setUp(ctx, nc)
+	s.closing.Add(1)
+	s.unwatch = context.AfterFunc(ctx, func() {
+		defer s.closing.Done()
+		s.Close(ErrServerClosed)
+	})
+	s.live(func() error {
+		if err := s.handshake(); err != nil {
+			return err
 		}
-		cause = s.finish(cause)
-	}()
-	return s.run()
+		if s.conn.empty() {
+			return errResting
+		}
+		return s.run()
+	})
 }
 
-// run reads the connection from the handshake to the end.
-func (s *ServerSession) run() error {
-	if err := s.handshake(); err != nil {
-		return err
-	}
-	s.enter(StageConnect, s.srv.timeout(s.srv.ConnectTimeout))
-	for {
-		if !s.frugal && s.conn.detached.Load() {
-			s.frugal = true
-			s.conn.buf.setSize(0)
+// wake goes on with a session that rested.
+func (s *ServerSession) wake() { s.live(s.run) }
+
+// live does a part of the session, after which it rests or ends.
+func (s *ServerSession) live(part func() error) {
+	s.resting = false
+	cause := s.guard(part)
+	if s.resting = cause == errResting; !s.resting {
+		s.cause = s.finish(cause)
+		if !s.unwatch() {
+			s.closing.Wait()
 		}
-		s.msg = Message{} // nothing keeps the last payload while waiting for the next
+	}
+}
+
+// guard runs f and turns a panic into an error.
+func (s *ServerSession) guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrPanic, r)
+			s.srv.observe(Event{Kind: EventPanic, Session: s, Remote: s.RemoteAddr(), Err: err, Stack: debug.Stack()})
+		}
+	}()
+	return f()
+}
+
+// errResting says that nothing is published and nothing was received: there is nothing
+// to do but wait.
+var errResting = errors.New("resting")
+
+// run reads the connection to the end, or until there is nothing to do.
+func (s *ServerSession) run() error {
+	for {
 		var err error
 		if s.msg, err = s.conn.ReadMessage(); err != nil {
 			return endOf(s.ctx, err, s.stageName)
@@ -194,6 +221,10 @@ func (s *ServerSession) run() error {
 		}
 		if err != nil {
 			return err
+		}
+		s.msg = Message{} // nothing keeps the last payload while waiting for the next
+		if s.conn.idle == 0 && s.conn.empty() {
+			return errResting
 		}
 	}
 }
@@ -222,12 +253,13 @@ func (s *ServerSession) settle() {
 	default:
 		s.enter(StageIdle, s.srv.idleTimeout())
 	}
-	if !s.frugal {
-		if publishing {
-			s.conn.buf.setSize(publishBuffer)
-		} else {
-			s.conn.buf.setSize(commandBuffer)
-		}
+	switch {
+	case publishing:
+		s.conn.buf.setSize(publishBuffer)
+	case s.conn.detached.Load():
+		s.conn.buf.setSize(0)
+	default:
+		s.conn.buf.setSize(commandBuffer)
 	}
 }
 
@@ -260,13 +292,6 @@ func (s *ServerSession) stream(id uint32) *netStream {
 	return s.streams[0]
 }
 
-// panicked reports a panic of the handler's.
-func (s *ServerSession) panicked(value any) error {
-	err := fmt.Errorf("%w: %v", ErrPanic, value)
-	s.srv.observe(Event{Kind: EventPanic, Session: s, Remote: s.RemoteAddr(), Err: err, Stack: debug.Stack()})
-	return err
-}
-
 // finish ends the session: the peer is told if there is something to tell, the streams
 // are closed, and so is the connection, unless it is detached. It returns the cause.
 func (s *ServerSession) finish(cause error) error {
@@ -294,21 +319,18 @@ func (s *ServerSession) finish(cause error) error {
 
 // closeStream closes what is published and played on a stream. A handler that panics
 // here does not keep the others from being closed.
-func (s *ServerSession) closeStream(st *netStream, cause error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = s.panicked(r)
-		}
-	}()
+func (s *ServerSession) closeStream(st *netStream, cause error) error {
 	pub, play := st.pub, st.play
 	st.pub, st.play = nil, nil
-	if pub != nil {
-		pub.Close(cause)
-	}
-	if play != nil {
-		play.Close(cause)
-	}
-	return nil
+	return s.guard(func() error {
+		if pub != nil {
+			pub.Close(cause)
+		}
+		if play != nil {
+			play.Close(cause)
+		}
+		return nil
+	})
 }
 
 // lingerTime is how long a connection that we close is kept for what the peer has

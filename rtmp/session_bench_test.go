@@ -66,6 +66,9 @@ func BenchmarkPublish9000Large(b *testing.B) { benchmarkPublish(b, 9000, 65536) 
 
 // One message through client, server and handler: the payload and nothing else.
 func TestAllocationsPerMessage(t *testing.T) {
+	if raceEnabled {
+		return
+	}
 	r := testing.Benchmark(BenchmarkPublish9000)
 	if got := r.AllocsPerOp(); got > 1 {
 		t.Errorf("%d allocations a message", got)

@@ -28,6 +28,7 @@ func (s *ServerSession) handshake() error {
 	if err != nil {
 		return &HandshakeError{Err: endOf(s.ctx, err, s.stageName)}
 	}
+	s.enter(StageConnect, s.srv.timeout(s.srv.ConnectTimeout))
 	return nil
 }
 
@@ -96,7 +97,6 @@ func (s *ServerSession) connectRequest(cmd *command) (*ConnectRequest, error) {
 	s.rawApp, s.app, s.tcURL, s.rawQuery, s.caps = rawApp, r.App, tcURL, r.RawQuery, r.Caps
 	s.flash = r.PageURL != "" || r.SwfURL != ""
 	s.props.Store(&props)
-	s.propsSize = len(s.msg.Payload)
 	return r, nil
 }
 

@@ -169,7 +169,9 @@ func FuzzSession(f *testing.F) {
 		if shaken {
 			input = append(bytes.Clone(wholeHello), input...)
 		}
-		hostile(t, input)
+		if _, allocated, err := hostile(t, input); allocated > 64<<20+64*uint64(len(input)) {
+			t.Fatalf("%d bytes allocated for %d received (%v)", allocated, len(input), err)
+		}
 	})
 }
 

@@ -59,6 +59,9 @@ func perSession(t *testing.T, h Handler, blocks string, until string) int {
 }
 
 func TestMemoryOfASession(t *testing.T) {
+	if raceEnabled {
+		return
+	}
 	h := &quiet{}
 	for _, tt := range []struct {
 		name, blocks, until string

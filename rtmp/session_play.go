@@ -101,11 +101,14 @@ func (s *ServerSession) startPlay(name string, start, duration float64, reset bo
 	}
 	st.play, st.name = play, name
 	s.kind.Store(uint32(KindPlayer))
-	s.begin()
+	s.admitted()
 	if err := s.writePlayStart(st.id, name, reset); err != nil {
 		return err
 	}
 	play.Start(&PlayWriter{session: s, id: st.id})
+	if s.conn.detached.Load() {
+		s.conn.buf.setSize(0)
+	}
 	return nil
 }
 

@@ -44,7 +44,7 @@ func (s *ServerSession) publish(cmd *command) error {
 	}
 	st.pub, st.name = pub, name
 	s.kind.Store(uint32(KindPublisher))
-	s.begin()
+	s.admitted()
 	return s.conn.WriteMessages(statusMessages(streamEvent(eventStreamBegin, st.id), st.id, publishStarted(name))...)
 }
 
@@ -56,8 +56,8 @@ func publishStarted(name string) *StatusError {
 	}
 }
 
-// begin lifts the bounds of a peer that neither publishes nor plays.
-func (s *ServerSession) begin() {
+// admitted lifts the bounds of a peer that neither publishes nor plays.
+func (s *ServerSession) admitted() {
 	s.stray, s.strayLen = 0, 0
 	s.conn.budget = 0
 	s.conn.setWriteTimeout(s.srv.writeTimeout())

@@ -1,0 +1,6 @@
+//go:build race
+
+package rtmp
+
+// raceEnabled says that memory cannot be measured.
+const raceEnabled = true
