@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"weir"
 	"weir/internal/config"
@@ -76,7 +77,32 @@ type configDefaultsCmd struct{}
 // Run implements the command.
 func (c *configDefaultsCmd) Run(out *console) error { return config.WriteDefaults(out.Out, sections()) }
 
+//go:generate sh -c "go run . config reference > ../../docs/configuration.md"
+
 type configRefCmd struct{}
 
+// referenceHead is how the reference page begins.
+const referenceHead = `# Configuration
+
+Nothing has to be configured: without a file the defaults below serve. A file is YAML and is
+given with ` + "`weir serve -c weir.yml`" + `; ` + "`weir config defaults`" + ` prints one to begin with. Each key
+can also be set by the environment (` + "`WEIR_RTMP_LISTEN=:1940`" + `) and on the command line
+(` + "`--set rtmp.listen=:1940`" + `); the last of file, environment, command line wins. Entries of
+` + "`streams`" + ` are counted from 0: ` + "`--set streams.0.match=live/*`" + `.
+
+A mistake is refused with its place, what is allowed and the nearest valid key:
+` + "`weir config check -c weir.yml`" + `. ` + "`weir config show`" + ` prints the values in force and where each
+came from, keys and passwords as ` + "`***`" + `.
+
+A stream's path is ` + "`app/name`" + `. The first entry of ` + "`streams`" + ` whose ` + "`match`" + ` fits it applies
+alone; what the entry leaves out has the default, not the value of another entry.
+
+`
+
 // Run implements the command.
-func (c *configRefCmd) Run(out *console) error { return config.WriteReference(out.Out, sections()) }
+func (c *configRefCmd) Run(out *console) error {
+	if _, err := io.WriteString(out.Out, referenceHead); err != nil {
+		return err
+	}
+	return config.WriteReference(out.Out, sections())
+}

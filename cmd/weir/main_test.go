@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// command runs the command line and returns the exit status and what was printed.
+func command(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	status = run(args, &out, &errOut)
+	return status, out.String(), errOut.String()
+}
+
+func TestReferencePageIsCurrent(t *testing.T) {
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, out, _ := command(t, "config", "reference"); out != string(page) {
+		t.Fatal("docs/configuration.md is out of date: make generate")
+	}
+}
+
+func TestDefaultsAreAConfiguration(t *testing.T) {
+	_, out, _ := command(t, "config", "defaults")
+	file := filepath.Join(t.TempDir(), "weir.yml")
+	if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errOut := command(t, "config", "check", "-c", file); status != 0 {
+		t.Fatal(errOut)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yml")
+	if err := os.WriteFile(bad, []byte("rtmp:\n  lisen: \":1\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"version", 0, ""},
+		{"version --json", 0, ""},
+		{"--help", 0, ""},
+		{"serve --help", 0, ""},
+		{"", 2, "expected one of"},
+		{"serv", 2, "did you mean"},
+		{"serve --nonsense", 2, "unknown flag"},
+		{"serve -c /nowhere/weir.yml", 2, "there is no such file"},
+		{"serve -c " + bad, 2, `bad.yml:2:3: rtmp.lisen: unknown key, did you mean "listen"?`},
+		{"serve --set rtmp.lisen=:1", 2, "rtmp.lisen"},
+		{"serve --set admin.listen=:8088", 2, "admin.token"},
+		{"serve --set rtmp.listen=256.0.0.1:1", 1, "listening for rtmp"},
+		{"config show --set log.level=debug", 0, ""},
+		{"config schema", 0, ""},
+	} {
+		status, _, errOut := command(t, strings.Fields(c.args)...)
+		if status != c.status || !strings.Contains(errOut, c.says) {
+			t.Errorf("weir %s: exit status %d, want %d; it says %q", c.args, status, c.status, errOut)
+		}
+	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	_, out, errOut := command(t, "config", "show", "--set", "admin.token=hunter2", "--set", "streams.0.match=live/*", "--set", "streams.0.publish.keys=[hunter3]")
+	if strings.Contains(out+errOut, "hunter") {
+		t.Fatal(out, errOut)
+	}
+}
