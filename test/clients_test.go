@@ -6,22 +6,22 @@ import "strings"
 type publisher struct {
 	name string
 	sys  system
-	args func(file, url, tap string) []string
+	args func(file, url, tap string) []string // nil: the client of package rtmp
 	// taps says that it also keeps what it sends, in the file tap, because that is not the
 	// file's own frames: GStreamer's muxer moves the first time stamps of a video with
 	// B-frames.
 	taps bool
 }
 
-// publishers are all of them; weir is the program under test, which is one too.
-func publishers(weir string) map[string]publisher {
+// publishers are all of them.
+func publishers() map[string]publisher {
 	table := map[string]publisher{}
 	for _, p := range []publisher{
 		{name: "ffmpeg", sys: debian12(), args: ffmpegSends},
 		{name: "ffmpeg7", sys: debian13(), args: ffmpegSends},
 		{name: "gstreamer", sys: debian12(), args: gstreamerSends, taps: true},
 		{name: "gstreamer1.26", sys: debian13(), args: gstreamerSends, taps: true},
-		{name: "weir", sys: debian12(), args: func(file, url, _ string) []string { return []string{weir, "push", file, url} }},
+		{name: "weir-client"},
 	} {
 		table[p.name] = p
 	}
@@ -61,7 +61,7 @@ type player struct {
 }
 
 // players are all of them.
-func players(weir string) map[string]player {
+func players() map[string]player {
 	table := map[string]player{}
 	for _, p := range []player{
 		{name: "ffmpeg-rtmp", sys: debian12(), args: ffmpegKeeps},
@@ -80,12 +80,6 @@ func players(weir string) map[string]player {
 		{name: "mpv-http", sys: debian12(), http: true, args: mpvKeeps},
 		{name: "vlc-rtmp", sys: debian12(), args: vlcKeeps, nobody: true},
 		{name: "vlc-http", sys: debian12(), http: true, args: vlcKeeps, nobody: true},
-		{name: "weir-rtmp", sys: debian12(), args: func(url, file string) []string {
-			return []string{weir, "pull", url, "-o", file}
-		}},
-		{name: "weir-http", sys: debian12(), http: true, args: func(url, file string) []string {
-			return []string{weir, "pull", url, "-o", file}
-		}},
 	} {
 		table[p.name] = p
 	}

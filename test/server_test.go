@@ -51,17 +51,23 @@ func startServer(t *testing.T, set ...string) *server {
 	if addr := os.Getenv("WEIR_TEST_RTMP"); addr != "" {
 		return &server{rtmp: addr}
 	}
-	file := filepath.Join(t.TempDir(), "weir.yml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"serve", "-c", file}
+	args := []string{"serve", "-c", configFile(t)}
 	for _, s := range set {
 		args = append(args, "--set", s)
 	}
 	s := runServer(t, args...)
 	t.Cleanup(func() { s.stop(t) })
 	return s
+}
+
+// configFile writes the configuration to a file.
+func configFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "weir.yml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // runServer runs weir and waits until its listeners are open.

@@ -80,12 +80,12 @@ func start(ctx context.Context, c command) (*process, error) {
 	}
 	p := &process{done: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, args[0], args[1:]...)
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	p.cmd.Cancel = func() error { return p.signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = 5 * time.Second
 	p.cmd.Env = append(environ(), c.env...)
 	p.cmd.Stderr, p.cmd.Stdout = p, p
-	if c.nobody && os.Getuid() == 0 {
-		p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	p.cmd.SysProcAttr = attributes(c.nobody)
+	if c.nobody {
 		p.cmd.Env = append(p.cmd.Env, "HOME=/tmp")
 		p.cmd.Dir = "/"
 	}
@@ -108,10 +108,23 @@ func (p *process) wait() error {
 	return nil
 }
 
-// end asks the command to end and waits.
-func (p *process) end(sig os.Signal) {
-	_ = p.cmd.Process.Signal(sig) // it may have ended
-	<-p.done
+// signal sends a signal to the command and all it has started.
+func (p *process) signal(sig syscall.Signal) error { return signalGroup(p.cmd.Process, sig) }
+
+// end has the command end, and waits: by sig, or by SIGKILL if that does not do.
+func (p *process) end(sig syscall.Signal) {
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	_ = p.signal(sig) // it may have ended
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		_ = p.signal(syscall.SIGKILL)
+		<-p.done
+	}
 }
 
 // tail returns the last lines of a log.

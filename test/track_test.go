@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"weir/av"
@@ -214,16 +213,7 @@ func findRun(sent, got []unit) (int, error) {
 	return 0, fmt.Errorf("%d frames are as sent from number %d on; then comes, instead of number %d, one that is %s", best, bestAt, bestAt+best, what)
 }
 
-// describe counts the frames of a file for messages.
-func (t tracks) describe() string {
-	var b strings.Builder
-	for k, u := range t {
-		fmt.Fprintf(&b, " %v: %d frames", k, len(u))
-	}
-	return b.String()
-}
-
-// payloadHashes lists MD5-free hashes of a track's payloads alone, for comparison with
+// payloadHashes lists the SHA-256 of each payload of a kind, for comparison with
 // what another program finds in the same file.
 func payloadHashes(name string, kind av.Kind) ([]string, error) {
 	b, err := os.ReadFile(name)

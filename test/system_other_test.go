@@ -1,0 +1,12 @@
+//go:build !unix
+
+package test
+
+import (
+	"os"
+	"syscall"
+)
+
+func attributes(bool) *syscall.SysProcAttr { return nil }
+
+func signalGroup(p *os.Process, _ syscall.Signal) error { return p.Kill() }
