@@ -261,6 +261,28 @@ func TestC084_SilentPlayerStays(t *testing.T) {
 	})
 }
 
+// stalledPlayer sets up a player that reads nothing more once playing has begun.
+func stalledPlayer(t *testing.T, srv *Server) *peer {
+	t.Helper()
+	p := serve(t, srv)
+	p.write(wholeHello[:1537])
+	_, _ = io.ReadFull(p.nc, make([]byte, 3073))
+	p.write(wholeHello[1537:])
+	p.background(func() { p.try(unhexString(blockCN + blockCS + blockPLAY)) })
+	buf := new(readBuffer)
+	buf.init(p.nc, 64)
+	chunks := newChunkReader(buf, readLimits{})
+	for {
+		m, err := chunks.readMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(describe(&m), CodePlayStart) {
+			return p
+		}
+	}
+}
+
 func TestC083_PlayerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &fakeHandler{}
@@ -273,26 +295,7 @@ func TestC083_PlayerThatDoesNotRead(t *testing.T) {
 				s.Close(err)
 			}()
 		}
-		client, server := net.Pipe()
-		p := serveConn(t, &Server{Handler: h}, client, server)
-		hello := append([]byte{3}, make([]byte, 1536)...)
-		p.write(hello)
-		_, _ = io.ReadFull(client, make([]byte, 3073))
-		p.write(hello[1:])
-		p.background(func() { p.try(unhexString(blockCN + blockCS + blockPLAY)) })
-		// Reads all but the media, and then nothing any more.
-		buf := new(readBuffer)
-		buf.init(io.LimitReader(client, 1<<20), 1)
-		chunks := newChunkReader(buf, readLimits{})
-		for {
-			m, err := chunks.readMessage()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(describe(&m), CodePlayStart) {
-				break
-			}
-		}
+		p := stalledPlayer(t, &Server{Handler: h})
 		if d := <-failed; d != 30*time.Second {
 			t.Errorf("gave up after %v", d)
 		}
