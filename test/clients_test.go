@@ -7,9 +7,9 @@ type publisher struct {
 	name string
 	sys  system
 	args func(file, url, tap string) []string // nil: the client of package rtmp
-	// taps says that it also keeps what it sends, in the file tap, because that is not the
-	// file's own frames: GStreamer's muxer moves the first time stamps of a video with
-	// B-frames.
+	// taps says that it also keeps what it sends, in the file tap, because that is not quite
+	// what is in file: GStreamer's muxer moves the first time stamps of a video with
+	// B-frames, ffmpeg 7 writes the configurations of H.265 and VP9 in its own words.
 	taps bool
 }
 
@@ -18,7 +18,7 @@ func publishers() map[string]publisher {
 	table := map[string]publisher{}
 	for _, p := range []publisher{
 		{name: "ffmpeg", sys: debian12(), args: ffmpegSends},
-		{name: "ffmpeg7", sys: debian13(), args: ffmpegSends},
+		{name: "ffmpeg7", sys: debian13(), args: ffmpeg7Sends, taps: true},
 		{name: "gstreamer", sys: debian12(), args: gstreamerSends, taps: true},
 		{name: "gstreamer1.26", sys: debian13(), args: gstreamerSends, taps: true},
 		{name: "weir-client"},
@@ -30,6 +30,10 @@ func publishers() map[string]publisher {
 
 func ffmpegSends(file, url, _ string) []string {
 	return []string{"ffmpeg", "-nostdin", "-v", "error", "-re", "-i", file, "-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "flv", url}
+}
+
+func ffmpeg7Sends(file, url, tap string) []string {
+	return append(ffmpegSends(file, url, tap), "-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "flv", tap)
 }
 
 // gstreamerSends leaves out the branch of a track that the file has not: a muxer waits for
@@ -58,6 +62,9 @@ type player struct {
 	args func(url, file string) []string // for keeping the stream in file
 	// nobody says that it must not run as root.
 	nobody bool
+	// rewrites says that it writes the configurations of Enhanced RTMP's codecs in its own
+	// words (H.265 without the bits that say that an array is complete).
+	rewrites bool
 }
 
 // players are all of them.
@@ -66,8 +73,8 @@ func players() map[string]player {
 	for _, p := range []player{
 		{name: "ffmpeg-rtmp", sys: debian12(), args: ffmpegKeeps},
 		{name: "ffmpeg-http", sys: debian12(), http: true, args: ffmpegKeeps},
-		{name: "ffmpeg7-rtmp", sys: debian13(), args: ffmpegKeeps},
-		{name: "ffmpeg7-http", sys: debian13(), http: true, args: ffmpegKeeps},
+		{name: "ffmpeg7-rtmp", sys: debian13(), args: ffmpegKeeps, rewrites: true},
+		{name: "ffmpeg7-http", sys: debian13(), http: true, args: ffmpegKeeps, rewrites: true},
 		{name: "gstreamer", sys: debian12(), args: gstreamerKeeps},
 		{name: "gstreamer1.26", sys: debian13(), args: gstreamerKeeps},
 		{name: "rtmpdump", sys: debian12(), args: func(url, file string) []string {

@@ -42,6 +42,8 @@ func TestCompare(t *testing.T) {
 		{"one lost", func(g tracks) { g[video] = slices.Delete(g[video], 15, 16) }, demand{}, "number 16 of those sent"},
 		{"one twice", func(g tracks) { g[video] = slices.Insert(g[video], 15, g[video][15]) }, demand{}, "number 15 of those sent"},
 		{"altered", func(g tracks) { g[audio][7].sum[0]++ }, demand{}, "altered"},
+		{"another configuration", func(g tracks) { g[video][5].config[0]++ }, demand{}, "codec configuration"},
+		{"any configuration", func(g tracks) { g[video][5].config[0]++ }, demand{anyConfig: true}, ""},
 		{"late", func(g tracks) { g[video] = g[video][10:] }, demand{fromStart: true}, "lacks the first 10"},
 		{"cut", func(g tracks) { g[audio] = g[audio][:30] }, demand{toEnd: true}, "lacks the last 10"},
 		{"short", func(tracks) {}, demand{atLeast: time.Minute}, "lasts only"},

@@ -25,9 +25,8 @@ type media struct {
 	dur   time.Duration
 	parts [][]string // ffmpeg's arguments; several are put one after the other
 	// wrapped says that ffmpeg cannot write it as FLV: it writes MP4, and we wrap it.
-	wrapped bool
-	// video and audio are what ffmpeg 7.1 can decode from FLV; for the judge.
-	undecodable bool
+	wrapped     bool
+	undecodable bool // ffmpeg 7.1 does not know its audio codec in FLV
 }
 
 // The sources: a picture and a sound of which no two frames are alike.

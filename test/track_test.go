@@ -16,10 +16,11 @@ import (
 
 // A unit is one media frame as it is compared.
 type unit struct {
-	sum [sha256.Size]byte // of the codec, the configuration in force and the payload
-	dts time.Duration
-	cts time.Duration // PTS - DTS
-	key bool
+	sum    [sha256.Size]byte // of the codec and the payload
+	config [sha256.Size]byte // of the configuration in force
+	dts    time.Duration
+	cts    time.Duration // PTS - DTS
+	key    bool
 	// lead says that it came before the first key frame of the video, so that no player
 	// can begin with it.
 	lead bool
@@ -100,10 +101,9 @@ func (r *trackReader) add(f *av.Frame) {
 	case f.Type == av.Media:
 		h := sha256.New()
 		_, _ = io.WriteString(h, f.Codec.FourCC())
-		_, _ = h.Write(r.configs[k])
 		_, _ = h.Write(f.Payload)
 		r.key = r.key || f.Kind == av.Video && f.IsKey()
-		u := unit{dts: f.DTS, cts: f.PTS - f.DTS, key: f.IsKey(), lead: !r.key}
+		u := unit{config: sha256.Sum256(r.configs[k]), dts: f.DTS, cts: f.PTS - f.DTS, key: f.IsKey(), lead: !r.key}
 		h.Sum(u.sum[:0])
 		r.tracks[k] = append(r.tracks[k], u)
 	}
@@ -115,6 +115,7 @@ type demand struct {
 	fromStart bool          // the player was there before the publisher
 	toEnd     bool          // it stayed to the end
 	atLeast   time.Duration // it has at least so much of each track
+	anyConfig bool          // it writes codec configurations anew, in other words
 }
 
 // maxSkew bounds how far the offset between the tracks may differ from the source's.
@@ -169,6 +170,10 @@ func checkRun(k trackKey, sent, got []unit, at int, want demand) (errs []error) 
 	for i := range got {
 		if i > 0 && got[i].dts < got[i-1].dts {
 			errs = append(errs, fmt.Errorf("%v: DTS falls from %v to %v at frame %d", k, got[i-1].dts, got[i].dts, i))
+		}
+		if got[i].config != sent[at+i].config && !want.anyConfig {
+			errs = append(errs, fmt.Errorf("%v: frame %d has another codec configuration than it was sent with", k, i))
+			break
 		}
 		if got[i].cts != sent[at+i].cts {
 			errs = append(errs, fmt.Errorf("%v: frame %d has PTS-DTS %v, sent with %v", k, i, got[i].cts, sent[at+i].cts))
