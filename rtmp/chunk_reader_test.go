@@ -72,6 +72,8 @@ func chunkCases() []chunkCase {
 		{name: "C-041 fmt 3 first", in: unhexString("c9"), err: ErrChunkHeader, text: "chunk stream 9 at byte 0: the first chunk is fmt 3"},
 		{name: "C-053 fmt 0 within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(6, 80, 8, TypeVideo, 1).raw(p8).b,
 			want: []Message{video(6, 80, p8)}, notes: noteRestarted},
+		{name: "C-053 an empty message within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(6, 80, 0, TypeVideo, 1).b,
+			want: []Message{video(6, 80, nil)}, notes: noteRestarted},
 		{name: "C-054 fmt 1 without delta within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt1(6, 0, 300, TypeVideo).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
 			want: []Message{video(6, 40, p300)}, notes: noteContinued},
 		{name: "C-054 fmt 2 without delta within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt2(6, 0).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,

@@ -84,10 +84,23 @@ func timeCases() []chunkCase {
 			want: []Message{video(6, big, p300), video(6, big+33, p300)}, notes: noteNoDoubling | noteAbsoluteDelta},
 		{name: "fmt 3 begins a message, the peer omits the extension", in: ext(build(), big).fmt3(6).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
 			want: []Message{video(6, big, p300), video(6, big, p300)}, notes: noteOmitsExt | noteNoDoubling},
+		{name: "odd continuations among good ones do not latch", in: oddNow(oddNow(build(), p300), p300).b,
+			want: []Message{video(6, big, p300[:200]), video(6, big+1, p300[:200]), video(6, big, p300[:200]), video(6, big+1, p300[:200])}, notes: noteOmitsExt},
+		{name: "C-045 absolute time in 31 bits repeated after a delta", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(3e9).raw(p8).
+			fmt1(6, extendedMark, 200, TypeVideo).u32(big).raw(p300[:128]).fmt3(6).u32((3_000_000_000 + big) &^ (1 << 31)).raw(p300[128:200]).b,
+			want: []Message{video(6, 3e9, p8), video(6, 3e9+big, p300[:200])}},
 		{name: "one odd continuation does not latch", in: build().fmt0(6, extendedMark, 200, TypeVideo, 1).u32(big).raw(p300[:128]).fmt3(6).raw(p300[128:200]).
 			fmt0(6, extendedMark, 200, TypeVideo, 1).u32(big + 1).raw(p300[:128]).fmt3(6).u32(big + 1).raw(p300[128:200]).b,
 			want: []Message{video(6, big, p300[:200]), video(6, big+1, p300[:200])}, notes: noteOmitsExt},
 	}
+}
+
+// oddNow writes a message whose continuation lacks the extended timestamp and one whose
+// continuation has it.
+func oddNow(c *chunks, p []byte) *chunks {
+	const big = 1 << 24
+	return c.fmt0(6, extendedMark, 200, TypeVideo, 1).u32(big).raw(p[:128]).fmt3(6).raw(p[128:200]).
+		fmt0(6, extendedMark, 200, TypeVideo, 1).u32(big + 1).raw(p[:128]).fmt3(6).u32(big + 1).raw(p[128:200])
 }
 
 // A multiplexer that uses every kind of header where it may, on several chunk streams at

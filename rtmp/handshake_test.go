@@ -67,6 +67,24 @@ func TestHandshake_Vectors(t *testing.T) {
 	}
 }
 
+// The digest lies within its block whatever the offset bytes say.
+func TestHandshake_DigestPosition(t *testing.T) {
+	for _, base := range []int{digestBase0, digestBase1} {
+		for _, c := range []struct {
+			offset [4]byte
+			want   int
+		}{
+			{[4]byte{}, 0}, {[4]byte{255, 255, 217, 0}, 727}, {[4]byte{255, 255, 218, 0}, 0}, {[4]byte{255, 255, 255, 255}, 292},
+		} {
+			b := make([]byte, handshakeSize)
+			copy(b[base:], c.offset[:])
+			if got := digestAt(b, base) - base - 4; got != c.want {
+				t.Errorf("base %d, offset %v: %d, want %d", base, c.offset, got, c.want)
+			}
+		}
+	}
+}
+
 // accepted performs the server's side with in from the client.
 func accepted(in io.Reader, size int) (answer []byte, b *readBuffer, waited bool, err error) {
 	var out writes
@@ -98,7 +116,7 @@ func simple(answer, c1 []byte) bool {
 
 func TestHandshake_ServerAnswers(t *testing.T) {
 	plain := vector()
-	clear(plain[4:8])
+	copy(plain, []byte{1, 2, 3, 4, 0, 0, 0, 0})
 	signedPlain := vector()
 	clear(signedPlain[4:8])
 	sign(signedPlain, digestBase1, clientKey[:clientLen])

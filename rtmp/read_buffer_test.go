@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"testing/iotest"
 )
 
 func TestReadBuffer(t *testing.T) {
@@ -72,8 +71,14 @@ func TestReadBuffer_Ends(t *testing.T) {
 			t.Errorf("size %d: skip: %v", size, err)
 		}
 		// An error that came with the last bytes is not lost behind them.
+		reads := 0
 		b := new(readBuffer)
-		b.init(iotest.DataErrReader(io.MultiReader(bytes.NewReader(pattern(3)), errorReader{cause})), size)
+		b.init(readFunc(func(p []byte) (int, error) {
+			if reads++; reads > 1 {
+				return 0, io.EOF
+			}
+			return copy(p, pattern(3)), cause
+		}), size)
 		if err := b.skip(3); err != nil {
 			t.Errorf("size %d: skip: %v", size, err)
 		}
