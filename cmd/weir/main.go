@@ -24,6 +24,9 @@ const (
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Demo    demoCmd    `cmd:"" help:"Run the server with a test stream at live/demo."`
+	Push    pushCmd    `cmd:"" help:"Publish a file or another stream to a server, in real time."`
+	Pull    pullCmd    `cmd:"" help:"Record a stream, or just receive it."`
+	Probe   probeCmd   `cmd:"" help:"Describe a stream and its faults."`
 	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
 	Version versionCmd `cmd:"" help:"Print what this program is."`
 }

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"weir/internal/probe"
+	"weir/internal/session"
+)
+
+// exitFaults is the status of a probe that found faults.
+const exitFaults = 3
+
+// probeCmd is "weir probe".
+type probeCmd struct {
+	Source   string        `arg:"" help:"Stream (rtmp, rtmps, http, https, ws or wss URL) or FLV file."`
+	JSON     bool          `name:"json" help:"Print JSON."`
+	Duration time.Duration `default:"5s" help:"How much of the stream to look at."`
+}
+
+// Help is the text below the flags.
+func (probeCmd) Help() string {
+	return "Example: weir probe rtmp://127.0.0.1/live/cam\n\nThe exit status is 3 if faults were found."
+}
+
+// faultsError ends a probe that found faults; they have been printed.
+type faultsError struct{}
+
+func (faultsError) Error() string { return "" }
+
+// ExitCode implements the error's exit status.
+func (faultsError) ExitCode() int { return exitFaults }
+
+// Run implements the command.
+func (c *probeCmd) Run(ctx context.Context, out *console) error {
+	r, err := probe.Run(ctx, c.Source, c.Duration)
+	if err != nil {
+		return fmt.Errorf("%s: %w", session.Redact(c.Source), err)
+	}
+	if c.JSON {
+		enc := json.NewEncoder(out.Out)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(r)
+	} else {
+		err = r.WriteText(out.Out)
+	}
+	if err == nil && len(r.Faults) > 0 {
+		return faultsError{}
+	}
+	return err
+}

@@ -1,0 +1,227 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"weir/av"
+	"weir/format/flv"
+	"weir/internal/server"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const sample = "../demo/sample.flv"
+
+// frames reads a file's media frames.
+func frames(t *testing.T, name string) (fs []*av.Frame) {
+	t.Helper()
+	s, err := Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for {
+		f, err := s.ReadFrame()
+		if errors.Is(err, io.EOF) {
+			return fs
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Type == av.Media {
+			fs = append(fs, f)
+		}
+	}
+}
+
+// serve runs a server and returns where it listens.
+func serve(t *testing.T) (rtmpURL, httpURL, wsURL string) {
+	t.Helper()
+	c := server.Default()
+	c.RTMP.Listen, c.HTTP.Listen, c.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", ""
+	s, err := server.New(c, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	h := s.Addr("http").String()
+	return "rtmp://" + s.Addr("rtmp").String() + "/live/x", "http://" + h + "/live/x.flv", "ws://" + h + "/live/x.flv"
+}
+
+func to(name string) func(context.Context) (Target, error) {
+	return func(ctx context.Context) (Target, error) { return Create(ctx, name) }
+}
+
+// TestRoundTrips pushes a file to a server and pulls it by each protocol: what comes is a run of
+// what was sent, bit by bit.
+func TestRoundTrips(t *testing.T) {
+	rtmpURL, httpURL, wsURL := serve(t)
+	want := frames(t, sample)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	pushed := make(chan error, 1)
+	go func() {
+		_, err := Copy(ctx, sample, to(rtmpURL), Options{Loop: true, Speed: 4})
+		pushed <- err
+	}()
+	for _, url := range []string{rtmpURL, httpURL, wsURL} {
+		file := filepath.Join(t.TempDir(), "x.flv")
+		s, err := Copy(ctx, url, to(file), Options{Frames: 300, Unpaced: true})
+		if err != nil || s.Frames != 300 {
+			t.Fatal(url, s, err)
+		}
+		compare(t, frames(t, file), want)
+	}
+	stop()
+	if err := <-pushed; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compare checks that got's payloads are a run of want's, looped, and its times do not fall.
+func compare(t *testing.T, got, want []*av.Frame) {
+	t.Helper()
+	for _, kind := range []av.Kind{av.Video, av.Audio} {
+		g, w := only(got, kind), only(want, kind)
+		start := -1
+		for i := range w {
+			if bytes.Equal(w[i].Payload, g[0].Payload) {
+				start = i
+				break
+			}
+		}
+		if start < 0 {
+			t.Fatalf("%v: the first frame was never sent", kind)
+		}
+		for i, f := range g {
+			if !bytes.Equal(f.Payload, w[(start+i)%len(w)].Payload) {
+				t.Fatalf("%v: frame %d differs", kind, i)
+			}
+			if i > 0 && f.DTS < g[i-1].DTS {
+				t.Fatalf("%v: time falls at frame %d from %v to %v", kind, i, g[i-1].DTS, f.DTS)
+			}
+		}
+	}
+}
+
+func only(fs []*av.Frame, k av.Kind) (out []*av.Frame) {
+	for _, f := range fs {
+		if f.Kind == k {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func TestLoopGoesOnInTime(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.flv")
+	n := int64(len(frames(t, sample)))
+	if _, err := Copy(t.Context(), sample, to(file), Options{Loop: true, Frames: 3 * n, Unpaced: true}); err != nil {
+		t.Fatal(err)
+	}
+	got := frames(t, file)
+	compare(t, got, frames(t, sample))
+	v := only(got, av.Video)
+	for i := 1; i < len(v); i++ {
+		if d := v[i].DTS - v[i-1].DTS; d > 80*time.Millisecond {
+			t.Fatalf("a gap of %v at frame %d", d, i)
+		}
+	}
+}
+
+func TestStartBeginsAtAKeyFrame(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.flv")
+	if _, err := Copy(t.Context(), sample, to(file), Options{Start: 3 * time.Second, Unpaced: true}); err != nil {
+		t.Fatal(err)
+	}
+	v := only(frames(t, file), av.Video)
+	if !v[0].IsKey() || v[0].DTS != 0 || len(v) != 180 {
+		t.Fatal(v[0].Flags, v[0].DTS, len(v))
+	}
+}
+
+// brittle fails after some frames, and cannot be opened again for a while.
+type brittle struct {
+	Target
+	left int
+}
+
+func (b *brittle) WriteFrame(f *av.Frame) error {
+	if b.left--; b.left == 0 {
+		return errors.New("gone")
+	}
+	return b.Target.WriteFrame(f)
+}
+
+func TestReconnectGoesOnAtAKeyFrameWithHeaders(t *testing.T) {
+	dir := t.TempDir()
+	var opened atomic.Int32
+	create := func(ctx context.Context) (Target, error) {
+		switch opened.Add(1) {
+		case 1:
+			f, err := Create(ctx, filepath.Join(dir, "1.flv"))
+			return &brittle{f, 100}, err
+		case 2:
+			return nil, errors.New("still gone")
+		}
+		return Create(ctx, filepath.Join(dir, "2.flv"))
+	}
+	s, err := Copy(t.Context(), sample, create, Options{Reconnect: true, Speed: 4})
+	if err != nil || s.Reconnects != 1 {
+		t.Fatal(s, err)
+	}
+	f, err := os.Open(filepath.Join(dir, "2.flv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := flv.NewFrameReader(f)
+	var seen []av.Type
+	for {
+		fr, err := r.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, fr.Type)
+		if fr.Type == av.Media {
+			if !fr.IsKey() || fr.Kind != av.Video || len(seen) != 4 {
+				t.Fatal("begins with", fr.Kind, fr.Flags, seen)
+			}
+			return
+		}
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	for _, c := range []struct{ source, target string }{
+		{"nowhere.flv", ""},
+		{"copy.go", ""},
+		{"udp://127.0.0.1:1/x", ""},
+		{sample, "x.mp4"},
+		{sample, "http://127.0.0.1/x"},
+		{"http://127.0.0.1:1/live/x.flv?key=hunter2", ""},
+	} {
+		_, err := Copy(t.Context(), c.source, to(c.target), Options{Unpaced: true})
+		if err == nil || bytes.Contains([]byte(err.Error()), []byte("hunter2")) {
+			t.Errorf("%s to %q: %v", c.source, c.target, err)
+		}
+	}
+}
