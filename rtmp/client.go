@@ -20,8 +20,8 @@ type DialOptions struct {
 	TLSConfig *tls.Config
 	// Timeout is for Dial as a whole, and for each of Publish and Play. Default 10 s.
 	Timeout time.Duration
-	// IdleTimeout is the silence after which the server is pinged; after as long again
-	// the connection fails. Default 30 s.
+	// IdleTimeout is the silence after which the server is pinged while playing; after
+	// as long again reading fails. Default 30 s; negative: never.
 	IdleTimeout time.Duration
 	// WriteTimeout is how long one write may take. Default 30 s.
 	WriteTimeout time.Duration
@@ -39,7 +39,8 @@ type DialOptions struct {
 	// Properties are further properties of connect.
 	Properties amf.Object
 	// OnStatus is told of each onStatus after Publish or Play has succeeded, on the
-	// goroutine that reads. The request to reconnect comes here.
+	// goroutine that reads, where Close must not be called. The request to reconnect
+	// comes here.
 	OnStatus func(*StatusError)
 }
 
@@ -361,8 +362,8 @@ func (o *DialOptions) timeout() time.Duration {
 
 // idleTimeout is IdleTimeout or the default.
 func (o *DialOptions) idleTimeout() time.Duration {
-	if o.IdleTimeout > 0 {
-		return o.IdleTimeout
+	if o.IdleTimeout != 0 {
+		return max(o.IdleTimeout, 0)
 	}
 	return 30 * time.Second
 }

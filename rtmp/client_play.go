@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 )
 
 // PlayStream plays one stream. ReadMessage is for one goroutine.
@@ -110,7 +109,7 @@ func (p *PlayStream) Pause(paused bool) error {
 // Close tells the server that no more is wanted and closes the connection.
 func (p *PlayStream) Close() error {
 	c := p.c
-	c.conn.setWriteTimeout(min(c.conn.writeTimeout, time.Second))
+	c.conn.hurry()
 	_ = c.conn.WriteMessage(resultMessage("deleteStream", 0, nil, float64(p.id)))
 	return c.Close()
 }

@@ -27,7 +27,7 @@ func (c *Client) Publish(ctx context.Context) (*PublishStream, error) {
 		return nil, fmt.Errorf("publishing: %w", err)
 	}
 	c.early = nil
-	c.conn.setIdle(c.opts.idleTimeout())
+	c.conn.setIdle(0) // many servers say nothing to a publisher, and some not even pong
 	c.wg.Go(p.read)
 	return p, nil
 }
@@ -134,6 +134,7 @@ func (p *PublishStream) Err() error { return p.c.failure(nil) }
 // connection had failed before.
 func (p *PublishStream) Close() error {
 	c := p.c
+	c.conn.hurry()
 	before := c.failure(nil)
 	err := c.conn.WriteMessages(
 		resultMessage("FCUnpublish", c.nextTID(), nil, c.target.name),

@@ -395,3 +395,49 @@ func TestClientsAgainstOddServers(t *testing.T) {
 		}
 	}
 }
+
+func TestSilentServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := func(c *Conn, cmd *command, _ *Message) bool {
+			switch cmd.name {
+			case "connect":
+				return c.WriteMessage(resultMessage("_result", cmd.tid, nil, nil)) == nil
+			case "createStream":
+				return c.WriteMessage(resultMessage("_result", cmd.tid, nil, 1.0)) == nil
+			case "publish":
+				return c.WriteMessages(statusMessages(nil, 1, &StatusError{Level: LevelStatus, Code: CodePublishStart})...) == nil
+			case "play":
+				c.setIdle(0) // and never answers a ping, because it does not read any more
+				_ = c.WriteMessages(statusMessages(nil, 1, &StatusError{Level: LevelStatus, Code: CodePlayStart})...)
+				_, _ = io.Copy(io.Discard, c.nc)
+			}
+			return true
+		}
+		c, err := Dial(t.Context(), "rtmp://h/live/cam", scripted(t, server))
+		if err != nil {
+			t.Fatal(err)
+		}
+		play, err := c.Play(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = play.ReadMessage()
+		if _, ok := errors.AsType[*TimeoutError](err); !ok || time.Since(began) != time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		_ = play.Close()
+		if c, err = Dial(t.Context(), "rtmp://h/live/cam", scripted(t, server)); err != nil {
+			t.Fatal(err)
+		}
+		pub, err := c.Publish(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		if err := pub.WriteMessage(&Message{Type: TypeVideo}); err != nil {
+			t.Error(err)
+		}
+		_ = pub.Close()
+	})
+}

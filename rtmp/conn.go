@@ -411,6 +411,12 @@ func (c *Conn) setWriteTimeout(d time.Duration) {
 	c.writeTimeout = d
 }
 
+// hurry makes writing, also one under way, last no longer than the linger time.
+func (c *Conn) hurry() {
+	_ = c.nc.SetWriteDeadline(time.Now().Add(lingerTime))
+	c.setWriteTimeout(lingerTime)
+}
+
 // detach makes send the way out of everything written from now on. When it returns, no
 // write of ours to the network is under way.
 func (c *Conn) detach(send func([]byte) error) (chunkSize int) {

@@ -41,15 +41,14 @@ type Stage string
 
 // The stages.
 const (
-	StageTLS       Stage = "tls handshake"
-	StageC0C1      Stage = "handshake"       // the first part of the handshake
-	StageC2        Stage = "handshake end"   // its last part
-	StageConnect   Stage = "connect"         // the connect command
-	StageCommand   Stage = "publish or play" // the first of these
-	StageIdle      Stage = "publish or play again"
-	StagePublish   Stage = "media"   // a publisher was silent and did not answer a ping
-	StagePlay      Stage = "playing" // has no deadline of its own
-	stageHandshake Stage = ""
+	StageTLS     Stage = "tls handshake"
+	StageC0C1    Stage = "handshake"       // the first part of the handshake
+	StageC2      Stage = "handshake end"   // its last part
+	StageConnect Stage = "connect"         // the connect command
+	StageCommand Stage = "publish or play" // the first of these
+	StageIdle    Stage = "publish or play again"
+	StagePublish Stage = "media"   // a publisher was silent and did not answer a ping
+	StagePlay    Stage = "playing" // a player did not take what was written to it
 )
 
 // TimeoutError ends a session whose peer did not do in time what Stage says, or did not
@@ -85,7 +84,7 @@ func endOf(ctx context.Context, err error, stage Stage) error {
 		return context.Cause(ctx)
 	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return &TimeoutError{Stage: stage}
 	case isClosed(err):
 		return fmt.Errorf("%w: %w", ErrClosedByPeer, err)

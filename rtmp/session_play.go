@@ -15,24 +15,33 @@ type PlayWriter struct {
 func (w *PlayWriter) StreamID() uint32 { return w.id }
 
 // WriteMessage writes m with the stream's id in place of its own. The payload is not
-// kept. It blocks while the player does not read, for the
-// server's WriteTimeout at most.
+// kept. It blocks while the player does not read, for the server's WriteTimeout at most.
+// An error ends the session.
 func (w *PlayWriter) WriteMessage(m *Message) error {
 	copied := *m
 	copied.StreamID = w.id
-	return w.session.conn.WriteMessage(&copied)
+	return w.check(w.session.conn.WriteMessage(&copied))
+}
+
+// check ends the session if a write of its own failed: a peer that is gone without a
+// word is noticed by nothing else.
+func (w *PlayWriter) check(err error) error {
+	if s := w.session; err != nil && !s.conn.detached.Load() {
+		s.Close(endOf(s.ctx, err, StagePlay))
+	}
+	return err
 }
 
 // End tells the player that the stream has ended: StreamEOF,
 // NetStream.Play.UnpublishNotify and NetStream.Play.Stop. Players close upon it.
 func (w *PlayWriter) End() error {
 	w.session.farewell.Store(true)
-	return w.session.conn.WriteMessages(playEnd(w.id)...)
+	return w.check(w.session.conn.WriteMessages(playEnd(w.id)...))
 }
 
 // Status writes onStatus to the player, such as NetStream.Play.StreamNotFound when it
 // has waited in vain.
-func (w *PlayWriter) Status(st *StatusError) error { return w.session.status(w.id, st) }
+func (w *PlayWriter) Status(st *StatusError) error { return w.check(w.session.status(w.id, st)) }
 
 // play answers the play command (RTMP 1.0 §7.2.2.1).
 func (s *ServerSession) play(cmd *command) error {
