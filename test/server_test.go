@@ -20,14 +20,16 @@ import (
 )
 
 // config is what the servers under test run on: streams end soon after their
-// publisher, but those of the app "keep" wait for its return as they do by default.
+// publisher, but those of the app "return" wait a little for its return.
 const config = `
 log: {format: json}
 rtmp: {listen: "127.0.0.1:0"}
 http: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 streams:
-  - match: keep/**
+  - match: return/**
+    publish: {grace: 4s}
+    play: {wait: 60s}
   - match: "**"
     publish: {grace: 300ms}
     play: {wait: 60s}
@@ -79,16 +81,19 @@ func runServer(t *testing.T, args ...string) *server {
 	}
 	s := &server{cmd: exec.Command(bin, args...), ended: make(chan struct{})}
 	s.cmd.Env = environ()
-	stderr, err := s.cmd.StderrPipe()
+	stderr, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.cmd.Stdout, s.cmd.Stderr = w, w
+	defer w.Close()
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	open := make(chan struct{})
 	go func() {
 		s.read(stderr, open)
+		_ = stderr.Close()
 		s.err = s.cmd.Wait()
 		close(s.ended)
 	}()
@@ -134,6 +139,21 @@ func (s *server) said() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return tail(strings.Join(s.log, "\n"))
+}
+
+// lines returns the lines of what the server printed that begin with one of these.
+func (s *server) lines(prefixes ...string) (found []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, line := range s.log {
+		line = strings.TrimSpace(line)
+		for _, p := range prefixes {
+			if strings.HasPrefix(line, p) {
+				found = append(found, line)
+			}
+		}
+	}
+	return found
 }
 
 // kill ends the server as a crash would.
