@@ -132,6 +132,10 @@ func temporary(err error) bool {
 // returns the cause of its end, never nil: ErrClosedByPeer, ErrServerClosed or the cause
 // given to ServerSession.Close for an ordinary one; *HandshakeError, *TimeoutError,
 // *LimitError or an error that wraps ErrProtocol, ErrRefused or ErrPanic otherwise.
+//
+// The calling goroutine does nothing but wait while the peer is silent, in a stack of
+// 2 KiB if the caller keeps it so: whoever serves thousands of players calls ServeConn
+// first thing on a goroutine, and does its own work before and after on others.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	// Handlers and the reading of commands need a deep stack, and a stack that has grown
 	// hardly shrinks. They run on a goroutine of their own, which ends when the peer is

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -16,25 +17,25 @@ import (
 type memoryConn struct {
 	in      bytes.Reader
 	written int
-	closed  bool
+	closed  atomic.Bool
 }
 
 func (c *memoryConn) Read(p []byte) (int, error) {
-	if c.closed {
+	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
 	return c.in.Read(p)
 }
 
 func (c *memoryConn) Write(p []byte) (int, error) {
-	if c.closed {
+	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
 	c.written += len(p)
 	return len(p), nil
 }
 
-func (c *memoryConn) Close() error                     { c.closed = true; return nil }
+func (c *memoryConn) Close() error                     { c.closed.Store(true); return nil }
 func (c *memoryConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
 func (c *memoryConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (c *memoryConn) SetDeadline(time.Time) error      { return nil }
@@ -125,8 +126,8 @@ func hostile(t testing.TB, input []byte) (h *countingHandler, allocated uint64, 
 	runtime.ReadMemStats(&before)
 	err = (&Server{Handler: h}).ServeConn(context.Background(), nc)
 	runtime.ReadMemStats(&after)
-	if err == nil || h.open != 0 || !nc.closed {
-		t.Fatalf("ended with %v, %d streams open, closed %v", err, h.open, nc.closed)
+	if err == nil || h.open != 0 || !nc.closed.Load() {
+		t.Fatalf("ended with %v, %d streams open, closed %v", err, h.open, nc.closed.Load())
 	}
 	if h.bytes > len(input) {
 		t.Fatalf("%d bytes delivered of %d received", h.bytes, len(input))
