@@ -70,7 +70,7 @@ func newLogger(c *weir.Config, out *console) *slog.Logger {
 	level := c.Log.SlogLevel()
 	format := c.Log.Format
 	if format == "text" || format == "auto" && out.Terminal {
-		return slog.New(tint.NewHandler(out.Err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !out.Color}))
+		return slog.New(tint.NewTextHandler(out.Err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !out.Color}))
 	}
 	return slog.New(slog.NewJSONHandler(out.Err, &slog.HandlerOptions{Level: level}))
 }

@@ -26,7 +26,6 @@ type Muxer struct {
 
 	// Used under the stream's lock only.
 	headers  *stream.Headers
-	version  uint32 // of headers when metadata was made
 	metadata []byte // the message that carries it
 	scratch  []byte // for tag headers
 }

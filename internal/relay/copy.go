@@ -119,7 +119,7 @@ func (c *copier) run(ctx context.Context, name string) error {
 		switch {
 		case errors.Is(err, errDone), ctx.Err() != nil:
 			return nil
-		case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 			return err
 		case !c.o.Loop || s.Live():
 			return nil
@@ -130,7 +130,7 @@ func (c *copier) run(ctx context.Context, name string) error {
 	}
 }
 
-// round copies the source once.
+// round copies the source once. It returns why it ended, never nil.
 func (c *copier) round(ctx context.Context, round int) error {
 	begun, skipping := false, c.o.Start > 0
 	for {

@@ -89,7 +89,7 @@ func openHTTP(ctx context.Context, name string) (Source, error) {
 		return nil, err
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
-	res, err := (&http.Client{Transport: transport}).Do(req)
+	res, err := (&http.Client{Transport: transport}).Do(req) //nolint:bodyclose // the source's Close does
 	if err != nil {
 		cancel()
 		return nil, withoutURL(err)
@@ -115,7 +115,7 @@ func withoutURL(err error) error {
 }
 
 func openWebSocket(ctx context.Context, name string) (Source, error) {
-	c, res, err := websocket.Dial(ctx, name, nil)
+	c, res, err := websocket.Dial(ctx, name, nil) //nolint:bodyclose // the library closes it
 	if err != nil {
 		if res != nil {
 			return nil, fmt.Errorf("the server answers %s", res.Status)

@@ -47,7 +47,6 @@ type track struct {
 	header  TrackHeader
 	nalSize int
 	ended   bool // an End came since the configuration
-	warned  bool
 }
 
 // setConfig takes a configuration frame. It reports whether it differs from the one in force.
