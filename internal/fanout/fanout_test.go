@@ -283,7 +283,7 @@ func TestFinishSendsWhatWaitsButNotForEver(t *testing.T) {
 			p.Finish(cause)
 		}
 		elapse(3 * time.Second)
-		if s.String() != "bye" || good.err() != cause || stuck.err() != cause {
+		if s.String() != "bye" || !errors.Is(good.err(), cause) || !errors.Is(stuck.err(), cause) {
 			t.Fatalf("%q %v %v", s.String(), good.err(), stuck.err())
 		}
 	})

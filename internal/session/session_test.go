@@ -84,7 +84,7 @@ func TestKick(t *testing.T) {
 	if r.Kick("nobody", ErrKicked) || !r.Kick(s.ID, ErrKicked) || r.Kick(s.ID, ErrShutdown) || s.Kick(nil) {
 		t.Fatal("Kick")
 	}
-	if context.Cause(ctx) != ErrKicked || r.Get(s.ID) == nil {
+	if !errors.Is(context.Cause(ctx), ErrKicked) || r.Get(s.ID) == nil {
 		t.Fatal(context.Cause(ctx))
 	}
 	// The protocol sees only that its connection is closed; the cause counts all the same.
@@ -111,7 +111,7 @@ func TestCloseAll(t *testing.T) {
 	if kicked != 3 {
 		t.Error(kicked)
 	}
-	if _, err := r.Open(from("192.0.2.1")); err != ErrShutdown || refused != err {
+	if _, err := r.Open(from("192.0.2.1")); !errors.Is(err, ErrShutdown) || !errors.Is(refused, err) {
 		t.Error(err, refused)
 	}
 	for _, s := range r.List() {

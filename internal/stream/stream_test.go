@@ -299,7 +299,7 @@ func TestGraceExpires(t *testing.T) {
 		if e, err := r.Next(t.Context()); err != nil || !e.IsKey() {
 			t.Fatal(e, err)
 		}
-		if _, err := r.Next(t.Context()); err != io.EOF {
+		if _, err := r.Next(t.Context()); !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
 		if fmt.Sprint(events) != fmt.Sprint([]EventKind{Started, Waiting, Ended}) {
