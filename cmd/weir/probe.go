@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"weir/internal/probe"
-	"weir/internal/session"
+	"weir/internal/relay"
 )
 
 // exitFaults is the status of a probe that found faults.
@@ -35,9 +34,14 @@ func (faultsError) ExitCode() int { return exitFaults }
 
 // Run implements the command.
 func (c *probeCmd) Run(ctx context.Context, out *console) error {
-	r, err := probe.Run(ctx, c.Source, c.Duration)
+	s, err := relay.Open(ctx, c.Source)
 	if err != nil {
-		return fmt.Errorf("%s: %w", session.Redact(c.Source), err)
+		return err
+	}
+	defer s.Close()
+	r, err := probe.Run(ctx, s, c.Duration)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		enc := json.NewEncoder(out.Out)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"weir/internal/relay"
-	"weir/internal/session"
 )
 
 // pushCmd is "weir push".
@@ -68,10 +67,7 @@ func transfer(ctx context.Context, out *console, source, target string, o relay.
 		fmt.Fprintf(out.Err, "%d frames, %s, %v of the stream in %v, %d reconnects\n", s.Frames, size(s.Bytes),
 			s.Media.Round(time.Millisecond), s.Elapsed.Round(time.Millisecond), s.Reconnects)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", session.Redact(source), err)
-	}
-	return nil
+	return err
 }
 
 func size(n int64) string {

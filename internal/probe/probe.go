@@ -13,7 +13,6 @@ import (
 	"weir/av"
 	"weir/codec"
 	"weir/format/flv"
-	"weir/internal/relay"
 )
 
 // The bounds past which something is a fault.
@@ -24,16 +23,20 @@ const (
 	maxBackward = 0
 )
 
-// Run reads source for duration of its own time and reports. It fails if the source cannot
-// be opened or has no frames at all.
-func Run(ctx context.Context, source string, duration time.Duration) (*Report, error) {
-	bounded, cancel := context.WithTimeout(ctx, duration+10*time.Second)
+// Source is where the frames come from.
+type Source interface {
+	ReadFrame() (*av.Frame, error)
+	Live() bool   // they come in real time
+	Close() error // a ReadFrame in progress fails
+}
+
+// grace is how long a live stream may take to begin.
+const grace = 10 * time.Second
+
+// Run reads s for duration of its own time and reports. It fails if no frame came at all.
+func Run(ctx context.Context, s Source, duration time.Duration) (*Report, error) {
+	bounded, cancel := context.WithTimeout(ctx, duration+grace)
 	defer cancel()
-	s, err := relay.Open(bounded, source)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
 	defer context.AfterFunc(bounded, func() { _ = s.Close() })()
 	p := newProber()
 	begin := time.Now()

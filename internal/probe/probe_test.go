@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,11 +17,31 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestSample(t *testing.T) {
-	r, err := Run(t.Context(), "../demo/sample.flv", 30*time.Second)
+// fileSource is a file as a source.
+type fileSource struct {
+	*flv.FrameReader
+	io.Closer
+}
+
+func (fileSource) Live() bool { return false }
+
+// look reports on a file.
+func look(t *testing.T, name string) *Report {
+	t.Helper()
+	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer f.Close()
+	r, err := Run(t.Context(), fileSource{flv.NewFrameReader(f), f}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestSample(t *testing.T) {
+	r := look(t, "../demo/sample.flv")
 	var b strings.Builder
 	if err := r.WriteText(&b); err != nil {
 		t.Fatal(err)
@@ -85,10 +106,7 @@ func TestFaults(t *testing.T) {
 			if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			r, err := Run(t.Context(), file, time.Minute)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := look(t, file)
 			for _, f := range r.Faults {
 				if f.Code == c.code && f.Detail != "" && f.Advice != "" {
 					return

@@ -18,6 +18,7 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/session"
 	"weir/rtmp"
 )
 
@@ -34,6 +35,14 @@ type Source interface {
 // Open opens a source: rtmp:// or rtmps://, http:// or https:// or ws:// or wss:// of an
 // FLV stream, else the name of an FLV file. ctx bounds opening, and ends reading.
 func Open(ctx context.Context, name string) (Source, error) {
+	s, err := open(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", session.Redact(name), err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, name string) (Source, error) {
 	u, err := url.Parse(name)
 	if err != nil || u.Scheme == "" || u.Host == "" {
 		return openFile(name)
@@ -76,7 +85,7 @@ func openFile(name string) (Source, error) {
 	s := &flvSource{FrameReader: flv.NewFrameReader(f), close: f.Close}
 	if _, err := s.Header(); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("%s: not an FLV file: %w", name, err)
+		return nil, fmt.Errorf("not an FLV file: %w", err)
 	}
 	return s, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/session"
 	"weir/rtmp"
 )
 
@@ -25,6 +26,14 @@ type Target interface {
 // Create opens a target: an rtmp:// or rtmps:// URL to publish to, a file whose name ends in
 // .flv, or nowhere for "".
 func Create(ctx context.Context, name string) (Target, error) {
+	t, err := create(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", session.Redact(name), err)
+	}
+	return t, nil
+}
+
+func create(ctx context.Context, name string) (Target, error) {
 	if name == "" {
 		return nowhere{}, nil
 	}
@@ -37,7 +46,7 @@ func Create(ctx context.Context, name string) (Target, error) {
 	if strings.EqualFold(filepath.Ext(name), ".flv") {
 		return createFile(name)
 	}
-	return nil, fmt.Errorf("%s: the file type is told by the name, and only .flv can be written", name)
+	return nil, errors.New("the file type is told by the name, and only .flv can be written")
 }
 
 // nowhere takes everything.
