@@ -92,6 +92,26 @@ func TestEmulationPrevention(t *testing.T) {
 	}
 }
 
+func TestSkip(t *testing.T) {
+	in := []byte{0xa5, 0, 0, 3, 0, 0xff, 0, 0, 3, 1, 0x5a, 0x81}
+	for _, open := range []func([]byte) Reader{NewReader, NewRBSPReader} {
+		for first := range 20 {
+			for n := range 100 {
+				read, skip := open(in), open(in)
+				read.U(first)
+				skip.U(first)
+				for range n {
+					read.U(1)
+				}
+				skip.Skip(n)
+				if a, b := read.U(5), skip.U(5); a != b || read.Err() != skip.Err() || read.Bits() != skip.Bits() {
+					t.Fatalf("after %d and %d bits: %d and %d, %v and %v", first, n, a, b, read.Err(), skip.Err())
+				}
+			}
+		}
+	}
+}
+
 func TestErrorSticks(t *testing.T) {
 	r := NewReader([]byte{0xff, 0xff})
 	r.U(9)

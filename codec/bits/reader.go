@@ -81,8 +81,20 @@ func (r *Reader) Flag() bool { return r.U(1) == 1 }
 
 // Skip passes over n bits.
 func (r *Reader) Skip(n int) {
-	for ; n > 0 && r.err == nil; n -= min(n, 64) {
-		r.U(min(n, 64))
+	k := min(n, int(r.left))
+	r.left -= uint8(k)
+	n -= k
+	if !r.rbsp {
+		whole := min(n/8, len(r.b))
+		r.b = r.b[whole:]
+		n -= 8 * whole
+	}
+	for n >= 8 && r.fill() {
+		r.left = 0
+		n -= 8
+	}
+	if r.err == nil {
+		r.U(n)
 	}
 }
 
