@@ -156,8 +156,8 @@ func NewConfig(sps, pps [][]byte) (Config, error) {
 	return c, nil
 }
 
-// AppendBinary appends the record in the form that ParseConfig reads. It fails if a
-// field does not fit its place; BitDepth and BitDepthChroma are then 8 to 15 if Extended.
+// AppendBinary appends the record in the form that ParseConfig reads. It fails if a field
+// does not fit its place: with Extended, BitDepth and BitDepthChroma must be 8 to 15.
 func (c *Config) AppendBinary(b []byte) ([]byte, error) {
 	if c.LengthSize != 1 && c.LengthSize != 2 && c.LengthSize != 4 {
 		return b, fmt.Errorf("h264: writing the configuration record: lengths of %d bytes", c.LengthSize)
