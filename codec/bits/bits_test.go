@@ -104,7 +104,7 @@ func TestSkip(t *testing.T) {
 					read.U(1)
 				}
 				skip.Skip(n)
-				if a, b := read.U(5), skip.U(5); a != b || read.Err() != skip.Err() || read.Bits() != skip.Bits() {
+				if a, b := read.U(5), skip.U(5); a != b || !errors.Is(read.Err(), skip.Err()) || read.Bits() != skip.Bits() {
 					t.Fatalf("after %d and %d bits: %d and %d, %v and %v", first, n, a, b, read.Err(), skip.Err())
 				}
 			}
