@@ -27,7 +27,7 @@ import (
 //  5. A player lags no more than allowed, and the log keeps no more marks than allowed.
 //  6. Everything ends when told: players get the end of the stream, nothing runs on.
 var (
-	simSeeds = flag.Int("sim.seeds", 200, "how many seeds the simulation runs")
+	simSeeds = flag.Int("sim.seeds", 25, "how many seeds the simulation runs")
 	simSeed  = flag.Uint64("sim.seed", 0, "run this one seed only")
 )
 

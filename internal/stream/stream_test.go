@@ -270,6 +270,25 @@ func TestReturnWithinGraceContinuesTheTimeline(t *testing.T) {
 	})
 }
 
+func TestANewPublishersPicturesComeAfterTheLastOnes(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		p := publish(t, h, nil)
+		s := p.Stream()
+		late := inter(40)
+		late.PTS = ms(200) // to be shown after the frames that follow it
+		write(t, p, vcfg(), keyFrame(0), late)
+		p.Close(nil)
+		p = publish(t, h, nil)
+		r := s.NewReader()
+		defer r.Close()
+		write(t, p, vcfg(), keyFrame(0))
+		e, err := r.Next(t.Context())
+		if err != nil || e.PTS <= ms(200) || e.PTS-e.DTS != ms(40) {
+			t.Fatal(e, err)
+		}
+	})
+}
+
 func TestC199_AudioOnlyReturnAfterVideo(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, h *Hub) {
 		p := publish(t, h, nil)
@@ -278,7 +297,7 @@ func TestC199_AudioOnlyReturnAfterVideo(t *testing.T) {
 		p.Close(nil)
 		p = publish(t, h, nil)
 		write(t, p, acfg(), audio(0), audio(1000))
-		m.want(t, "flush vcfg0 acfg0 vK0* flush acfg33 a33*! a1033*")
+		m.want(t, "flush vcfg0 acfg0 vK0* flush acfg73 a73*! a1073*")
 	})
 }
 

@@ -19,6 +19,7 @@ type timeline struct {
 	twoClocks bool          // tracks that have not jumped yet still go by previous
 	jumped    time.Duration // arrival of the last jump
 	head      time.Duration // newest DTS
+	shown     time.Duration // newest PTS
 	arrived   time.Duration // arrival of the newest media frame
 }
 
@@ -47,13 +48,14 @@ const (
 	shifted        // the track began far away from the others: moved to them
 )
 
-// put places a media frame of track c with source time dts on the timeline.
-func (t *timeline) put(c *clock, dts, arrived time.Duration) (time.Duration, repair) {
+// put places a media frame of track c with source time dts, shown cts later, on the timeline.
+func (t *timeline) put(c *clock, dts, cts, arrived time.Duration) (time.Duration, repair) {
 	if t.fresh {
 		t.fresh = false
 		if t.begun {
 			gap := max((arrived - t.arrived).Round(time.Millisecond), c.frame())
-			t.rebase(t.head+gap-dts, arrived)
+			// What the last publisher's frames show comes before what this one's do.
+			t.rebase(max(t.head+gap, t.shown+c.frame()-cts)-dts, arrived)
 			t.twoClocks = false // the old publisher's clock is gone
 		} else {
 			t.begun, t.offset = true, -dts
@@ -64,7 +66,7 @@ func (t *timeline) put(c *clock, dts, arrived time.Duration) (time.Duration, rep
 		c.step = out - c.last
 	}
 	c.begun, c.last, c.arrived = true, out, arrived
-	t.head, t.arrived = max(t.head, out), arrived
+	t.head, t.shown, t.arrived = max(t.head, out), max(t.shown, out+cts), arrived
 	return out, what
 }
 
@@ -127,8 +129,8 @@ func (t *timeline) near(c *clock, dts time.Duration) time.Duration {
 }
 
 // peek returns what put would return, and changes nothing.
-func (t *timeline) peek(c *clock, dts, arrived time.Duration) time.Duration {
+func (t *timeline) peek(c *clock, dts, cts, arrived time.Duration) time.Duration {
 	tt, cc := *t, *c
-	out, _ := tt.put(&cc, dts, arrived)
+	out, _ := tt.put(&cc, dts, cts, arrived)
 	return out
 }

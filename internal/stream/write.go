@@ -103,7 +103,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
 	})
 	at.describe(&e.Frame)
 	s.refresh(e.Arrived)
-	start := s.time.peek(&at.clock, e.DTS, e.Arrived)
+	start := s.time.peek(&at.clock, e.DTS, e.PTS-e.DTS, e.Arrived)
 	for _, f := range configs {
 		c := Entry{Frame: *f}
 		c.DTS, c.PTS, c.Arrived = start, start, e.Arrived
@@ -194,7 +194,7 @@ func (s *Stream) media(e *Entry, t *track) bool {
 	}
 	cts := e.PTS - e.DTS
 	var what repair
-	e.DTS, what = s.time.put(&t.clock, e.DTS, e.Arrived)
+	e.DTS, what = s.time.put(&t.clock, e.DTS, cts, e.Arrived)
 	e.PTS = e.DTS + cts
 	if s.broken {
 		s.broken = false
