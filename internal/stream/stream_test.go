@@ -279,9 +279,9 @@ func TestANewPublishersPicturesComeAfterTheLastOnes(t *testing.T) {
 		write(t, p, vcfg(), keyFrame(0), late)
 		p.Close(nil)
 		p = publish(t, h, nil)
+		write(t, p, vcfg(), keyFrame(0))
 		r := s.NewReader()
 		defer r.Close()
-		write(t, p, vcfg(), keyFrame(0))
 		e, err := r.Next(t.Context())
 		if err != nil || e.PTS <= ms(200) || e.PTS-e.DTS != ms(40) {
 			t.Fatal(e, err)
