@@ -35,6 +35,9 @@ type Env struct {
 	Wait func(path string) time.Duration
 	// Bitrate bounds a publisher, in bits per second; 0 is no bound.
 	Bitrate int64
+	// SkipLog bounds the log lines about slow players: when the network or the machine is
+	// overloaded, thousands skip at once.
+	SkipLog *LogLimit
 	// Portable makes players use a goroutine each.
 	Portable bool
 	// Listen opens a TCP listener and logs where it listens.

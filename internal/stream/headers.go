@@ -74,11 +74,19 @@ func (t *track) setConfig(f *av.Frame) bool {
 
 // describe takes a media frame; it reports whether the frame told something new of the
 // track. A codec without a configuration record, or with an empty one, is described by
-// its first frame.
+// its first frame, and by its key frames as long as the picture's size is unknown.
 func (t *track) describe(f *av.Frame) bool {
 	known := t.present && t.header.Codec == f.Codec
 	if known && t.header.Media {
-		return false
+		if f.Kind != av.Video || t.header.Size.Width > 0 || !f.IsKey() {
+			return false
+		}
+		tr, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload)
+		if err != nil || tr.Size.Width == 0 {
+			return false
+		}
+		t.header.Size = tr.Size
+		return true
 	}
 	if !known {
 		t.header.ConfigFrame, t.header.Meta, t.nalSize = nil, nil, 0
