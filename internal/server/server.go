@@ -45,6 +45,7 @@ type Server struct {
 	sessions     *session.Registry
 	metrics      *metrics.Metrics
 	parts        []part
+	skipLog      protocol.LogLimit
 	addrs        map[string]net.Addr
 	ready        atomic.Bool
 }
@@ -170,6 +171,7 @@ func (s *Server) env(name string, listen func(proto, addr string) (net.Listener,
 		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait.Std() },
 		Bitrate:  int64(s.conf.Limits.StreamBitrate),
 		Portable: s.conf.Delivery.Portable,
+		SkipLog:  &s.skipLog,
 		Listen:   listen,
 	}
 }
