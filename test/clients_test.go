@@ -6,22 +6,22 @@ import "strings"
 type publisher struct {
 	name string
 	sys  system
-	args func(file, url, tap string) []string // nil: the client of package rtmp
+	args func(file, url, tap string) []string
 	// taps says that it also keeps what it sends, in the file tap, because that is not quite
 	// what is in file: GStreamer's muxer moves the first time stamps of a video with
 	// B-frames, ffmpeg 7 writes the configurations of H.265 and VP9 in its own words.
 	taps bool
 }
 
-// publishers are all of them.
-func publishers() map[string]publisher {
+// publishers are all of them; weir is the program under test, which is one too.
+func publishers(weir string) map[string]publisher {
 	table := map[string]publisher{}
 	for _, p := range []publisher{
 		{name: "ffmpeg", sys: debian12(), args: ffmpegSends},
 		{name: "ffmpeg7", sys: debian13(), args: ffmpeg7Sends, taps: true},
 		{name: "gstreamer", sys: debian12(), args: gstreamerSends, taps: true},
 		{name: "gstreamer1.26", sys: debian13(), args: gstreamerSends, taps: true},
-		{name: "weir-client"},
+		{name: "weir", sys: debian12(), args: func(file, url, _ string) []string { return []string{weir, "push", file, url} }},
 	} {
 		table[p.name] = p
 	}
@@ -68,7 +68,7 @@ type player struct {
 }
 
 // players are all of them.
-func players() map[string]player {
+func players(weir string) map[string]player {
 	table := map[string]player{}
 	for _, p := range []player{
 		{name: "ffmpeg-rtmp", sys: debian12(), args: ffmpegKeeps},
@@ -87,11 +87,15 @@ func players() map[string]player {
 		{name: "mpv-http", sys: debian12(), http: true, args: mpvKeeps},
 		{name: "vlc-rtmp", sys: debian12(), args: vlcKeeps, nobody: true},
 		{name: "vlc-http", sys: debian12(), http: true, args: vlcKeeps, nobody: true},
+		{name: "weir-rtmp", sys: debian12(), args: func(url, file string) []string { return weirKeeps(weir, url, file) }},
+		{name: "weir-http", sys: debian12(), http: true, args: func(url, file string) []string { return weirKeeps(weir, url, file) }},
 	} {
 		table[p.name] = p
 	}
 	return table
 }
+
+func weirKeeps(weir, url, file string) []string { return []string{weir, "pull", url, "-o", file} }
 
 func ffmpegKeeps(url, file string) []string {
 	return []string{"ffmpeg", "-nostdin", "-v", "error", "-y", "-i", url, "-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "flv", file}

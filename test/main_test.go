@@ -48,6 +48,16 @@ var weirBinary = sync.OnceValues(func() (string, error) {
 	return bin, nil
 })
 
+// mustBuild returns the program under test.
+func mustBuild(t *testing.T) string {
+	t.Helper()
+	bin, err := weirBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
 // cacheDir is where media are kept between runs.
 func cacheDir() (string, error) {
 	dir := os.Getenv("WEIR_TEST_CACHE")

@@ -98,6 +98,7 @@ func testOBS(t *testing.T) {
 	const path = "live/obs"
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
+	weir := mustBuild(t)
 	media := newMediaFiles().get(t, "h264-aac48")
 	through := startTap(t)
 	first := runServer(t, "serve", "-c", configFile(t))
@@ -114,7 +115,7 @@ func testOBS(t *testing.T) {
 	watch := func(s *server) *exchange {
 		x := &exchange{server: s, path: path, dir: openDir(t), media: media}
 		for _, name := range []string{"rtmpdump", "curl", "ffmpeg7-rtmp", "gstreamer"} {
-			x.captures = append(x.captures, &capture{player: players()[name], late: true})
+			x.captures = append(x.captures, &capture{player: players(weir)[name], late: true})
 		}
 		return x
 	}

@@ -75,11 +75,7 @@ func configFile(t *testing.T) string {
 // runServer runs weir and waits until its listeners are open.
 func runServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	bin, err := weirBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{cmd: exec.Command(bin, args...), ended: make(chan struct{})}
+	s := &server{cmd: exec.Command(mustBuild(t), args...), ended: make(chan struct{})}
 	s.cmd.Env = environ()
 	stderr, w, err := os.Pipe()
 	if err != nil {
