@@ -94,7 +94,7 @@ func (b *publication) Close(cause error) {
 	}
 	b.pub.Close(end)
 	if errors.Is(cause, rtmp.ErrUnpublished) {
-		b.peer.log.Info("unpublished", slog.String("stream", b.path))
+		b.p.env.Log.Info("unpublished", b.peer.about(), slog.String("stream", b.path))
 		if b.peer.session.Stream() == b.path { // else it publishes another one besides
 			b.peer.session.Promote(session.Pending, "")
 		}

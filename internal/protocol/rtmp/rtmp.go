@@ -96,7 +96,6 @@ func (p *Protocol) wrapTLS(nc net.Conn) net.Conn {
 // peer is one connection's place in the server.
 type peer struct {
 	session *session.Session
-	log     *slog.Logger
 	cancel  context.CancelCauseFunc
 	player  *protocol.Player // set once the connection is handed to the engine
 	playing uint32           // the message stream that is played
@@ -107,25 +106,44 @@ type peerKey struct{}
 
 func peerOf(ctx context.Context) *peer { return ctx.Value(peerKey{}).(*peer) }
 
-// serve runs one connection.
+// about is what a log line says of the peer.
+func (pr *peer) about() slog.Attr {
+	return slog.Group("", slog.String("session", pr.session.ID), slog.String("remote", pr.session.Remote.String()))
+}
+
+// serve runs one connection. The goroutine that waits here lives as long as its player:
+// what needs a deep stack is done on others, so that this one's stays small.
 func (p *Protocol) serve(ctx context.Context, nc net.Conn, wrap func(net.Conn) net.Conn) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	remote := protocol.AddrPort(nc.RemoteAddr())
-	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: remote, Cancel: cancel})
-	if err != nil {
+	pr := &peer{cancel: cancel}
+	var wg sync.WaitGroup
+	wg.Go(func() { pr.open(p, nc) })
+	wg.Wait()
+	if pr.session == nil {
 		_ = nc.Close()
 		return
 	}
 	if wrap != nil {
 		nc = wrap(nc)
 	}
-	pr := &peer{session: s, cancel: cancel}
-	pr.log = p.env.Log.With(slog.String("session", s.ID), slog.String("remote", remote.String()))
-	err = p.server.ServeConn(context.WithValue(ctx, peerKey{}, pr), nc)
+	err := p.server.ServeConn(context.WithValue(ctx, peerKey{}, pr), nc)
 	if pr.player != nil {
 		return // the engine closes the connection, and then the session
 	}
+	p.ended(pr.session, err)
+}
+
+// open registers the connection; session stays nil if it is refused.
+func (pr *peer) open(p *Protocol, nc net.Conn) {
+	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: protocol.AddrPort(nc.RemoteAddr()), Cancel: pr.cancel})
+	if err == nil {
+		pr.session = s
+	}
+}
+
+// ended closes the session of a connection that has ended.
+func (p *Protocol) ended(s *session.Session, err error) {
 	err = endOfSession(err)
 	if r := session.ReasonOf(err); r == session.Handshake || errors.Is(err, rtmp.ErrProbe) {
 		p.env.Metrics.HandshakeFailed(p.env.Name, handshakeFault(err))
@@ -213,6 +231,6 @@ func (p *Protocol) observe(e rtmp.Event) {
 func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.ConnectRequest) error {
 	pr := peerOf(ctx)
 	pr.session.SetUserAgent(r.FlashVer)
-	pr.log.Debug("connected", slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
+	p.env.Log.Debug("connected", pr.about(), slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
 	return nil
 }
