@@ -134,9 +134,8 @@ type exchange struct {
 	media     *mediaFile
 	captures  []*capture
 	sent      tracks
-	source    string   // the file of what was sent, "" if there is none
-	cut       bool     // the stream did not end, it broke off
-	tolerated []string // complaints of the decoder that are no fault
+	source    string // the file of what was sent, "" if there is none
+	cut       bool   // the stream did not end, it broke off
 }
 
 // A capture is what one player received.
@@ -240,6 +239,9 @@ func (x *exchange) judge(ctx context.Context, t *testing.T, c *capture) {
 	if rerr != nil {
 		t.Fatalf("%v\nthe player said: %v\n%s", rerr, err, tail(c.proc.said()))
 	}
+	if err != nil && !x.cut {
+		t.Errorf("the player takes the end of the stream for a failure: %v", err)
+	}
 	want := demand{
 		fromStart: !c.late && x.server.admin != "", toEnd: !x.cut, atLeast: x.media.dur / 3,
 		anyConfig: c.player.rewrites && x.media.wrapped,
@@ -271,7 +273,7 @@ func (x *exchange) decode(t *testing.T, c *capture) {
 	defer func() { <-decoding }()
 	said := complaints(t, sys, c.file)
 	if len(said) > 0 && x.source != "" {
-		known := append(complaints(t, sys, x.source), x.tolerated...)
+		known := complaints(t, sys, x.source)
 		said = slices.DeleteFunc(said, func(s string) bool { return slices.Contains(known, s) })
 	}
 	if len(said) > 0 {

@@ -229,7 +229,7 @@ func join(parts []string, out string) error {
 		var end time.Duration
 		for {
 			fr, err := r.ReadFrame()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

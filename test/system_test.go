@@ -24,6 +24,7 @@ type system struct {
 
 // The systems whose clients we have.
 func debian12() system { return system{name: "Debian 12"} }
+
 func debian13() system {
 	return system{name: "Debian 13", prefix: []string{filepath.Join(root, "scripts", "trixie"), "run"}}
 }

@@ -47,7 +47,7 @@ func readTracks(name string) (tracks, error) {
 	defer f.Close()
 	r := newTrackReader(f)
 	for {
-		if _, err := r.next(); err == io.EOF {
+		if _, err := r.next(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", name, err)
@@ -229,7 +229,7 @@ func payloadHashes(name string, kind av.Kind) ([]string, error) {
 	var sums []string
 	for {
 		f, err := r.ReadFrame()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return sums, nil
 		}
 		if err != nil {
