@@ -2,6 +2,7 @@ package amf
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -50,7 +51,7 @@ func DecodeAll(b []byte, l Limits) ([]Value, error) {
 	var vs []Value
 	for {
 		v, err := d.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return vs, nil
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package amf
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -59,7 +60,7 @@ type traits struct {
 func DecodeAMF3(b []byte, l Limits) (Value, int, error) {
 	d := NewDecoder(b, l)
 	v, err := d.next((*Decoder).counted3)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("amf: AMF3 value: %w", ErrTruncated)
 	}
 	return v, d.Offset(), err

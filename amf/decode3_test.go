@@ -43,8 +43,10 @@ var golden3 = []struct {
 	{"vector of uint", "0e05" + "01" + "00000001" + "ffffffff", StrictArray{1.0, 4294967295.0}},
 	{"vector of double", "0f03" + "00" + "3ff8000000000000", StrictArray{1.5}},
 	{"vector of object", "1005" + "00" + "0343" + "0a0301" + "01", StrictArray{Object{}, nil}},
-	{"dictionary", "110d" + "00" + "060361" + "03" + "0405" + "02" + "053fe0000000000000" + "01" + "01" + "01" + "00" + "01" + "03" + "01",
-		ECMAArray{{"a", true}, {"5", false}, {"0.5", nil}, {"null", nil}, {"undefined", nil}, {"true", nil}}},
+	{
+		"dictionary", "110d" + "00" + "060361" + "03" + "0405" + "02" + "053fe0000000000000" + "01" + "01" + "01" + "00" + "01" + "03" + "01",
+		ECMAArray{{"a", true}, {"5", false}, {"0.5", nil}, {"null", nil}, {"undefined", nil}, {"true", nil}},
+	},
 
 	{"string reference", "0905" + "01" + "0603" + "61" + "0600", StrictArray{"a", "a"}},
 	{"a key is a string to refer to", "0a0b" + "01" + "0361" + "0600" + "01", Object{{"a", "a"}}},

@@ -110,8 +110,10 @@ func TestLenient(t *testing.T) {
 		{"true is any byte", "0180", true},
 		{"a short text as long string", "0c0000000161", "a"},
 		{"C-280 AMF3 value in an object", "03" + "000161" + "11" + "0403" + "000009", Object{{"a", 3.0}}},
-		{"C-280 array, date and reference", "03" + "000161" + "0a00000001" + "05" + "000162" + "0b" + "0000000000000000" + "0000" + "000163" + "070001" + "000009",
-			Object{{"a", StrictArray{nil}}, {"b", Date{}}, {"c", StrictArray{nil}}}},
+		{
+			"C-280 array, date and reference", "03" + "000161" + "0a00000001" + "05" + "000162" + "0b" + "0000000000000000" + "0000" + "000163" + "070001" + "000009",
+			Object{{"a", StrictArray{nil}}, {"b", Date{}}, {"c", StrictArray{nil}}},
+		},
 		{"the AMF3 marker is for one value", "0a00000002" + "1103" + "0100", StrictArray{true, false}},
 	} {
 		got, err := DecodeAll(unhex(t, c.hex), Limits{})

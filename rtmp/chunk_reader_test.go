@@ -45,71 +45,127 @@ func chunkCases() []chunkCase {
 	connect := Message{Type: TypeCommand, ChunkStreamID: 3, Payload: long}
 	build := func() *chunks { return new(chunks) }
 	cases := []chunkCase{
-		{name: "C-025 command over two chunks", in: build().fmt0(3, 0, len(long), TypeCommand, 0).raw(long[:128]).fmt3(3).raw(long[128:256]).fmt3(3).raw(long[256:]).b,
-			want: []Message{connect}},
-		{name: "C-026 chunk size 1", in: build().chunkSize(1).message(connect, 1).b,
-			want: []Message{ctl(TypeSetChunkSize, 0, 0, 0, 1), connect}},
+		{
+			name: "C-025 command over two chunks", in: build().fmt0(3, 0, len(long), TypeCommand, 0).raw(long[:128]).fmt3(3).raw(long[128:256]).fmt3(3).raw(long[256:]).b,
+			want: []Message{connect},
+		},
+		{
+			name: "C-026 chunk size 1", in: build().chunkSize(1).message(connect, 1).b,
+			want: []Message{ctl(TypeSetChunkSize, 0, 0, 0, 1), connect},
+		},
 		{name: "C-027 chunk size 0", in: build().chunkSize(0).b, err: ErrChunkSize, text: "0x0"},
 		{name: "C-028 chunk size with the top bit", in: build().chunkSize(1 << 31).b, err: ErrChunkSize, text: "0x80000000"},
 		{name: "C-028 chunk size of all ones", in: build().chunkSize(1<<32 - 1).b, err: ErrChunkSize},
-		{name: "C-029 largest chunk size", in: build().chunkSize(1<<31-1).message(video(6, 40, p300), 1<<31-1).b,
-			want: []Message{ctl(TypeSetChunkSize, 0x7f, 0xff, 0xff, 0xff), video(6, 40, p300)}},
-		{name: "C-030 chunk size over the longest message", in: build().chunkSize(1<<24).message(video(6, 40, p300), 1<<24).b,
-			want: []Message{ctl(TypeSetChunkSize, 1, 0, 0, 0), video(6, 40, p300)}},
-		{name: "C-031 chunk size 100", in: build().chunkSize(100).message(video(6, 40, p300), 100).b,
-			want: []Message{ctl(TypeSetChunkSize, 0, 0, 0, 100), video(6, 40, p300)}},
-		{name: "C-032 short chunk size", in: build().fmt0(2, 0, 2, TypeSetChunkSize, 0).raw([]byte{0, 1}).message(video(6, 40, p300), 128).b,
-			want: []Message{ctl(TypeSetChunkSize, 0, 1), video(6, 40, p300)}},
-		{name: "C-032 long chunk size", in: build().fmt0(2, 0, 8, TypeSetChunkSize, 0).raw([]byte{0, 0, 0, 100, 9, 9, 9, 9}).message(video(6, 40, p300), 100).b,
-			want: []Message{ctl(TypeSetChunkSize, 0, 0, 0, 100, 9, 9, 9, 9), video(6, 40, p300)}},
-		{name: "C-033 chunk size within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).chunkSize(150).fmt3(6).raw(p300[128:278]).fmt3(6).raw(p300[278:]).b,
-			want: []Message{ctl(TypeSetChunkSize, 0, 0, 0, 150), video(6, 40, p300)}},
-		{name: "C-037 csid 64 in both its forms", in: build().raw([]byte{0, 0}).raw([]byte{0, 0, 5, 0, 0, 3, 8, 1, 0, 0, 0, 1, 2, 3}).raw([]byte{0xc1, 0, 0, 4, 5, 6}).b,
-			want: []Message{audio(64, 5, []byte{1, 2, 3}), audio(64, 10, []byte{4, 5, 6})}},
-		{name: "C-039 fmt 1 first", in: unhexString("42000000000006040006" + "00000d0f"),
-			want: []Message{{Type: TypeUserControl, ChunkStreamID: 2, Payload: []byte{0, 6, 0, 0, 0x0d, 0x0f}}}},
+		{
+			name: "C-029 largest chunk size", in: build().chunkSize(1<<31-1).message(video(6, 40, p300), 1<<31-1).b,
+			want: []Message{ctl(TypeSetChunkSize, 0x7f, 0xff, 0xff, 0xff), video(6, 40, p300)},
+		},
+		{
+			name: "C-030 chunk size over the longest message", in: build().chunkSize(1<<24).message(video(6, 40, p300), 1<<24).b,
+			want: []Message{ctl(TypeSetChunkSize, 1, 0, 0, 0), video(6, 40, p300)},
+		},
+		{
+			name: "C-031 chunk size 100", in: build().chunkSize(100).message(video(6, 40, p300), 100).b,
+			want: []Message{ctl(TypeSetChunkSize, 0, 0, 0, 100), video(6, 40, p300)},
+		},
+		{
+			name: "C-032 short chunk size", in: build().fmt0(2, 0, 2, TypeSetChunkSize, 0).raw([]byte{0, 1}).message(video(6, 40, p300), 128).b,
+			want: []Message{ctl(TypeSetChunkSize, 0, 1), video(6, 40, p300)},
+		},
+		{
+			name: "C-032 long chunk size", in: build().fmt0(2, 0, 8, TypeSetChunkSize, 0).raw([]byte{0, 0, 0, 100, 9, 9, 9, 9}).message(video(6, 40, p300), 100).b,
+			want: []Message{ctl(TypeSetChunkSize, 0, 0, 0, 100, 9, 9, 9, 9), video(6, 40, p300)},
+		},
+		{
+			name: "C-033 chunk size within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).chunkSize(150).fmt3(6).raw(p300[128:278]).fmt3(6).raw(p300[278:]).b,
+			want: []Message{ctl(TypeSetChunkSize, 0, 0, 0, 150), video(6, 40, p300)},
+		},
+		{
+			name: "C-037 csid 64 in both its forms", in: build().raw([]byte{0, 0}).raw([]byte{0, 0, 5, 0, 0, 3, 8, 1, 0, 0, 0, 1, 2, 3}).raw([]byte{0xc1, 0, 0, 4, 5, 6}).b,
+			want: []Message{audio(64, 5, []byte{1, 2, 3}), audio(64, 10, []byte{4, 5, 6})},
+		},
+		{
+			name: "C-039 fmt 1 first", in: unhexString("42000000000006040006" + "00000d0f"),
+			want: []Message{{Type: TypeUserControl, ChunkStreamID: 2, Payload: []byte{0, 6, 0, 0, 0x0d, 0x0f}}},
+		},
 		{name: "C-040 fmt 2 first", in: unhexString("89000000"), err: ErrChunkHeader, text: "chunk stream 9 at byte 0: the first chunk is fmt 2"},
 		{name: "C-041 fmt 3 first", in: unhexString("c9"), err: ErrChunkHeader, text: "chunk stream 9 at byte 0: the first chunk is fmt 3"},
-		{name: "C-053 fmt 0 within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(6, 80, 8, TypeVideo, 1).raw(p8).b,
-			want: []Message{video(6, 80, p8)}, notes: noteRestarted},
-		{name: "C-053 an empty message within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(6, 80, 0, TypeVideo, 1).b,
-			want: []Message{video(6, 80, nil)}, notes: noteRestarted},
-		{name: "C-054 fmt 1 without delta within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt1(6, 0, 300, TypeVideo).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
-			want: []Message{video(6, 40, p300)}, notes: noteContinued},
-		{name: "C-054 fmt 2 without delta within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt2(6, 0).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
-			want: []Message{video(6, 40, p300)}, notes: noteContinued},
-		{name: "C-054 fmt 1 after an extended timestamp", in: build().fmt0(6, extendedMark, 300, TypeVideo, 1).u32(1<<24).raw(p300[:128]).fmt1(6, 0, 300, TypeVideo).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
-			want: []Message{video(6, 1<<24, p300)}, notes: noteContinued},
-		{name: "C-055 another length within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt1(6, 0, 301, TypeVideo).b,
-			err: ErrChunkHeader, text: "fmt 1 within a message"},
+		{
+			name: "C-053 fmt 0 within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(6, 80, 8, TypeVideo, 1).raw(p8).b,
+			want: []Message{video(6, 80, p8)}, notes: noteRestarted,
+		},
+		{
+			name: "C-053 an empty message within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(6, 80, 0, TypeVideo, 1).b,
+			want: []Message{video(6, 80, nil)}, notes: noteRestarted,
+		},
+		{
+			name: "C-054 fmt 1 without delta within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt1(6, 0, 300, TypeVideo).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
+			want: []Message{video(6, 40, p300)}, notes: noteContinued,
+		},
+		{
+			name: "C-054 fmt 2 without delta within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt2(6, 0).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
+			want: []Message{video(6, 40, p300)}, notes: noteContinued,
+		},
+		{
+			name: "C-054 fmt 1 after an extended timestamp", in: build().fmt0(6, extendedMark, 300, TypeVideo, 1).u32(1<<24).raw(p300[:128]).fmt1(6, 0, 300, TypeVideo).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
+			want: []Message{video(6, 1<<24, p300)}, notes: noteContinued,
+		},
+		{
+			name: "C-055 another length within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt1(6, 0, 301, TypeVideo).b,
+			err: ErrChunkHeader, text: "fmt 1 within a message",
+		},
 		{name: "C-055 another type within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt1(6, 0, 300, TypeAudio).b, err: ErrChunkHeader},
-		{name: "C-055 a delta within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt2(6, 40).b,
-			err: ErrChunkHeader, text: "fmt 2 within a message"},
-		{name: "C-056 abort", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).raw(appendAbort(nil, 6)).fmt0(6, 80, 8, TypeVideo, 1).raw(p8).b,
-			want: []Message{ctl(TypeAbort, 0, 0, 0, 6), video(6, 80, p8)}},
-		{name: "C-056 abort, then fmt 3 begins a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).raw(appendAbort(nil, 6)).fmt3(6).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
-			want: []Message{ctl(TypeAbort, 0, 0, 0, 6), video(6, 80, p300)}},
-		{name: "C-057 abort of an unknown chunk stream", in: build().raw(appendAbort(nil, 7777)).fmt0(6, 80, 8, TypeVideo, 1).raw(p8).b,
-			want: []Message{ctl(TypeAbort, 0, 0, 0x1e, 0x61), video(6, 80, p8)}},
-		{name: "C-058 short abort", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(2, 0, 1, TypeAbort, 0).raw([]byte{6}).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
-			want: []Message{ctl(TypeAbort, 6), video(6, 40, p300)}},
+		{
+			name: "C-055 a delta within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt2(6, 40).b,
+			err: ErrChunkHeader, text: "fmt 2 within a message",
+		},
+		{
+			name: "C-056 abort", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).raw(appendAbort(nil, 6)).fmt0(6, 80, 8, TypeVideo, 1).raw(p8).b,
+			want: []Message{ctl(TypeAbort, 0, 0, 0, 6), video(6, 80, p8)},
+		},
+		{
+			name: "C-056 abort, then fmt 3 begins a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).raw(appendAbort(nil, 6)).fmt3(6).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
+			want: []Message{ctl(TypeAbort, 0, 0, 0, 6), video(6, 80, p300)},
+		},
+		{
+			name: "C-057 abort of an unknown chunk stream", in: build().raw(appendAbort(nil, 7777)).fmt0(6, 80, 8, TypeVideo, 1).raw(p8).b,
+			want: []Message{ctl(TypeAbort, 0, 0, 0x1e, 0x61), video(6, 80, p8)},
+		},
+		{
+			name: "C-058 short abort", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(2, 0, 1, TypeAbort, 0).raw([]byte{6}).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
+			want: []Message{ctl(TypeAbort, 6), video(6, 40, p300)},
+		},
 		{name: "C-061 long command", in: build().fmt0(3, 0, 1<<24-1, TypeCommand, 0).b, err: ErrMessageTooLong},
 		{name: "C-062 long video", in: build().fmt0(6, 0, 8<<20+1, TypeVideo, 1).b, err: ErrMessageTooLong, text: "message too large"},
-		{name: "C-062 long by fmt 3", in: build().fmt0(6, 0, 0, TypeVideo, 1).fmt1(6, 0, 8<<20+1, TypeVideo).b,
-			want: []Message{video(6, 0, nil)}, err: ErrMessageTooLong},
+		{
+			name: "C-062 long by fmt 3", in: build().fmt0(6, 0, 0, TypeVideo, 1).fmt1(6, 0, 8<<20+1, TypeVideo).b,
+			want: []Message{video(6, 0, nil)}, err: ErrMessageTooLong,
+		},
 		{name: "C-061 long data", in: build().fmt0(5, 0, 1<<20+1, TypeData, 1).b, err: ErrMessageTooLong},
-		{name: "C-065 interleaved", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(4, 41, 8, TypeAudio, 1).raw(p8).fmt3(6).raw(p300[128:256]).fmt1(4, 1, 7, TypeAudio).raw(p8[:7]).fmt3(6).raw(p300[256:]).b,
-			want: []Message{audio(4, 41, p8), audio(4, 42, p8[:7]), video(6, 40, p300)}},
-		{name: "C-066 acknowledgement within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).raw(appendAck(nil, 9)).fmt3(6).raw(p300[128:256]).raw(appendAck(nil, 10)).fmt3(6).raw(p300[256:]).b,
-			want: []Message{ctl(TypeAck, 0, 0, 0, 9), ctl(TypeAck, 0, 0, 0, 10), video(6, 40, p300)}},
-		{name: "C-070 message stream id is little-endian", in: unhexString("04000007000003080000000" + "1010203"),
-			want: []Message{{Type: TypeAudio, StreamID: 1 << 24, ChunkStreamID: 4, Timestamp: 7, Payload: []byte{1, 2, 3}}}},
-		{name: "C-259 libavformat after its echo of our chunk size", in: build().chunkSize(65536).message(video(6, 40, pattern(200_000)), 65536).b,
-			want: []Message{ctl(TypeSetChunkSize, 0, 1, 0, 0), video(6, 40, pattern(200_000))}},
-		{name: "C-267 tracks alternating on one chunk stream", in: build().fmt0(4, 0, 8, TypeVideo, 1).raw(p8).fmt1(4, 0, 3, TypeAudio).raw(p8[:3]).fmt1(4, 0, 8, TypeVideo).raw(p8).fmt1(4, 23, 3, TypeAudio).raw(p8[:3]).fmt2(4, 0).raw(p8[:3]).b,
-			want: []Message{video(4, 0, p8), audio(4, 0, p8[:3]), video(4, 0, p8), audio(4, 23, p8[:3]), audio(4, 23, p8[:3])}},
-		{name: "C-029 chunk size across message lengths", in: build().chunkSize(4096).message(video(6, 1, pattern(4096)), 4096).message(video(6, 2, pattern(4097)), 4096).message(video(6, 3, pattern(12288)), 4096).b,
-			want: []Message{ctl(TypeSetChunkSize, 0, 0, 16, 0), video(6, 1, pattern(4096)), video(6, 2, pattern(4097)), video(6, 3, pattern(12288))}},
+		{
+			name: "C-065 interleaved", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).fmt0(4, 41, 8, TypeAudio, 1).raw(p8).fmt3(6).raw(p300[128:256]).fmt1(4, 1, 7, TypeAudio).raw(p8[:7]).fmt3(6).raw(p300[256:]).b,
+			want: []Message{audio(4, 41, p8), audio(4, 42, p8[:7]), video(6, 40, p300)},
+		},
+		{
+			name: "C-066 acknowledgement within a message", in: build().fmt0(6, 40, 300, TypeVideo, 1).raw(p300[:128]).raw(appendAck(nil, 9)).fmt3(6).raw(p300[128:256]).raw(appendAck(nil, 10)).fmt3(6).raw(p300[256:]).b,
+			want: []Message{ctl(TypeAck, 0, 0, 0, 9), ctl(TypeAck, 0, 0, 0, 10), video(6, 40, p300)},
+		},
+		{
+			name: "C-070 message stream id is little-endian", in: unhexString("04000007000003080000000" + "1010203"),
+			want: []Message{{Type: TypeAudio, StreamID: 1 << 24, ChunkStreamID: 4, Timestamp: 7, Payload: []byte{1, 2, 3}}},
+		},
+		{
+			name: "C-259 libavformat after its echo of our chunk size", in: build().chunkSize(65536).message(video(6, 40, pattern(200_000)), 65536).b,
+			want: []Message{ctl(TypeSetChunkSize, 0, 1, 0, 0), video(6, 40, pattern(200_000))},
+		},
+		{
+			name: "C-267 tracks alternating on one chunk stream", in: build().fmt0(4, 0, 8, TypeVideo, 1).raw(p8).fmt1(4, 0, 3, TypeAudio).raw(p8[:3]).fmt1(4, 0, 8, TypeVideo).raw(p8).fmt1(4, 23, 3, TypeAudio).raw(p8[:3]).fmt2(4, 0).raw(p8[:3]).b,
+			want: []Message{video(4, 0, p8), audio(4, 0, p8[:3]), video(4, 0, p8), audio(4, 23, p8[:3]), audio(4, 23, p8[:3])},
+		},
+		{
+			name: "C-029 chunk size across message lengths", in: build().chunkSize(4096).message(video(6, 1, pattern(4096)), 4096).message(video(6, 2, pattern(4097)), 4096).message(video(6, 3, pattern(12288)), 4096).b,
+			want: []Message{ctl(TypeSetChunkSize, 0, 0, 16, 0), video(6, 1, pattern(4096)), video(6, 2, pattern(4097)), video(6, 3, pattern(12288))},
+		},
 	}
 	for _, csid := range []uint32{2, 3, 63} {
 		cases = append(cases, chunkCase{name: fmt.Sprintf("C-035 csid %d", csid), in: build().message(at(csid), 128).b, want: []Message{at(csid)}})
@@ -121,8 +177,10 @@ func chunkCases() []chunkCase {
 		cases = append(cases, chunkCase{name: fmt.Sprintf("C-037 csid %d in three bytes", csid), in: slices.Concat(unhexString(hex), build().message(at(3), 128).b[1:]), want: []Message{at(csid)}})
 	}
 	for _, csid := range []uint32{33, 100, 4000} {
-		cases = append(cases, chunkCase{name: fmt.Sprintf("C-038 media on csid %d", csid),
-			in: build().message(video(csid, 0, p300), 128).fmt3(csid).raw(p300[:128]).fmt3(csid).raw(p300[128:256]).fmt3(csid).raw(p300[256:]).b, want: []Message{video(csid, 0, p300), video(csid, 0, p300)}})
+		cases = append(cases, chunkCase{
+			name: fmt.Sprintf("C-038 media on csid %d", csid),
+			in:   build().message(video(csid, 0, p300), 128).fmt3(csid).raw(p300[:128]).fmt3(csid).raw(p300[128:256]).fmt3(csid).raw(p300[256:]).b, want: []Message{video(csid, 0, p300), video(csid, 0, p300)},
+		})
 	}
 	var empty chunkCase
 	empty.name = "C-064 empty messages of each type"

@@ -31,67 +31,119 @@ func timeCases() []chunkCase {
 	tail := pattern(130)
 	tail[128], tail[129] = 1, 0
 	return []chunkCase{
-		{name: "C-042 fmt 3 after fmt 0 repeats the timestamp as delta", in: build().fmt0(4, 26, 8, TypeAudio, 1).raw(p8).fmt3(4).raw(p8).fmt3(4).raw(p8).b,
-			want: []Message{audio(4, 26, p8), audio(4, 52, p8), audio(4, 78, p8)}},
-		{name: "C-043 fmt 3 after a large fmt 0", in: build().fmt0(4, 3_600_000, 8, TypeAudio, 1).raw(p8).fmt3(4).raw(p8).fmt3(4).raw(p8).b,
-			want: []Message{audio(4, 3_600_000, p8), audio(4, 3_600_000, p8), audio(4, 3_600_000, p8)}, notes: noteNoDoubling},
-		{name: "C-044 deltas", in: build().fmt0(4, 0, 8, TypeAudio, 1).raw(p8).fmt1(4, 40, 8, TypeAudio).raw(p8).fmt2(4, 40).raw(p8).fmt3(4).raw(p8).fmt3(4).raw(p8).b,
-			want: []Message{audio(4, 0, p8), audio(4, 40, p8), audio(4, 80, p8), audio(4, 120, p8), audio(4, 160, p8)}},
+		{
+			name: "C-042 fmt 3 after fmt 0 repeats the timestamp as delta", in: build().fmt0(4, 26, 8, TypeAudio, 1).raw(p8).fmt3(4).raw(p8).fmt3(4).raw(p8).b,
+			want: []Message{audio(4, 26, p8), audio(4, 52, p8), audio(4, 78, p8)},
+		},
+		{
+			name: "C-043 fmt 3 after a large fmt 0", in: build().fmt0(4, 3_600_000, 8, TypeAudio, 1).raw(p8).fmt3(4).raw(p8).fmt3(4).raw(p8).b,
+			want: []Message{audio(4, 3_600_000, p8), audio(4, 3_600_000, p8), audio(4, 3_600_000, p8)}, notes: noteNoDoubling,
+		},
+		{
+			name: "C-044 deltas", in: build().fmt0(4, 0, 8, TypeAudio, 1).raw(p8).fmt1(4, 40, 8, TypeAudio).raw(p8).fmt2(4, 40).raw(p8).fmt3(4).raw(p8).fmt3(4).raw(p8).b,
+			want: []Message{audio(4, 0, p8), audio(4, 40, p8), audio(4, 80, p8), audio(4, 120, p8), audio(4, 160, p8)},
+		},
 		{name: "C-045 extended timestamp repeated", in: ext(build(), big, big).b, want: []Message{video(6, big, p300)}},
 		{name: "C-045 repeated in 31 bits", in: ext(build(), 1<<31|big, big).b, want: []Message{video(6, 1<<31|big, p300)}},
-		{name: "C-045 absolute time repeated after a delta", in: build().fmt0(6, 1000, 8, TypeVideo, 1).raw(p8).
-			fmt1(6, extendedMark, 300, TypeVideo).u32(big).raw(p300[:128]).fmt3(6).u32(big + 1000).raw(p300[128:256]).fmt3(6).u32(big + 1000).raw(p300[256:]).b,
-			want: []Message{video(6, 1000, p8), video(6, big+1000, p300)}},
-		{name: "C-046 extended timestamp not repeated", in: ext(ext(build(), big), big).b,
-			want: []Message{video(6, big, p300), video(6, big, p300)}, notes: noteOmitsExt},
-		{name: "C-046 not repeated and few bytes left", in: build().fmt0(6, extendedMark, 130, TypeVideo, 1).u32(big).raw(p300[:128]).fmt3(6).raw(p300[128:130]).fmt0(4, 1, 8, TypeAudio, 1).raw(p8).b,
-			want: []Message{video(6, big, p300[:130]), audio(4, 1, p8)}, notes: noteOmitsExt},
-		{name: "C-046 not repeated, few bytes left, and they look like it", in: build().fmt0(6, extendedMark, 130, TypeVideo, 1).u32(big).raw(tail[:128]).fmt3(6).raw(tail[128:]).fmt0(4, 1, 8, TypeAudio, 1).raw(p8).b,
-			want: []Message{video(6, big, tail), audio(4, 1, p8)}, notes: noteOmitsExt},
-		{name: "C-046 not repeated, looks like it, and nothing follows", in: build().fmt0(6, extendedMark, 130, TypeVideo, 1).u32(big).raw(tail[:128]).fmt3(6).raw(tail[128:]).b,
-			want: []Message{video(6, big, tail)}},
-		{name: "C-047 payload like the timestamp, after the peer is known to omit it", in: ext(build(), big).
-			fmt0(6, extendedMark, 300, TypeVideo, 1).u32(big).raw(lookalike[:128]).fmt3(6).raw(lookalike[128:256]).fmt3(6).raw(lookalike[256:]).b,
-			want: []Message{video(6, big, p300), video(6, big, lookalike)}, notes: noteOmitsExt},
-		{name: "C-048 a wrong value repeated", in: ext(build(), big, 0).b,
+		{
+			name: "C-045 absolute time repeated after a delta", in: build().fmt0(6, 1000, 8, TypeVideo, 1).raw(p8).
+				fmt1(6, extendedMark, 300, TypeVideo).u32(big).raw(p300[:128]).fmt3(6).u32(big + 1000).raw(p300[128:256]).fmt3(6).u32(big + 1000).raw(p300[256:]).b,
+			want: []Message{video(6, 1000, p8), video(6, big+1000, p300)},
+		},
+		{
+			name: "C-046 extended timestamp not repeated", in: ext(ext(build(), big), big).b,
+			want: []Message{video(6, big, p300), video(6, big, p300)}, notes: noteOmitsExt,
+		},
+		{
+			name: "C-046 not repeated and few bytes left", in: build().fmt0(6, extendedMark, 130, TypeVideo, 1).u32(big).raw(p300[:128]).fmt3(6).raw(p300[128:130]).fmt0(4, 1, 8, TypeAudio, 1).raw(p8).b,
+			want: []Message{video(6, big, p300[:130]), audio(4, 1, p8)}, notes: noteOmitsExt,
+		},
+		{
+			name: "C-046 not repeated, few bytes left, and they look like it", in: build().fmt0(6, extendedMark, 130, TypeVideo, 1).u32(big).raw(tail[:128]).fmt3(6).raw(tail[128:]).fmt0(4, 1, 8, TypeAudio, 1).raw(p8).b,
+			want: []Message{video(6, big, tail), audio(4, 1, p8)}, notes: noteOmitsExt,
+		},
+		{
+			name: "C-046 not repeated, looks like it, and nothing follows", in: build().fmt0(6, extendedMark, 130, TypeVideo, 1).u32(big).raw(tail[:128]).fmt3(6).raw(tail[128:]).b,
+			want: []Message{video(6, big, tail)},
+		},
+		{
+			name: "C-047 payload like the timestamp, after the peer is known to omit it", in: ext(build(), big).
+				fmt0(6, extendedMark, 300, TypeVideo, 1).u32(big).raw(lookalike[:128]).fmt3(6).raw(lookalike[128:256]).fmt3(6).raw(lookalike[256:]).b,
+			want: []Message{video(6, big, p300), video(6, big, lookalike)}, notes: noteOmitsExt,
+		},
+		{
+			name: "C-048 a wrong value repeated", in: ext(build(), big, 0).b,
 			// Taken as absent, four bytes too many are payload, and the next header is read
 			// from within the payload: that ends the connection.
-			err: ErrChunkHeader, notes: noteOmitsExt},
-		{name: "C-049 extended delta", in: build().fmt0(6, 11000, 8, TypeVideo, 1).raw(p8).fmt1(6, extendedMark, 8, TypeVideo).u32(16776216).raw(p8).b,
-			want: []Message{video(6, 11000, p8), video(6, 16787216, p8)}, notes: noteSmallExt},
-		{name: "C-049 absolute where a delta is due", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(big).raw(p8).fmt1(6, extendedMark, 8, TypeVideo).u32(big + 40).raw(p8).fmt3(6).u32(big + 40).raw(p8).b,
-			want: []Message{video(6, big, p8), video(6, big+40, p8), video(6, big+80, p8)}, notes: noteAbsoluteDelta},
-		{name: "C-049 absolute above 2^31", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(3e9).raw(p8).fmt1(6, extendedMark, 8, TypeVideo).u32(3e9 + 40).raw(p8).b,
-			want: []Message{video(6, 3e9, p8), video(6, 3e9+40, p8)}, notes: noteAbsoluteDelta},
-		{name: "C-050 extended timestamp that needs no extension", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(0x10).raw(p8).b,
-			want: []Message{video(6, 0x10, p8)}, notes: noteSmallExt},
-		{name: "C-051 the least extended timestamp", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(extendedMark).raw(p8).b,
-			want: []Message{video(6, extendedMark, p8)}},
-		{name: "C-185 the time wraps", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(0xfffffff0).raw(p8).fmt2(6, 32).raw(p8).b,
-			want: []Message{video(6, 0xfffffff0, p8), video(6, 0x10, p8)}},
-		{name: "C-187 the time passes 0xffffff by deltas", in: build().fmt0(6, 0xfffff0, 300, TypeVideo, 1).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).fmt2(6, 40).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
-			want: []Message{video(6, 0xfffff0, p300), video(6, 0x1000018, p300)}},
-		{name: "C-263 librtmp fmt 3 for the same time", in: build().fmt0(4, 500, 8, TypeAudio, 1).raw(p8).fmt1(4, 0, 8, TypeAudio).raw(p8).fmt3(4).raw(p8).b,
-			want: []Message{audio(4, 500, p8), audio(4, 500, p8), audio(4, 500, p8)}},
-		{name: "C-264 libavformat fmt 3 after the first frame", in: build().fmt0(6, 40, 8, TypeVideo, 1).raw(p8).fmt3(6).raw(p8).fmt2(6, 33).raw(p8).fmt3(6).raw(p8).b,
-			want: []Message{video(6, 40, p8), video(6, 80, p8), video(6, 113, p8), video(6, 146, p8)}},
-		{name: "C-279 negative delta", in: build().fmt0(6, 1000, 8, TypeVideo, 1).raw(p8).fmt1(6, extendedMark, 8, TypeVideo).u32(0xffffffd8).raw(p8).fmt3(6).u32(0xffffffd8).raw(p8).b,
-			want: []Message{video(6, 1000, p8), video(6, 960, p8), video(6, 920, p8)}},
-		{name: "fmt 3 begins a message after an extended timestamp", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(big).raw(p8).fmt3(6).u32(big).raw(p8).b,
-			want: []Message{video(6, big, p8), video(6, big, p8)}, notes: noteNoDoubling},
-		{name: "fmt 3 begins a message with its own time", in: build().fmt0(6, extendedMark, 300, TypeVideo, 1).u32(big).raw(p300[:128]).fmt3(6).u32(big).raw(p300[128:256]).fmt3(6).u32(big).raw(p300[256:]).
-			fmt3(6).u32(big + 33).raw(p300[:128]).fmt3(6).u32(big + 33).raw(p300[128:256]).fmt3(6).u32(big + 33).raw(p300[256:]).b,
-			want: []Message{video(6, big, p300), video(6, big+33, p300)}, notes: noteNoDoubling | noteAbsoluteDelta},
-		{name: "fmt 3 begins a message, the peer omits the extension", in: ext(build(), big).fmt3(6).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
-			want: []Message{video(6, big, p300), video(6, big, p300)}, notes: noteOmitsExt | noteNoDoubling},
-		{name: "odd continuations among good ones do not latch", in: oddNow(oddNow(build(), p300), p300).b,
-			want: []Message{video(6, big, p300[:200]), video(6, big+1, p300[:200]), video(6, big, p300[:200]), video(6, big+1, p300[:200])}, notes: noteOmitsExt},
-		{name: "C-045 absolute time in 31 bits repeated after a delta", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(3e9).raw(p8).
-			fmt1(6, extendedMark, 200, TypeVideo).u32(big).raw(p300[:128]).fmt3(6).u32((3_000_000_000 + big) &^ (1 << 31)).raw(p300[128:200]).b,
-			want: []Message{video(6, 3e9, p8), video(6, 3e9+big, p300[:200])}},
-		{name: "one odd continuation does not latch", in: build().fmt0(6, extendedMark, 200, TypeVideo, 1).u32(big).raw(p300[:128]).fmt3(6).raw(p300[128:200]).
-			fmt0(6, extendedMark, 200, TypeVideo, 1).u32(big + 1).raw(p300[:128]).fmt3(6).u32(big + 1).raw(p300[128:200]).b,
-			want: []Message{video(6, big, p300[:200]), video(6, big+1, p300[:200])}, notes: noteOmitsExt},
+			err: ErrChunkHeader, notes: noteOmitsExt,
+		},
+		{
+			name: "C-049 extended delta", in: build().fmt0(6, 11000, 8, TypeVideo, 1).raw(p8).fmt1(6, extendedMark, 8, TypeVideo).u32(16776216).raw(p8).b,
+			want: []Message{video(6, 11000, p8), video(6, 16787216, p8)}, notes: noteSmallExt,
+		},
+		{
+			name: "C-049 absolute where a delta is due", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(big).raw(p8).fmt1(6, extendedMark, 8, TypeVideo).u32(big + 40).raw(p8).fmt3(6).u32(big + 40).raw(p8).b,
+			want: []Message{video(6, big, p8), video(6, big+40, p8), video(6, big+80, p8)}, notes: noteAbsoluteDelta,
+		},
+		{
+			name: "C-049 absolute above 2^31", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(3e9).raw(p8).fmt1(6, extendedMark, 8, TypeVideo).u32(3e9 + 40).raw(p8).b,
+			want: []Message{video(6, 3e9, p8), video(6, 3e9+40, p8)}, notes: noteAbsoluteDelta,
+		},
+		{
+			name: "C-050 extended timestamp that needs no extension", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(0x10).raw(p8).b,
+			want: []Message{video(6, 0x10, p8)}, notes: noteSmallExt,
+		},
+		{
+			name: "C-051 the least extended timestamp", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(extendedMark).raw(p8).b,
+			want: []Message{video(6, extendedMark, p8)},
+		},
+		{
+			name: "C-185 the time wraps", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(0xfffffff0).raw(p8).fmt2(6, 32).raw(p8).b,
+			want: []Message{video(6, 0xfffffff0, p8), video(6, 0x10, p8)},
+		},
+		{
+			name: "C-187 the time passes 0xffffff by deltas", in: build().fmt0(6, 0xfffff0, 300, TypeVideo, 1).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).fmt2(6, 40).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
+			want: []Message{video(6, 0xfffff0, p300), video(6, 0x1000018, p300)},
+		},
+		{
+			name: "C-263 librtmp fmt 3 for the same time", in: build().fmt0(4, 500, 8, TypeAudio, 1).raw(p8).fmt1(4, 0, 8, TypeAudio).raw(p8).fmt3(4).raw(p8).b,
+			want: []Message{audio(4, 500, p8), audio(4, 500, p8), audio(4, 500, p8)},
+		},
+		{
+			name: "C-264 libavformat fmt 3 after the first frame", in: build().fmt0(6, 40, 8, TypeVideo, 1).raw(p8).fmt3(6).raw(p8).fmt2(6, 33).raw(p8).fmt3(6).raw(p8).b,
+			want: []Message{video(6, 40, p8), video(6, 80, p8), video(6, 113, p8), video(6, 146, p8)},
+		},
+		{
+			name: "C-279 negative delta", in: build().fmt0(6, 1000, 8, TypeVideo, 1).raw(p8).fmt1(6, extendedMark, 8, TypeVideo).u32(0xffffffd8).raw(p8).fmt3(6).u32(0xffffffd8).raw(p8).b,
+			want: []Message{video(6, 1000, p8), video(6, 960, p8), video(6, 920, p8)},
+		},
+		{
+			name: "fmt 3 begins a message after an extended timestamp", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(big).raw(p8).fmt3(6).u32(big).raw(p8).b,
+			want: []Message{video(6, big, p8), video(6, big, p8)}, notes: noteNoDoubling,
+		},
+		{
+			name: "fmt 3 begins a message with its own time", in: build().fmt0(6, extendedMark, 300, TypeVideo, 1).u32(big).raw(p300[:128]).fmt3(6).u32(big).raw(p300[128:256]).fmt3(6).u32(big).raw(p300[256:]).
+				fmt3(6).u32(big + 33).raw(p300[:128]).fmt3(6).u32(big + 33).raw(p300[128:256]).fmt3(6).u32(big + 33).raw(p300[256:]).b,
+			want: []Message{video(6, big, p300), video(6, big+33, p300)}, notes: noteNoDoubling | noteAbsoluteDelta,
+		},
+		{
+			name: "fmt 3 begins a message, the peer omits the extension", in: ext(build(), big).fmt3(6).raw(p300[:128]).fmt3(6).raw(p300[128:256]).fmt3(6).raw(p300[256:]).b,
+			want: []Message{video(6, big, p300), video(6, big, p300)}, notes: noteOmitsExt | noteNoDoubling,
+		},
+		{
+			name: "odd continuations among good ones do not latch", in: oddNow(oddNow(build(), p300), p300).b,
+			want: []Message{video(6, big, p300[:200]), video(6, big+1, p300[:200]), video(6, big, p300[:200]), video(6, big+1, p300[:200])}, notes: noteOmitsExt,
+		},
+		{
+			name: "C-045 absolute time in 31 bits repeated after a delta", in: build().fmt0(6, extendedMark, 8, TypeVideo, 1).u32(3e9).raw(p8).
+				fmt1(6, extendedMark, 200, TypeVideo).u32(big).raw(p300[:128]).fmt3(6).u32((3_000_000_000 + big) &^ (1 << 31)).raw(p300[128:200]).b,
+			want: []Message{video(6, 3e9, p8), video(6, 3e9+big, p300[:200])},
+		},
+		{
+			name: "one odd continuation does not latch", in: build().fmt0(6, extendedMark, 200, TypeVideo, 1).u32(big).raw(p300[:128]).fmt3(6).raw(p300[128:200]).
+				fmt0(6, extendedMark, 200, TypeVideo, 1).u32(big + 1).raw(p300[:128]).fmt3(6).u32(big + 1).raw(p300[128:200]).b,
+			want: []Message{video(6, big, p300[:200]), video(6, big+1, p300[:200])}, notes: noteOmitsExt,
+		},
 	}
 }
 

@@ -70,8 +70,19 @@ func TestAppendMessage_ChunkStreamByType(t *testing.T) {
 		msid uint32
 		csid byte
 	}{
-		{TypeSetChunkSize, 0, 2}, {TypeAbort, 0, 2}, {TypeAck, 0, 2}, {TypeUserControl, 0, 2}, {TypeWindowAckSize, 0, 2}, {TypeSetPeerBandwidth, 0, 2},
-		{TypeCommand, 0, 3}, {TypeCommandAMF3, 0, 3}, {TypeCommand, 1, 5}, {TypeData, 1, 5}, {TypeAudio, 1, 4}, {TypeVideo, 1, 6}, {TypeAggregate, 1, 5},
+		{TypeSetChunkSize, 0, 2},
+		{TypeAbort, 0, 2},
+		{TypeAck, 0, 2},
+		{TypeUserControl, 0, 2},
+		{TypeWindowAckSize, 0, 2},
+		{TypeSetPeerBandwidth, 0, 2},
+		{TypeCommand, 0, 3},
+		{TypeCommandAMF3, 0, 3},
+		{TypeCommand, 1, 5},
+		{TypeData, 1, 5},
+		{TypeAudio, 1, 4},
+		{TypeVideo, 1, 6},
+		{TypeAggregate, 1, 5},
 	} {
 		for _, csid := range []uint32{0, 1, maxCSID + 1, 1<<32 - 1} { // none of which can be written
 			m := Message{Type: c.typ, StreamID: c.msid, ChunkStreamID: csid, Payload: pattern(200)}

@@ -22,8 +22,10 @@ func TestGoldenAnswers(t *testing.T) {
 		{"releaseStream", resultMessage("_result", 3, nil, amf.Undefined{}), "0300000000001514000000000200075f726573756c740040080000000000000506"},
 		{"StreamBegin", streamEvent(eventStreamBegin, 1)[0], "020000000000060400000000000000000001"},
 		{"StreamEOF", streamEvent(eventStreamEOF, 1)[0], "020000000000060400000000000100000001"},
-		{"Publish.Start", statusMessages(nil, 1, &StatusError{Level: LevelStatus, Code: CodePublishStart, Description: "ok"})[0],
-			"0500000000005b14010000000200086f6e537461747573000000000000000000050300056c6576656c0200067374617475730004636f64650200174e657453747265616d2e5075626c6973682e5374617274000b6465736372697074696f6e0200026f6b000009"},
+		{
+			"Publish.Start", statusMessages(nil, 1, &StatusError{Level: LevelStatus, Code: CodePublishStart, Description: "ok"})[0],
+			"0500000000005b14010000000200086f6e537461747573000000000000000000050300056c6576656c0200067374617475730004636f64650200174e657453747265616d2e5075626c6973682e5374617274000b6465736372697074696f6e0200026f6b000009",
+		},
 	} {
 		if got := hex.EncodeToString(AppendMessage(nil, tt.m, 65536)); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)

@@ -26,12 +26,16 @@ var vectors = []struct {
 	name, digest, key, mac string
 	base, pos              int
 }{
-	{"scheme 1", "612af37c38c4a1b74e5737fc4021ded17ed92a9431c19bc665cf421131bad8a6",
+	{
+		"scheme 1", "612af37c38c4a1b74e5737fc4021ded17ed92a9431c19bc665cf421131bad8a6",
 		"b64b9cb0ff0d9abe14b38c4638d3af7b13e7e857b3c2af49eb5449fde909256e",
-		"0414118a39ca0f9a01eea8e29c16609bc0832e817fd4e95b529ae1d4d5b45181", digestBase1, 290},
-	{"scheme 0", "e6a7fbdda4aab503b4e693e92d6f18d9d4b89f3ef0e95fffe767a4830aa37109",
+		"0414118a39ca0f9a01eea8e29c16609bc0832e817fd4e95b529ae1d4d5b45181", digestBase1, 290,
+	},
+	{
+		"scheme 0", "e6a7fbdda4aab503b4e693e92d6f18d9d4b89f3ef0e95fffe767a4830aa37109",
 		"62dd38a55a5a4ad037a152b653471347451f16b2d042e9f1d491ab3f920eb23e",
-		"bef6167a0f06c7be709745d27cb41c66c5f7af0a5cbba42ac8d05b2a3b2195f9", digestBase0, 942},
+		"bef6167a0f06c7be709745d27cb41c66c5f7af0a5cbba42ac8d05b2a3b2195f9", digestBase0, 942,
+	},
 }
 
 func TestHandshake_Vectors(t *testing.T) {

@@ -159,8 +159,14 @@ func word(err error) string {
 		err  error
 		word string
 	}{
-		{ErrClosedByPeer, "peer"}, {ErrServerClosed, "server"}, {ErrUnpublished, "unpublished"}, {ErrStopped, "stopped"},
-		{ErrReplaced, "replaced"}, {ErrProtocol, "protocol"}, {ErrRefused, "refused"}, {ErrPanic, "panic"},
+		{ErrClosedByPeer, "peer"},
+		{ErrServerClosed, "server"},
+		{ErrUnpublished, "unpublished"},
+		{ErrStopped, "stopped"},
+		{ErrReplaced, "replaced"},
+		{ErrProtocol, "protocol"},
+		{ErrRefused, "refused"},
+		{ErrPanic, "panic"},
 	} {
 		if errors.Is(err, w.err) {
 			return w.word
@@ -178,12 +184,9 @@ func word(err error) string {
 // peer is a client that is written by hand: it sends hexadecimal building blocks and
 // looks at what comes back.
 type peer struct {
-	t    testing.TB
-	nc   net.Conn
-	conn *Conn // nil before the handshake
-	end  chan error
-	once sync.Once
-	err  error
+	t   testing.TB
+	nc  net.Conn
+	end chan error
 
 	mu   sync.Mutex // guards below
 	in   []Message  // all messages from the server, control ones too

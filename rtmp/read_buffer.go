@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -115,7 +116,7 @@ func (b *readBuffer) peek(n int) ([]byte, error) {
 		m, err := b.fill(b.buf[b.w:])
 		b.w += m
 		if err != nil {
-			if err == io.EOF && b.w > b.r {
+			if errors.Is(err, io.EOF) && b.w > b.r {
 				err = io.ErrUnexpectedEOF
 			}
 			return b.buf[b.r:b.w], err
@@ -158,7 +159,7 @@ func (b *readBuffer) readFull(p []byte) error {
 		n, err := b.read(p)
 		p = p[n:]
 		if err != nil && len(p) > 0 {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return err
@@ -171,7 +172,7 @@ func (b *readBuffer) readFull(p []byte) error {
 func (b *readBuffer) skip(n int) error {
 	for n > 0 {
 		if _, err := b.peek(1); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return err

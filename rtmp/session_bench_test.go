@@ -14,6 +14,7 @@ func (*quiet) Connect(context.Context, *ServerSession, *ConnectRequest) error { 
 func (q *quiet) Publish(context.Context, *ServerSession, *PublishRequest) (Publication, error) {
 	return q, nil
 }
+
 func (*quiet) Play(_ context.Context, s *ServerSession, _ *PlayRequest) (Playback, error) {
 	return &quietPlayback{s}, nil
 }

@@ -393,8 +393,10 @@ func TestDataMessages(t *testing.T) {
 		{"@clearDataFrame", TypeData, data("@clearDataFrame", "onMetaData"), data("@clearDataFrame", "onMetaData"), false},
 		{"|RtmpSampleAccess", TypeData, data("|RtmpSampleAccess", true, true), nil, false},
 		{"onTextData", TypeData, data("onTextData", meta), data("onTextData", meta), false},
-		{"C-277 additionalMedia", TypeData, append(data("additionalMedia"), unhexString("03000464617461110c0768690000000009")...),
-			append(data("additionalMedia"), unhexString("03000464617461110c0768690000000009")...), false},
+		{
+			"C-277 additionalMedia", TypeData, append(data("additionalMedia"), unhexString("03000464617461110c0768690000000009")...),
+			append(data("additionalMedia"), unhexString("03000464617461110c0768690000000009")...), false,
+		},
 		{"no name", TypeData, data(5.0), nil, false},
 		{"empty", TypeData, []byte{}, nil, false},
 		{"cut", TypeData, []byte{2, 0, 9, 'o'}, nil, false},

@@ -2,6 +2,7 @@ package flv
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -46,7 +47,7 @@ func ParseMetadata(payload []byte) (name string, props amf.Object, err error) {
 	}
 	for {
 		v, err := d.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return name, nil, nil
 		}
 		if err != nil {

@@ -2,6 +2,7 @@ package flv
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -112,7 +113,7 @@ func (r *Reader) ReadTag() (Tag, error) {
 // firstPointer reads the back pointer before the first tag, which is 0. If something
 // else is there, tags are looked for in it.
 func (r *Reader) firstPointer() error {
-	if err := r.in.need(backPointer); err == io.EOF {
+	if err := r.in.need(backPointer); errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	} else if err != nil {
 		return err
@@ -143,7 +144,7 @@ func (r *Reader) readTag() (t Tag, ok bool, err error) {
 	}
 	err = r.in.need(size + backPointer)
 	if b = r.in.bytes(); len(b) < size {
-		if err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			// The file ends here, or the size is wrong and tags follow within.
 			r.startSearch(1)
 			err = nil
@@ -153,7 +154,7 @@ func (r *Reader) readTag() (t Tag, ok bool, err error) {
 	if err != nil { // only the back pointer is missing
 		t = r.in.takeTag(size)
 		r.in.advance(len(r.in.bytes()))
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		r.in.err = err
@@ -164,7 +165,7 @@ func (r *Reader) readTag() (t Tag, ok bool, err error) {
 		// says, this one is good.
 		err := r.in.need(size + backPointer + tagHeaderSize)
 		next := r.in.bytes()[size+backPointer:]
-		atEnd := err == io.ErrUnexpectedEOF && len(next) > 0
+		atEnd := errors.Is(err, io.ErrUnexpectedEOF) && len(next) > 0
 		if (err == nil || atEnd) && !plausible(next) {
 			r.startSearch(1)
 			return Tag{}, false, nil

@@ -1,6 +1,9 @@
 package flv
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 const (
 	firstBuffer = 32 << 10
@@ -29,7 +32,7 @@ func (in *input) advance(n int) { in.off += n }
 func (in *input) need(n int) error {
 	for len(in.buf)-in.off < n {
 		if in.err != nil {
-			if in.err == io.EOF && in.off < len(in.buf) {
+			if errors.Is(in.err, io.EOF) && in.off < len(in.buf) {
 				return io.ErrUnexpectedEOF
 			}
 			return in.err

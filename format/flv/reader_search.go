@@ -2,6 +2,7 @@ package flv
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"math"
 	"slices"
@@ -58,7 +59,7 @@ func (s *search) next(in *input) (t Tag, ok bool, err error) {
 		if err := in.need(len(in.bytes()) + 1); err != nil {
 			s.skip(in, len(in.bytes()))
 			s.start(0)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			in.err = err

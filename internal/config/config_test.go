@@ -112,8 +112,10 @@ func testSections() (*conf, []Section) {
 	c.RTMP = rtmpSection{Listen: ":1935", ChunkSize: 65536, HandshakeTimeout: Duration(10 * time.Second), TLS: tlsSection{Listen: ":1936"}}
 	c.Admin = adminSection{Listen: "127.0.0.1:8088", Ratio: 0.5}
 	c.Limits = limitsSection{Connections: 20000, StreamBitrate: 100e6, Small: -3}
-	entry := streamEntry{Match: "**", Publish: publishPart{Keys: []string{}, Allow: CIDRs{mustCIDR("0.0.0.0/0"), mustCIDR("::/0")}},
-		Embedded: Embedded{"normal"}, Cache: cachePart{32 << 20}, hidden: 1}
+	entry := streamEntry{
+		Match: "**", Publish: publishPart{Keys: []string{}, Allow: CIDRs{mustCIDR("0.0.0.0/0"), mustCIDR("::/0")}},
+		Embedded: Embedded{"normal"}, Cache: cachePart{32 << 20}, hidden: 1,
+	}
 	c.Streams = []streamEntry{entry}
 	return c, []Section{
 		{Name: "log", Help: "what is logged", Value: &c.Log},

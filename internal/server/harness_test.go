@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"weir/internal/protocol"
 	"weir/rtmp"
 )
 
@@ -206,3 +207,6 @@ func within(t testing.TB, d time.Duration, what string, f func()) {
 		t.Fatalf("%s took longer than %v", what, d)
 	}
 }
+
+// refuseAll is a program's admission that refuses everybody.
+func refuseAll(context.Context, *protocol.Request) error { return errors.New("not today") }

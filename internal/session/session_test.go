@@ -262,14 +262,26 @@ func TestReasonOf(t *testing.T) {
 		err  error
 		want Reason
 	}{
-		{nil, EOF}, {io.EOF, EOF}, {fmt.Errorf("rtmp: chunk: %w", io.ErrUnexpectedEOF), EOF},
-		{op(syscall.ECONNRESET), EOF}, {op(syscall.EPIPE), EOF}, {net.ErrClosed, EOF}, {io.ErrClosedPipe, EOF},
-		{op(syscall.ETIMEDOUT), Timeout}, {os.ErrDeadlineExceeded, Timeout}, {context.DeadlineExceeded, Timeout},
-		{context.Canceled, Shutdown}, {&net.OpError{Op: "read", Err: context.Canceled}, Shutdown},
-		{errors.New("odd"), Internal}, {tls.RecordHeaderError{Msg: "x"}, Internal},
-		{Because(Slow, io.EOF), Slow}, {fmt.Errorf("player: %w", Because(Slow, io.EOF)), Slow},
+		{nil, EOF},
+		{io.EOF, EOF},
+		{fmt.Errorf("rtmp: chunk: %w", io.ErrUnexpectedEOF), EOF},
+		{op(syscall.ECONNRESET), EOF},
+		{op(syscall.EPIPE), EOF},
+		{net.ErrClosed, EOF},
+		{io.ErrClosedPipe, EOF},
+		{op(syscall.ETIMEDOUT), Timeout},
+		{os.ErrDeadlineExceeded, Timeout},
+		{context.DeadlineExceeded, Timeout},
+		{context.Canceled, Shutdown},
+		{&net.OpError{Op: "read", Err: context.Canceled}, Shutdown},
+		{errors.New("odd"), Internal},
+		{tls.RecordHeaderError{Msg: "x"}, Internal},
+		{Because(Slow, io.EOF), Slow},
+		{fmt.Errorf("player: %w", Because(Slow, io.EOF)), Slow},
 		{errors.Join(io.EOF, Becausef(TooLarge, "message of %d bytes: %w", 9, io.ErrShortBuffer)), TooLarge},
-		{ErrKicked, Kicked}, {ErrShutdown, Shutdown}, {&LimitError{"connections", 1}, Limit},
+		{ErrKicked, Kicked},
+		{ErrShutdown, Shutdown},
+		{&LimitError{"connections", 1}, Limit},
 	} {
 		if got := ReasonOf(c.err); got != c.want {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)
@@ -289,8 +301,10 @@ func TestReasonWords(t *testing.T) {
 		}
 		seen[r.String()] = true
 	}
-	for _, w := range []string{"eof", "unpublish", "kicked", "shutdown", "timeout", "slow", "stalled", "takeover", "handshake",
-		"protocol_error", "too_large", "rejected", "stream_ended", "idle", "limit", "internal"} {
+	for _, w := range []string{
+		"eof", "unpublish", "kicked", "shutdown", "timeout", "slow", "stalled", "takeover", "handshake",
+		"protocol_error", "too_large", "rejected", "stream_ended", "idle", "limit", "internal",
+	} {
 		if !seen[w] {
 			t.Error("no reason ", w)
 		}

@@ -33,6 +33,7 @@ type WebSocket struct {
 
 	mu      sync.Mutex // guards below
 	players map[*wsPlayer]struct{}
+	stopped bool // no reader starts any more
 }
 
 // NewWebSocket returns WebSocket-FLV.
@@ -56,7 +57,7 @@ var ping = []byte{0x89, 0}
 
 // Run implements protocol.Protocol: it pings the players.
 func (p *WebSocket) Run(ctx context.Context) error {
-	defer p.wg.Wait()
+	defer p.stop()
 	t := time.NewTicker(pingEvery)
 	defer t.Stop()
 	for {
@@ -73,6 +74,26 @@ func (p *WebSocket) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// stop waits for the readers, whose players have been told to end.
+func (p *WebSocket) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
+	p.wg.Wait()
+}
+
+// add makes a player one that is pinged and read from.
+func (p *WebSocket) add(pl *wsPlayer, c *websocket.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		pl.Close(session.ErrShutdown)
+		return
+	}
+	p.players[pl] = struct{}{}
+	p.wg.Go(func() { read(c, pl.Player) })
 }
 
 func (p *WebSocket) list() []*wsPlayer {
@@ -112,10 +133,7 @@ func (p *WebSocket) play(w http.ResponseWriter, r *http.Request, path string) {
 		p.mu.Unlock()
 	})
 	up.conn.player.Store(pl.Player)
-	p.mu.Lock()
-	p.players[pl] = struct{}{}
-	p.mu.Unlock()
-	p.wg.Go(func() { read(c, pl.Player) })
+	p.add(pl, c)
 }
 
 // read takes in what the player sends, which is nothing but control frames, until its
