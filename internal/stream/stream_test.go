@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,24 @@ var (
 	slice     = []byte{0, 0, 0, 2, 0x41, 0x9a}
 	ascConfig = []byte{0x12, 0x10}
 )
+
+// eventLog is what a hub told of.
+type eventLog struct {
+	mu    sync.Mutex
+	kinds []EventKind
+}
+
+func (l *eventLog) add(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kinds = append(l.kinds, e.Kind)
+}
+
+func (l *eventLog) list() []EventKind {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.kinds)
+}
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
@@ -302,8 +321,8 @@ func TestC199_AudioOnlyReturnAfterVideo(t *testing.T) {
 }
 
 func TestGraceExpires(t *testing.T) {
-	var events []EventKind
-	bubble(t, Options{Notify: func(e Event) { events = append(events, e.Kind) }}, func(t *testing.T, h *Hub) {
+	var events eventLog
+	bubble(t, Options{Notify: events.add}, func(t *testing.T, h *Hub) {
 		p := publish(t, h, nil)
 		m := attach(t, p.Stream())
 		r := p.Stream().NewReader()
@@ -321,8 +340,8 @@ func TestGraceExpires(t *testing.T) {
 		if _, err := r.Next(t.Context()); !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
-		if fmt.Sprint(events) != fmt.Sprint([]EventKind{Started, Waiting, Ended}) {
-			t.Fatal(events)
+		if fmt.Sprint(events.list()) != fmt.Sprint([]EventKind{Started, Waiting, Ended}) {
+			t.Fatal(events.list())
 		}
 	})
 }
@@ -444,8 +463,8 @@ func TestC131_ManyPublishersRaceForOneName(t *testing.T) {
 func TestC181_CacheBoundsDropTheStart(t *testing.T) {
 	set := Default()
 	set.Cache.Frames = 5
-	var events []EventKind
-	o := Options{Settings: func(string) Settings { return set }, Notify: func(e Event) { events = append(events, e.Kind) }}
+	var events eventLog
+	o := Options{Settings: func(string) Settings { return set }, Notify: events.add}
 	bubble(t, o, func(t *testing.T, h *Hub) {
 		p := publish(t, h, nil)
 		write(t, p, vcfg(), keyFrame(0))
@@ -456,8 +475,8 @@ func TestC181_CacheBoundsDropTheStart(t *testing.T) {
 		m.want(t, "")
 		write(t, p, keyFrame(1000))
 		m.want(t, "vK1000*")
-		if fmt.Sprint(events) != fmt.Sprint([]EventKind{Started, NoKeyFrames}) {
-			t.Fatal(events)
+		if fmt.Sprint(events.list()) != fmt.Sprint([]EventKind{Started, NoKeyFrames}) {
+			t.Fatal(events.list())
 		}
 	})
 }
@@ -579,15 +598,16 @@ func TestLimits(t *testing.T) {
 }
 
 func TestC252_PublishAndUnpublishKeepsEventsInOrder(t *testing.T) {
-	var events []EventKind
-	bubble(t, Options{Notify: func(e Event) { events = append(events, e.Kind) }}, func(t *testing.T, h *Hub) {
+	var events eventLog
+	bubble(t, Options{Notify: events.add}, func(t *testing.T, h *Hub) {
 		for range 1000 {
 			p := publish(t, h, nil)
 			write(t, p, vcfg(), keyFrame(0))
 			p.Close(nil)
 		}
 	})
-	for i, e := range events[:len(events)-1] {
+	list := events.list()
+	for i, e := range list[:len(list)-1] {
 		want := Waiting
 		if i%2 == 0 {
 			want = Resumed
