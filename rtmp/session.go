@@ -181,7 +181,7 @@ func (s *ServerSession) wake() { s.live(s.run) }
 func (s *ServerSession) live(part func() error) {
 	s.resting = false
 	cause := s.guard(part)
-	if s.resting = cause == errResting; !s.resting {
+	if s.resting = errors.Is(cause, errResting); !s.resting {
 		s.cause = s.finish(cause)
 		if !s.unwatch() {
 			s.closing.Wait()

@@ -9,7 +9,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -194,18 +193,6 @@ func next(t testing.TB, p *rtmp.PlayStream, types ...rtmp.MessageType) rtmp.Mess
 // isEnd reports whether err is a connection's ordinary end.
 func isEnd(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, rtmp.ErrClosedByPeer)
-}
-
-// within fails the test if f takes longer than d.
-func within(t testing.TB, d time.Duration, what string, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() { defer close(done); f() }()
-	select {
-	case <-done:
-	case <-time.After(d):
-		t.Fatalf("%s took longer than %v", what, d)
-	}
 }
 
 // refuseAll is a program's admission that refuses everybody.
