@@ -38,7 +38,8 @@ func (k trackKey) String() string { return fmt.Sprintf("%s %d", k.kind, k.id) }
 // tracks are the elementary streams of a file.
 type tracks map[trackKey][]unit
 
-// readTracks reads the elementary streams of an FLV file.
+// readTracks reads the elementary streams of an FLV file. With io.ErrUnexpectedEOF it also
+// returns those of a file that is cut off.
 func readTracks(name string) (tracks, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -50,7 +51,7 @@ func readTracks(name string) (tracks, error) {
 		if _, err := r.next(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", name, err)
+			return r.tracks, fmt.Errorf("reading %s: %w", name, err)
 		}
 	}
 	if !r.key { // without video no frame is ahead of it
