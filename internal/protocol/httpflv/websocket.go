@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -140,7 +141,7 @@ func (p *WebSocket) play(w http.ResponseWriter, r *http.Request, path string) {
 // connection ends.
 func read(c *websocket.Conn, p *protocol.Player) {
 	for {
-		t, _, err := c.Reader(context.Background())
+		t, message, err := c.Reader(context.Background())
 		if err == nil && t == websocket.MessageText {
 			err = session.Becausef(session.ProtocolError, "text message from a player")
 			p.Send([]byte{0x88, 2, 0x03, 0xeb}) // close, 1003: it cannot accept this data
@@ -148,7 +149,7 @@ func read(c *websocket.Conn, p *protocol.Player) {
 			return
 		}
 		if err == nil {
-			_, _, err = c.Read(context.Background())
+			_, err = io.Copy(io.Discard, message)
 		}
 		if err != nil {
 			var closed websocket.CloseError
