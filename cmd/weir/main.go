@@ -27,6 +27,7 @@ type cli struct {
 	Push    pushCmd    `cmd:"" help:"Publish a file or another stream to a server, in real time."`
 	Pull    pullCmd    `cmd:"" help:"Record a stream, or just receive it."`
 	Probe   probeCmd   `cmd:"" help:"Describe a stream and its faults."`
+	Bench   benchCmd   `cmd:"" help:"Load a server and measure it."`
 	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
 	Version versionCmd `cmd:"" help:"Print what this program is."`
 }
