@@ -8,7 +8,7 @@ T       ?=
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-clients build install lint fmt fuzz soak generate deps
+.PHONY: help run test test-clients build install lint fmt fuzz soak sim generate deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ fuzz: ## every fuzz target for T (1m) each
 soak: ## all tests again and again, in random order and with the race detector, for T (30m)
 	@scripts/install build test
 	@scripts/soak $(or $(T),30m)
+
+sim: ## simulate hub, timeline, logs and delivery from SEEDS (200) seeds
+	go test -count=1 ./internal/mux -run TestSimulation -sim.seeds $(or $(SEEDS),200)
 
 generate: ## everything that is made from the sources
 	go generate ./...
