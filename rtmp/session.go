@@ -161,7 +161,7 @@ func (s *ServerSession) begin(ctx context.Context, nc net.Conn) {
 	s.closing.Add(1)
 	s.unwatch = context.AfterFunc(ctx, func() {
 		defer s.closing.Done()
-		s.Close(ErrServerClosed)
+		s.Close(fmt.Errorf("%w: %w", ErrServerClosed, context.Cause(ctx)))
 	})
 	s.live(func() error {
 		if err := s.handshake(); err != nil {

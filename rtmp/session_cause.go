@@ -16,7 +16,8 @@ import (
 var (
 	// ErrClosedByPeer is the end of the connection by the peer, in whatever way.
 	ErrClosedByPeer = errors.New("closed by peer")
-	// ErrServerClosed is the end of the context that was given to Serve or ServeConn.
+	// ErrServerClosed is the end of the context that was given to Serve or ServeConn. The
+	// context's cause is wrapped beside it.
 	ErrServerClosed = errors.New("server closed")
 	// ErrUnpublished ends a publication by FCUnpublish, deleteStream, closeStream or
 	// an empty publish. The connection goes on.

@@ -26,10 +26,10 @@ func TestC132_SilentPublisherGivesWay(t *testing.T) {
 	old := r.mustPublish("live/a")
 	publishSome(old, 0, 5)
 	read := players["rtmp"](r, "live/a")
+	collect(t, read, 5)
 	p := r.mustPublish("live/a")
 	want := publishSome(p, 0, 10)
-	got := collect(t, read, 15)
-	isRun(t, "the new publisher's video", got.video[5:], want.video)
+	isRun(t, "the new publisher's video", collect(t, read, 10).video, want.video)
 	select {
 	case <-old.Done():
 	case <-time.After(5 * time.Second):
@@ -154,6 +154,7 @@ func TestC194_ReturnWithTimesFromZero(t *testing.T) {
 	p := r.mustPublish("live/a")
 	publishSome(p, 0, 10)
 	play := r.mustPlay("live/a")
+	next(t, play, rtmp.TypeVideo) // it has joined
 	p.must(p.Close())
 	publishSome(r.mustPublish("live/a"), 0, 10)
 	last, frames := uint32(0), 0
@@ -172,6 +173,7 @@ func TestC194_ReturnWithTimesFromZero(t *testing.T) {
 func TestC195_HeadersOfALatePlayerHaveTheTimeOfItsFirstFrame(t *testing.T) {
 	r := start(t, nil)
 	publishSome(r.mustPublish("live/a"), 0, 25)
+	r.arrived("live/a", 25)
 	play := r.mustPlay("live/a")
 	header := next(t, play, rtmp.TypeVideo)
 	frame := next(t, play, rtmp.TypeVideo)

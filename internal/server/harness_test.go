@@ -9,9 +9,11 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"weir/av"
 	"weir/internal/protocol"
 	"weir/rtmp"
 )
@@ -103,6 +105,20 @@ func videoFrame(key bool, number uint32, size int) []byte {
 // numberOf is the inverse of videoFrame.
 func numberOf(body []byte) (number uint32, key bool) {
 	return binary.BigEndian.Uint32(body[10:]), body[0]>>4 == 1
+}
+
+// arrived waits until the stream has had n video frames.
+func (r *running) arrived(path string, n int64) {
+	r.t.Helper()
+	for begin := time.Now(); ; {
+		if s := r.hub.Get(path); s != nil && s.Stats().Frames[av.Video] >= n {
+			return
+		}
+		if time.Since(begin) > 10*time.Second {
+			r.t.Fatalf("%s does not get %d frames", path, n)
+		}
+		<-time.After(time.Millisecond)
+	}
 }
 
 // publisher is an RTMP publisher of numbered frames.

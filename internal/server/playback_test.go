@@ -124,11 +124,11 @@ func TestC153_PlaybackIsBitExact(t *testing.T) {
 				r := start(t, func(c *Config) { c.Delivery.Portable = portable })
 				p := r.mustPublish("live/a")
 				first := publishSome(p, 0, 15)
-				got := make(chan sent, 1)
 				read := open(r, "live/a")
-				go func() { got <- collect(t, read, 20) }()
+				s := collect(t, read, 1) // it has joined
 				more := publishSome(p, 15, 30)
-				s := <-got
+				rest := collect(t, read, 19)
+				s.video, s.audio = append(s.video, rest.video...), append(s.audio, rest.audio...)
 				isRun(t, "video", s.video, append(first.video, more.video...))
 				isRun(t, "audio", s.audio, append(first.audio, more.audio...))
 				if s.video[0][0]>>4 != 1 {
@@ -215,7 +215,8 @@ func TestFiftyPlayersLoseNothing(t *testing.T) {
 	names := []string{"rtmp", "http-flv", "ws-flv"}
 	for i := range got {
 		read := players[names[i%len(names)]](r, "live/a")
-		wg.Go(func() { got[i] = collect(t, read, 301) })
+		got[i] = collect(t, read, 1) // it has joined
+		wg.Go(func() { got[i].video = append(got[i].video, collect(t, read, 300).video...) })
 	}
 	more := publishSome(p, 1, 300)
 	all.video, all.audio = append(all.video, more.video...), append(all.audio, more.audio...)
