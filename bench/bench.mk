@@ -1,0 +1,9 @@
+# The benchmarks. Both exit with an error if a goal was missed that does not depend on the
+# machine. ARGS go to bench/run.
+.PHONY: bench bench-quick
+
+bench: ## weir against raw writes and nginx-rtmp, to bench/RESULTS.md (half an hour)
+	@bench/run -o bench/RESULTS.md $(ARGS)
+
+bench-quick: ## one row of the same, printed only
+	@bench/run -quick $(ARGS)
