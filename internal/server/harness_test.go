@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,8 +25,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type running struct {
 	*Server
 	t    testing.TB
+	log  *logBuffer // everything that was logged
 	stop func() error
 }
+
+// secret is the key that tests use; it must never be in a log.
+const secret = "hunter2"
 
 // start runs a server until the test ends.
 func start(t testing.TB, change func(*Config), opts ...func(*Options)) *running {
@@ -35,7 +40,8 @@ func start(t testing.TB, change func(*Config), opts ...func(*Options)) *running 
 	if change != nil {
 		change(&conf)
 	}
-	opt := Options{Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))}
+	log := new(logBuffer)
+	opt := Options{Log: slog.New(slog.NewTextHandler(io.MultiWriter(testWriter{t}, log), &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for _, f := range opts {
 		f(&opt)
 	}
@@ -46,10 +52,13 @@ func start(t testing.TB, change func(*Config), opts ...func(*Options)) *running 
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	r := &running{Server: s, t: t, stop: sync.OnceValue(func() error { cancel(); return <-done })}
+	r := &running{Server: s, t: t, log: log, stop: sync.OnceValue(func() error { cancel(); return <-done })}
 	t.Cleanup(func() {
 		if err := r.stop(); err != nil {
 			t.Error("Run:", err)
+		}
+		if strings.Contains(log.String(), secret) {
+			t.Error("the log has the key in it")
 		}
 	})
 	return r
