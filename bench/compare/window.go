@@ -67,8 +67,10 @@ func (b *bench) window(ctx context.Context, s scenario, c contender) (sample, er
 	if err != nil {
 		return nil, err
 	}
-	common := []string{"--json", "--insecure", "--players", strconv.Itoa(s.players), "--streams", strconv.Itoa(s.streams),
-		"--warmup", s.warmup.String(), "--duration", s.window.String(), "--pid", pid}
+	common := []string{
+		"--json", "--insecure", "--players", strconv.Itoa(s.players), "--streams", strconv.Itoa(s.streams),
+		"--warmup", s.warmup.String(), "--duration", s.window.String(), "--pid", pid,
+	}
 	if s.kind == storming {
 		var got load.StormReport
 		err := b.report(ctx, &got, append(append([]string{"storm"}, common...), "--joins", strconv.Itoa(s.players), from)...)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"weir/amf"
-	"weir/av"
 	"weir/rtmp"
 )
 
@@ -216,14 +215,6 @@ func (r *running) until(what string, ok func() bool) {
 func (r *running) live(path string) bool {
 	s := r.hub.Get(path)
 	return s != nil && s.Stats().Live
-}
-
-// videoOf returns how many video frames a stream has had.
-func (r *running) videoOf(path string) int64 {
-	if s := r.hub.Get(path); s != nil {
-		return s.Stats().Frames[av.Video]
-	}
-	return 0
 }
 
 // metric returns the value of one line of the metrics, "" if there is none.
