@@ -215,35 +215,41 @@ func (c *Conn) interrupt() {
 // an error the connection is of no use for reading.
 func (c *Conn) ReadMessage() (Message, error) {
 	for {
-		if len(c.parts) > 0 {
-			m := c.parts[0]
-			if c.parts = c.parts[1:]; len(c.parts) == 0 {
-				c.parts = nil
-			}
-			return m, nil
-		}
-		m, err := c.chunks.readMessage()
-		if c.chunks.notes != c.notes {
-			c.report()
-		}
-		if err != nil {
-			return Message{}, err
-		}
-		switch m.Type {
-		case TypeAudio, TypeVideo, TypeData, TypeDataAMF3, TypeCommand, TypeCommandAMF3:
-			return m, nil
-		case TypeAggregate:
-			if c.parts, err = splitAggregate(&m); err != nil {
-				c.ignored.Add(1)
-			}
-		case TypeSharedObject, TypeSharedObjectAMF3:
-			c.ignored.Add(1)
-		default:
-			if err := c.readControl(&m); err != nil {
-				return Message{}, err
-			}
+		if m, ok, err := c.receive(); ok || err != nil {
+			return m, err
 		}
 	}
+}
+
+// receive is one step of ReadMessage: ok is false if what came was not for the caller.
+func (c *Conn) receive() (m Message, ok bool, err error) {
+	if len(c.parts) > 0 {
+		m = c.parts[0]
+		if c.parts = c.parts[1:]; len(c.parts) == 0 {
+			c.parts = nil
+		}
+		return m, true, nil
+	}
+	m, err = c.chunks.readMessage()
+	if c.chunks.notes != c.notes {
+		c.report()
+	}
+	if err != nil {
+		return Message{}, false, err
+	}
+	switch m.Type {
+	case TypeAudio, TypeVideo, TypeData, TypeDataAMF3, TypeCommand, TypeCommandAMF3:
+		return m, true, nil
+	case TypeAggregate:
+		if c.parts, err = splitAggregate(&m); err != nil {
+			c.ignored.Add(1)
+		}
+	case TypeSharedObject, TypeSharedObjectAMF3:
+		c.ignored.Add(1)
+	default:
+		return Message{}, false, c.readControl(&m)
+	}
+	return Message{}, false, nil
 }
 
 // readControl acts on a protocol control or user control message.

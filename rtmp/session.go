@@ -207,17 +207,12 @@ var errResting = errors.New("resting")
 // run reads the connection to the end, or until there is nothing to do.
 func (s *ServerSession) run() error {
 	for {
-		var err error
-		if s.msg, err = s.conn.ReadMessage(); err != nil {
+		m, ok, err := s.conn.receive()
+		if err != nil {
 			return endOf(s.ctx, err, s.stageName)
 		}
-		switch s.msg.Type {
-		case TypeAudio, TypeVideo:
-			err = s.media(&s.msg)
-		case TypeData, TypeDataAMF3:
-			err = s.dataMessage(&s.msg)
-		case TypeCommand, TypeCommandAMF3:
-			err = s.command(&s.msg)
+		if s.msg = m; ok {
+			err = s.handle()
 		}
 		if err != nil {
 			return err
@@ -227,6 +222,19 @@ func (s *ServerSession) run() error {
 			return errResting
 		}
 	}
+}
+
+// handle acts on the message that was received.
+func (s *ServerSession) handle() error {
+	switch s.msg.Type {
+	case TypeAudio, TypeVideo:
+		return s.media(&s.msg)
+	case TypeData, TypeDataAMF3:
+		return s.dataMessage(&s.msg)
+	case TypeCommand, TypeCommandAMF3:
+		return s.command(&s.msg)
+	}
+	return nil
 }
 
 // enter sets the deadline of a stage.

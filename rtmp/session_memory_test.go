@@ -70,6 +70,8 @@ func TestMemoryOfASession(t *testing.T) {
 		{"after the handshake", "", "", 16 << 10},
 		{"connected", blockCN, CodeConnectSuccess, 16 << 10},
 		{"detached player", blockCN + blockCS + blockPLAY, CodePlayStart, 6 << 10},
+		// What players send last is control, which no handler sees.
+		{"detached player that said its buffer's length", blockCN + blockCS + blockPLAY + blockBufferLength, CodePlayStart, 6 << 10},
 	} {
 		got := perSession(t, h, tt.blocks, tt.until)
 		t.Logf("%s: %d bytes", tt.name, got)
