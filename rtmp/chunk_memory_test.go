@@ -213,9 +213,6 @@ func (s *stalling) Write([]byte) (int, error) {
 // A connection that has not published or played costs at most 16 KiB, its goroutine and
 // stack included, wherever it stalls. Stacks are counted as 8 KiB, which is more than this
 // code needs: how large they start depends on what else the program does.
-//
-// The one exception is a peer with unfinished messages on all 64 chunk streams while its
-// connection has a buffer of its own. It is within the bound with a frugal one.
 func TestMemoryOfConnections(t *testing.T) {
 	if raceEnabled {
 		return // its stacks are larger; make test runs this without it too
@@ -236,18 +233,18 @@ func TestMemoryOfConnections(t *testing.T) {
 		stuck  bool // the peer does not read
 		bound  int
 	}{
-		{name: "before C0", size: 4096, bound: bound},
-		{name: "within C1", in: hello[:1500], size: 4096, bound: bound},
-		{name: "C-020 not reading S1", in: hello, size: 4096, stuck: true, bound: bound},
-		{name: "before C2", in: hello, size: 4096, bound: bound},
-		{name: "before C2, with digests", in: signed, size: 4096, bound: bound},
-		{name: "connected", in: join(shaken, unhexString(blockCN), unhexString(blockCS)), size: 4096, bound: bound},
+		{name: "before C0", size: commandBuffer, bound: bound},
+		{name: "within C1", in: hello[:1500], size: commandBuffer, bound: bound},
+		{name: "C-020 not reading S1", in: hello, size: commandBuffer, stuck: true, bound: bound},
+		{name: "before C2", in: hello, size: commandBuffer, bound: bound},
+		{name: "before C2, with digests", in: signed, size: commandBuffer, bound: bound},
+		{name: "connected", in: join(shaken, unhexString(blockCN), unhexString(blockCS)), size: commandBuffer, bound: bound},
 		{name: "connected, frugal", in: join(shaken, unhexString(blockCN), unhexString(blockCS)), bound: bound},
-		{name: "within a command", in: join(shaken, unhexString(blockCN)[:40]), size: 4096, bound: bound},
-		{name: "within a long command", in: join(shaken, AppendMessage(nil, &Message{Type: TypeCommand, Payload: pattern(60_000)}, 128)[:1800]), size: 4096, bound: bound},
-		{name: "C-059 within 64 messages", in: many, size: 4096, bound: bound + 3<<10},
+		{name: "within a command", in: join(shaken, unhexString(blockCN)[:40]), size: commandBuffer, bound: bound},
+		{name: "within a long command", in: join(shaken, AppendMessage(nil, &Message{Type: TypeCommand, Payload: pattern(60_000)}, 128)[:1800]), size: commandBuffer, bound: bound},
+		{name: "C-059 within 64 messages", in: many, size: commandBuffer, bound: bound},
 		{name: "C-059 within 64 messages, frugal", in: many, bound: bound},
-		{name: "a frugal player", in: join(shaken, unhexString(blockCN), unhexString(blockPING)), size: 4096, frugal: true, bound: 10 << 10},
+		{name: "a frugal player", in: join(shaken, unhexString(blockCN), unhexString(blockPING)), size: commandBuffer, frugal: true, bound: 10 << 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stalled, ended sync.WaitGroup

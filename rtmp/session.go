@@ -271,9 +271,10 @@ func (s *ServerSession) settle() {
 	}
 }
 
-// The sizes of the read buffer.
+// The sizes of the read buffer. That for commands holds all that clients say at a time,
+// and leaves room for what hostile ones make the chunk reader keep.
 const (
-	commandBuffer = 4 << 10
+	commandBuffer = 3 << 9
 	publishBuffer = 16 << 10
 )
 
