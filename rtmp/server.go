@@ -151,7 +151,9 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 
 // setUp makes the session of a connection.
 func (s *ServerSession) setUp(ctx context.Context, nc net.Conn) {
-	if tc, ok := nc.(*net.TCPConn); ok {
+	if tc, ok := nc.(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
 		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 4})
 	}
 	if s.srv.TLSConfig != nil {

@@ -39,6 +39,8 @@ type Sources struct {
 	// Workers yields, for each delivery worker from 0, the share of time it spends sending,
 	// from 0 to 1, and its rest between two rounds.
 	Workers func(yield func(worker int, load float64, interval time.Duration))
+	// Intake returns the time between two reads of a publisher; 0 if it is read as it sends.
+	Intake func() time.Duration
 }
 
 // Metrics is the registry with the counters of rare events. Its methods are safe for
@@ -119,7 +121,7 @@ func word(s string) string {
 // reader collects from Sources.
 type reader struct {
 	Sources
-	streams, sessions, received, sent, frames, repairs, skips, load, interval *prometheus.Desc
+	streams, sessions, received, sent, frames, repairs, skips, load, interval, intake *prometheus.Desc
 
 	mu   sync.Mutex // guards below
 	lag  prometheus.Histogram
@@ -141,6 +143,7 @@ func newReader(s Sources) *reader {
 		skips:    desc("weir_player_skips_total", "Times a player that was too slow skipped ahead."),
 		load:     desc("weir_delivery_worker_load", "Share of time a delivery worker spends sending, from 0 to 1.", "worker"),
 		interval: desc("weir_delivery_round_interval_seconds", "Rest of a delivery worker between two rounds.", "worker"),
+		intake:   desc("weir_intake_interval_seconds", "Time between two reads of a publisher; 0 while each is read as it sends."),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weir_player_lag_seconds", Help: "How far players are behind, each counted once a scrape.",
 			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16},
@@ -153,7 +156,7 @@ const lagEvery = time.Second
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.streams, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.lag.Desc()} {
+	for _, d := range []*prometheus.Desc{r.streams, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.lag.Desc()} {
 		ch <- d
 	}
 }
@@ -192,6 +195,9 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 			gauge(r.load, load, strconv.Itoa(worker))
 			gauge(r.interval, interval.Seconds(), strconv.Itoa(worker))
 		})
+	}
+	if r.Intake != nil {
+		gauge(r.intake, r.Intake().Seconds())
 	}
 	if r.Lags != nil {
 		r.sampleLags()

@@ -14,6 +14,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/fanout"
+	"weir/internal/intake"
 	"weir/internal/mux"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -38,6 +39,8 @@ type Env struct {
 	// SkipLog bounds the log lines about slow players: when the network or the machine is
 	// overloaded, thousands skip at once.
 	SkipLog *LogLimit
+	// Pacer sets the beat at which publishers are read.
+	Pacer *intake.Pacer
 	// Portable makes players use a goroutine each.
 	Portable bool
 	// Listen opens a TCP listener and logs where it listens.

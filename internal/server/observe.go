@@ -54,6 +54,7 @@ func (s *Server) sources() metrics.Sources {
 				yield(i, w.Load, w.Interval)
 			}
 		},
+		Intake: func() time.Duration { return s.pacer.Interval() },
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/fanout"
+	"weir/internal/intake"
 	"weir/internal/metrics"
 	"weir/internal/mux"
 	"weir/internal/protocol"
@@ -40,6 +41,7 @@ type Server struct {
 	// streamConfig returns the entry that applies to a path.
 	streamConfig func(path string) *StreamConfig
 	engine       *fanout.Engine
+	pacer        *intake.Pacer
 	hub          *stream.Hub
 	mux          *mux.Set
 	sessions     *session.Registry
@@ -99,6 +101,7 @@ func (s *Server) build() {
 		Workers: c.Delivery.Workers, MinDelay: c.Delivery.MinDelay.Std(), MaxDelay: c.Delivery.MaxDelay.Std(),
 		Hooks: fanout.Hooks{FirstSent: s.metrics.FirstFrame},
 	})
+	s.pacer = intake.NewPacer(c.RTMP.IngestDelay.Std())
 	s.hub = stream.New(stream.Options{
 		Settings:   func(path string) stream.Settings { return s.streamConfig(path).settings() },
 		MaxStreams: c.Limits.Streams,
@@ -172,6 +175,7 @@ func (s *Server) env(name string, listen func(proto, addr string) (net.Listener,
 		Bitrate:  int64(s.conf.Limits.StreamBitrate),
 		Portable: s.conf.Delivery.Portable,
 		SkipLog:  &s.skipLog,
+		Pacer:    s.pacer,
 		Listen:   listen,
 	}
 }

@@ -32,7 +32,15 @@ func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.
 		return nil, refuse(rtmp.CodePublishFailed, p.env.Refuse("limit", err))
 	}
 	pr.session.Promote(session.Publish, r.Path)
-	return &publication{p: p, peer: pr, pub: pub, ingest: p.env.NewIngest(pub), path: r.Path}, nil
+	b := &publication{p: p, peer: pr, pub: pub, ingest: p.env.NewIngest(pub), path: r.Path, unpaced: func() {}}
+	if pr.conn != nil {
+		pacer := p.env.Pacer
+		if pub.Stream().Settings().Low {
+			pacer = nil
+		}
+		b.unpaced = pr.conn.Publishing(pacer)
+	}
+	return b, nil
 }
 
 // refuse makes what the peer is told of an error that says why.
@@ -62,6 +70,8 @@ type publication struct {
 	pub    *stream.Publisher
 	ingest *protocol.Ingest
 	path   string
+	// unpaced ends what Publishing of the connection began.
+	unpaced func()
 }
 
 // Message implements rtmp.Publication.
@@ -93,6 +103,7 @@ func (b *publication) Close(cause error) {
 		end = cause
 	}
 	b.pub.Close(end)
+	b.unpaced()
 	if errors.Is(cause, rtmp.ErrUnpublished) {
 		b.p.env.Log.Info("unpublished", b.peer.about(), slog.String("stream", b.path))
 		if b.peer.session.Stream() == b.path { // else it publishes another one besides

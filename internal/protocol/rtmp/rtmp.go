@@ -10,6 +10,7 @@ import (
 	"net"
 	"sync"
 
+	"weir/internal/intake"
 	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/rtmp"
@@ -97,6 +98,7 @@ func (p *Protocol) wrapTLS(nc net.Conn) net.Conn {
 type peer struct {
 	session *session.Session
 	cancel  context.CancelCauseFunc
+	conn    *intake.Conn     // below everything else; nil if it is none of TCP
 	player  *protocol.Player // set once the connection is handed to the engine
 	playing uint32           // the message stream that is played
 }
@@ -123,6 +125,9 @@ func (p *Protocol) serve(ctx context.Context, nc net.Conn, wrap func(net.Conn) n
 	if pr.session == nil {
 		_ = nc.Close()
 		return
+	}
+	if c, ok := intake.Wrap(nc); ok {
+		nc, pr.conn = c, c
 	}
 	if wrap != nil {
 		nc = wrap(nc)

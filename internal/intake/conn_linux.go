@@ -1,0 +1,184 @@
+package intake
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// enough is how many bytes are read before the next beat: more must not wait in the
+// kernel, where they would close the peer's window.
+const enough = 64 << 10
+
+// Conn is a TCP connection that becomes cheap to read once Publishing is called.
+type Conn struct {
+	*net.TCPConn
+	reader *reader // nil before the first Publishing
+
+	mu       sync.Mutex // guards below
+	deadline time.Time  // of reading, as the owner set it
+}
+
+// Wrap returns a Conn of a TCP connection; false if nc is something else.
+func Wrap(nc net.Conn) (*Conn, bool) {
+	tc, ok := nc.(*net.TCPConn)
+	return &Conn{TCPConn: tc}, ok
+}
+
+// Publishing says that a publisher is read from now on, at p's beats. The returned
+// function ends that. Both are called by the goroutine that reads; p may be nil.
+func (c *Conn) Publishing(p *Pacer) (end func()) {
+	if c.reader == nil {
+		rc, err := c.SyscallConn()
+		if err != nil {
+			return func() {} // reading will say what is wrong
+		}
+		c.reader = &reader{conn: c, raw: rc}
+		c.reader.try = c.reader.receive
+	}
+	if p == nil || c.reader.pacer != nil {
+		return func() {}
+	}
+	c.reader.pacer = p
+	p.publishers.Add(1)
+	return func() {
+		c.reader.pacer = nil
+		p.publishers.Add(-1)
+	}
+}
+
+// Read implements net.Conn.
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.reader == nil {
+		return c.TCPConn.Read(b)
+	}
+	return c.reader.read(b)
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	return c.TCPConn.SetReadDeadline(t)
+}
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	return c.TCPConn.SetDeadline(t)
+}
+
+// wakeAt makes the wait for bytes end at t, or at the owner's deadline if that is
+// earlier, which it reports.
+func (c *Conn) wakeAt(t time.Time) (deadline bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if deadline = !c.deadline.IsZero() && c.deadline.Before(t); deadline {
+		t = c.deadline
+	}
+	return deadline, c.TCPConn.SetReadDeadline(t)
+}
+
+// reader reads a publisher. It belongs to the goroutine that reads.
+type reader struct {
+	conn  *Conn
+	raw   syscall.RawConn
+	try   func(fd uintptr) bool // receive, as one value
+	pacer *Pacer
+	paced bool // the kernel wakes nobody for less than enough bytes
+
+	into    []byte
+	n       int
+	errno   syscall.Errno
+	drained bool // the last read took all there was
+}
+
+// read waits for bytes, or for the next beat and what has come by then.
+func (r *reader) read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	r.into = b
+	defer func() { r.into = nil }()
+	for {
+		interval := time.Duration(0)
+		if r.pacer != nil {
+			interval = r.pacer.Interval()
+		}
+		if err := r.setPaced(interval > 0); err != nil {
+			return 0, err
+		}
+		// Without a beat the poller may not be trusted to tell of the peer's end a second time.
+		r.drained = r.drained && interval > 0
+		isDeadline := true
+		if interval > 0 {
+			var err error
+			if isDeadline, err = r.conn.wakeAt(r.pacer.next(time.Now(), interval)); err != nil {
+				return 0, err
+			}
+		}
+		switch err := r.raw.Read(r.try); {
+		case err == nil && r.errno != 0:
+			return 0, &net.OpError{Op: "read", Net: "tcp", Source: r.conn.LocalAddr(), Addr: r.conn.RemoteAddr(), Err: os.NewSyscallError("recvfrom", r.errno)}
+		case err == nil && r.n == 0:
+			return 0, io.EOF
+		case err == nil:
+			r.drained = r.n < len(b)
+			return r.n, nil
+		case isDeadline || !os.IsTimeout(err):
+			return 0, err
+		}
+		r.drained = false // it is the beat: look
+	}
+}
+
+// receive is one attempt, which does not block. It reports false if there is nothing.
+func (r *reader) receive(fd uintptr) bool {
+	if r.drained {
+		r.drained = false
+		return false
+	}
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd,
+			uintptr(unsafe.Pointer(unsafe.SliceData(r.into))), uintptr(len(r.into)), syscall.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return false
+		}
+		r.n, r.errno = int(n), errno
+		return true
+	}
+}
+
+// setPaced tells the kernel for how many bytes the reader is to be woken.
+func (r *reader) setPaced(on bool) error {
+	if on == r.paced {
+		return nil
+	}
+	r.paced = on
+	least := 1
+	if on {
+		least = enough
+	}
+	var err error
+	if cerr := r.raw.Control(func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt", syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, least))
+	}); cerr != nil {
+		return cerr
+	}
+	if !on && err == nil {
+		r.conn.mu.Lock()
+		err = r.conn.TCPConn.SetReadDeadline(r.conn.deadline)
+		r.conn.mu.Unlock()
+	}
+	return err
+}

@@ -1,0 +1,39 @@
+package intake
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// perPublisher is how long the beat grows with each publisher: so many publishers
+	// wake the process at most 4,000 times a second, whatever they send.
+	perPublisher = 250 * time.Microsecond
+	// worthwhile is the shortest beat that saves more than it costs.
+	worthwhile = 10 * time.Millisecond
+)
+
+// Pacer sets the beat at which publishers are read. With few publishers there is none:
+// what they send is read as it comes. It may be used by any number of goroutines.
+type Pacer struct {
+	max        time.Duration
+	start      time.Time
+	publishers atomic.Int32
+}
+
+// NewPacer returns a pacer whose beats are at most max apart; 0 is never to wait.
+func NewPacer(max time.Duration) *Pacer { return &Pacer{max: max, start: time.Now()} }
+
+// Interval returns the time between two beats, 0 if what comes is read at once.
+func (p *Pacer) Interval() time.Duration {
+	d := min(time.Duration(p.publishers.Load())*perPublisher, p.max)
+	if d < worthwhile {
+		return 0
+	}
+	return d
+}
+
+// next returns the first beat after now, beats being d apart. It is the same for all.
+func (p *Pacer) next(now time.Time, d time.Duration) time.Time {
+	return now.Add(d - now.Sub(p.start)%d)
+}
