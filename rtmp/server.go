@@ -137,20 +137,38 @@ func temporary(err error) bool {
 // 2 KiB if the caller keeps it so: whoever serves thousands of players calls ServeConn
 // first thing on a goroutine, and does its own work before and after on others.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
+	return s.NewSession(ctx, nc).Serve()
+}
+
+// NewSession returns the session of a connection for callers that want to be able to
+// Close it from the start: ServeConn is NewSession and Serve. A context that never ends
+// costs a session less than one that does.
+func (s *Server) NewSession(ctx context.Context, nc net.Conn) *ServerSession {
+	session := &ServerSession{srv: s, parent: ctx}
+	session.conn.nc = nc
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	session.ctx, session.cancel = context.WithCancelCause(ctx)
+	return session
+}
+
+// Serve is ServeConn of the session's connection. It is called once.
+func (s *ServerSession) Serve() error {
 	// Handlers and the reading of commands need a deep stack, and a stack that has grown
 	// hardly shrinks. They run on a goroutine of their own, which ends when the peer is
 	// silent; this one, small, waits for the next byte.
-	session := &ServerSession{srv: s}
-	session.work.Go(func() { session.begin(ctx, nc) })
-	for session.work.Wait(); session.resting; session.work.Wait() {
-		_, _ = session.conn.buf.peek(1) // an error comes again to whoever reads next
-		session.work.Go(session.wake)
+	s.work.Go(s.begin)
+	for s.work.Wait(); s.resting; s.work.Wait() {
+		_, _ = s.conn.buf.peek(1) // an error comes again to whoever reads next
+		s.work.Go(s.wake)
 	}
-	return session.cause
+	return s.cause
 }
 
-// setUp makes the session of a connection.
-func (s *ServerSession) setUp(ctx context.Context, nc net.Conn) {
+// setUp prepares the session and its connection.
+func (s *ServerSession) setUp() {
+	nc := s.conn.nc
 	if tc, ok := nc.(interface {
 		SetKeepAliveConfig(net.KeepAliveConfig) error
 	}); ok {
@@ -162,7 +180,6 @@ func (s *ServerSession) setUp(ctx context.Context, nc net.Conn) {
 	limits := s.srv.Limits.withDefaults()
 	s.limits = &limits
 	s.id, s.start = rand.Text()[:16], time.Now()
-	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.conn.init(nc, commandBuffer)
 	s.conn.writeTimeout = min(s.srv.writeTimeout(), s.conn.writeTimeout)
 	s.conn.onNote = s.note

@@ -40,6 +40,7 @@ type ServerSession struct {
 	conn   Conn
 	id     string
 	start  time.Time
+	parent context.Context
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
@@ -156,13 +157,16 @@ func (s *ServerSession) RequestReconnect(tcURL, description string) bool {
 }
 
 // begin runs the session until it ends or rests.
-func (s *ServerSession) begin(ctx context.Context, nc net.Conn) {
-	s.setUp(ctx, nc)
-	s.closing.Add(1)
-	s.unwatch = context.AfterFunc(ctx, func() {
-		defer s.closing.Done()
-		s.Close(fmt.Errorf("%w: %w", ErrServerClosed, context.Cause(ctx)))
-	})
+func (s *ServerSession) begin() {
+	s.setUp()
+	s.unwatch = func() bool { return true }
+	if s.parent.Done() != nil {
+		s.closing.Add(1)
+		s.unwatch = context.AfterFunc(s.parent, func() {
+			defer s.closing.Done()
+			s.Close(fmt.Errorf("%w: %w", ErrServerClosed, context.Cause(s.parent)))
+		})
+	}
 	s.live(func() error {
 		if err := s.handshake(); err != nil {
 			return err

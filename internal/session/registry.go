@@ -249,6 +249,15 @@ func (r *Registry) CloseAll(cause error) {
 	}
 }
 
+// CloseProtocol asks the sessions of one protocol to end.
+func (r *Registry) CloseProtocol(protocol string, cause error) {
+	for _, s := range r.all() {
+		if s.Protocol == protocol {
+			s.Kick(cause)
+		}
+	}
+}
+
 // Totals returns the sums of every protocol that had a session, by name. It looks at
 // every open session: once a scrape, not once a frame. What is counted on a session after
 // its Close is lost.

@@ -112,11 +112,14 @@ func (b *playback) Start(w *rtmp.PlayWriter) {
 	if chunkSize != b.variant.ChunkSize {
 		panic("rtmp: session writes with another chunk size than the logs")
 	}
-	cancel := b.peer.cancel
-	player = b.view.Player(b.peer.session, protocol.Sink(b.p.env.Engine, nc, b.p.env.Portable), nil, func() { cancel(nil) })
+	rs := b.session
+	player = b.view.Player(b.peer.session, protocol.Sink(b.p.env.Engine, nc, b.p.env.Portable), nil, func() { rs.Close(errEnginesEnd) })
 	b.peer.player, b.view = player, nil
 	b.wait()
 }
+
+// errEnginesEnd ends a session whose player the engine has closed, for a cause of its own.
+var errEnginesEnd = errors.New("the connection was closed by delivery")
 
 // wait begins to play; a player that came before its stream waits for it.
 func (b *playback) wait() {

@@ -69,12 +69,16 @@ func (p *Protocol) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
+	sessions := context.WithoutCancel(ctx)
 	serve := func(ln net.Listener, wrap func(net.Conn) net.Conn) {
 		if ln == nil {
 			return
 		}
 		wg.Go(func() {
-			if err := p.env.Serve(ctx, ln, func(nc net.Conn) { p.serve(ctx, nc, wrap) }); err != nil {
+			err := p.env.Serve(ctx, ln, func(nc net.Conn) {
+				p.serve(sessions, nc, wrap, ctx)
+			})
+			if err != nil {
 				stop(err)
 			}
 		})
@@ -82,6 +86,7 @@ func (p *Protocol) Run(ctx context.Context) error {
 	serve(p.plain, nil)
 	serve(p.tls, p.wrapTLS)
 	<-ctx.Done()
+	p.env.Sessions.CloseProtocol(p.env.Name, session.ErrShutdown)
 	wg.Wait()
 	p.wg.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, session.ErrShutdown) {
@@ -97,7 +102,6 @@ func (p *Protocol) wrapTLS(nc net.Conn) net.Conn {
 // peer is one connection's place in the server.
 type peer struct {
 	session *session.Session
-	cancel  context.CancelCauseFunc
 	conn    *intake.Conn     // below everything else; nil if it is none of TCP
 	player  *protocol.Player // set once the connection is handed to the engine
 	playing uint32           // the message stream that is played
@@ -113,26 +117,30 @@ func (pr *peer) about() slog.Attr {
 	return slog.Group("", slog.String("session", pr.session.ID), slog.String("remote", pr.session.Remote.String()))
 }
 
-// serve runs one connection. The goroutine that waits here lives as long as its player:
-// what needs a deep stack is done on others, so that this one's stays small.
-func (p *Protocol) serve(ctx context.Context, nc net.Conn, wrap func(net.Conn) net.Conn) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	pr := &peer{cancel: cancel}
-	var wg sync.WaitGroup
-	wg.Go(func() { pr.open(p, nc) })
-	wg.Wait()
-	if pr.session == nil {
-		_ = nc.Close()
-		return
-	}
+// serve runs one connection until its session is closed. The goroutine that waits here lives as
+// long as its player: what needs a deep stack is done on others, so that this one's
+// stays small. Nor does each have a context that ends with the listeners: who ends them
+// closes the sessions.
+func (p *Protocol) serve(base context.Context, nc net.Conn, wrap func(net.Conn) net.Conn, listening context.Context) {
+	pr := &peer{}
 	if c, ok := intake.Wrap(nc); ok {
 		nc, pr.conn = c, c
 	}
 	if wrap != nil {
 		nc = wrap(nc)
 	}
-	err := p.server.ServeConn(context.WithValue(ctx, peerKey{}, pr), nc)
+	rs := p.server.NewSession(context.WithValue(base, peerKey{}, pr), nc)
+	var wg sync.WaitGroup
+	wg.Go(func() { pr.open(p, nc, rs) })
+	wg.Wait()
+	if pr.session == nil {
+		_ = nc.Close()
+		return
+	}
+	if listening.Err() != nil { // before the session was there to be told
+		rs.Close(session.ErrShutdown)
+	}
+	err := rs.Serve()
 	if pr.player != nil {
 		return // the engine closes the connection, and then the session
 	}
@@ -140,8 +148,8 @@ func (p *Protocol) serve(ctx context.Context, nc net.Conn, wrap func(net.Conn) n
 }
 
 // open registers the connection; session stays nil if it is refused.
-func (pr *peer) open(p *Protocol, nc net.Conn) {
-	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: protocol.AddrPort(nc.RemoteAddr()), Cancel: pr.cancel})
+func (pr *peer) open(p *Protocol, nc net.Conn, rs *rtmp.ServerSession) {
+	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: protocol.AddrPort(nc.RemoteAddr()), Cancel: rs.Close})
 	if err == nil {
 		pr.session = s
 	}
