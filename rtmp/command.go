@@ -97,10 +97,13 @@ func (c *command) streamArg(i int) (uint32, bool) {
 	return uint32(f), true
 }
 
+// usualCommand is how many bytes nearly all of our commands fit into.
+const usualCommand = 256
+
 // commandMessage builds a command on a message stream. The values are ours or have been
 // decoded: package amf can write them.
 func commandMessage(streamID uint32, values ...amf.Value) *Message {
-	body, _ := amf.Append(nil, values...)
+	body, _ := amf.Append(make([]byte, 0, usualCommand), values...)
 	return &Message{Type: TypeCommand, StreamID: streamID, Payload: body}
 }
 

@@ -11,8 +11,12 @@ const (
 	pooledBytes = 4 << 10
 )
 
-// pooledBuffers serve frugal readers while they have something to read.
-var pooledBuffers = sync.Pool{New: func() any { return new([pooledBytes]byte) }}
+// pooledBuffers serve frugal readers while they have something to read, commandBuffers
+// those that wait for commands.
+var (
+	pooledBuffers  = sync.Pool{New: func() any { return new([pooledBytes]byte) }}
+	commandBuffers = sync.Pool{New: func() any { return new([commandBuffer]byte) }}
+)
 
 // readBuffer buffers a connection's input. It holds as much as setSize says; with size 0
 // it holds nothing while the peer is silent: it waits in a read of a few bytes and borrows a
@@ -25,6 +29,7 @@ type readBuffer struct {
 	consumed uint64 // in all
 	err      error  // of the source, to be returned once what came with it has been read
 	borrowed *[pooledBytes]byte
+	command  *[commandBuffer]byte // likewise
 	small    [frugalRead]byte
 }
 
@@ -50,9 +55,14 @@ func (b *readBuffer) release() {
 		b.borrowed = nil
 		b.buf = nil
 	}
-	if len(b.buf) != b.size {
-		b.buf = nil
+	if len(b.buf) == b.size {
+		return
 	}
+	if b.command != nil {
+		commandBuffers.Put(b.command)
+		b.command = nil
+	}
+	b.buf = nil
 }
 
 // pause is called between messages, where the peer may be silent for long: nothing
@@ -76,6 +86,9 @@ func (b *readBuffer) prepare(n int) {
 		b.release()
 		switch {
 		case b.buf != nil:
+		case b.size == commandBuffer:
+			b.command = commandBuffers.Get().(*[commandBuffer]byte)
+			b.buf = b.command[:]
 		case b.size > 0:
 			b.buf = make([]byte, b.size)
 		default:

@@ -152,7 +152,7 @@ func (s *Server) open() (err error) {
 	if err != nil {
 		return err
 	}
-	s.parts = append(s.parts, part{"http", web.run})
+	s.parts = append(s.parts, part{"http", web.run}, part{"memory", s.trim})
 	if s.conf.Admin.Listen != "" {
 		ln, err := listen("admin", s.conf.Admin.Listen)
 		if err != nil {

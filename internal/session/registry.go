@@ -52,6 +52,7 @@ type Registry struct {
 	sessions map[string]*Session
 	perIP    map[netip.Addr]perIP
 	totals   map[string]*Totals // by protocol; the counters are those of closed sessions
+	moves    uint64             // sessions opened and closed so far
 }
 
 // perIP counts the sessions of one address.
@@ -125,6 +126,7 @@ func (r *Registry) insert(s *Session) error {
 			return &LimitError{l.name, l.max}
 		}
 	}
+	r.moves++
 	r.sessions[s.ID] = s
 	if counted {
 		r.perIP[ip] = perIP{n.all + 1, n.pending + 1}
@@ -189,6 +191,7 @@ func (r *Registry) remove(s *Session, e *End) bool {
 	s.open = false
 	p := s.state.Load()
 	e.Role, e.Stream = p.role, p.stream
+	r.moves++
 	delete(r.sessions, s.ID)
 	t := r.totals[s.Protocol]
 	t.Roles[p.role]--
@@ -247,6 +250,13 @@ func (r *Registry) CloseAll(cause error) {
 	for _, s := range r.all() {
 		s.Kick(cause)
 	}
+}
+
+// Moves returns how many sessions have come and gone so far, each of them counted twice.
+func (r *Registry) Moves() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.moves
 }
 
 // CloseProtocol asks the sessions of one protocol to end.

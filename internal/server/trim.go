@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+)
+
+const (
+	trimEvery = time.Second
+	// trimAfter is how many sessions must have come or gone for the memory that their set-up
+	// used to be worth a collection.
+	trimAfter = 100
+)
+
+// trim gives back to the system what a wave of sessions used to come or to go: handshakes and
+// commands leave several times what a session keeps, and a quiet server collects it
+// only when as much again has been used.
+func (s *Server) trim(ctx context.Context) error {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	var wave wave
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if wave.over(s.sessions.Moves()) {
+				debug.FreeOSMemory()
+			}
+		}
+	}
+}
+
+// wave finds the ends of waves in a count that grows.
+type wave struct{ done, last uint64 }
+
+// over reports whether a wave has ended: much has happened since the last one, and
+// hardly anything since the last call.
+func (w *wave) over(n uint64) bool {
+	still := n-w.last < trimAfter/10
+	w.last = n
+	if !still || n-w.done < trimAfter {
+		return false
+	}
+	w.done = n
+	return true
+}
