@@ -135,7 +135,9 @@ func temporary(err error) bool {
 //
 // The calling goroutine does nothing but wait while the peer is silent, in a stack of
 // 2 KiB if the caller keeps it so: whoever serves thousands of players calls ServeConn
-// first thing on a goroutine, and does its own work before and after on others.
+// first thing on a goroutine, and does its own work before and after on others. If nc is an
+// Awaiter, the goroutine of a player whose session is detached is not needed at all:
+// ServeConn returns ErrParked, and the session goes on by itself.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	return s.NewSession(ctx, nc).Serve()
 }
@@ -160,10 +162,38 @@ func (s *ServerSession) Serve() error {
 	// silent; this one, small, waits for the next byte.
 	s.work.Go(s.begin)
 	for s.work.Wait(); s.resting; s.work.Wait() {
+		if s.park() {
+			return ErrParked
+		}
 		_, _ = s.conn.buf.peek(1) // an error comes again to whoever reads next
 		s.work.Go(s.wake)
 	}
 	return s.cause
+}
+
+// Awaiter is a net.Conn that can wait for its peer without a goroutine. Await calls
+// ready once, on a goroutine of its own, when reading will not block: there are bytes, or
+// the connection has ended, was closed, or was given a read deadline that has passed. It
+// reports false, and calls nothing, if it cannot.
+type Awaiter interface {
+	Await(ready func()) bool
+}
+
+// park lets the connection wait, if it can and nobody else needs to know the session's
+// end. After it has returned true the session may be at work on another goroutine.
+func (s *ServerSession) park() bool {
+	if !s.conn.detached.Load() {
+		return false
+	}
+	w, ok := s.conn.nc.(Awaiter)
+	return ok && w.Await(s.unpark)
+}
+
+// unpark goes on with a session that was parked.
+func (s *ServerSession) unpark() {
+	for s.wake(); s.resting && !s.park(); s.wake() {
+		_, _ = s.conn.buf.peek(1)
+	}
 }
 
 // setUp prepares the session and its connection.

@@ -16,6 +16,9 @@ import (
 var (
 	// ErrClosedByPeer is the end of the connection by the peer, in whatever way.
 	ErrClosedByPeer = errors.New("closed by peer")
+	// ErrParked is what Serve and ServeConn return while a detached session goes on
+	// without their goroutine. Its playbacks are closed when it ends.
+	ErrParked = errors.New("rtmp: parked")
 	// ErrServerClosed is the end of the context that was given to Serve or ServeConn. The
 	// context's cause is wrapped beside it.
 	ErrServerClosed = errors.New("server closed")

@@ -14,19 +14,61 @@ import (
 // kernel, where they would close the peer's window.
 const enough = 64 << 10
 
-// Conn is a TCP connection that becomes cheap to read once Publishing is called.
+// Conn is a TCP connection that becomes cheap to read once Publishing is called, and
+// that can wait without a goroutine.
 type Conn struct {
 	*net.TCPConn
+	poller *Poller
 	reader *reader // nil before the first Publishing
 
 	mu       sync.Mutex // guards below
 	deadline time.Time  // of reading, as the owner set it
+	ready    func()     // what waits for bytes, by Await
 }
 
-// Wrap returns a Conn of a TCP connection; false if nc is something else.
-func Wrap(nc net.Conn) (*Conn, bool) {
+// Wrap returns a Conn of a TCP connection; false if nc is something else. p may be nil.
+func Wrap(nc net.Conn, p *Poller) (*Conn, bool) {
 	tc, ok := nc.(*net.TCPConn)
-	return &Conn{TCPConn: tc}, ok
+	return &Conn{TCPConn: tc, poller: p}, ok
+}
+
+// Await calls ready once, on a goroutine of the poller's, when there is something to read,
+// the peer or Close has closed the connection, or a deadline has been set that has passed:
+// reading does not block then. It reports false, and calls nothing, if that cannot be. Nobody
+// may read meanwhile, and a deadline that lies ahead is not watched.
+func (c *Conn) Await(ready func()) bool {
+	if c.poller == nil || c.reader != nil {
+		return false
+	}
+	c.mu.Lock()
+	c.ready = ready
+	passed := c.passed()
+	c.mu.Unlock()
+	if passed || c.poller.watch(c) != nil {
+		c.wake() // the read will say what is wrong
+	}
+	return true
+}
+
+// passed reports whether the deadline has passed. mu is held.
+func (c *Conn) passed() bool { return !c.deadline.IsZero() && !c.deadline.After(time.Now()) }
+
+// wake calls what waits.
+func (c *Conn) wake() {
+	c.mu.Lock()
+	ready := c.ready
+	c.ready = nil
+	c.mu.Unlock()
+	if ready != nil {
+		c.poller.work.Go(ready)
+	}
+}
+
+// Close implements net.Conn.
+func (c *Conn) Close() error {
+	err := c.TCPConn.Close()
+	c.wake()
+	return err
 }
 
 // Publishing says that a publisher is read from now on, at p's beats. The returned
@@ -61,18 +103,24 @@ func (c *Conn) Read(b []byte) (int, error) {
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deadline = t
-	return c.TCPConn.SetReadDeadline(t)
+	return c.setDeadline(t, c.TCPConn.SetReadDeadline)
 }
 
 // SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
+	return c.setDeadline(t, c.TCPConn.SetDeadline)
+}
+
+func (c *Conn) setDeadline(t time.Time, set func(time.Time) error) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.deadline = t
-	return c.TCPConn.SetDeadline(t)
+	err := set(t)
+	passed := c.passed()
+	c.mu.Unlock()
+	if passed {
+		c.wake()
+	}
+	return err
 }
 
 // wakeAt makes the wait for bytes end at t, or at the owner's deadline if that is

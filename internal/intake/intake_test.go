@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // pair returns the two ends of a connection.
-func pair(t testing.TB) (*Conn, *net.TCPConn) {
+func pair(t testing.TB, p *Poller) (*Conn, *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,7 +31,7 @@ func pair(t testing.TB) (*Conn, *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, ok := Wrap(nc)
+	c, ok := Wrap(nc, p)
 	if !ok {
 		t.Fatal("not wrapped")
 	}
@@ -92,7 +92,7 @@ func TestEveryByteArrives(t *testing.T) {
 	}
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			c, there := pair(t)
+			c, there := pair(t, nil)
 			defer c.Publishing(m.pacer)()
 			var failed error
 			done := make(chan struct{})
@@ -118,7 +118,7 @@ func TestEveryByteArrives(t *testing.T) {
 func TestEndBehindTheLastBytes(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			c, there := pair(t)
+			c, there := pair(t, nil)
 			defer c.Publishing(m.pacer)()
 			if _, err := there.Write([]byte("last")); err != nil {
 				t.Fatal(err)
@@ -135,7 +135,7 @@ func TestEndBehindTheLastBytes(t *testing.T) {
 func TestReset(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			c, there := pair(t)
+			c, there := pair(t, nil)
 			defer c.Publishing(m.pacer)()
 			_ = there.SetLinger(0)
 			_ = there.Close()
@@ -150,7 +150,7 @@ func TestReset(t *testing.T) {
 func TestDeadlines(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			c, _ := pair(t)
+			c, _ := pair(t, nil)
 			defer c.Publishing(m.pacer)()
 			begin := time.Now()
 			if err := c.SetReadDeadline(begin.Add(35 * time.Millisecond)); err != nil {
@@ -176,7 +176,7 @@ func TestDeadlines(t *testing.T) {
 func TestCloseEndsReading(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			c, _ := pair(t)
+			c, _ := pair(t, nil)
 			defer c.Publishing(m.pacer)()
 			end := time.AfterFunc(20*time.Millisecond, func() { _ = c.Close() })
 			defer end.Stop()
@@ -189,7 +189,7 @@ func TestCloseEndsReading(t *testing.T) {
 
 // The beat ends with the crowd, and what was gathered is not lost.
 func TestPaceChanges(t *testing.T) {
-	c, there := pair(t)
+	c, there := pair(t, nil)
 	p := crowd(100, 25*time.Millisecond)
 	end := c.Publishing(p)
 	defer end()
@@ -206,7 +206,7 @@ func TestPaceChanges(t *testing.T) {
 }
 
 func TestPublishersAreCounted(t *testing.T) {
-	c, _ := pair(t)
+	c, _ := pair(t, nil)
 	p := NewPacer(time.Second)
 	end := c.Publishing(p)
 	c.Publishing(p)()
@@ -222,7 +222,7 @@ func TestPublishersAreCounted(t *testing.T) {
 func TestReadingDoesNotAllocate(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
-			c, there := pair(t)
+			c, there := pair(t, nil)
 			defer c.Publishing(m.pacer)()
 			in, out := make([]byte, 100), make([]byte, 100)
 			if n := testing.AllocsPerRun(20, func() {

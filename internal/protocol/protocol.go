@@ -41,6 +41,8 @@ type Env struct {
 	SkipLog *LogLimit
 	// Pacer sets the beat at which publishers are read.
 	Pacer *intake.Pacer
+	// Poller waits for the bytes of silent players; nil makes each use a goroutine.
+	Poller *intake.Poller
 	// Portable makes players use a goroutine each.
 	Portable bool
 	// Listen opens a TCP listener and logs where it listens.

@@ -42,6 +42,7 @@ type Server struct {
 	streamConfig func(path string) *StreamConfig
 	engine       *fanout.Engine
 	pacer        *intake.Pacer
+	poller       *intake.Poller
 	hub          *stream.Hub
 	mux          *mux.Set
 	sessions     *session.Registry
@@ -67,12 +68,26 @@ func New(conf Config, opt Options) (*Server, error) {
 	if err := s.rules(); err != nil {
 		return nil, err
 	}
+	if !conf.Delivery.Portable {
+		var err error
+		if s.poller, err = intake.NewPoller(); err != nil {
+			return nil, err
+		}
+	}
 	s.build()
 	if err := s.open(); err != nil {
-		s.engine.Close()
+		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// close ends what has no listener, once all sessions have ended.
+func (s *Server) close() {
+	s.engine.Close()
+	if s.poller != nil {
+		s.poller.Close()
+	}
 }
 
 // rules compiles the stream entries.
@@ -176,6 +191,7 @@ func (s *Server) env(name string, listen func(proto, addr string) (net.Listener,
 		Portable: s.conf.Delivery.Portable,
 		SkipLog:  &s.skipLog,
 		Pacer:    s.pacer,
+		Poller:   s.poller,
 		Listen:   listen,
 	}
 }
@@ -234,7 +250,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.sessions.CloseAll(session.ErrShutdown)
 	s.hub.Close(session.ErrShutdown)
 	wg.Wait()
-	s.engine.Close()
+	s.close()
 	if errors.Is(cause, session.ErrShutdown) {
 		return nil
 	}

@@ -123,7 +123,7 @@ func (pr *peer) about() slog.Attr {
 // closes the sessions.
 func (p *Protocol) serve(base context.Context, nc net.Conn, wrap func(net.Conn) net.Conn, listening context.Context) {
 	pr := &peer{}
-	if c, ok := intake.Wrap(nc); ok {
+	if c, ok := intake.Wrap(nc, p.env.Poller); ok {
 		nc, pr.conn = c, c
 	}
 	if wrap != nil {
