@@ -186,6 +186,7 @@ func (s *ServerSession) park() bool {
 		return false
 	}
 	w, ok := s.conn.nc.(Awaiter)
+	s.conn.buf.pause() // it keeps no buffer meanwhile
 	return ok && w.Await(s.unpark)
 }
 

@@ -57,6 +57,9 @@ func TestParkedPlayer(t *testing.T) {
 	}
 	for range 2 {
 		ready := <-nc.ready
+		if n := len(h.s.conn.buf.buf); n > 0 {
+			t.Errorf("a buffer of %d bytes is kept", n)
+		}
 		if _, err := client.Write(unhexString(blockPING)); err != nil {
 			t.Fatal(err)
 		}
