@@ -83,7 +83,7 @@ func find(b []byte, end bool) (skip, stride int) {
 			case n == confirm:
 				return at, stride
 			case at+n*stride >= len(b):
-				if end && (n > 1 || at == 0) && at+(n-1)*stride+PacketSize <= len(b) {
+				if end && (n > 1 || len(b) == PacketSize) && at+(n-1)*stride+PacketSize <= len(b) {
 					return at, stride
 				}
 				wait = true

@@ -33,7 +33,7 @@ var (
 
 // Options are how a Muxer writes. The zero value is ready to use.
 type Options struct {
-	// Gather is how much sound a PES packet may hold, at most MaxGather: players get sound
+	// Gather is how much sound a PES packet may hold, at most MaxGather and Delay: players get sound
 	// that much later, and the stream has fewer packets that are mostly stuffing. 0 writes
 	// each frame at once.
 	Gather time.Duration
@@ -105,9 +105,10 @@ func NewMuxer(tracks []av.Track, o Options) (*Muxer, error) {
 	if delay <= 0 {
 		delay = defaultDelay
 	}
+	delay = min(delay, maxDelay)
 	m := &Muxer{
-		gather: ticks(min(max(o.Gather, 0), MaxGather)),
-		delay:  ticks(min(delay, maxDelay)),
+		gather: ticks(min(max(o.Gather, 0), MaxGather, delay)),
+		delay:  ticks(delay),
 		pat:    appendPAT(nil, program, pmtPID),
 	}
 	if err := m.set(tracks); err != nil {

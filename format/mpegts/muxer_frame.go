@@ -57,6 +57,9 @@ func (m *Muxer) appendFrame(dst []byte, f *av.Frame) ([]byte, error) {
 		m.Discontinue()
 	}
 	key := f.Kind == av.Video && f.Flags&av.Key != 0
+	if o == m.clock && m.gather > 0 {
+		dst = m.flushLate(dst, at)
+	}
 	dst = m.prepare(dst, o, at, key)
 	if f.Codec == SCTE35 {
 		m.fresh = false
@@ -123,9 +126,9 @@ func (m *Muxer) prepare(dst []byte, o *output, at int64, key bool) []byte {
 		dst = m.fillClock(dst, at-1)
 	case o.started:
 		// The clock goes on with what has passed on this track, which may be far from
-		// the clock's in time, but not beyond what the clock's next frame can follow.
+		// the clock's in time, but not beyond the frame that is expected next there.
 		pcr := m.pcr + at - o.atPCR
-		if !m.clock.started || pcr <= m.clock.dts+m.delay || at-o.atClock > second {
+		if !m.clock.started || pcr <= m.clock.dts+m.clock.step+m.delay || at-o.atClock > second {
 			dst = m.fillClock(dst, pcr)
 		}
 	}
@@ -210,6 +213,17 @@ func (m *Muxer) gatherAudio(dst []byte, o *output, f *av.Frame, pts int64, size 
 func (m *Muxer) Flush(dst []byte) []byte {
 	for _, o := range m.outputs {
 		dst = m.flush(dst, o)
+	}
+	return dst
+}
+
+// flushLate appends the sound of tracks that have not gone on for too long when the clock
+// gets to at.
+func (m *Muxer) flushLate(dst []byte, at int64) []byte {
+	for _, o := range m.outputs {
+		if o != m.clock && at-o.pendingAt >= m.gather {
+			dst = m.flush(dst, o)
+		}
 	}
 	return dst
 }
