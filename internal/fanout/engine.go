@@ -17,8 +17,6 @@ type Options struct {
 	// MaxDelay bounds the rest that a busy worker takes so that each send carries
 	// more. 0 means never to rest longer than MinDelay.
 	MaxDelay time.Duration
-	// Slice is how many players are served without a pause; 0 means 256.
-	Slice int
 	// Hooks take measurements; they run on workers and must not block. Any may be nil.
 	Hooks Hooks
 }
@@ -45,9 +43,6 @@ type Engine struct {
 func New(o Options) *Engine {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
-	}
-	if o.Slice <= 0 {
-		o.Slice = usualSlice
 	}
 	o.MaxDelay = max(o.MaxDelay, o.MinDelay)
 	e := &Engine{opt: o, epoch: time.Now(), stop: make(chan struct{})}

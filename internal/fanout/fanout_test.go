@@ -23,14 +23,9 @@ type simSink struct {
 	armed  Writable
 	closed bool
 	waits  sync.WaitGroup
-	cost   time.Duration // of a send
-	last   time.Time     // when bytes were taken
 }
 
 func (s *simSink) TrySend(p []byte) (int, bool, error) {
-	if s.cost > 0 {
-		<-time.After(s.cost)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -42,7 +37,6 @@ func (s *simSink) TrySend(p []byte) (int, bool, error) {
 		s.room -= n
 	}
 	s.got = append(s.got, p[:n]...)
-	s.last = time.Now()
 	return n, n < len(p), nil
 }
 
@@ -420,44 +414,6 @@ func TestGatheringRestsInProportionToTheRound(t *testing.T) {
 		elapse(100 * time.Millisecond)
 		if s.String() != "K a " {
 			t.Fatalf("%q", s)
-		}
-	})
-}
-
-// A long round is cut into slices, with the rest spread between them, and every player is
-// served once in each, even if others leave meanwhile.
-func TestARoundIsSpreadOverItsInterval(t *testing.T) {
-	const cost, rest = 5 * time.Millisecond, 50 * time.Millisecond
-	bubble(t, Options{Workers: 1, MaxDelay: rest, Slice: 2}, func(t *testing.T, e *Engine) {
-		l := e.NewLog(testLog)
-		key(l, "K ", "")
-		sinks := make([]*simSink, 10)
-		players := make([]*Player, len(sinks))
-		for i := range sinks {
-			sinks[i] = &simSink{room: -1, cost: cost}
-			players[i] = e.Add(sinks[i], nil, l, Counters{})
-			players[i].Join(l, Cached)
-		}
-		elapse(time.Second)
-		for range 2 { // the first round does not know how long it will rest
-			put(l, "a ", Message{})
-			elapse(time.Second)
-		}
-		begin := time.Now()
-		put(l, "b ", Message{})
-		elapse(12 * time.Millisecond)
-		players[0].Close(errors.New("gone")) // its place goes to one that has not been served
-		elapse(time.Second)
-		span := time.Duration(0)
-		for i, s := range sinks[1:] {
-			if s.String() != "K a a b " {
-				t.Errorf("player %d got %q", i+1, s)
-			}
-			span = max(span, s.last.Sub(begin))
-		}
-		// Ten sends of 5 ms, and four pauses in proportion.
-		if span < 70*time.Millisecond || span > 50*time.Millisecond+rest+10*time.Millisecond+rest {
-			t.Errorf("the round took %v", span)
 		}
 	})
 }

@@ -67,7 +67,6 @@ func (w *worker) quit(p *Player) {
 		return
 	}
 	last := len(pt.players) - 1
-	w.round.leaves(pt, p.index)
 	pt.players[p.index] = pt.players[last]
 	pt.players[p.index].index = p.index
 	pt.players[last] = nil

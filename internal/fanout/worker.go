@@ -8,6 +8,8 @@ import (
 )
 
 const (
+	// restFactor: after a round that took r a worker rests restFactor*r, within the delays of Options.
+	restFactor = 10
 	// catchUp bounds what one player far behind is sent in a round beyond what is new.
 	catchUp = 128 << 10
 	// inlineAudience is how many players of a log the appending goroutine serves by
@@ -69,8 +71,7 @@ type worker struct {
 
 	mu       sync.Mutex // held during a round; guards below
 	opsRun   []op
-	lowRun   []*part
-	round    round
+	queueRun []*part
 	loose    []*Player // players without a log
 	catchup  []*Player // players with more to send at once
 	spare    []*Player // catchup's other half
@@ -139,6 +140,14 @@ func (w *worker) enqueue(p *part) {
 	w.signal()
 }
 
+// rest returns how long to rest after a round that took r.
+func (w *worker) rest(r int64) int64 {
+	o := &w.e.opt
+	d := min(max(restFactor*r, int64(o.MinDelay)), int64(o.MaxDelay))
+	w.interval.Store(d)
+	return d
+}
+
 // account keeps the load figure, about a second's mean.
 func (w *worker) account(start, end int64) {
 	w.busy += end - start
@@ -198,7 +207,7 @@ func (w *worker) plan(now int64) int64 {
 	switch {
 	case len(w.ops) > 0 || len(w.low) > 0:
 		return 0
-	case len(w.queue) > 0 || len(w.catchup) > 0 || w.round.underWay:
+	case len(w.queue) > 0 || len(w.catchup) > 0:
 		if now >= w.restEnd {
 			return 0
 		}
@@ -209,7 +218,7 @@ func (w *worker) plan(now int64) int64 {
 	return sweep
 }
 
-// inline runs a round, or the first slice of one, on the appending goroutine, if one is due; it reports whether
+// inline runs a round on the appending goroutine, if one is due; it reports whether
 // nothing is left for the worker. mu is held.
 func (w *worker) inline() bool {
 	now := w.e.now()
@@ -219,36 +228,32 @@ func (w *worker) inline() bool {
 	w.roundAt(now, true)
 	w.qmu.Lock()
 	defer w.qmu.Unlock()
-	return len(w.queue) == 0 && len(w.low) == 0 && len(w.ops) == 0 && len(w.catchup) == 0 && !w.round.underWay
+	return len(w.queue) == 0 && len(w.low) == 0 && len(w.ops) == 0 && len(w.catchup) == 0
 }
 
-// roundAt does what was asked for players and, if due, sends what is new: a slice of the round
-// that is under way, or of another. What may not wait is sent in any case. mu is held.
+// roundAt does what was asked for players and, if due, sends what is new. What may
+// not wait is sent in any case. mu is held.
 func (w *worker) roundAt(now int64, due bool) {
 	w.qmu.Lock()
 	w.opsRun, w.ops = w.ops, w.opsRun[:0]
-	w.lowRun, w.low = w.low, w.lowRun[:0]
-	if due && !w.round.underWay {
-		w.round.parts, w.queue = w.queue, w.round.parts[:0]
+	w.queueRun, w.low = append(w.queueRun[:0], w.low...), w.low[:0]
+	if due {
+		w.queueRun, w.queue = append(w.queueRun, w.queue...), w.queue[:0]
 	}
 	w.qmu.Unlock()
+	worked := len(w.queueRun) > 0
 
 	for i := range w.opsRun {
 		w.apply(&w.opsRun[i], now)
 		w.opsRun[i] = op{}
 	}
-	for i, pt := range w.lowRun {
+	for i, pt := range w.queueRun {
 		w.servePart(pt, now)
-		w.lowRun[i] = nil
+		w.queueRun[i] = nil
 	}
-	worked := len(w.lowRun) > 0
-	if due && (len(w.round.parts) > 0 || len(w.catchup) > 0) {
+	if due && len(w.catchup) > 0 {
 		worked = true
-		if w.round.underWay = !w.serveSlice(now); !w.round.underWay {
-			w.serveBehind(now)
-		}
-	} else {
-		due = false
+		w.serveBehind(now)
 	}
 	if !worked {
 		return
@@ -256,39 +261,26 @@ func (w *worker) roundAt(now int64, due bool) {
 	end := w.e.now()
 	w.account(now, end)
 	if due {
-		w.restEnd = end + w.restAfter(end-now)
+		w.restEnd = end + w.rest(end-now)
 	}
 }
 
-// servePart sends what is new to all players of a part. Those that are far behind come later.
+// servePart sends what is new to the players of a part. Those that are far behind come later.
 func (w *worker) servePart(pt *part, now int64) {
-	budget := pt.begin()
-	for i := 0; i < len(pt.players); {
-		i = w.serveAt(pt, i, budget, now)
-	}
-}
-
-// begin takes note of what is sent in a round, and returns how much of it a player gets at most.
-func (pt *part) begin() (budget int) {
 	pt.queued.Store(false) // before the log is read: see invariant 3
 	head := pt.log.head.Load()
-	budget = int(head-pt.served) + catchUp
+	budget := int(head-pt.served) + catchUp
 	pt.served = head
-	return budget
-}
-
-// serveAt serves the player with index i and returns the next one's: the same, if the
-// player is gone and another took its place.
-func (w *worker) serveAt(pt *part, i, budget int, now int64) int {
-	p := pt.players[i]
-	if p.state != ready || p.catching {
-		return i + 1
+	for i := 0; i < len(pt.players); i++ {
+		p := pt.players[i]
+		if p.state != ready || p.catching {
+			continue
+		}
+		w.serve(p, budget, now)
+		if i < len(pt.players) && pt.players[i] != p {
+			i-- // p is gone and another took its place
+		}
 	}
-	w.serve(p, budget, now)
-	if i < len(pt.players) && pt.players[i] != p {
-		return i
-	}
-	return i + 1
 }
 
 // serveBehind gives each player that was behind when the round began one more helping.

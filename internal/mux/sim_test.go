@@ -74,7 +74,6 @@ func simulate(t *testing.T, seed uint64) {
 		Workers:  1 + rnd.IntN(3),
 		MaxDelay: []time.Duration{0, 50 * time.Millisecond, 350 * time.Millisecond}[rnd.IntN(3)],
 		MinDelay: []time.Duration{0, 0, 30 * time.Millisecond}[rnd.IntN(3)],
-		Slice:    rnd.IntN(4),
 	})
 	settings := stream.Default()
 	settings.Grace = 3 * time.Second
