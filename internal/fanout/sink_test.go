@@ -86,6 +86,7 @@ func TestSinksDeliverEverythingInOrder(t *testing.T) {
 			defer e.Close()
 			o := testLog
 			o.Slow.MaxLag = time.Minute
+			o.Bounds.Bytes = 1 << 30 // the player may join when all has been put
 			l := e.NewLog(o)
 			sink, r := mk(t, e)
 			rec := &recorder{}

@@ -205,9 +205,9 @@ func (w *worker) plan(now int64) int64 {
 	defer w.qmu.Unlock()
 	sweep := max(w.swept+int64(sweepEvery)-now, 1)
 	switch {
-	case len(w.ops) > 0 || len(w.low) > 0:
+	case len(w.ops) > 0 || len(w.low) > 0 || len(w.catchup) > 0:
 		return 0
-	case len(w.queue) > 0 || len(w.catchup) > 0:
+	case len(w.queue) > 0:
 		if now >= w.restEnd {
 			return 0
 		}
@@ -251,17 +251,16 @@ func (w *worker) roundAt(now int64, due bool) {
 		w.servePart(pt, now)
 		w.queueRun[i] = nil
 	}
-	if due && len(w.catchup) > 0 {
+	if due && worked {
+		end := w.e.now()
+		w.restEnd = end + w.rest(end-now)
+	}
+	if len(w.catchup) > 0 { // there is nothing to gather for those: they do not wait
 		worked = true
 		w.serveBehind(now)
 	}
-	if !worked {
-		return
-	}
-	end := w.e.now()
-	w.account(now, end)
-	if due {
-		w.restEnd = end + w.rest(end-now)
+	if worked {
+		w.account(now, w.e.now())
 	}
 }
 
