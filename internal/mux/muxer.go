@@ -27,7 +27,8 @@ type Muxer struct {
 	// Used under the stream's lock only.
 	headers  *stream.Headers
 	metadata []byte // the message that carries it
-	scratch  []byte // for tag headers
+	scratch  []byte // for tag headers, or of MPEG-TS whole messages
+	ts       tsEncoder
 }
 
 // Log returns what players read.
@@ -37,6 +38,10 @@ func (m *Muxer) Log() *fanout.Log { return m.log }
 func (m *Muxer) Append(e *stream.Entry) {
 	if e.Headers != m.headers {
 		m.setHeaders(e.Headers)
+	}
+	if m.variant.isTS() {
+		m.appendTS(e)
+		return
 	}
 	f := &e.Frame
 	if f.Kind != av.Data && !m.variant.wants(f.Kind, f.Track) {
@@ -72,6 +77,10 @@ func (m *Muxer) write(f *av.Frame, msg fanout.Message) {
 
 // setHeaders takes new headers, and writes the metadata if they change it.
 func (m *Muxer) setHeaders(h *stream.Headers) {
+	if m.variant.isTS() {
+		m.setTracksTS(h)
+		return
+	}
 	m.headers = h
 	tracks := make([]av.Track, 0, len(h.Tracks))
 	for i := range h.Tracks {
@@ -159,7 +168,7 @@ func (m *Muxer) End() {
 	switch {
 	case m.variant.Format == RTMP && !m.variant.Publish:
 		end = rtmp.AppendPlayEnd(nil, m.variant.StreamID, m.variant.ChunkSize)
-	case m.variant.Format == WebSocketFLV:
+	case m.variant.Format == WebSocketFLV || m.variant.Format == WebSocketTS:
 		end = AppendWebSocketClose(nil)
 	}
 	if len(end) > 0 {

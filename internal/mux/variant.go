@@ -16,6 +16,10 @@ const (
 	FLV
 	// WebSocketFLV is FLV tags, each in a binary WebSocket frame.
 	WebSocketFLV
+	// TS is MPEG-TS: tables go before each key frame, so that nothing need precede it.
+	TS
+	// WebSocketTS is MPEG-TS, the packets of each frame in a binary WebSocket frame.
+	WebSocketTS
 )
 
 // Variant is everything that what is encoded depends on.
