@@ -279,7 +279,7 @@ func (s *ServerSession) settle() {
 // and leaves room for what hostile ones make the chunk reader keep.
 const (
 	commandBuffer = 3 << 9
-	publishBuffer = 16 << 10
+	publishBuffer = 32 << 10
 )
 
 // exact returns the message stream of an id, or nil.
