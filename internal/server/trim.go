@@ -2,14 +2,15 @@ package server
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
 
 const (
 	trimEvery = time.Second
-	// trimAfter is how many sessions must have come or gone for the memory that their set-up
-	// used to be worth a collection.
+	// trimAfter is how often sessions must have come, gone or begun for the memory that
+	// their set-up used to be worth a collection.
 	trimAfter = 100
 )
 
@@ -26,6 +27,7 @@ func (s *Server) trim(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			if wave.over(s.sessions.Moves()) {
+				runtime.GC() // empties the pools of buffers once FreeOSMemory collects again
 				debug.FreeOSMemory()
 			}
 		}

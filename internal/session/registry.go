@@ -52,7 +52,7 @@ type Registry struct {
 	sessions map[string]*Session
 	perIP    map[netip.Addr]perIP
 	totals   map[string]*Totals // by protocol; the counters are those of closed sessions
-	moves    uint64             // sessions opened and closed so far
+	moves    uint64             // times that a session was opened, closed or given a role
 }
 
 // perIP counts the sessions of one address.
@@ -151,6 +151,7 @@ func (r *Registry) move(s *Session, role Role, stream string) bool {
 	if !s.open {
 		return false
 	}
+	r.moves++
 	was := s.state.Swap(next).role
 	t := r.totals[s.Protocol]
 	t.Roles[was]--
@@ -252,7 +253,7 @@ func (r *Registry) CloseAll(cause error) {
 	}
 }
 
-// Moves returns how many sessions have come and gone so far, each of them counted twice.
+// Moves returns how often a session was opened, closed or given a role so far.
 func (r *Registry) Moves() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
