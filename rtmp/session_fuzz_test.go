@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"strings"
@@ -206,5 +207,21 @@ func TestC059_HostileMemory(t *testing.T) {
 	_, allocated, err := hostile(t, append(bytes.Clone(connected), append(unhexString(blockPUB), lies(62, 9)...)...))
 	if allocated > 20<<20 {
 		t.Errorf("publisher: %d bytes allocated (%v)", allocated, err)
+	}
+}
+
+// Random bytes behind a handshake, and random bytes behind a connect, end the session within
+// bounded memory. FuzzSession goes on from here.
+func TestC069_RandomBytes(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(69, 1))
+	begin := [][]byte{wholeHello, append(append([]byte{}, wholeHello...), unhexString(blockCN+blockCS+blockPUB)...)}
+	for i := range 4000 {
+		in := append([]byte{}, begin[i%2]...)
+		for range rnd.IntN(2000) {
+			in = append(in, byte(rnd.Uint32()>>(8*rnd.IntN(4))))
+		}
+		if _, allocated, err := hostile(t, in); allocated > 4<<20 {
+			t.Fatalf("run %d allocated %d bytes: %v", i, allocated, err)
+		}
 	}
 }

@@ -122,6 +122,21 @@ func TestCloseAll(t *testing.T) {
 	}
 }
 
+// One address cannot take all the connections that are neither publishing nor playing yet.
+func TestC018_HalfHandshakes(t *testing.T) {
+	r := New(Limits{Connections: 20000, PendingPerIP: 200}, Observer{})
+	refused := 0
+	for range 5000 {
+		if _, err := r.Open(from("192.0.2.1")); err != nil {
+			refused++
+		}
+	}
+	if refused != 4800 {
+		t.Errorf("%d of 5000 were refused", refused)
+	}
+	open(t, r, from("192.0.2.2"))
+}
+
 func TestLimits(t *testing.T) {
 	r := New(Limits{Connections: 8, ConnectionsPerIP: 3, PendingPerIP: 2}, Observer{})
 	limit := func(addr, want string) {
