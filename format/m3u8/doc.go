@@ -1,0 +1,19 @@
+// Package m3u8 writes, reads and checks the playlists of HTTP Live Streaming: RFC 8216 and
+// its second edition (draft-pantos-hls-rfc8216bis, "8216bis" below), with Low-Latency HLS,
+// delta updates, rendition reports and date ranges.
+//
+// Media and Multivariant are a playlist as data. Append writes one, ParseMedia and
+// ParseMultivariant read one, Validate and ValidateUpdate say what one, or one after
+// another, has against the rules of the RFC and of Apple's authoring specification as far
+// as playlists alone show it.
+//
+// Reading is strict: what contradicts the syntax is an error. Tags and attributes that are
+// unknown are passed over, as the RFC asks.
+//
+// Not supported: encryption (EXT-X-KEY other than METHOD=NONE is an error), EXT-X-DEFINE,
+// EXT-X-SESSION-DATA, EXT-X-SESSION-KEY, EXT-X-I-FRAME-STREAM-INF and
+// EXT-X-CONTENT-STEERING, which are passed over.
+package m3u8
+
+// ContentType is the media type of playlists (RFC 8216 §10).
+const ContentType = "application/vnd.apple.mpegurl"
