@@ -123,6 +123,12 @@ type Protocol interface {
 	Run(ctx context.Context) error
 }
 
+// Retracker is a protocol that wants to know when a stream's tracks or their codecs have
+// changed. It is told on the publisher's goroutine, and must not block.
+type Retracker interface {
+	Retracked(path string)
+}
+
 // Route is a request that a Router answers: one with the method, or HEAD where it is GET,
 // whose path is a stream's path followed by Suffix, and which asks for a WebSocket or not.
 type Route struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	"weir/amf"
+	"weir/av"
 	"weir/format/flv"
 	"weir/rtmp"
 )
@@ -349,4 +350,39 @@ func TestC268_ReturnWithinASecondKeepsTheGap(t *testing.T) {
 			return
 		}
 	}
+}
+
+// A player that has said which codecs it knows is told when the stream changes to another;
+// one that has said nothing goes on.
+func TestC162_PlayerThatLacksTheNewCodec(t *testing.T) {
+	r := start(t, nil)
+	p := r.mustPublish("live/a")
+	publishSome(p, 0, 10)
+	c, err := rtmp.Dial(t.Context(), r.url("live/a"), rtmp.DialOptions{Caps: &rtmp.Caps{FourCCs: []string{"av01"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	choosy, err := c.Play(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := r.mustPlay("live/a")
+	next(t, choosy, rtmp.TypeVideo)
+	next(t, other, rtmp.TypeVideo)
+	p.must(p.video(400, append([]byte("\x90hvc1"), make([]byte, 23)...)))
+	key := []byte("\x91hvc1\x00\x00\x00\x00\x00\x00\x02\x26\x01")
+	p.must(p.video(400, key))
+	for {
+		if _, err = choosy.ReadMessage(); err != nil {
+			break
+		}
+	}
+	var st *rtmp.StatusError
+	if !errors.As(err, &st) || st.Code != rtmp.CodePlayFailed || !strings.Contains(st.Description, av.H265.String()) {
+		t.Errorf("the player was told %v", err)
+	}
+	for !bytes.Equal(next(t, other, rtmp.TypeVideo).Payload, key) {
+	}
+	r.wantMetric(`weir_session_closed_total{protocol="rtmp",reason="unsupported",role="play"}`, "1")
 }

@@ -120,6 +120,11 @@ func (s *Server) notify(e stream.Event) {
 	case stream.Fighting:
 		s.log.Warn("several publishers take this stream from each other: the present one stays for 30 s; give each its own name", at)
 	}
+	if e.Kind == stream.Retracked {
+		for _, f := range s.retracked {
+			f(e.Path)
+		}
+	}
 	if s.opt.Notify != nil {
 		s.opt.Notify(e)
 	}

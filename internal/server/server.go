@@ -43,6 +43,7 @@ type Server struct {
 	engine       *fanout.Engine
 	pacer        *intake.Pacer
 	poller       *intake.Poller
+	retracked    []func(path string)
 	hub          *stream.Hub
 	mux          *mux.Set
 	sessions     *session.Registry
@@ -160,6 +161,9 @@ func (s *Server) open() (err error) {
 		}
 		if r, ok := proto.(protocol.Router); ok {
 			routes = append(routes, r.Routes()...)
+		}
+		if r, ok := proto.(protocol.Retracker); ok {
+			s.retracked = append(s.retracked, r.Retracked)
 		}
 		s.parts = append(s.parts, part{p.name, proto.Run})
 	}

@@ -29,6 +29,8 @@ const (
 	NoKeyFrames
 	// Fighting: publishers take the stream from each other; the present one stays.
 	Fighting
+	// Retracked: a track came or went, or has another codec.
+	Retracked
 )
 
 // Options configure a hub. The zero value serves any number of streams with Default settings.

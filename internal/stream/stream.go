@@ -52,12 +52,14 @@ type Stream struct {
 	metaAt   time.Duration // when metadata last changed
 	metaNext []byte        // newer metadata, held back by metadataEvery
 	changed  bool          // headers must be made anew
-	list     list
-	muxers   []Muxer // replaced, never changed
-	readers  map[*Reader]struct{}
-	wake     chan struct{} // closed and replaced at each frame while readers wait
-	waiting  bool
-	swept    time.Duration
+	// retracked says that Retracked is to be told.
+	retracked bool
+	list      list
+	muxers    []Muxer // replaced, never changed
+	readers   map[*Reader]struct{}
+	wake      chan struct{} // closed and replaced at each frame while readers wait
+	waiting   bool
+	swept     time.Duration
 
 	begun    chan struct{} // closed at the first media frame
 	settled  chan struct{} // closed when all tracks are known, as far as one can tell
@@ -297,6 +299,9 @@ func (s *Stream) refresh(now time.Duration) {
 			return int(a.Kind) - int(b.Kind)
 		}
 		return int(a.ID) - int(b.ID)
+	})
+	s.retracked = s.retracked || !slices.EqualFunc(s.headers.Tracks, h.Tracks, func(a, b TrackHeader) bool {
+		return a.Kind == b.Kind && a.ID == b.ID && a.Codec == b.Codec
 	})
 	s.headers = h
 	if s.stats.Publishers > 0 && (s.silent || h.Has(av.Audio)) && (s.blind || h.Has(av.Video)) {

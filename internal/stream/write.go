@@ -49,6 +49,10 @@ func (s *Stream) write(p *Publisher, e *Entry) (events []EventKind) {
 	if starved {
 		events = append(events, NoKeyFrames)
 	}
+	if s.retracked && s.stats.Publishers > 0 {
+		s.retracked = false
+		events = append(events, Retracked)
+	}
 	s.sweepReaders(e.Arrived)
 	return events
 }

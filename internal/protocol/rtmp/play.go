@@ -124,21 +124,24 @@ var errEnginesEnd = errors.New("the connection was closed by delivery")
 // wait begins to play; a player that came before its stream waits for it.
 func (b *playback) wait() {
 	player := b.peer.player
+	player.Join()
+	if len(b.caps.FourCCs) > 0 {
+		b.p.choosy.add(b)
+		if err := b.checkCodecs(b.stream); err != nil { // it may have changed since play
+			b.fail(err)
+			return
+		}
+	}
 	select {
 	case <-b.stream.Begun():
-		player.Join()
 		return
 	default:
 	}
-	player.Join()
 	b.p.wg.Go(func() {
 		t := time.NewTimer(b.p.env.Wait(b.stream.Path()))
 		defer t.Stop()
 		select {
 		case <-b.stream.Begun():
-			if err := b.checkCodecs(b.stream); err != nil {
-				b.fail(err)
-			}
 		case <-t.C:
 			b.fail(session.Because(session.NotFound, &rtmp.StatusError{
 				Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody publishes this stream.",
@@ -190,6 +193,9 @@ func (b *playback) change(v mux.Variant) {
 // Close implements rtmp.Playback.
 func (b *playback) Close(cause error) {
 	b.once.Do(func() { close(b.gone) })
+	if b.stream != nil && len(b.caps.FourCCs) > 0 {
+		b.p.choosy.remove(b)
+	}
 	if b.view != nil { // never started
 		b.view.Leave()
 		b.view = nil

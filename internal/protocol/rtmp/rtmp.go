@@ -24,7 +24,8 @@ type Protocol struct {
 	plain  net.Listener
 	tls    net.Listener
 	tlsCfg *tls.Config
-	wg     sync.WaitGroup // players that wait for a stream
+	wg     sync.WaitGroup // players that wait for a stream, or are told that they lack its codec
+	choosy choosy
 }
 
 // New opens the listeners. load makes the configuration of a certificate and its key.
