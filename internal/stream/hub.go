@@ -29,7 +29,7 @@ const (
 	NoKeyFrames
 	// Fighting: publishers take the stream from each other; the present one stays.
 	Fighting
-	// Retracked: a track came or went, or has another codec.
+	// Retracked: a track came or went, or has another codec, since Started.
 	Retracked
 )
 

@@ -51,7 +51,9 @@ func (s *Stream) write(p *Publisher, e *Entry) (events []EventKind) {
 	}
 	if s.retracked && s.stats.Publishers > 0 {
 		s.retracked = false
-		events = append(events, Retracked)
+		if !slices.Contains(events, Started) {
+			events = append(events, Retracked)
+		}
 	}
 	s.sweepReaders(e.Arrived)
 	return events

@@ -142,6 +142,9 @@ func (b *playback) wait() {
 		defer t.Stop()
 		select {
 		case <-b.stream.Begun():
+			if err := b.checkCodecs(b.stream); err != nil {
+				b.fail(err)
+			}
 		case <-t.C:
 			b.fail(session.Because(session.NotFound, &rtmp.StatusError{
 				Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody publishes this stream.",
