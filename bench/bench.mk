@@ -3,7 +3,7 @@
 .PHONY: bench bench-quick
 
 bench: ## weir against raw writes and nginx-rtmp, to bench/RESULTS.md (half an hour)
-	@bench/run -o bench/RESULTS.md $(ARGS)
+	@bench/run -o bench/RESULTS.md -remarks bench/remarks.md $(ARGS)
 
 bench-quick: ## one row of the same, printed only
 	@bench/run -quick $(ARGS)

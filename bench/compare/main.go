@@ -47,6 +47,7 @@ func run(ctx context.Context, args []string, out io.Writer) (missed int, err err
 	serverCPU := fs.String("server-cpu", "", "CPU of the server; empty is the first")
 	loadCPU := fs.String("load-cpu", "", "CPU of the load; empty is the last")
 	file := fs.String("o", "", "file to write the results to")
+	remarks := fs.String("remarks", "", "file with text to end the results with")
 	if err := fs.Parse(args); err != nil {
 		return 0, err
 	}
@@ -98,7 +99,7 @@ func run(ctx context.Context, args []string, out io.Writer) (missed int, err err
 	}
 	missed, err = writeResults(to, describe(b, cpus, *version), all, r, notes)
 	if err == nil && *file != "" {
-		err = os.WriteFile(*file, []byte(text.String()), 0o644)
+		err = writeFile(*file, text.String(), *remarks)
 	}
 	if err != nil {
 		return 0, err
@@ -106,6 +107,18 @@ func run(ctx context.Context, args []string, out io.Writer) (missed int, err err
 	fmt.Fprintf(out, "\n%v", time.Since(begun).Round(time.Second))
 	summary(out, all, r)
 	return missed, nil
+}
+
+// writeFile writes the results, and the remarks behind them.
+func writeFile(name, text, remarks string) error {
+	if remarks != "" {
+		more, err := os.ReadFile(remarks)
+		if err != nil {
+			return err
+		}
+		text += "\n" + string(more)
+	}
+	return os.WriteFile(name, []byte(text), 0o644)
 }
 
 func either(a, b string) string {

@@ -76,7 +76,7 @@ func gathering(d string) []string {
 }
 
 var (
-	atOnce  = contender{name: weirAtOnce, set: []string{"delivery.max_delay=0s"}}
+	atOnce  = contender{name: weirAtOnce, set: []string{"delivery.max_delay=0s", "rtmp.ingest_delay=0s"}}
 	auto    = contender{name: weirAuto}
 	late    = contender{name: weir350, set: gathering("350ms")}
 	flat    = contender{name: floorPlain, server: floorServer}
