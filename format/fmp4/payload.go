@@ -1,0 +1,70 @@
+package fmp4
+
+import (
+	"weir/av"
+	"weir/codec"
+	"weir/codec/aac"
+	"weir/codec/h264"
+	"weir/codec/h265"
+	"weir/codec/nal"
+)
+
+// SamplePayload returns the payload of a frame as MP4 has it, ok false if there is nothing in
+// it. What some encoders send in FLV is repaired: NAL units behind start codes are put
+// behind lengths, access unit delimiters are left out, and so are the headers of ADTS. A
+// payload with nothing to repair is returned itself, without an allocation.
+func SamplePayload(t av.Track, f *av.Frame) (payload []byte, ok bool) {
+	payload = f.Payload
+	switch t.Codec {
+	case av.H264, av.H265:
+		payload = samplesOfUnits(&t, payload)
+	case av.AAC:
+		if aac.IsADTS(payload) {
+			payload, _ = aac.StripADTS(payload)
+		}
+	}
+	return payload, len(payload) > 0
+}
+
+// samplesOfUnits repairs an access unit.
+func samplesOfUnits(t *av.Track, b []byte) []byte {
+	size := codec.NALLengthSize(t.Codec, t.Config)
+	if size == 0 {
+		return nil
+	}
+	annexB := nal.IsAnnexB(b, size)
+	if !annexB {
+		whole := nal.Valid(b, size)
+		for u := range nal.Units(b, size) {
+			whole = whole && !isDelimiter(t.Codec, u)
+		}
+		if whole {
+			return b
+		}
+	}
+	units := nal.Units(b, size)
+	if annexB {
+		units = nal.AnnexB(b)
+	}
+	out := make([]byte, 0, len(b)+16)
+	for u := range units {
+		if len(u) == 0 || isDelimiter(t.Codec, u) {
+			continue
+		}
+		longer, err := nal.Append(out, u, size)
+		if err != nil {
+			continue // a unit that its length cannot tell
+		}
+		out = longer
+	}
+	return out
+}
+
+// isDelimiter reports whether a unit is an access unit delimiter.
+func isDelimiter(c av.Codec, unit []byte) bool {
+	const h264Delimiter, h265Delimiter = 9, 35
+	if c == av.H264 {
+		return h264.Type(unit) == h264Delimiter
+	}
+	return h265.Type(unit) == h265Delimiter
+}
