@@ -142,6 +142,19 @@ func TestC244_Resync(t *testing.T) {
 	}
 }
 
+// TestFlush goes on with another stream after the end of one.
+func TestFlush(t *testing.T) {
+	b, _ := sample(t)
+	whole, _ := demux(b)
+	var d Demuxer
+	d.Flush(d.Demux(nil, b[:len(b)/2/PacketSize*PacketSize+100]))
+	before := d.counters
+	got := d.Flush(d.Demux(nil, b))
+	if len(media(got, av.Video)) != len(media(whole, av.Video)) || d.counters.Gaps != before.Gaps || d.counters.DroppedPES != before.DroppedPES {
+		t.Errorf("%d frames, not %d: %+v", len(got), len(whole), d.counters)
+	}
+}
+
 // TestMarked passes over packets that are marked as damaged or are scrambled.
 func TestMarked(t *testing.T) {
 	b, _ := sample(t)

@@ -95,7 +95,9 @@ func (d *Demuxer) Flush(dst []av.Frame) []av.Frame {
 	for _, s := range d.streams {
 		d.finishPES(s)
 		s.reset()
+		s.continuity, s.section = continuity{}, sectionReader{}
 	}
+	d.pat, d.pmt = sectionReader{}, sectionReader{}
 	dst, d.out = d.out, nil
 	return dst
 }

@@ -81,6 +81,12 @@ func (m *Muxer) appendFrame(dst []byte, f *av.Frame) ([]byte, error) {
 	return w.dst, nil
 }
 
+// Carries reports whether f is of one of the tracks.
+func (m *Muxer) Carries(f *av.Frame) bool {
+	o := m.find(f.Kind, f.Track)
+	return o != nil && o.track.Codec == f.Codec
+}
+
 // find returns the output of a track; nil if there is none.
 func (m *Muxer) find(k av.Kind, id uint8) *output {
 	for _, o := range m.outputs {
