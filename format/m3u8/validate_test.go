@@ -118,7 +118,6 @@ func TestUpdateRules(t *testing.T) {
 		{func(p *Media) { p.TargetDuration = 3 }, "target duration changed"},
 		{func(p *Media) { p.PartTarget = 510 * ms }, "part target changed"},
 		{func(p *Media) { p.Type = "EVENT" }, "type changed"},
-		{func(p *Media) { p.IndependentSegments = false }, "INDEPENDENT"},
 		{func(p *Media) { p.MediaSequence = 4 }, "went back"},
 		{func(p *Media) { p.DiscontinuitySequence = 1 }, "discontinuity sequence"},
 		{func(p *Media) { p.Segments = p.Segments[:2] }, "lost its end"},
@@ -137,6 +136,14 @@ func TestUpdateRules(t *testing.T) {
 		if err := ValidateUpdate(live(5, 2), p); !errors.Is(err, ErrRule) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %s", err, c.want)
 		}
+	}
+	promised, not := live(5, 2), live(5, 2)
+	not.IndependentSegments = false
+	if err := ValidateUpdate(not, promised); err == nil || !strings.Contains(err.Error(), "INDEPENDENT") {
+		t.Error(err)
+	}
+	if err := ValidateUpdate(promised, not); err != nil {
+		t.Error(err)
 	}
 	ended := live(5, 2)
 	ended.EndList, ended.PreloadHints = true, nil

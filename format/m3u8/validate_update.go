@@ -17,7 +17,8 @@ func ValidateUpdate(old, p *Media) error {
 	c.that(p.TargetDuration == old.TargetDuration, "the target duration changed from %d to %d (§6.2.1)", old.TargetDuration, p.TargetDuration)
 	c.that(p.PartTarget == old.PartTarget, "the part target changed from %v to %v (§4.4.3.7)", old.PartTarget, p.PartTarget)
 	c.that(p.Type == old.Type, "the playlist's type changed (§6.2.1)")
-	c.that(p.IndependentSegments == old.IndependentSegments, "EXT-X-INDEPENDENT-SEGMENTS changed")
+	// A live stream may turn out not to keep it: taking it back is better than to lie.
+	c.that(!p.IndependentSegments || old.IndependentSegments, "EXT-X-INDEPENDENT-SEGMENTS was added")
 	c.that(p.MediaSequence >= old.MediaSequence, "the media sequence went back from %d to %d (§6.2.2)", old.MediaSequence, p.MediaSequence)
 	c.that(p.DiscontinuitySequence >= old.DiscontinuitySequence, "the discontinuity sequence went back (§6.2.2)")
 	c.that(old.end().notBehind(p.end()), "the playlist lost its end: %v, then %v (§6.2.1)", old.end(), p.end())
