@@ -70,7 +70,7 @@ func (m *Muxer) setTracksTS(h *stream.Headers) {
 // appendTS writes one frame to the log. What the format cannot carry is left out.
 func (m *Muxer) appendTS(e *stream.Entry) {
 	f := &e.Frame
-	if m.ts.mux == nil || f.Type != av.Media || f.Kind == av.Data {
+	if m.ts.mux == nil || f.Type != av.Media || !m.ts.mux.Carries(f) {
 		return
 	}
 	b := m.scratch[:0]

@@ -132,6 +132,8 @@ func (e *Env) fail(w http.ResponseWriter, err error) {
 	case session.Limit:
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	case session.Unsupported:
+		status = http.StatusNotAcceptable
 	}
 	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == "throttled" {
 		status = http.StatusTooManyRequests

@@ -5,6 +5,7 @@ import (
 
 	"weir/internal/protocol"
 	"weir/internal/protocol/httpflv"
+	"weir/internal/protocol/httpts"
 	"weir/internal/protocol/rtmp"
 )
 
@@ -25,4 +26,6 @@ var protocols = []struct {
 	}},
 	{"http-flv", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpflv.New(env), nil }},
 	{"ws-flv", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpflv.NewWebSocket(env), nil }},
+	{"http-ts", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpts.New(env), nil }},
+	{"ws-ts", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpts.NewWebSocket(env), nil }},
 }

@@ -64,9 +64,12 @@ type playback struct {
 	view    *protocol.View // until Start
 	stream  *stream.Stream
 	writer  *rtmp.PlayWriter
-	variant mux.Variant // as played now
+	paused  bool // by the player
 	gone    chan struct{}
 	once    sync.Once
+
+	mu      sync.Mutex  // guards below
+	variant mux.Variant // as asked for now
 }
 
 // checkCodecs refuses a stream that has a codec which the player says it lacks.
@@ -79,7 +82,10 @@ func (b *playback) checkCodecs(s *stream.Stream) error {
 	for i := range h.Tracks {
 		tracks[i] = h.Tracks[i].Track
 	}
-	lacks := b.variant.Missing(tracks, func(c av.Codec) bool { return legacyCodec(c) || b.caps.CanReceive(c.FourCC()) })
+	b.mu.Lock()
+	v := b.variant
+	b.mu.Unlock()
+	lacks := v.Missing(tracks, func(c av.Codec) bool { return legacyCodec(c) || b.caps.CanReceive(c.FourCC()) })
 	if lacks == 0 {
 		return nil
 	}
@@ -164,7 +170,15 @@ func (b *playback) fail(cause error) {
 }
 
 // Pause implements rtmp.Playback.
-func (b *playback) Pause(on bool) { b.peer.player.Pause(on) }
+func (b *playback) Pause(on bool) {
+	b.paused = on
+	b.pause()
+}
+
+// pause stops the stream while the player has paused it, or wants neither sound nor video.
+func (b *playback) pause() {
+	b.peer.player.Pause(b.paused || b.variant.NoAudio && b.variant.NoVideo)
+}
 
 // ReceiveAudio implements rtmp.Playback.
 func (b *playback) ReceiveAudio(on bool) {
@@ -182,15 +196,20 @@ func (b *playback) ReceiveVideo(on bool) {
 
 // change moves the player to another variant of the same stream.
 func (b *playback) change(v mux.Variant) {
-	if v == b.variant || v.NoAudio && v.NoVideo {
+	if v == b.variant {
 		return
 	}
-	view, err := b.p.env.View(b.stream.Path(), func(*stream.Stream) mux.Variant { return v })
-	if err != nil {
-		return
+	if !v.NoAudio || !v.NoVideo {
+		view, err := b.p.env.View(b.stream.Path(), func(*stream.Stream) mux.Variant { return v })
+		if err != nil {
+			return
+		}
+		b.peer.player.Move(view)
 	}
+	b.mu.Lock()
 	b.variant = v
-	b.peer.player.Move(view)
+	b.mu.Unlock()
+	b.pause()
 }
 
 // Close implements rtmp.Playback.

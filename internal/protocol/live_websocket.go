@@ -1,0 +1,218 @@
+package protocol
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"weir/internal/intake"
+	"weir/internal/mux"
+	"weir/internal/session"
+)
+
+const (
+	// pingEvery is how often players are pinged; one that answers none of three is closed.
+	pingEvery = 25 * time.Second
+	// wsBuffer is how much is read from a player at a time.
+	wsBuffer = 256
+)
+
+// LiveWebSocket plays a format by WebSockets, one message of the stream in each binary frame.
+type LiveWebSocket struct {
+	env  Env
+	live Live
+	wg   sync.WaitGroup // readers
+
+	mu      sync.Mutex // guards below
+	players map[*wsPlayer]struct{}
+	stopped bool // no reader starts any more
+}
+
+// NewLiveWebSocket returns a protocol that plays by WebSockets.
+func NewLiveWebSocket(env Env, l Live) *LiveWebSocket {
+	return &LiveWebSocket{env: env, live: l, players: map[*wsPlayer]struct{}{}}
+}
+
+// Routes implements Router.
+func (p *LiveWebSocket) Routes() []Route {
+	return []Route{{Method: http.MethodGet, Suffix: p.live.Suffix, WebSocket: true, Handler: p.play}}
+}
+
+// wsPlayer is a player that can be pinged.
+type wsPlayer struct {
+	*Player
+	conn  net.Conn // read by one goroutine at a time, or by none while the poller waits
+	input wsInput
+	heard atomic.Int64 // when a pong came last, Unix nanoseconds
+}
+
+// ping is a ping frame without payload (RFC 6455 §5.5.2).
+var ping = []byte{0x89, 0}
+
+// Run implements Protocol: it pings the players.
+func (p *LiveWebSocket) Run(ctx context.Context) error {
+	defer p.stop()
+	t := time.NewTicker(pingEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-t.C:
+			for _, pl := range p.list() {
+				if now.UnixNano()-pl.heard.Load() > int64(3*pingEvery) {
+					pl.Close(session.Becausef(session.Timeout, "no answer to pings"))
+				} else {
+					pl.Send(ping)
+				}
+			}
+		}
+	}
+}
+
+// stop waits for the readers, whose players have been told to end. Those that the poller
+// wakes are the poller's.
+func (p *LiveWebSocket) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
+	p.wg.Wait()
+}
+
+// add makes a player one that is pinged and read from.
+func (p *LiveWebSocket) add(pl *wsPlayer, early []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		pl.Close(session.ErrShutdown)
+		return
+	}
+	p.players[pl] = struct{}{}
+	p.wg.Go(func() {
+		if pl.take(early) {
+			pl.read()
+		}
+	})
+}
+
+func (p *LiveWebSocket) list() []*wsPlayer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := make([]*wsPlayer, 0, len(p.players))
+	for pl := range p.players {
+		l = append(l, pl)
+	}
+	return l
+}
+
+func (p *LiveWebSocket) play(w http.ResponseWriter, r *http.Request, path string) {
+	v, first := p.live.enter(&p.env, w, r, path, p.live.WebSocket)
+	if v == nil {
+		return
+	}
+	if len(first) > 0 {
+		first = append(mux.AppendWebSocketHeader(nil, len(first)), first...)
+	}
+	up := &upgrade{ResponseWriter: w, control: http.NewResponseController(w)}
+	if _, err := websocket.Accept(up, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // the dispatcher has checked the origin
+		CompressionMode:    websocket.CompressionDisabled,
+	}); err != nil {
+		v.Leave(session.Because(session.Handshake, err))
+		return
+	}
+	pl := &wsPlayer{conn: up.conn}
+	if c, ok := intake.Wrap(up.conn, p.env.Poller); ok {
+		pl.conn = c
+	}
+	pl.input.heard = func() { pl.heard.Store(time.Now().UnixNano()) }
+	pl.input.reply = func(b []byte) { pl.Send(b) }
+	pl.input.heard()
+	pl.Player = v.Play(Sink(p.env.Engine, pl.conn, p.env.Portable), first, func() {
+		p.mu.Lock()
+		delete(p.players, pl)
+		p.mu.Unlock()
+	})
+	p.add(pl, up.early)
+}
+
+// read takes in what the player sends until its connection ends, or leaves the waiting to
+// the poller.
+func (pl *wsPlayer) read() {
+	w, canWait := pl.conn.(interface{ Await(ready func()) bool })
+	for !canWait || !w.Await(pl.wake) {
+		if !pl.readOnce() {
+			return
+		}
+	}
+}
+
+// wake goes on when the poller has seen bytes, or the end.
+func (pl *wsPlayer) wake() {
+	if pl.readOnce() {
+		pl.read()
+	}
+}
+
+// readOnce reads what there is. It reports whether the player goes on.
+func (pl *wsPlayer) readOnce() bool {
+	var b [wsBuffer]byte
+	n, err := pl.conn.Read(b[:])
+	if !pl.take(b[:n]) {
+		return false
+	}
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		pl.Finish(session.Because(session.EOF, err))
+	}
+	return err == nil
+}
+
+// take takes in bytes. It reports whether the player goes on.
+func (pl *wsPlayer) take(b []byte) bool {
+	err := pl.input.feed(b)
+	switch {
+	case errors.Is(err, errWSClosed):
+		pl.Finish(session.Because(session.EOF, err)) // the answer goes out first
+	case err != nil:
+		pl.Finish(session.Because(session.ProtocolError, err))
+	}
+	return err == nil
+}
+
+// upgrade gives the library a connection to answer the request on. What comes after that,
+// in both directions, is not the library's.
+type upgrade struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	conn    net.Conn
+	early   []byte // read by the HTTP server already
+}
+
+// Hijack implements http.Hijacker.
+func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := u.control.Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	u.conn = nc
+	if n := rw.Reader.Buffered(); n > 0 {
+		b, _ := rw.Reader.Peek(n)
+		u.early = bytes.Clone(b)
+	}
+	return keptConn{nc}, bufio.NewReadWriter(bufio.NewReaderSize(nil, 0), bufio.NewWriterSize(nil, 0)), nil
+}
+
+// keptConn is a connection that the library cannot close: it does when what it made of
+// it is collected.
+type keptConn struct{ net.Conn }
+
+// Close implements net.Conn.
+func (keptConn) Close() error { return nil }
