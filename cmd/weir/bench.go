@@ -15,6 +15,7 @@ type benchCmd struct {
 	Players    benchPlayersCmd    `cmd:"" help:"Play streams many times over, and measure what comes."`
 	Publishers benchPublishersCmd `cmd:"" help:"Publish many streams."`
 	Storm      benchStormCmd      `cmd:"" help:"Let many players join at once on top of others."`
+	HLS        benchHLSCmd        `cmd:"" name:"hls" help:"Ask for playlists and parts as fast as they are answered."`
 	Floor      benchFloorCmd      `cmd:"" help:"Serve without looking at what is served: what the least server costs (Linux)."`
 }
 
@@ -69,6 +70,17 @@ type benchStormCmd struct {
 // Run implements the command.
 func (c *benchStormCmd) Run(ctx context.Context, out *console) error {
 	r, err := bench.Storm(ctx, c.StormConfig)
+	return printReport(out, c.JSON, r, err)
+}
+
+type benchHLSCmd struct {
+	bench.HLSConfig
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run implements the command.
+func (c *benchHLSCmd) Run(ctx context.Context, out *console) error {
+	r, err := bench.HLS(ctx, c.HLSConfig)
 	return printReport(out, c.JSON, r, err)
 }
 

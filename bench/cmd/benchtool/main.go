@@ -34,11 +34,12 @@ type report interface{ WriteText(io.Writer) error }
 // run runs one command.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("which command: players, publishers, storm or floor?")
+		return errors.New("which command: players, publishers, storm, hls or floor?")
 	}
 	var players bench.PlayersConfig
 	var publishers bench.PublishersConfig
 	var storm bench.StormConfig
+	var hls bench.HLSConfig
 	var floor bench.FloorConfig
 	var conf any
 	var do func() (report, error)
@@ -50,6 +51,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		conf, do = &publishers, func() (report, error) { return bench.Publishers(ctx, publishers) }
 	case "storm":
 		conf, do = &storm, func() (report, error) { return bench.Storm(ctx, storm) }
+	case "hls":
+		conf, do = &hls, func() (report, error) { return bench.HLS(ctx, hls) }
 	case "floor":
 		floor.Listening = func(a net.Addr) { fmt.Fprintf(stderr, "listening proto=rtmp addr=%s\n", a) }
 		conf, do = &floor, func() (report, error) { return bench.Floor(ctx, floor) }
