@@ -106,12 +106,18 @@ func Players(ctx context.Context, c PlayersConfig) (PlayersReport, error) {
 	}
 	defer a.stop()
 	spread := spreader{total: c.Players, slow: c.Slow, sample: c.Sample}
-	err = a.join(ctx, c.Players, c.Rate, func(i int, p *player) {
-		p.slow, p.drain = spread.next(i)
+	set := func(_ int, p *player) {
+		p.slow, p.drain = spread.next(len(a.players))
 		if p.slow {
 			p.group = groupOther
 		}
-	})
+	}
+	if w != nil && c.Players > c.Streams {
+		err = a.joinFirst(ctx, c, w, set)
+	}
+	if err == nil {
+		err = a.join(ctx, c.Players-len(a.players), c.Rate, set)
+	}
 	if err == nil {
 		err = a.run.awaitStarted(ctx, c.Players, c.Join)
 	}
@@ -141,6 +147,24 @@ func Players(ctx context.Context, c PlayersConfig) (PlayersReport, error) {
 		return r, fmt.Errorf("no player of %s could start: %s", c.URL, mostFrequent(r.Main.Failed))
 	}
 	return r, nil
+}
+
+// firstTime is how long each stream has one player before the server's memory is taken.
+const firstTime = time.Second
+
+// joinFirst starts one player of each stream, and takes the server's memory with these:
+// what a stream needs to be played at all is not what a player needs.
+func (a *audience) joinFirst(ctx context.Context, c PlayersConfig, w *watch, set func(int, *player)) error {
+	if err := a.join(ctx, c.Streams, c.Rate, set); err != nil {
+		return err
+	}
+	if err := a.run.awaitStarted(ctx, c.Streams, c.Join); err != nil {
+		return err
+	}
+	if err := wait(ctx, firstTime); err != nil {
+		return err
+	}
+	return w.rest(len(a.players))
 }
 
 // spreader says which of the players are slow and which drain: both evenly, so that each

@@ -11,15 +11,16 @@ type ServerReport struct {
 	CPUSeconds    float64 `json:"cpu_seconds"`     // within the window
 	CPUShare      float64 `json:"cpu_share"`       // of one processor; 1 is all of it
 	CPUPerGB      float64 `json:"cpu_s_per_gb"`    // seconds per 10^9 bytes delivered, or received by a server without players
-	MemoryBefore  int64   `json:"memory_before"`   // bytes of RSS before the first player or publisher came
+	MemoryBefore  int64   `json:"memory_before"`   // bytes of RSS before the first publisher came, or once each stream had a player
 	MemoryAfter   int64   `json:"memory_after"`    // bytes of RSS at the window's end
-	MemoryPerPeer float64 `json:"memory_per_peer"` // the difference, bytes for each player or publisher
+	MemoryPerPeer float64 `json:"memory_per_peer"` // the difference, bytes for each publisher, or for each further player
 }
 
 // watch follows the process of the measured server; nil follows none.
 type watch struct {
 	pid    int
 	memory int64
+	peers  int // that were there when memory was taken
 	cpu    time.Duration
 	report ServerReport
 }
@@ -31,6 +32,13 @@ func newWatch(pid int) (*watch, error) {
 	}
 	m, err := processMemory(pid)
 	return &watch{pid: pid, memory: m}, err
+}
+
+// rest takes the memory again, now that peers are there.
+func (w *watch) rest(peers int) (err error) {
+	w.memory, err = processMemory(w.pid)
+	w.peers = peers
+	return err
 }
 
 // begin is called as the window begins.
@@ -60,7 +68,7 @@ func (w *watch) end(took time.Duration, bytes int64, peers int) error {
 		CPUShare:      round(used/took.Seconds(), 4),
 		MemoryBefore:  w.memory,
 		MemoryAfter:   m,
-		MemoryPerPeer: round(float64(m-w.memory)/float64(max(peers, 1)), 0),
+		MemoryPerPeer: round(float64(m-w.memory)/float64(max(peers-w.peers, 1)), 0),
 	}
 	if bytes > 0 {
 		w.report.CPUPerGB = round(used/(float64(bytes)/1e9), 4)

@@ -221,7 +221,9 @@ const keepAlive = 15 * time.Second
 
 // handshakeTLS completes the handshake of TLS, if the connection is one.
 func (s *Server) handshakeTLS(ctx context.Context, nc net.Conn, timeout time.Duration) error {
-	tc, ok := nc.(*tls.Conn)
+	tc, ok := nc.(interface {
+		HandshakeContext(ctx context.Context) error
+	})
 	if !ok {
 		return nil
 	}

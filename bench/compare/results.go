@@ -93,7 +93,8 @@ func writeResults(w io.Writer, m machine, all []scenario, r results, notes []str
 of the rounds, with least and most. A ratio is taken within each round. What must be met is ratios
 and the absence of faults; what depends on the machine is shown, with the limit that was aimed at.
 The floor reads the publishers' bytes unparsed and sends each message to each player with one
-system call. GB is 10⁹ bytes. Memory is the server's resident memory over that without players.
+system call. GB is 10⁹ bytes. Memory is the server's resident memory over that with one player of each stream, for each
+further one.
 `)
 	for _, n := range notes {
 		fmt.Fprintf(&b, "\n**%s**\n", n)

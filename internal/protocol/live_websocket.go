@@ -207,7 +207,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		b, _ := rw.Reader.Peek(n)
 		u.early = bytes.Clone(b)
 	}
-	return keptConn{nc}, bufio.NewReadWriter(bufio.NewReaderSize(nil, 0), bufio.NewWriterSize(nil, 0)), nil
+	return keptConn{nc}, bufio.NewReadWriter(bufio.NewReaderSize(nil, 1), bufio.NewWriterSize(nil, 1)), nil
 }
 
 // keptConn is a connection that the library cannot close: it does when what it made of

@@ -9,6 +9,10 @@ import (
 
 // WrapTLS makes a TLS server connection that Sink can hand to the engine's workers.
 func WrapTLS(nc net.Conn, conf *tls.Config, portable bool) net.Conn {
+	return wrapTLS(nc, conf, portable)
+}
+
+func wrapTLS(nc net.Conn, conf *tls.Config, portable bool) *tls.Conn {
 	if !portable {
 		if raw, ok := fanout.NewTLSConn(nc); ok {
 			return tls.Server(raw, conf)
@@ -17,14 +21,15 @@ func WrapTLS(nc net.Conn, conf *tls.Config, portable bool) net.Conn {
 	return tls.Server(nc, conf)
 }
 
-// Sink returns the engine's way to a connection, plain or made by WrapTLS, whose set-up
-// is done.
+// Sink returns the engine's way to a connection, plain or made by WrapTLS or
+// NewWaitingTLS, whose set-up is done.
 func Sink(e *fanout.Engine, nc net.Conn, portable bool) fanout.Sink {
-	if t, ok := nc.(*tls.Conn); ok {
-		if raw, ok := t.NetConn().(*fanout.TLSConn); ok {
-			return e.TLS(t, raw)
-		}
-		return e.Portable(nc)
+	t := tlsOf(nc)
+	if t == nil {
+		return e.Socket(nc, portable)
 	}
-	return e.Socket(nc, portable)
+	if raw, ok := t.NetConn().(*fanout.TLSConn); ok {
+		return e.TLS(t, raw)
+	}
+	return e.Portable(nc)
 }

@@ -36,7 +36,7 @@ const patience = 10 * time.Second
 // rawPeer is a client written by hand.
 type rawPeer struct {
 	t    testing.TB
-	nc   *net.TCPConn
+	nc   net.Conn
 	conn *rtmp.Conn
 }
 

@@ -13,9 +13,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strings"
 	"testing"
 	"time"
 
+	"weir/amf"
 	"weir/internal/config"
 	"weir/rtmp"
 )
@@ -165,4 +169,63 @@ func TestForwardedForOfTrustedProxiesOnly(t *testing.T) {
 			t.Errorf("%q from a proxy trusted by %v: %s, want %s", c.header, c.trusted, got, c.want)
 		}
 	}
+}
+
+// TestTLSPlayersNeedNoGoroutine: players by RTMPS that say nothing are waited for by the
+// poller; what they say is answered all the same, whatever records it comes in.
+func TestTLSPlayersNeedNoGoroutine(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return // elsewhere each has one
+	}
+	cert, key := writeCert(t, t.TempDir(), 1)
+	r := start(t, func(c *Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
+	pub := r.mustPublish("live/a")
+	pub.must(pub.video(0, videoHeader))
+	pub.must(pub.video(0, videoFrame(true, 0, 50)))
+	r.arrived("live/a", 1)
+	waiting := func() int {
+		var b strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&b, 2)
+		return strings.Count(b.String(), "rtmp.(*ServerSession).Serve(")
+	}
+	const publishers = 1
+	var peers []*rawPeer
+	for range 3 {
+		nc, err := tls.Dial("tcp", r.Addr("rtmps").String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		conn, err := rtmp.ClientConn(nc, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &rawPeer{t, nc, conn}
+		p.connect("live").command(1, "play", 3.0, nil, "a").status(rtmp.CodePlayReset)
+		p.status(rtmp.CodePlayStart)
+		peers = append(peers, p)
+	}
+	r.until("no session waits", func() bool { return waiting() == publishers })
+	for round := range 3 {
+		for i, p := range peers {
+			switch i {
+			case 0: // in one record
+				p.command(0, "createStream", float64(10+round), nil)
+			case 1: // two in one, longer than a frugal read
+				p.command(0, "releaseStream", 0.0, nil, strings.Repeat("x", 3000))
+				p.command(0, "createStream", float64(10+round), nil)
+			case 2: // a byte in each
+				body, err := amf.Append(nil, "createStream", float64(10+round), nil)
+				pub.must(err)
+				for _, b := range rtmp.AppendMessage(nil, &rtmp.Message{Type: rtmp.TypeCommand, ChunkStreamID: 3, Payload: body}, 128) {
+					_, err := p.nc.Write([]byte{b})
+					pub.must(err)
+				}
+			}
+			p.result(float64(10 + round))
+		}
+		r.until("no session waits again", func() bool { return waiting() == publishers })
+	}
+	peers[0].nc.Close()
+	r.until("its session has ended", func() bool { return r.sessions.Len() == len(peers)-1+publishers })
 }

@@ -39,6 +39,9 @@ func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.
 			pacer = nil
 		}
 		b.unpaced = pr.conn.Publishing(pacer)
+		if pr.tls != nil {
+			pr.tls.Publishing()
+		}
 	}
 	return b, nil
 }

@@ -71,13 +71,13 @@ func (p *Protocol) Run(ctx context.Context) error {
 	defer stop(nil)
 	var wg sync.WaitGroup
 	sessions := context.WithoutCancel(ctx)
-	serve := func(ln net.Listener, wrap func(net.Conn) net.Conn) {
+	serve := func(ln net.Listener, conf *tls.Config) {
 		if ln == nil {
 			return
 		}
 		wg.Go(func() {
 			err := p.env.Serve(ctx, ln, func(nc net.Conn) {
-				p.serve(sessions, nc, wrap, ctx)
+				p.serve(sessions, nc, conf, ctx)
 			})
 			if err != nil {
 				stop(err)
@@ -85,7 +85,7 @@ func (p *Protocol) Run(ctx context.Context) error {
 		})
 	}
 	serve(p.plain, nil)
-	serve(p.tls, p.wrapTLS)
+	serve(p.tls, p.tlsCfg)
 	<-ctx.Done()
 	p.env.Sessions.CloseProtocol(p.env.Name, session.ErrShutdown)
 	wg.Wait()
@@ -96,14 +96,11 @@ func (p *Protocol) Run(ctx context.Context) error {
 	return nil
 }
 
-func (p *Protocol) wrapTLS(nc net.Conn) net.Conn {
-	return protocol.WrapTLS(nc, p.tlsCfg, p.env.Portable)
-}
-
 // peer is one connection's place in the server.
 type peer struct {
 	session *session.Session
-	conn    *intake.Conn     // below everything else; nil if it is none of TCP
+	conn    *intake.Conn // below everything else; nil if it is none of TCP
+	tls     *protocol.WaitingTLS
 	player  *protocol.Player // set once the connection is handed to the engine
 	playing uint32           // the message stream that is played
 }
@@ -122,13 +119,17 @@ func (pr *peer) about() slog.Attr {
 // long as its player: what needs a deep stack is done on others, so that this one's
 // stays small. Nor does each have a context that ends with the listeners: who ends them
 // closes the sessions.
-func (p *Protocol) serve(base context.Context, nc net.Conn, wrap func(net.Conn) net.Conn, listening context.Context) {
+func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, listening context.Context) {
 	pr := &peer{}
 	if c, ok := intake.Wrap(nc, p.env.Poller); ok {
 		nc, pr.conn = c, c
 	}
-	if wrap != nil {
-		nc = wrap(nc)
+	switch {
+	case conf != nil && pr.conn != nil:
+		pr.tls = protocol.NewWaitingTLS(pr.conn, conf, p.env.Portable)
+		nc = pr.tls
+	case conf != nil:
+		nc = protocol.WrapTLS(nc, conf, p.env.Portable)
 	}
 	rs := p.server.NewSession(context.WithValue(base, peerKey{}, pr), nc)
 	var wg sync.WaitGroup
