@@ -1,0 +1,297 @@
+package fmp4
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"weir/av"
+)
+
+// Bounds of what is read.
+const (
+	maxMoov      = 64 << 20
+	maxMoof      = 16 << 20
+	maxSample    = 32 << 20
+	maxTracks    = 32
+	maxSegments  = 1 << 20 // boxes beside moov at the top
+	maxLookahead = 32      // fragments that are read ahead to put tracks in order
+	maxRun       = 1 << 20 // samples
+)
+
+// Errors of reading; they are wrapped.
+var (
+	// ErrNotMP4 is returned for a file without a moov box.
+	ErrNotMP4 = errors.New("not an MP4 file")
+	// ErrBox is returned for boxes that do not fit in each other, or whose tables do not
+	// fit in them.
+	ErrBox = errors.New("damaged box")
+	// ErrNoTracks is returned for a file in which there is nothing that can be read.
+	ErrNoTracks = errors.New("no track of a known codec")
+)
+
+// Reader reads the frames of an MP4 file, plain or fragmented, in the order of their decoding
+// times over all tracks. The first frame of each track is its configuration. Tracks of codecs
+// that are not known are left out. What is whole in a file that is cut off is read.
+type Reader struct {
+	in     io.ReaderAt
+	size   int64
+	tracks []*readTrack
+	at     int64 // of the next box at the top, of a fragmented file
+	boxes  int
+	end    bool // there are no more fragments
+	scale  int64
+	base   time.Duration // the earliest decoding time, which becomes 0
+	based  bool
+}
+
+// readTrack is a track that is read.
+type readTrack struct {
+	Track
+	shift    time.Duration // by the edit list
+	table    *sampleTable  // of a plain file
+	queue    []readSample
+	sent     bool // the configuration
+	defaults sampleDefaults
+	next     int64 // decoding time after the last fragment, ticks
+}
+
+// readSample is where a sample is, and when.
+type readSample struct {
+	offset   int64
+	size     int
+	dts      int64
+	cts      int64
+	duration uint32
+	key      bool
+}
+
+// NewReader reads the description of a file of so many bytes. It fails with ErrNotMP4,
+// ErrBox, ErrNoTracks, or the error of r.
+func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
+	x := &Reader{in: r, size: size}
+	if err := x.open(); err != nil {
+		return nil, fmt.Errorf("fmp4: reading: %w", err)
+	}
+	return x, nil
+}
+
+// Tracks returns the tracks that are read.
+func (r *Reader) Tracks() []Track {
+	list := make([]Track, len(r.tracks))
+	for i, t := range r.tracks {
+		list[i] = t.Track
+	}
+	return list
+}
+
+// open finds moov, before or behind the media.
+func (r *Reader) open() error {
+	for at, n := int64(0), 0; ; n++ {
+		b, err := r.box(at)
+		if errors.Is(err, io.EOF) || n > maxSegments {
+			return ErrNotMP4
+		}
+		if err != nil {
+			return err
+		}
+		if b.typ == "moov" {
+			body, err := r.body(b, maxMoov)
+			if err != nil {
+				return err
+			}
+			if err := r.moov(body); err != nil {
+				return err
+			}
+			if len(r.tracks) == 0 {
+				return ErrNoTracks
+			}
+			r.at = b.end
+			return nil
+		}
+		if n == 0 && !slices.Contains([]string{"ftyp", "styp", "free", "skip", "mdat", "wide", "moof"}, b.typ) {
+			return ErrNotMP4
+		}
+		at = b.end
+	}
+}
+
+// fileBox is a box at the top.
+type fileBox struct {
+	typ       string
+	from, end int64 // of what is in it
+	begin     int64
+}
+
+// box reads the head of the box at a place. It fails with io.EOF at the end.
+func (r *Reader) box(at int64) (b fileBox, err error) {
+	var head [16]byte
+	if at >= r.size {
+		return b, io.EOF
+	}
+	n, err := r.in.ReadAt(head[:min(16, r.size-at)], at)
+	if n < 8 {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.EOF
+		}
+		return b, err
+	}
+	b = fileBox{typ: string(head[4:8]), begin: at, from: at + 8}
+	switch size := int64(binary.BigEndian.Uint32(head[:])); {
+	case size == 0:
+		b.end = r.size
+	case size == 1:
+		if n < 16 {
+			return b, io.EOF
+		}
+		large := binary.BigEndian.Uint64(head[8:])
+		if large < 16 || large > math.MaxInt64-uint64(at) {
+			return b, ErrBox
+		}
+		b.from, b.end = at+16, at+int64(large)
+	case size < 8:
+		return b, ErrBox
+	default:
+		b.end = at + size
+	}
+	return b, nil
+}
+
+// body reads what is in a box of at most so many bytes.
+func (r *Reader) body(b fileBox, most int64) ([]byte, error) {
+	n := b.end - b.from
+	if n > most || b.end > r.size {
+		return nil, fmt.Errorf("%w: %q of %d bytes", ErrBox, b.typ, n)
+	}
+	body := make([]byte, n)
+	_, err := r.in.ReadAt(body, b.from)
+	if n > 0 && err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return body, nil
+}
+
+// Next returns the next frame; its times begin at 0. It fails with io.EOF at the end of the file, or
+// of what is whole of it.
+func (r *Reader) Next() (*av.Frame, error) {
+	for {
+		t, err := r.earliest()
+		if err != nil {
+			return nil, err
+		}
+		if !t.sent {
+			t.sent = true
+			if len(t.Config) > 0 {
+				f := t.frame(&t.queue[0], r.base)
+				f.Type, f.Flags, f.PTS, f.Payload = av.Config, 0, f.DTS, t.Config
+				return f, nil
+			}
+		}
+		s := t.queue[0]
+		t.queue = t.queue[1:]
+		if s.size == 0 {
+			continue
+		}
+		f := t.frame(&s, r.base)
+		f.Payload = make([]byte, s.size)
+		if _, err := r.in.ReadAt(f.Payload, s.offset); err != nil {
+			return nil, err
+		}
+		return f, nil
+	}
+}
+
+// frame is a sample without its payload.
+func (t *readTrack) frame(s *readSample, base time.Duration) *av.Frame {
+	f := &av.Frame{Kind: t.Kind, Track: t.Track.Track.ID, Codec: t.Codec}
+	scale := int64(t.Timescale)
+	f.DTS = av.Duration(s.dts, scale) + t.shift - base
+	f.PTS = av.Duration(s.dts+s.cts, scale) + t.shift - base
+	if s.key && t.Kind == av.Video {
+		f.Flags = av.Key
+	}
+	return f
+}
+
+// earliest returns the track whose next sample comes first.
+func (r *Reader) earliest() (*readTrack, error) {
+	r.fill()
+	var first *readTrack
+	var when time.Duration
+	for _, t := range r.tracks {
+		if len(t.queue) == 0 {
+			continue
+		}
+		if at := av.Duration(t.queue[0].dts, int64(t.Timescale)) + t.shift; first == nil || at < when {
+			first, when = t, at
+		}
+	}
+	if first == nil {
+		return nil, io.EOF
+	}
+	if !r.based {
+		r.base, r.based = when, true
+	}
+	return first, nil
+}
+
+// fill sees to it that each track has a sample in its queue, if it has any left.
+func (r *Reader) fill() {
+	for _, t := range r.tracks {
+		if len(t.queue) == 0 && t.table != nil {
+			if s, ok := t.table.next(r.size); ok {
+				t.queue = append(t.queue[:0], s)
+			} else {
+				t.table = nil
+			}
+		}
+	}
+	for range maxLookahead {
+		if r.end || !slices.ContainsFunc(r.tracks, func(t *readTrack) bool { return len(t.queue) == 0 && t.table == nil }) {
+			return
+		}
+		r.fragment()
+	}
+}
+
+// inner walks over the boxes in b. It stops, and fails, at the first that does not fit.
+func inner(b []byte, each func(typ string, body []byte) error) error {
+	for len(b) > 0 {
+		if len(b) < 8 {
+			return nil // padding, as some writers leave it
+		}
+		size, head := uint64(binary.BigEndian.Uint32(b)), uint64(8)
+		if size == 1 && len(b) >= 16 {
+			size, head = binary.BigEndian.Uint64(b[8:]), 16
+		}
+		if size == 0 {
+			size = uint64(len(b))
+		}
+		if size < head || size > uint64(len(b)) {
+			return fmt.Errorf("%w: %q of %d bytes in %d", ErrBox, b[4:8], size, len(b))
+		}
+		if err := each(string(b[4:8]), b[head:size]); err != nil {
+			return err
+		}
+		b = b[size:]
+	}
+	return nil
+}
+
+// find returns what is in the first box of a type, nil if there is none.
+func find(b []byte, typ string) (found []byte) {
+	_ = inner(b, func(t string, body []byte) error {
+		if t == typ && found == nil {
+			found = body
+			if found == nil {
+				found = []byte{}
+			}
+		}
+		return nil
+	})
+	return found
+}
