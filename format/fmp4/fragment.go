@@ -33,20 +33,22 @@ const (
 	flagsNotKey = 0x01010000
 )
 
-// maxFragment bounds a fragment: sizes have 32 bits.
-const maxFragment = math.MaxUint32 - 1<<20
+// maxFragment bounds a fragment: where the data of a run begins has 31 bits.
+const maxFragment = math.MaxInt32
 
 // AppendFragment appends a fragment: a moof box and the mdat box with the samples. sequence is the
 // fragment's number, from 1 on. Runs without samples are left out. It fails with
 // ErrTooLarge, or with ErrTrack for a track number of 0 or a DTS below 0. Nothing is
 // allocated but the growth of dst.
 func AppendFragment(dst []byte, sequence uint32, runs []Run) ([]byte, error) {
-	size := 0
+	const perRun, perSample = 128, 16 // in the moof box, at most
+	size := perRun
 	for i := range runs {
 		r := &runs[i]
 		if r.ID == 0 || r.DTS < 0 {
 			return dst, fmt.Errorf("fmp4: writing a fragment: track %d at %d: %w", r.ID, r.DTS, ErrTrack)
 		}
+		size += perRun + perSample*len(r.Samples)
 		for k := range r.Samples {
 			size += len(r.Samples[k].Payload)
 		}

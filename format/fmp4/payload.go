@@ -4,15 +4,17 @@ import (
 	"weir/av"
 	"weir/codec"
 	"weir/codec/aac"
+	"weir/codec/av1"
 	"weir/codec/h264"
 	"weir/codec/h265"
 	"weir/codec/nal"
 )
 
 // SamplePayload returns the payload of a frame as MP4 has it, ok false if there is nothing in
-// it. What some encoders send in FLV is repaired: NAL units behind start codes are put
-// behind lengths, access unit delimiters are left out, and so are the headers of ADTS. A
-// payload with nothing to repair is returned itself, without an allocation.
+// it that a sample can be. What some encoders send in FLV is repaired: NAL units behind start
+// codes are put behind lengths, access unit and temporal delimiters are left out, and so are
+// the headers of ADTS; several ADTS frames are not one sample. A payload with nothing to repair
+// is returned itself, without an allocation.
 func SamplePayload(t av.Track, f *av.Frame) (payload []byte, ok bool) {
 	payload = f.Payload
 	switch t.Codec {
@@ -20,8 +22,10 @@ func SamplePayload(t av.Track, f *av.Frame) (payload []byte, ok bool) {
 		payload = samplesOfUnits(&t, payload)
 	case av.AAC:
 		if aac.IsADTS(payload) {
-			payload, _ = aac.StripADTS(payload)
+			return aac.StripADTS(payload)
 		}
+	case av.AV1:
+		payload = withoutDelimiter(payload)
 	}
 	return payload, len(payload) > 0
 }
@@ -58,6 +62,16 @@ func samplesOfUnits(t *av.Track, b []byte) []byte {
 		out = longer
 	}
 	return out
+}
+
+// withoutDelimiter leaves out the temporal delimiter that a temporal unit begins with (AV1 Codec
+// ISO Media File Format Binding, 2.4).
+func withoutDelimiter(b []byte) []byte {
+	u, rest, err := av1.Next(b)
+	if err != nil || u.Type != av1.TypeTemporalDelimiter {
+		return b
+	}
+	return rest
 }
 
 // isDelimiter reports whether a unit is an access unit delimiter.

@@ -18,9 +18,9 @@ const (
 	maxMoof      = 16 << 20
 	maxSample    = 32 << 20
 	maxTracks    = 32
-	maxSegments  = 1 << 20 // boxes beside moov at the top
+	maxTop       = 1 << 20 // boxes before moov
 	maxLookahead = 32      // fragments that are read ahead to put tracks in order
-	maxRun       = 1 << 20 // samples
+	maxQueue     = 1 << 20 // samples of one fragment, and those at which no more is read ahead
 )
 
 // Errors of reading; they are wrapped.
@@ -42,8 +42,9 @@ type Reader struct {
 	size   int64
 	tracks []*readTrack
 	at     int64 // of the next box at the top, of a fragmented file
-	boxes  int
-	end    bool // there are no more fragments
+	seen   int64 // samples in fragments so far
+	queued int   // samples in the last fragment
+	end    bool  // there are no more fragments
 	scale  int64
 	base   time.Duration // the earliest decoding time, which becomes 0
 	based  bool
@@ -93,7 +94,7 @@ func (r *Reader) Tracks() []Track {
 func (r *Reader) open() error {
 	for at, n := int64(0), 0; ; n++ {
 		b, err := r.box(at)
-		if errors.Is(err, io.EOF) || n > maxSegments {
+		if errors.Is(err, io.EOF) || n > maxTop {
 			return ErrNotMP4
 		}
 		if err != nil {
@@ -168,8 +169,7 @@ func (r *Reader) body(b fileBox, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %q of %d bytes", ErrBox, b.typ, n)
 	}
 	body := make([]byte, n)
-	_, err := r.in.ReadAt(body, b.from)
-	if n > 0 && err != nil && !errors.Is(err, io.EOF) {
+	if k, err := r.in.ReadAt(body, b.from); int64(k) < n {
 		return nil, err
 	}
 	return body, nil
@@ -198,8 +198,8 @@ func (r *Reader) Next() (*av.Frame, error) {
 		}
 		f := t.frame(&s, r.base)
 		f.Payload = make([]byte, s.size)
-		if _, err := r.in.ReadAt(f.Payload, s.offset); err != nil {
-			return nil, err
+		if n, err := r.in.ReadAt(f.Payload, s.offset); n < s.size {
+			return nil, fmt.Errorf("fmp4: reading a sample: %w", err)
 		}
 		return f, nil
 	}
@@ -251,7 +251,12 @@ func (r *Reader) fill() {
 		}
 	}
 	for range maxLookahead {
-		if r.end || !slices.ContainsFunc(r.tracks, func(t *readTrack) bool { return len(t.queue) == 0 && t.table == nil }) {
+		queued, hungry := 0, false
+		for _, t := range r.tracks {
+			queued += len(t.queue)
+			hungry = hungry || len(t.queue) == 0 && t.table == nil
+		}
+		if r.end || !hungry || queued >= maxQueue {
 			return
 		}
 		r.fragment()

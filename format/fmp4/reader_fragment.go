@@ -13,7 +13,7 @@ type sampleDefaults struct{ duration, size, flags uint32 }
 func (r *Reader) fragment() {
 	for {
 		b, err := r.box(r.at)
-		if r.boxes++; err != nil || r.boxes > maxSegments {
+		if err != nil {
 			r.end = true
 			return
 		}
@@ -21,6 +21,7 @@ func (r *Reader) fragment() {
 		if b.typ != "moof" {
 			continue
 		}
+		r.queued = 0
 		body, err := r.body(b, maxMoof)
 		if err == nil {
 			data := b.end // of the first run that does not say where its data is
@@ -136,8 +137,10 @@ func (r *Reader) trun(t *readTrack, b []byte, d sampleDefaults, base, at, dts in
 			row += 4
 		}
 	}
-	// Samples without a row must have their size from elsewhere, and bytes in the file.
-	if f.bad || count > maxRun || uint64(count)*uint64(row) > uint64(len(f.b)) || row == 0 && int64(count) > max(r.size, 1)/max(int64(d.size), 1) {
+	// Samples need no row if all are alike, but a file has no more of them than bytes.
+	r.seen += int64(count)
+	r.queued += int(count)
+	if f.bad || uint64(count)*uint64(row) > uint64(len(f.b)) || r.queued > maxQueue || r.seen > r.size {
 		return at, dts, ErrBox
 	}
 	for i := range count {
@@ -160,7 +163,7 @@ func (r *Reader) trun(t *readTrack, b []byte, d sampleDefaults, base, at, dts in
 		s.size = int(size)
 		const notSync = 1 << 16
 		s.key = sampleFlags&notSync == 0
-		if size > maxSample || at < 0 || at+int64(size) > r.size {
+		if size > maxSample || at < 0 || at > r.size-int64(size) {
 			return at, dts, io.ErrUnexpectedEOF
 		}
 		at += int64(size)

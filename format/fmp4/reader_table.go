@@ -114,7 +114,7 @@ func (t *sampleTable) next(fileSize int64) (s readSample, ok bool) {
 		size = binary.BigEndian.Uint32(t.sizes[4*t.sample:])
 	}
 	duration, ok := t.times.next()
-	if !ok || size > maxSample || t.at < 0 || t.at+int64(size) > fileSize {
+	if !ok || size > maxSample || t.at < 0 || t.at > fileSize-int64(size) {
 		return s, false
 	}
 	s = readSample{offset: t.at, size: int(size), dts: t.dts, duration: duration}

@@ -27,7 +27,7 @@ var (
 	ErrCodec = errors.New("the codec cannot be carried in MP4")
 	// ErrConfig is returned for a configuration record that is missing or damaged.
 	ErrConfig = errors.New("no usable codec configuration")
-	// ErrTooLarge is returned for fragments of 4 GiB and more, and durations that do not fit.
+	// ErrTooLarge is returned for fragments of 2 GiB and more.
 	ErrTooLarge = errors.New("too large")
 	// ErrTrack is returned for track numbers that are 0 or not unique.
 	ErrTrack = errors.New("bad track number")
