@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,9 @@ import (
 	"weir/codec"
 	"weir/format/flv"
 )
+
+// guess is what ffmpeg says of seven channels, whose layout AAC does not tell.
+var guess = regexp.MustCompile(`(?m)^Guessed Channel Layout.*$`)
 
 // ffmpeg runs ffmpeg and returns what it printed; complaints fail the test.
 func ffmpeg(t *testing.T, args ...string) string {
@@ -26,8 +30,24 @@ func ffmpeg(t *testing.T, args ...string) string {
 	cmd.Env = append(os.Environ(), "SVT_LOG=1") // which else talks of itself
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
-	if err := cmd.Run(); err != nil || complaints.Len() > 0 {
+	err := cmd.Run()
+	rest := strings.TrimSpace(guess.ReplaceAllString(complaints.String(), ""))
+	if err != nil || rest != "" {
 		t.Fatalf("ffmpeg %s: %v\n%s", strings.Join(args, " "), err, complaints.String())
+	}
+	return out.String()
+}
+
+// ffprobe returns the names of a file's codecs; complaints fail the test.
+func ffprobe(t *testing.T, name string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "ffprobe", "-v", "warning", "-show_entries", "stream=codec_name", "-of", "csv=p=0", name)
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil || complaints.Len() > 0 {
+		t.Fatalf("ffprobe: %v\n%s", err, complaints.String())
 	}
 	return out.String()
 }
@@ -44,7 +64,7 @@ func sums(t *testing.T, file, stream string, decoded bool) (list []string) {
 		args = append(args, "-c", "copy")
 	}
 	for line := range strings.Lines(ffmpeg(t, append(args, "-f", "framehash", "-hash", "md5", "-")...)) {
-		if fields := strings.Split(line, ","); len(fields) == 6 && line[0] != '#' {
+		if fields := strings.Split(line, ","); len(fields) >= 6 && line[0] != '#' {
 			list = append(list, strings.TrimSpace(fields[5]))
 		}
 	}

@@ -19,7 +19,7 @@ func SamplePayload(t av.Track, f *av.Frame) (payload []byte, ok bool) {
 	payload = f.Payload
 	switch t.Codec {
 	case av.H264, av.H265:
-		payload = samplesOfUnits(&t, payload)
+		payload = samplesOfUnits(t.Codec, codec.NALLengthSize(t.Codec, t.Config), payload)
 	case av.AAC:
 		if aac.IsADTS(payload) {
 			return aac.StripADTS(payload)
@@ -30,9 +30,8 @@ func SamplePayload(t av.Track, f *av.Frame) (payload []byte, ok bool) {
 	return payload, len(payload) > 0
 }
 
-// samplesOfUnits repairs an access unit.
-func samplesOfUnits(t *av.Track, b []byte) []byte {
-	size := codec.NALLengthSize(t.Codec, t.Config)
+// samplesOfUnits repairs an access unit whose lengths take size bytes.
+func samplesOfUnits(c av.Codec, size int, b []byte) []byte {
 	if size == 0 {
 		return nil
 	}
@@ -40,7 +39,7 @@ func samplesOfUnits(t *av.Track, b []byte) []byte {
 	if !annexB {
 		whole := nal.Valid(b, size)
 		for u := range nal.Units(b, size) {
-			whole = whole && !isDelimiter(t.Codec, u)
+			whole = whole && !isDelimiter(c, u)
 		}
 		if whole {
 			return b
@@ -52,7 +51,7 @@ func samplesOfUnits(t *av.Track, b []byte) []byte {
 	}
 	out := make([]byte, 0, len(b)+16)
 	for u := range units {
-		if len(u) == 0 || isDelimiter(t.Codec, u) {
+		if len(u) == 0 || isDelimiter(c, u) {
 			continue
 		}
 		longer, err := nal.Append(out, u, size)
