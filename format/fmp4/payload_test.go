@@ -93,3 +93,13 @@ func TestEmsg(t *testing.T) {
 		t.Error("a time below 0")
 	}
 }
+
+// payloadOfVideo is a key frame of H.264 and its track.
+func payloadOfVideo(tb testing.TB) (av.Track, *av.Frame) {
+	tb.Helper()
+	config, key := testdata("h264-high.config"), testdata("h264-high.key")
+	if config == nil || key == nil {
+		tb.Fatal("no test data")
+	}
+	return av.Track{Codec: av.H264, Config: config}, &av.Frame{Codec: av.H264, Payload: key}
+}
