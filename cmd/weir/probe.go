@@ -14,7 +14,7 @@ const exitFaults = 3
 
 // probeCmd is "weir probe".
 type probeCmd struct {
-	Source   string        `arg:"" help:"Stream (rtmp, rtmps, http, https, ws or wss URL) or FLV file."`
+	Source   string        `arg:"" help:"Stream (rtmp, rtmps, http, https, ws or wss URL), or FLV, MP4 or MPEG-TS file."`
 	JSON     bool          `name:"json" help:"Print JSON."`
 	Duration time.Duration `default:"5s" help:"How much of the stream to look at."`
 }

@@ -10,7 +10,7 @@ import (
 
 // pushCmd is "weir push".
 type pushCmd struct {
-	Source string        `arg:"" help:"FLV file, or URL of another server's stream (rtmp, rtmps, http, https, ws, wss)."`
+	Source string        `arg:"" help:"FLV, MP4 or MPEG-TS file, or URL of another server's stream (rtmp, rtmps, http, https, ws, wss)."`
 	URL    string        `arg:"" help:"Where to publish: rtmp://HOST/app/name?key=SECRET or rtmps://."`
 	Loop   bool          `help:"Begin again at the end of a file, for ever."`
 	Speed  float64       `default:"1" help:"How fast a file is sent."`
@@ -32,7 +32,7 @@ func (c *pushCmd) Run(ctx context.Context, out *console) error {
 
 // pullCmd is "weir pull".
 type pullCmd struct {
-	URL      string        `arg:"" help:"Stream to play: rtmp, rtmps, http, https, ws or wss URL, or an FLV file."`
+	URL      string        `arg:"" help:"Stream to play: rtmp, rtmps, http, https, ws or wss URL, or an FLV, MP4 or MPEG-TS file."`
 	Output   string        `short:"o" placeholder:"FILE" help:"File to write (.flv); without one the stream is only received."`
 	Duration time.Duration `help:"Stop after this much of the stream."`
 	Frames   int64         `help:"Stop after so many frames."`

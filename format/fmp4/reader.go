@@ -35,7 +35,7 @@ var (
 )
 
 // Reader reads the frames of an MP4 file, plain or fragmented, in the order of their decoding
-// times over all tracks. The first frame of each track is its configuration. Tracks of codecs
+// times over all tracks. The configurations of all tracks come first. Tracks of codecs
 // that are not known are left out. What is whole in a file that is cut off is read.
 type Reader struct {
 	in     io.ReaderAt
@@ -183,12 +183,10 @@ func (r *Reader) Next() (*av.Frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !t.sent {
-			t.sent = true
-			if len(t.Config) > 0 {
-				f := t.frame(&t.queue[0], r.base)
-				f.Type, f.Flags, f.PTS, f.Payload = av.Config, 0, f.DTS, t.Config
-				return f, nil
+		for _, t := range r.tracks {
+			if !t.sent && len(t.Config) > 0 {
+				t.sent = true
+				return &av.Frame{Kind: t.Kind, Type: av.Config, Track: t.Track.Track.ID, Codec: t.Codec, Payload: t.Config}, nil
 			}
 		}
 		s := t.queue[0]

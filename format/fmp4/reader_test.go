@@ -68,7 +68,12 @@ func TestReader(t *testing.T) {
 				}
 				r, frames := open(t, b)
 				last := map[av.Kind]time.Duration{}
+				media := false
 				for _, f := range frames {
+					media = media || f.Type == av.Media
+					if f.Type == av.Config && media {
+						t.Errorf("%v is configured behind media", f.Codec)
+					}
 					if f.DTS < last[f.Kind] || f.DTS < 0 {
 						t.Errorf("%v goes from %v to %v", f.Kind, last[f.Kind], f.DTS)
 					}

@@ -1,4 +1,4 @@
-// Package relay moves one stream from a source (an FLV file, or a stream on a server) to
+// Package relay moves one stream from a source (a file, or a stream on a server) to
 // a target (a server, an FLV file, or nowhere), in real time and without changing its
 // payloads.
 package relay
@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -33,7 +32,7 @@ type Source interface {
 }
 
 // Open opens a source: rtmp:// or rtmps://, http:// or https:// or ws:// or wss:// of an
-// FLV stream, else the name of an FLV file. ctx bounds opening, and ends reading.
+// FLV stream, else the name of an FLV, MP4 or MPEG-TS file. ctx bounds opening, and ends reading.
 func Open(ctx context.Context, name string) (Source, error) {
 	s, err := open(ctx, name)
 	if err != nil {
@@ -75,19 +74,6 @@ func (s *flvSource) ReadFrame() (*av.Frame, error) {
 		err = io.EOF
 	}
 	return f, err
-}
-
-func openFile(name string) (Source, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	s := &flvSource{FrameReader: flv.NewFrameReader(f), close: f.Close}
-	if _, err := s.Header(); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("not an FLV file: %w", err)
-	}
-	return s, nil
 }
 
 func openHTTP(ctx context.Context, name string) (Source, error) {
