@@ -4,7 +4,11 @@
 // and FLAC.
 //
 // An initialization segment (AppendInit) describes the tracks; each fragment after it
-// (AppendFragment) holds some whole samples of some of them.
+// (AppendFragment) holds some whole samples of some of them. A Reader takes plain files as well as
+// fragmented ones.
 //
-// Not supported: encryption, subtitles, H.266, edit lists and sample groups in what is written.
+// Not supported: encryption, subtitles, H.266, and media in other files. Not written: edit lists,
+// sample groups, boxes of colours and bit rates, and the dependent substreams of E-AC-3, of which
+// the sample entry describes the independent one. Of what is read, a track has its first sample
+// description throughout, and its edit list only moves its beginning.
 package fmp4

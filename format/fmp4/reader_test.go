@@ -32,6 +32,16 @@ func open(t testing.TB, b []byte) (r *Reader, frames []*av.Frame) {
 	}
 }
 
+// readFile reads all frames of a file on disk.
+func readFile(t testing.TB, name string) (*Reader, []*av.Frame) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return open(t, b)
+}
+
 // sources are how ffmpeg encodes each codec for MP4.
 var sources = []struct{ name, video, audio string }{
 	{"H.264 with B frames, AAC", "-c:v libx264 -bf 2 -g 25 -preset veryfast", "-c:a aac"},
