@@ -8,7 +8,7 @@ T       ?=
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-clients build install lint fmt fuzz soak sim generate deps
+.PHONY: help run test test-clients build pages install lint fmt fuzz soak sim generate deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,22 +19,34 @@ run: ## install what is missing, build, start a demo stream and say what to type
 	bin/weir demo $(ARGS)
 
 test: ## install what is missing and run every test
-	@scripts/install build test
+	@scripts/install build test browser
 	@scripts/test
 
 test-clients: ## real clients, also those of Debian 13 and OBS Studio (makes a Debian 13 root once)
-	@scripts/install build test clients
+	@scripts/install build test browser clients
 	@scripts/trixie
 	@$(MAKE) --no-print-directory build
 	WEIR_TEST_TRIXIE=1 go test -count=1 -timeout=45m -v $(if $(T),-run '$(T)') ./test
 
-build: ## bin/weir, one static binary
+build: pages ## bin/weir, one static binary with its pages
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
+
+# The pages are built again if one of their sources is newer.
+pages: web/dist/watch.html
+
+web/dist/watch.html: web/node_modules/.package-lock.json $(wildcard web/*.html web/*.ts web/src/*)
+	cd web && npm run --silent build -- --logLevel warn
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 install: build ## put bin/weir under PREFIX (/usr/local)
 	install -D -m 755 bin/weir $(DESTDIR)$(PREFIX)/bin/weir
 
-lint: ## the linters of .golangci.yml and the scripts' own
+lint: pages ## the linters of .golangci.yml, of the pages and of the scripts
+	cd web && npm run --silent check
 	go tool -modfile=tools/go.mod golangci-lint run ./...
 	shellcheck scripts/* .ci/run
 
@@ -55,6 +67,6 @@ generate: ## everything that is made from the sources
 	go generate ./...
 
 deps: ## install the Debian packages that all targets need
-	@scripts/install build test bench clients
+	@scripts/install build test browser bench clients
 
 -include bench/bench.mk

@@ -30,6 +30,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/stream", "av codec", ""},
 	{"internal/fanout", "", "golang.org/x/sys"},
 	{"internal/mux", "av codec amf format rtmp internal/stream internal/fanout", ""},
+	{"internal/hls", "av amf codec format internal/stream", ""},
 	{"internal/session", "", "github.com/google/uuid"},
 	{"internal/admit", "internal/config internal/session", ""},
 	{"internal/metrics", "internal/session internal/stream internal/config", "github.com/prometheus/client_golang"},
@@ -38,10 +39,15 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/protocol/rtmp", "av codec amf format rtmp internal/intake internal/protocol/. internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", ""},
 	{"internal/protocol/httpflv", "av codec amf format internal/protocol/. internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", ""},
 	{"internal/protocol/httpts", "av codec amf format internal/protocol/. internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", ""},
+	{"internal/protocol/httphls", "internal/hls internal/protocol/. internal/stream internal/session", ""},
+	{"internal/protocol/watch", "av internal/protocol/. internal/stream", ""},
+	{"internal/protocol/snapshot", "av format/fmp4 internal/protocol/. internal/stream internal/session", ""},
 	{"internal/relay", "av codec amf format rtmp internal/stream internal/mux internal/session internal/protocol/. internal/config", "github.com/coder/websocket"},
 	{"internal/probe", "av codec amf format", ""},
 	{"internal/demo", "av codec format", ""},
-	{"internal/server", "av codec amf format rtmp internal", "golang.org/x/sys"},
+	{"internal/server", "av codec amf format rtmp internal web", "golang.org/x/sys"},
+
+	{"web", "", ""},
 
 	// What stands on top. "." is package weir itself.
 	{".", "av internal", ""},

@@ -43,7 +43,7 @@ func Check(c Config) error { return server.Check(c) }
 type Request struct {
 	// Publish tells a publisher from a player.
 	Publish bool
-	// Protocol is "rtmp", "http-flv", "ws-flv", "http-ts" or "ws-ts".
+	// Protocol is "rtmp", "http-flv", "ws-flv", "http-ts", "ws-ts" or "hls".
 	Protocol string
 	// Session is the session's id in log and API.
 	Session string

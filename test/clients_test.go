@@ -58,10 +58,13 @@ func gstreamerSends(file, url, tap string) []string {
 type player struct {
 	name string
 	sys  system
-	http bool                            // HTTP-FLV, else RTMP
+	over string                          // how it plays: "" is RTMP, else a key of suffixes
 	args func(url, file string) []string // for keeping the stream in file
 	// nobody says that it must not run as root.
 	nobody bool
+	// repacks says that what it receives comes in another container than FLV: what that adds
+	// to the video's payload (delimiters, parameter sets) is not compared.
+	repacks bool
 	// rewrites says that it writes the configurations of Enhanced RTMP's codecs in its own
 	// words (H.265 without the bits that say that an array is complete).
 	rewrites bool
@@ -72,23 +75,27 @@ func players(weir string) map[string]player {
 	table := map[string]player{}
 	for _, p := range []player{
 		{name: "ffmpeg-rtmp", sys: debian12(), args: ffmpegKeeps},
-		{name: "ffmpeg-http", sys: debian12(), http: true, args: ffmpegKeeps},
+		{name: "ffmpeg-http", sys: debian12(), over: "flv", args: ffmpegKeeps},
 		{name: "ffmpeg7-rtmp", sys: debian13(), args: ffmpegKeeps, rewrites: true},
-		{name: "ffmpeg7-http", sys: debian13(), http: true, args: ffmpegKeeps, rewrites: true},
+		{name: "ffmpeg7-http", sys: debian13(), over: "flv", args: ffmpegKeeps, rewrites: true},
+		{name: "ffmpeg-ts", sys: debian12(), over: "ts", repacks: true, rewrites: true, args: ffmpegKeeps},
+		{name: "ffmpeg-hls", sys: debian12(), over: "hls", args: ffmpegKeeps},
+		{name: "ffmpeg7-ts", sys: debian13(), over: "ts", repacks: true, rewrites: true, args: ffmpegKeeps},
+		{name: "ffmpeg7-hls", sys: debian13(), over: "hls", rewrites: true, args: ffmpegKeeps},
 		{name: "gstreamer", sys: debian12(), args: gstreamerKeeps},
 		{name: "gstreamer1.26", sys: debian13(), args: gstreamerKeeps},
 		{name: "rtmpdump", sys: debian12(), args: func(url, file string) []string {
 			return []string{"rtmpdump", "--quiet", "--live", "-r", url, "-o", file}
 		}},
-		{name: "curl", sys: debian12(), http: true, args: func(url, file string) []string {
+		{name: "curl", sys: debian12(), over: "flv", args: func(url, file string) []string {
 			return []string{"curl", "--silent", "--show-error", "--fail", "--no-buffer", "-o", file, url}
 		}},
 		{name: "mpv-rtmp", sys: debian12(), args: mpvKeeps},
-		{name: "mpv-http", sys: debian12(), http: true, args: mpvKeeps},
+		{name: "mpv-http", sys: debian12(), over: "flv", args: mpvKeeps},
 		{name: "vlc-rtmp", sys: debian12(), args: vlcKeeps, nobody: true},
-		{name: "vlc-http", sys: debian12(), http: true, args: vlcKeeps, nobody: true},
+		{name: "vlc-http", sys: debian12(), over: "flv", args: vlcKeeps, nobody: true},
 		{name: "weir-rtmp", sys: debian12(), args: func(url, file string) []string { return weirKeeps(weir, url, file) }},
-		{name: "weir-http", sys: debian12(), http: true, args: func(url, file string) []string { return weirKeeps(weir, url, file) }},
+		{name: "weir-http", sys: debian12(), over: "flv", args: func(url, file string) []string { return weirKeeps(weir, url, file) }},
 	} {
 		table[p.name] = p
 	}

@@ -30,13 +30,14 @@ func rows() []row {
 		late    = " ffmpeg-rtmp@late ffmpeg-http@late rtmpdump@late curl@late gstreamer@late"
 		raw     = "weir-rtmp weir-http rtmpdump gstreamer curl vlc-http weir-rtmp@late weir-http@late rtmpdump@late curl@late" // they keep what they do not know
 		watch   = " mpv-rtmp mpv-http vlc-rtmp vlc-http"
+		other   = " ffmpeg-ts ffmpeg-hls ffmpeg-ts@late ffmpeg-hls@late"
 	)
 	return []row{
-		{"ffmpeg", "h264-aac48", classic + watch + late},
-		{"ffmpeg", "h264-bframes-aac44", classic + watch + late},
-		{"ffmpeg", "audio-only", classic + watch + late},
-		{"ffmpeg", "video-only", classic + watch + late},
-		{"ffmpeg", "h264-mp3", classic + late},
+		{"ffmpeg", "h264-aac48", classic + watch + late + other},
+		{"ffmpeg", "h264-bframes-aac44", classic + watch + late + other},
+		{"ffmpeg", "audio-only", classic + watch + late + other},
+		{"ffmpeg", "video-only", classic + watch + late + other},
+		{"ffmpeg", "h264-mp3", classic + late + other},
 		{"ffmpeg", "variable-rate", classic + late},
 		{"ffmpeg", "4k", "ffmpeg-rtmp rtmpdump curl curl@late"},
 		{"ffmpeg", "resize", classic + late},
@@ -81,8 +82,8 @@ func trixieRows() []row {
 	return []row{
 		{"ffmpeg7", "h264-aac48", all + " ffmpeg-rtmp"},
 		{"ffmpeg7", "h264-bframes-aac44", all + " ffmpeg-http"},
-		{"ffmpeg7", "hevc-aac", all},
-		{"ffmpeg7", "vp9-aac", all},
+		{"ffmpeg7", "hevc-aac", all + " ffmpeg7-ts ffmpeg7-hls"},
+		{"ffmpeg7", "vp9-aac", all + " ffmpeg7-hls"},
 		{"ffmpeg7", "audio-only", all},
 		{"ffmpeg7", "resize", all},
 		{"gstreamer1.26", "h264-aac48", all},
@@ -118,7 +119,7 @@ func runRows(t *testing.T, table []row) {
 				if !ok {
 					t.Fatalf("there is no player %q", name)
 				}
-				if p.http && s.http == "" {
+				if p.over != "" && s.http == "" {
 					continue
 				}
 				x.captures = append(x.captures, &capture{player: p, late: late})
@@ -222,10 +223,7 @@ func (x *exchange) start(ctx context.Context, t *testing.T, late bool) int {
 			continue
 		}
 		c.file = filepath.Join(x.dir, c.name()+".flv")
-		url := x.server.rtmpURL(x.path)
-		if c.player.http {
-			url = x.server.flvURL(x.path)
-		}
+		url := x.server.url(x.path, c.player.over)
 		p, err := start(ctx, command{sys: c.player.sys, args: c.player.args(url, c.file), nobody: c.player.nobody})
 		if err != nil {
 			t.Fatal(err)
@@ -249,9 +247,11 @@ func (x *exchange) judge(ctx context.Context, t *testing.T, c *capture) {
 		t.Errorf("the player takes the end of the stream for a failure: %v", err)
 	}
 	want := demand{
-		fromStart: ours && !c.late, toEnd: ours && !x.cut,
+		// A viewer of HLS begins where the newest key frame is when there is a playlist.
+		fromStart: ours && !c.late && c.player.over != "hls", toEnd: ours && !x.cut,
 		atLeast:   minCapture,
-		anyConfig: c.player.rewrites && x.media.wrapped,
+		anyConfig: c.player.rewrites && (x.media.wrapped || c.player.repacks),
+		repacked:  c.player.repacks,
 	}
 	if err := compare(x.sent, got, want); err != nil {
 		t.Errorf("%v\nthe player said: %s", err, tail(c.proc.said()))

@@ -189,8 +189,14 @@ func (s *server) stop(t *testing.T) {
 // rtmpURL returns where a stream is published and played by RTMP.
 func (s *server) rtmpURL(path string) string { return "rtmp://" + s.rtmp + "/" + path }
 
-// flvURL returns where a stream is played by HTTP-FLV.
-func (s *server) flvURL(path string) string { return "http://" + s.http + "/" + path + ".flv" }
+// url returns where a stream is played by HTTP in some format, or by RTMP.
+func (s *server) url(path, over string) string {
+	suffix := map[string]string{"flv": ".flv", "ts": ".ts", "hls": "/index.m3u8"}[over]
+	if suffix == "" {
+		return s.rtmpURL(path)
+	}
+	return "http://" + s.http + "/" + path + suffix
+}
 
 // serves checks that the RTMP port still shakes hands (RTMP 1.0 §5.2).
 func (s *server) serves(ctx context.Context) error {

@@ -8,19 +8,27 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"weir/av"
+	"weir/codec"
+	"weir/codec/h264"
+	"weir/codec/h265"
+	"weir/codec/nal"
 	"weir/format/flv"
 )
 
 // A unit is one media frame as it is compared.
 type unit struct {
-	sum    [sha256.Size]byte // of the codec and the payload
-	config [sha256.Size]byte // of the configuration in force
-	dts    time.Duration
-	cts    time.Duration // PTS - DTS
-	key    bool
+	sum [sha256.Size]byte // of the codec and the payload
+	// essence is sum without what containers add and drop: access unit delimiters and
+	// parameter sets.
+	essence [sha256.Size]byte
+	config  [sha256.Size]byte // of the configuration in force
+	dts     time.Duration
+	cts     time.Duration // PTS - DTS
+	key     bool
 	// lead says that it came before the first key frame of the video, so that no player
 	// can begin with it.
 	lead bool
@@ -106,6 +114,7 @@ func (r *trackReader) add(f *av.Frame) {
 		r.key = r.key || f.Kind == av.Video && f.IsKey()
 		u := unit{config: sha256.Sum256(r.configs[k]), dts: f.DTS, cts: f.PTS - f.DTS, key: f.IsKey(), lead: !r.key}
 		h.Sum(u.sum[:0])
+		u.essence = essence(f, r.configs[k], u.sum)
 		r.tracks[k] = append(r.tracks[k], u)
 	}
 }
@@ -117,6 +126,7 @@ type demand struct {
 	toEnd     bool          // it stayed to the end
 	atLeast   time.Duration // it has at least so much of each track
 	anyConfig bool          // it writes codec configurations anew, in other words
+	repacked  bool          // only the essence is the same
 }
 
 // maxSkew bounds how far the offset between the tracks may differ from the source's.
@@ -134,6 +144,9 @@ func compare(sent, got tracks, want demand) error {
 	known := false
 	for k, s := range sent {
 		g := got[k]
+		if want.repacked {
+			s, g = essential(s), essential(g)
+		}
 		at, err := findRun(s, g)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%v: %w", k, err))
@@ -152,6 +165,40 @@ func compare(sent, got tracks, want demand) error {
 		errs = append(errs, fmt.Errorf("frames were shifted against each other by %v (from %v to %v)", skew, first, last))
 	}
 	return errors.Join(errs...)
+}
+
+// essence is the sum of a frame of H.264 or H.265 without what containers add and drop;
+// of any other codec it is sum.
+func essence(f *av.Frame, config []byte, sum [sha256.Size]byte) (e [sha256.Size]byte) {
+	size := codec.NALLengthSize(f.Codec, config)
+	if size == 0 {
+		return sum
+	}
+	h := sha256.New()
+	for u := range nal.Units(f.Payload, size) {
+		drop := false
+		if f.Codec == av.H264 {
+			t := h264.Type(u)
+			drop = t >= 7 && t <= 9
+		} else {
+			t := h265.Type(u)
+			drop = t >= 32 && t <= 35
+		}
+		if !drop {
+			_, _ = h.Write(u)
+		}
+	}
+	h.Sum(e[:0])
+	return e
+}
+
+// essential returns units whose sum is their essence.
+func essential(list []unit) []unit {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].sum = list[i].essence
+	}
+	return list
 }
 
 // checkRun checks the frames got, which are those sent from sent[at] on.

@@ -54,7 +54,9 @@ func (c *demoCmd) Run(ctx context.Context, out *console) error {
 func printDemo(out *console, s *weir.Server) {
 	rtmp, web := s.URL("rtmp"), s.URL("http")
 	fmt.Fprintf(out.Out, `
-A test stream is live. Watch it:
+A test stream is live. Watch it in a browser:
+    %[2]s/live/demo/
+or with a player:
     ffplay %[1]s/live/demo
     ffplay %[2]s/live/demo.flv
     weir probe %[1]s/live/demo
@@ -62,6 +64,7 @@ A test stream is live. Watch it:
 Publish one of your own, and watch it as live/cam:
     ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine -c:v libx264 -bf 2 -g 60 -c:a aac -f flv %[1]s/live/cam
     ffplay %[1]s/live/cam
+    %[2]s/live/cam/
 OBS: Settings, Stream, Custom; server %[1]s/live, stream key cam
 
 Look inside: %[3]s/api/v1/streams and /metrics. Stop with Ctrl-C.

@@ -28,7 +28,7 @@ func (c *versionCmd) Run(out *console) error {
 			}
 		}
 	}
-	protocols := []string{"rtmp", "rtmps", "http-flv", "ws-flv", "http-ts", "ws-ts"}
+	protocols := []string{"rtmp", "rtmps", "http-flv", "ws-flv", "http-ts", "ws-ts", "hls"}
 	if c.JSON {
 		return json.NewEncoder(out.Out).Encode(map[string]any{
 			"version": v, "commit": rev, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "protocols": protocols,

@@ -23,7 +23,8 @@ func WithRemote(r *http.Request, a netip.AddrPort) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), remoteKey{}, a))
 }
 
-func remoteOf(r *http.Request) netip.AddrPort {
+// Remote returns the viewer's address that WithRemote gave the request.
+func Remote(r *http.Request) netip.AddrPort {
 	a, _ := r.Context().Value(remoteKey{}).(netip.AddrPort)
 	return a
 }
@@ -73,25 +74,36 @@ func (v *HTTPViewer) Leave(cause error) {
 func (e *Env) Enter(w http.ResponseWriter, r *http.Request, path string, variant func(*stream.Stream) mux.Variant) *HTTPViewer {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	v := &HTTPViewer{ctx: ctx, cancel: cancel}
-	s, err := e.Sessions.Open(session.Info{Protocol: e.Name, Remote: remoteOf(r), UserAgent: r.UserAgent(), Cancel: v.end})
+	s, err := e.Sessions.Open(session.Info{Protocol: e.Name, Remote: Remote(r), UserAgent: r.UserAgent(), Cancel: v.end})
 	if err != nil {
-		e.fail(w, e.Refuse("limit", err))
+		e.Fail(w, e.Refuse("limit", err))
 		return nil
 	}
 	v.Session = s
-	if err = e.Allow(ctx, s, session.Play, path, r.URL.RawQuery); err == nil {
-		v.View, err = e.View(path, variant)
-	}
-	if err == nil {
-		s.Promote(session.Play, path)
-		err = e.await(ctx, v.View.Stream)
-	}
-	if err != nil {
-		e.fail(w, err)
-		v.Leave(err)
+	if v.View, err = e.Claim(ctx, s, path, r.URL.RawQuery, variant); err != nil {
+		e.Fail(w, err)
+		s.CloseWith(err)
 		return nil
 	}
 	return v
+}
+
+// Claim admits a session that wants to watch a stream, and waits until the stream has
+// begun and its tracks are known. variant is nil for what reads no log.
+func (e *Env) Claim(ctx context.Context, s *session.Session, path, rawQuery string, variant func(*stream.Stream) mux.Variant) (*View, error) {
+	if err := e.Allow(ctx, s, session.Play, path, rawQuery); err != nil {
+		return nil, err
+	}
+	v, err := e.View(path, variant)
+	if err != nil {
+		return nil, err
+	}
+	s.Promote(session.Play, path)
+	if err := e.await(ctx, v.Stream); err != nil {
+		v.Leave()
+		return nil, err
+	}
+	return v, nil
 }
 
 // errNotLive is the end of a viewer that waited in vain.
@@ -122,8 +134,8 @@ func (e *Env) await(ctx context.Context, s *stream.Stream) error {
 // retryAfter is what viewers are told to wait, in seconds.
 const retryAfter = 5
 
-// fail answers a viewer that gets nothing.
-func (e *Env) fail(w http.ResponseWriter, err error) {
+// Fail answers a viewer that gets nothing.
+func (e *Env) Fail(w http.ResponseWriter, err error) {
 	status := http.StatusForbidden
 	switch session.ReasonOf(err) {
 	case session.NotFound:

@@ -56,7 +56,7 @@ func (l *Live) enter(e *Env, w http.ResponseWriter, r *http.Request, path string
 	if l.Check != nil {
 		if err := l.Check(v.View.Stream, &choice); err != nil {
 			err = e.Refuse("codec", err)
-			e.fail(w, err)
+			e.Fail(w, err)
 			v.Leave(err)
 			return nil, nil
 		}

@@ -14,6 +14,9 @@ var (
 	reservedSuffixes = []string{".flv", ".ts", ".m3u8"}
 )
 
+// ReservedApp is the application under which the server has files of its own.
+const ReservedApp = "_weir"
+
 // Errors of paths.
 var (
 	ErrReserved = errors.New("name is reserved")
@@ -22,6 +25,9 @@ var (
 
 // CheckPublishPath refuses paths under which a stream could not be watched.
 func CheckPublishPath(path string) error {
+	if strings.HasPrefix(path, ReservedApp+"/") {
+		return fmt.Errorf("%w: %q", ErrReserved, ReservedApp)
+	}
 	last := path[strings.LastIndexByte(path, '/')+1:]
 	if reservedNames[last] {
 		return fmt.Errorf("%w: %q", ErrReserved, last)

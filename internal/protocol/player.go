@@ -30,14 +30,17 @@ type Player struct {
 type View struct {
 	env    *Env
 	Stream *stream.Stream
-	muxer  *mux.Muxer
+	muxer  *mux.Muxer // nil if no log is read
 }
 
-// View admits a player and claims the stream in one variant. It fails with a *Refusal.
+// View claims a stream for a player, in one variant; nil if it reads no log. It fails with a *Refusal.
 func (e *Env) View(path string, v func(s *stream.Stream) mux.Variant) (*View, error) {
 	s, err := e.Hub.Play(path)
 	if err != nil {
 		return nil, e.Refuse("limit", err)
+	}
+	if v == nil {
+		return &View{e, s, nil}, nil
 	}
 	m, err := e.Mux.Open(s, v(s))
 	if err != nil {
@@ -49,7 +52,9 @@ func (e *Env) View(path string, v func(s *stream.Stream) mux.Variant) (*View, er
 
 // Leave gives the claim up.
 func (v *View) Leave() {
-	v.muxer.Release()
+	if v.muxer != nil {
+		v.muxer.Release()
+	}
 	v.Stream.Leave()
 }
 

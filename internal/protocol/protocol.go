@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"weir/internal/admit"
@@ -132,10 +133,35 @@ type Retracker interface {
 // Route is a request that a Router answers: one with the method, or HEAD where it is GET,
 // whose path is a stream's path followed by Suffix, and which asks for a WebSocket or not.
 type Route struct {
-	Method    string
-	Suffix    string
+	Method string
+	Suffix string
+	// Resource, if not nil, takes the place of Suffix: the path is a stream's, a slash, and
+	// a name that Resource accepts. It goes before every suffix.
+	Resource func(name string) bool
+	// Place, if not empty, takes the place of both: the path is this, or begins with it
+	// if it is longer than "/" and ends so. It is no stream's: Handler gets what follows it.
+	Place     string
 	WebSocket bool
 	Handler   func(w http.ResponseWriter, r *http.Request, path string)
+}
+
+// Match returns the path of the stream that a request's path is about, and how much of the
+// path the route accounts for: of several routes the one that accounts for most is right.
+func (r *Route) Match(path string) (stream string, weight int, ok bool) {
+	if r.Place != "" {
+		rest, ok := strings.CutPrefix(path, r.Place)
+		isFolder := len(r.Place) > 1 && strings.HasSuffix(r.Place, "/")
+		return rest, len(path) + 1, ok && (rest == "" || isFolder)
+	}
+	if r.Resource == nil {
+		stream, ok = strings.CutSuffix(path, r.Suffix)
+		return strings.TrimPrefix(stream, "/"), len(r.Suffix), ok
+	}
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 || !r.Resource(path[i+1:]) {
+		return "", 0, false
+	}
+	return strings.TrimPrefix(path[:i], "/"), len(path) - i, true
 }
 
 // Router is a protocol that is spoken over the playback HTTP listeners.

@@ -10,6 +10,7 @@ import (
 	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/fanout"
+	"weir/internal/hls"
 	"weir/internal/protocol/rtmp"
 	"weir/internal/stream"
 )
@@ -45,6 +46,7 @@ type HTTPConfig struct {
 	Listen         string        `yaml:"listen" help:"address of playback by HTTP and WebSocket; :0 takes a free port, an empty one turns it off"`
 	TLS            HTTPTLSConfig `yaml:"tls"`
 	CORS           []string      `yaml:"cors" help:"origins whose pages may play; * is all"`
+	Index          bool          `yaml:"index" help:"show the list of live streams at / to everybody"`
 	TrustedProxies []config.CIDR `yaml:"trusted_proxies" help:"addresses of proxies whose X-Forwarded-For tells the viewer's address"`
 }
 
@@ -115,6 +117,7 @@ type StreamConfig struct {
 	Latency string        `yaml:"latency" enum:"normal,low" help:"low is served at once, never gathered to save CPU"`
 	Cache   CacheConfig   `yaml:"gop_cache"`
 	Slow    SlowConfig    `yaml:"slow_player"`
+	HLS     HLSConfig     `yaml:"hls"`
 }
 
 // PublishConfig is streams[].publish.
@@ -146,6 +149,43 @@ type SlowConfig struct {
 	Then     string          `yaml:"then" enum:"skip,close" help:"what happens to a player that is too slow: skip to a newer key frame, or be closed"`
 }
 
+// HLSConfig is streams[].hls.
+type HLSConfig struct {
+	Enabled    bool            `yaml:"enabled" help:"play by HLS; it costs nothing until somebody asks for it"`
+	LowLatency bool            `yaml:"low_latency" help:"Low-Latency HLS: parts of segments, and playlists that are held until they are new"`
+	Segment    config.Duration `yaml:"segment" min:"500ms" max:"30s" help:"how long segments should be; they end at key frames"`
+	Part       config.Duration `yaml:"part" min:"50ms" max:"5s" help:"how long the parts of a segment are at most"`
+	Window     int             `yaml:"window" min:"3" max:"1000" help:"whole segments in a playlist"`
+	Directory  string          `yaml:"directory" help:"where segments are kept instead of in memory"`
+	Container  string          `yaml:"container" enum:"fmp4,ts" help:"what segments are: fragmented MP4, or MPEG-TS for old players"`
+}
+
+// Validate implements config.Validator.
+func (c *HLSConfig) Validate() error {
+	if c.Part > c.Segment {
+		return config.Atf("part", "%v is more than segment %v", c.Part, c.Segment)
+	}
+	return nil
+}
+
+// settings returns what the packager needs of it.
+func (c *HLSConfig) settings() (s hls.Settings, enabled bool) {
+	s = hls.Settings{LowLatency: c.LowLatency, Segment: c.Segment.Std(), Part: c.Part.Std(), Window: c.Window, Directory: c.Directory}
+	if c.Container == "ts" {
+		s.Container = hls.TS
+	}
+	return s, c.Enabled
+}
+
+// defaultHLS is streams[].hls of streams that have none of their own.
+func defaultHLS() HLSConfig {
+	s := hls.Default()
+	return HLSConfig{
+		Enabled: true, LowLatency: s.LowLatency, Segment: config.Duration(s.Segment), Part: config.Duration(s.Part),
+		Window: s.Window, Container: "fmp4",
+	}
+}
+
 // Default returns the configuration that serves when nothing is configured.
 func Default() Config {
 	return Config{
@@ -171,6 +211,7 @@ func DefaultStream() StreamConfig {
 			GOPs: s.Cache.GOPs, MaxBytes: config.Bytes(s.Cache.Bytes), MaxFrames: s.Cache.Frames, MaxTime: config.Duration(s.Cache.Time),
 		},
 		Slow: SlowConfig{MaxLag: config.Duration(s.MaxLag), MaxStall: config.Duration(30 * time.Second), Then: "skip"},
+		HLS:  defaultHLS(),
 	}
 }
 

@@ -114,7 +114,7 @@ func serveHTTP(ctx context.Context, lns []net.Listener, h http.Handler, log *slo
 	return nil
 }
 
-// ServeHTTP finds the route of a request: the longest suffix that its path ends with.
+// ServeHTTP finds the route of a request: the one that accounts for most of its path.
 func (p *playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = protocol.WithRemote(r, p.remote(r))
 	if !p.allowOrigin(w, r) {
@@ -123,15 +123,18 @@ func (p *playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	upgrade := strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 	var best *protocol.Route
+	var path string
+	heaviest := 0
 	methods := []string{http.MethodOptions}
 	for i := range p.routes {
 		rt := &p.routes[i]
-		if !strings.HasSuffix(r.URL.Path, rt.Suffix) || best != nil && len(rt.Suffix) <= len(best.Suffix) {
+		stream, weight, ok := rt.Match(r.URL.Path)
+		if !ok || best != nil && weight <= heaviest {
 			continue
 		}
 		methods = append(methods, rt.Method)
 		if rt.WebSocket == upgrade && (r.Method == rt.Method || r.Method == http.MethodHead && rt.Method == http.MethodGet) {
-			best = rt
+			best, path, heaviest = rt, stream, weight
 		}
 	}
 	switch {
@@ -150,7 +153,10 @@ func (p *playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	path := strings.TrimPrefix(strings.TrimSuffix(r.URL.Path, best.Suffix), "/")
+	if best.Place != "" {
+		best.Handler(w, r, path)
+		return
+	}
 	if err := protocol.CheckPath(path); err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return

@@ -155,7 +155,7 @@ func (s *Server) open() (err error) {
 	load := loadTLS(s.log)
 	var routes []protocol.Route
 	for _, p := range protocols {
-		proto, err := p.new(s.env(p.name, listen), setup{&s.conf, load})
+		proto, err := p.new(s.env(p.name, listen), setup{&s.conf, s.streamConfig, load})
 		if err != nil {
 			return err
 		}

@@ -269,6 +269,18 @@ func (r *Registry) CloseProtocol(protocol string, cause error) {
 	}
 }
 
+// Sent counts bytes of a protocol that are no session's, such as what caches may keep.
+func (r *Registry) Sent(protocol string, n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.totals[protocol]
+	if t == nil {
+		t = &Totals{Protocol: protocol}
+		r.totals[protocol] = t
+	}
+	t.BytesOut += n
+}
+
 // Totals returns the sums of every protocol that had a session, by name. It looks at
 // every open session: once a scrape, not once a frame. What is counted on a session after
 // its Close is lost.

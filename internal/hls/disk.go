@@ -1,0 +1,153 @@
+package hls
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// disk keeps the segments of one packager in files, so that they need no memory once
+// their parts are not listed any more. Files are written and removed one after the other on a
+// goroutine that lives while there is something to do.
+type disk struct {
+	dir  string // the packager's own
+	warn func(text string)
+	work sync.WaitGroup
+
+	mu   sync.Mutex // guards below; a leaf
+	jobs []func() error
+	busy bool
+}
+
+// maxJobs bounds what waits for a slow disk; segments beyond stay in memory.
+const maxJobs = 256
+
+// do has a job done, later and in order. It reports false if too many wait.
+func (d *disk) do(job func() error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.jobs) >= maxJobs {
+		return false
+	}
+	d.jobs = append(d.jobs, job)
+	if !d.busy {
+		d.busy = true
+		d.work.Go(d.run)
+	}
+	return true
+}
+
+// run does the jobs until there are none.
+func (d *disk) run() {
+	for {
+		d.mu.Lock()
+		if len(d.jobs) == 0 {
+			d.busy = false
+			d.mu.Unlock()
+			return
+		}
+		job := d.jobs[0]
+		d.jobs = d.jobs[1:]
+		d.mu.Unlock()
+		if err := job(); err != nil {
+			d.warn("HLS segments cannot be kept on disk and stay in memory: " + err.Error())
+		}
+	}
+}
+
+// write makes a file of pieces. Nobody sees it before it is whole.
+func (d *disk) write(name string, pieces [][]byte) (file string, err error) {
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return "", err
+	}
+	file = filepath.Join(d.dir, name)
+	f, err := os.Create(file + ".part")
+	if err != nil {
+		return "", err
+	}
+	for _, p := range pieces {
+		if _, err = f.Write(p); err != nil {
+			break
+		}
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return "", fmt.Errorf("writing %s: %w", name, err)
+	}
+	return file, nil
+}
+
+// keep has a whole segment written to disk. The packager's lock is held.
+func (r *Rendition) keep(s *segment) {
+	p := r.p
+	if p.disk == nil {
+		return
+	}
+	name, pieces := r.nameOf(s, -1), s.pieces()
+	p.disk.do(func() error {
+		file, err := p.disk.write(name, pieces)
+		if err != nil {
+			return err
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if s.gone { // meanwhile
+			return os.Remove(file)
+		}
+		s.file = file
+		return nil
+	})
+}
+
+// unload gives up the memory of segments that are on disk and of which no part is listed.
+// The packager's lock is held.
+func (r *Rendition) unload() {
+	if r.p.disk == nil {
+		return
+	}
+	left := partsListed * r.p.pace.target
+	for i := len(r.segments) - 1; i >= 0; i-- {
+		s := r.segments[i]
+		if left < 0 && s.file != "" && s.inMemory() {
+			for _, p := range s.parts {
+				p.data = nil
+			}
+		}
+		left -= s.duration
+	}
+}
+
+// discard gives a segment up. The packager's lock is held.
+func (r *Rendition) discard(s *segment) {
+	s.gone = true
+	if file := s.file; file != "" {
+		r.p.disk.do(func() error { return ignoreMissing(os.Remove(file)) })
+	}
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// clean removes what an earlier process left in a directory: folders that are named as packagers are.
+func clean(dir string) error {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	for _, e := range list {
+		if e.IsDir() && len(e.Name()) == idSize && isWord(e.Name()) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}

@@ -1,0 +1,88 @@
+package hls
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/internal/stream"
+)
+
+// segmentBytes is what a viewer is sent of a segment; nil if there is none.
+func segmentBytes(t *testing.T, p *Packager, n Name) (b []byte, onDisk bool) {
+	t.Helper()
+	m, err := p.Media(t.Context(), n)
+	if err != nil {
+		return nil, false
+	}
+	if m.File == "" {
+		return bytes.Join(m.Pieces, nil), false
+	}
+	if b, err = os.ReadFile(m.File); err != nil {
+		t.Error(err)
+	}
+	return b, true
+}
+
+// TestDisk: old segments are on disk alone, with the same bytes, and nothing is left there
+// in the end. What a process before left is removed.
+func TestDisk(t *testing.T) {
+	set := Default()
+	set.Directory = t.TempDir()
+	old, others := filepath.Join(set.Directory, "abcdefghijkl"), filepath.Join(set.Directory, "precious")
+	for _, dir := range []string{old, others} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, set, stream.Default())
+		w := what{fps: 25, gop: 2 * time.Second, audio: 1}
+		r.publish(w)
+		r.send(w, 4100*time.Millisecond, nil)
+		r.open()
+		seen := map[string][]byte{}
+		fromDisk := 0
+		r.send(w, 60*time.Second, func() {
+			r.check()
+			if r.last["main"] == nil {
+				return
+			}
+			for i := range r.last["main"].Segments {
+				uri := r.last["main"].Segments[i].URI
+				n, ok := ParseName(uri)
+				if !ok {
+					continue
+				}
+				b, onDisk := segmentBytes(t, r.p, n)
+				if before, ok := seen[uri]; ok && !bytes.Equal(before, b) || len(b) == 0 {
+					t.Fatalf("%s has %d bytes, had %d", uri, len(b), len(before))
+				}
+				seen[uri] = b
+				if onDisk {
+					fromDisk++
+				}
+			}
+		})
+		files, err := os.ReadDir(filepath.Join(set.Directory, r.p.ID()))
+		if err != nil || len(files) < set.Window || len(files) > 2*set.Window+4 {
+			t.Errorf("%d files, %v", len(files), err)
+		}
+		if fromDisk == 0 {
+			t.Error("everything stays in memory")
+		}
+		if _, err := os.Stat(old); err == nil {
+			t.Error("an earlier process's segments are still there")
+		}
+		if _, err := os.Stat(others); err != nil {
+			t.Error("it removes what is not its own")
+		}
+		r.set.Close()
+		if _, err := os.Stat(filepath.Join(set.Directory, r.p.ID())); err == nil {
+			t.Error("segments are left on disk")
+		}
+	})
+}

@@ -1,0 +1,246 @@
+package hls
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"weir/internal/stream"
+)
+
+const (
+	// idleTime is how long a packager runs on after the last request.
+	idleTime = time.Minute
+	// endedTime is how long the last playlists and segments of a stream that has ended are kept.
+	endedTime = 2 * time.Minute
+)
+
+// Set is the packagers of all streams.
+type Set struct {
+	now  func() time.Duration
+	conf func(path string) Settings
+	warn func(path, text string)
+
+	mu   sync.Mutex // guards below; taken before a stream's lock and a packager's
+	byID map[string]*entry
+	of   map[*stream.Stream]*entry
+	// cleaned are the directories from which an earlier process's segments were removed.
+	cleaned map[string]bool
+	closed  bool
+}
+
+// entry is a packager in a Set.
+type entry struct {
+	*Packager
+	s        *stream.Stream
+	used     time.Duration
+	attached bool
+	timer    *time.Timer
+}
+
+// NewSet returns an empty set. conf returns a stream's settings, now is the hub's clock, and
+// warn is told what viewers will notice.
+func NewSet(now func() time.Duration, conf func(path string) Settings, warn func(path, text string)) *Set {
+	return &Set{now: now, conf: conf, warn: warn, byID: map[string]*entry{}, of: map[*stream.Stream]*entry{}, cleaned: map[string]bool{}}
+}
+
+// Open returns the packager of a stream, running. It fails with ErrEnded if the stream has ended.
+func (set *Set) Open(s *stream.Stream) (*Packager, error) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if set.closed {
+		return nil, ErrEnded
+	}
+	e := set.of[s]
+	if e == nil {
+		path := s.Path()
+		conf := set.conf(path)
+		if dir := conf.Directory; dir != "" && !set.cleaned[dir] {
+			set.cleaned[dir] = true
+			if err := clean(dir); err != nil {
+				set.warn(path, "old HLS segments cannot be removed: "+err.Error())
+			}
+		}
+		e = &entry{s: s, Packager: NewPackager(path, Options{
+			Settings: conf, Now: set.now, Warn: func(text string) { set.warn(path, text) },
+		})}
+		set.of[s], set.byID[e.id] = e, e
+	}
+	if err := set.start(e); err != nil {
+		return nil, err
+	}
+	return e.Packager, nil
+}
+
+// Get returns the packager with an id, and has it run on if its stream lives; nil if there
+// is none of this id and path.
+func (set *Set) Get(id, path string) *Packager {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	e := set.byID[id]
+	if e == nil || e.path != path || set.closed {
+		return nil
+	}
+	if err := set.start(e); err != nil && e.isEmpty() {
+		return nil
+	}
+	return e.Packager
+}
+
+// start makes e run and notes that it is used. set.mu is held.
+func (set *Set) start(e *entry) error {
+	e.used = set.now()
+	if e.attached {
+		return nil
+	}
+	e.resume(e.s.Headers())
+	if !e.s.Attach(e.Packager) {
+		e.pause()
+		set.expire(e, endedTime)
+		return fmt.Errorf("hls: packaging %s: %w", e.path, ErrEnded)
+	}
+	e.Wake()
+	e.attached = true
+	set.expire(e, idleTime)
+	return nil
+}
+
+// expire asks again after d whether e is in use. set.mu is held.
+func (set *Set) expire(e *entry, d time.Duration) {
+	if e.timer == nil {
+		e.timer = time.AfterFunc(d, func() { set.review(e) })
+		return
+	}
+	e.timer.Reset(d)
+}
+
+// review stops a packager that nobody asks, and forgets one whose stream has ended.
+func (set *Set) review(e *entry) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if set.closed {
+		return
+	}
+	idle := set.now() - e.used
+	over := false
+	select {
+	case <-e.s.Over():
+		over = true
+	default:
+	}
+	switch {
+	case over && idle >= endedTime:
+		set.drop(e)
+	case over:
+		set.expire(e, endedTime-idle)
+	case !e.attached:
+		set.expire(e, idleTime) // until its stream ends
+	case idle >= idleTime:
+		e.s.Detach(e.Packager)
+		e.attached = false
+		e.pause()
+		set.expire(e, idleTime)
+	default:
+		set.expire(e, idleTime-idle)
+	}
+}
+
+// drop forgets e. set.mu is held.
+func (set *Set) drop(e *entry) {
+	e.timer.Stop()
+	delete(set.byID, e.id)
+	delete(set.of, e.s)
+	if e.attached {
+		e.s.Detach(e.Packager)
+	}
+	e.pause()
+	e.release()
+}
+
+// release ends every wait, and gives everything up.
+func (p *Packager) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shut = true
+	p.setReady()
+	for _, r := range p.renditions {
+		r.forget()
+	}
+	if p.disk != nil {
+		p.disk.do(func() error { return os.RemoveAll(p.disk.dir) })
+	}
+}
+
+// Close stops everything. Nobody waits any longer.
+func (set *Set) Close() {
+	set.mu.Lock()
+	set.closed = true
+	var disks []*disk
+	for _, e := range set.byID {
+		set.drop(e)
+		if e.disk != nil {
+			disks = append(disks, e.disk)
+		}
+	}
+	set.mu.Unlock()
+	for _, d := range disks {
+		d.work.Wait()
+	}
+}
+
+// Running returns how many packagers run.
+func (set *Set) Running() int {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	n := 0
+	for _, e := range set.byID {
+		if e.attached {
+			n++
+		}
+	}
+	return n
+}
+
+// resume lets the packager take frames again.
+func (p *Packager) resume(h *stream.Headers) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = true
+	p.headers, p.since = h, h.Version
+	if len(p.renditions) == 0 {
+		p.layout()
+	}
+	select {
+	case <-p.ready:
+		p.ready = make(chan struct{})
+	default:
+	}
+}
+
+// pause drops what it has packaged, and keeps what the next run must know.
+func (p *Packager) pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended && !p.isEmptyLocked() {
+		p.running = false
+		return
+	}
+	p.running, p.keyless = false, false
+	p.backlog = nil
+	p.dated, p.movedAt = false, 0
+	p.events, p.texts = events{}, nil
+	for _, r := range p.renditions {
+		r.forget()
+	}
+}
+
+func (p *Packager) isEmpty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.isEmptyLocked()
+}
+
+func (p *Packager) isEmptyLocked() bool {
+	return len(p.renditions) == 0 || len(p.renditions[0].segments) == 0
+}

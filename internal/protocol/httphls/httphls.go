@@ -1,0 +1,208 @@
+// Package httphls plays streams by HTTP Live Streaming (RFC 8216 and RFC 8216bis, with
+// Low-Latency HLS). The playlists and segments are internal/hls's; here are the requests:
+// who may watch, who is watching, what is held and what may be cached.
+//
+// A viewer begins with the multivariant playlist, which is its own: the media playlists in
+// it carry its id (?v=). Parts and segments are the same for everybody, so that caches
+// between can keep them. Their names cannot be guessed: who has one was given a playlist.
+package httphls
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/hls"
+	"weir/internal/protocol"
+	"weir/internal/session"
+)
+
+const (
+	// readyTime is how long a viewer waits for a stream's first segment.
+	readyTime = 15 * time.Second
+	// maxHeld bounds the requests that are held until there is what they ask for, and
+	// maxViewerHeld those of one viewer.
+	maxHeld       = 1 << 16
+	maxViewerHeld = 16
+	// writeTime is how long a viewer may take to take an answer, at the least.
+	writeTime = 30 * time.Second
+	// leastRate is how fast a viewer must take a segment, in bytes a second.
+	leastRate = 16 << 10
+)
+
+// HLS is the protocol.
+type HLS struct {
+	env     protocol.Env
+	conf    func(path string) (set hls.Settings, enabled bool)
+	set     *hls.Set
+	viewers viewers
+	held    atomic.Int64
+}
+
+// New returns HLS. conf returns a stream's settings, and whether it may be played by HLS.
+func New(env protocol.Env, conf func(path string) (set hls.Settings, enabled bool)) *HLS {
+	settings := func(path string) hls.Settings {
+		s, _ := conf(path)
+		return s
+	}
+	warn := func(path, text string) {
+		env.Log.Warn("HLS is not as it should be", slog.String("stream", path), slog.String("why", text))
+	}
+	return &HLS{env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), viewers: viewers{byKey: map[string]*viewer{}}}
+}
+
+// Run implements protocol.Protocol: it ends viewers that ask for nothing any more.
+func (p *HLS) Run(ctx context.Context) error {
+	defer p.viewers.close(session.ErrShutdown)
+	defer p.set.Close()
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-t.C:
+			p.viewers.sweep(now)
+		}
+	}
+}
+
+// Routes implements protocol.Router.
+func (p *HLS) Routes() []protocol.Route {
+	return []protocol.Route{
+		{Method: http.MethodGet, Suffix: "/index.m3u8", Handler: p.index},
+		{Method: http.MethodGet, Suffix: ".m3u8", Handler: p.redirect},
+		{Method: http.MethodGet, Resource: isResource, Handler: p.resource},
+	}
+}
+
+func isResource(name string) bool {
+	_, ok := hls.ParseName(name)
+	return ok
+}
+
+// redirect leads from the short form to the multivariant playlist.
+func (p *HLS) redirect(w http.ResponseWriter, r *http.Request, path string) {
+	to := url.URL{Path: "/" + path + "/index.m3u8", RawQuery: r.URL.RawQuery}
+	w.Header().Set("Cache-Control", "no-cache")
+	http.Redirect(w, r, to.String(), http.StatusFound)
+}
+
+// errOff is the answer for streams that are not played by HLS.
+var errOff = session.Because(session.NotFound, errors.New("HLS is turned off for this stream (hls.enabled)"))
+
+// index answers with the multivariant playlist, of a new viewer.
+func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
+	if _, on := p.conf(path); !on {
+		p.env.Fail(w, errOff)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", playlistType)
+	header.Set("Cache-Control", "no-store") // it is this viewer's alone
+	if r.Method == http.MethodHead {
+		return
+	}
+	v := newViewer(path, newToken(), r.URL.RawQuery)
+	err := p.enter(r, v)
+	var text []byte
+	if err == nil {
+		text, err = p.multivariant(r.Context(), v)
+	}
+	if err == nil {
+		err = p.viewers.add(v)
+	}
+	if err != nil {
+		v.end(err)
+		p.env.Fail(w, err)
+		return
+	}
+	v.sent(len(text))
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	deliver(w, len(text), func() { _, _ = w.Write(text) })
+}
+
+// multivariant waits for the first segments and makes the playlist that a viewer begins with.
+func (p *HLS) multivariant(ctx context.Context, v *viewer) ([]byte, error) {
+	packager, err := p.set.Open(v.stream())
+	if err != nil {
+		return nil, reasoned(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	if err := packager.Ready(ctx); err != nil {
+		return nil, reasoned(err)
+	}
+	text, err := packager.Multivariant(func(name string) string { return name + "?v=" + v.token })
+	return text, reasoned(err)
+}
+
+// reasoned gives the packager's errors their reason.
+func reasoned(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, hls.ErrCodec):
+		return session.Because(session.Unsupported, err)
+	}
+	return session.Because(session.NotFound, err)
+}
+
+// resource answers with a media playlist, or with a part of the media.
+func (p *HLS) resource(w http.ResponseWriter, r *http.Request, path string) {
+	n, ok := hls.ParseName(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:])
+	packager := p.set.Get(n.ID, path)
+	if !ok || packager == nil {
+		gone(w, "the stream has ended, or has begun anew: begin with index.m3u8")
+		return
+	}
+	if n.Kind == hls.KindPlaylist {
+		p.playlist(w, r, packager, n)
+	} else {
+		p.media(w, r, packager, n)
+	}
+}
+
+// gone is the answer for what is not there any more.
+func gone(w http.ResponseWriter, why string) {
+	w.Header().Set("Cache-Control", "max-age=1")
+	http.Error(w, why, http.StatusNotFound)
+}
+
+// hold takes one of the places of held requests; without one it has answered.
+func (p *HLS) hold(w http.ResponseWriter, v *viewer) (release func(), ok bool) {
+	all, own := p.held.Add(1), int32(1)
+	if v != nil {
+		own = v.held.Add(1)
+	}
+	release = func() {
+		p.held.Add(-1)
+		if v != nil {
+			v.held.Add(-1)
+		}
+	}
+	if all <= maxHeld && (own <= maxViewerHeld || v.isShared()) {
+		return release, true
+	}
+	release()
+	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "too many requests are waiting", http.StatusTooManyRequests)
+	return nil, false
+}
+
+// deliver has write send an answer of n bytes, in the time that a viewer may take for it. The
+// deadline is taken back: it is the connection's, and would end later answers too.
+func deliver(w http.ResponseWriter, n int, write func()) {
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Now().Add(writeTime + time.Duration(n/leastRate)*time.Second))
+	write()
+	_ = c.Flush()
+	_ = c.SetWriteDeadline(time.Time{})
+}

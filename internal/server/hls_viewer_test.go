@@ -1,0 +1,95 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// hlsSessions lists the ids of the viewers of HLS.
+func (r *running) hlsSessions() (ids []string) {
+	for _, s := range r.sessions.List() {
+		if s.Protocol == "hls" {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+// TestHLSViewersOfOneAddress: requests without an id that come together are one viewer, with one
+// session, which ends when it is sent away.
+func TestHLSViewersOfOneAddress(t *testing.T) {
+	r := start(t, hlsStream(nil))
+	r.liveHLS("live/a")
+	media := strings.Split(r.openHLS("live/a").media, "?")[0]
+	first := len(r.hlsSessions())
+	var wg sync.WaitGroup
+	begin := make(chan struct{})
+	for range 64 {
+		wg.Go(func() {
+			<-begin
+			res, err := http.DefaultTransport.RoundTrip(r.newGet(media))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				t.Error(res.Status)
+			}
+		})
+	}
+	close(begin)
+	wg.Wait()
+	if n := len(r.hlsSessions()); n != first+1 {
+		t.Errorf("64 requests of one address are %d sessions, want 1", n-first)
+	}
+	for _, id := range r.hlsSessions() {
+		r.sessions.Kick(id, nil)
+	}
+	r.until("the viewers are gone", func() bool { return len(r.hlsSessions()) == 0 })
+}
+
+func (r *running) newGet(path string) *http.Request {
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.httpURL(path), nil)
+	if err != nil {
+		panic(err)
+	}
+	return req
+}
+
+// TestHLSKeyOfAnother: that somebody at the same address has shown the key lets in nobody else.
+func TestHLSKeyOfAnother(t *testing.T) {
+	r := start(t, hlsStream(func(s *StreamConfig) { s.Play.Keys = []string{"s3cret"} }))
+	r.liveHLS("live/a")
+	res, b := r.get("live/a/index.m3u8?key=s3cret")
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", res.Status, b)
+	}
+	var media string
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			media = "live/a/" + strings.Split(line, "?")[0]
+		}
+	}
+	for _, c := range []struct {
+		query string
+		want  int
+	}{
+		{"?key=s3cret", 200},
+		{"", 403},
+		{"?v=wrong", 403},
+		{"?v=aaaaaaaaaaaaaaaa", 403},
+		{"?key=other", 403},
+		{"?_HLS_skip=YES", 403},
+		{"?key=s3cret&_HLS_skip=YES", 200},
+	} {
+		if res, _ := r.get(media + c.query); res.StatusCode != c.want {
+			t.Errorf("%q: %s, want %d", c.query, res.Status, c.want)
+		}
+	}
+	if n := len(r.hlsSessions()); n != 2 { // who read the first playlist, and who showed the key again
+		t.Errorf("%d sessions, want 2", n)
+	}
+}

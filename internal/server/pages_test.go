@@ -1,0 +1,105 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestPages asks for the pages and what is beside them.
+func TestPages(t *testing.T) {
+	r := start(t, nil)
+	for _, q := range []struct {
+		method, path string
+		status       int
+		location     string
+	}{
+		{"GET", "live/a/", 200, ""},
+		{"HEAD", "live/a/", 200, ""},
+		{"POST", "live/a/", 405, ""},
+		{"GET", "", 200, ""},
+		{"GET", "live/a?key=x", 302, "/live/a/?key=x"},
+		{"GET", "live/a.mp4", 404, ""},
+		{"GET", "live/", 404, ""},
+		{"GET", "live", 404, ""},
+		{"GET", "live//", 404, ""},
+		{"GET", "_weir/", 404, ""},
+		{"GET", "_weir/watch.html", 404, ""},
+		{"GET", "_weir/assets/../watch.html", 404, ""},
+		{"GET", "_weir/assets/none.js", 404, ""},
+		{"GET", "streams.json", 404, ""},
+	} {
+		res, b := r.request(q.method, q.path)
+		if res.StatusCode != q.status || res.Header.Get("Location") != q.location {
+			t.Errorf("%s %s: %s, %v, %.100q", q.method, q.path, res.Status, res.Header, b)
+		}
+		if res.StatusCode == http.StatusOK && !strings.Contains(res.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s: %v", q.path, res.Header)
+		}
+	}
+	res, page := r.get("live/a/")
+	if again, b := r.get("live/a/", "If-None-Match", res.Header.Get("ETag")); again.StatusCode != http.StatusNotModified || len(b) > 0 {
+		t.Error(again.Status)
+	}
+	for _, path := range []string{"live/a/", "live/deep/er/a/"} {
+		_, page := r.get(path)
+		for part := range strings.SplitSeq(string(page), `="../../`) {
+			if file, _, ok := strings.Cut(part, `"`); ok && strings.HasPrefix(file, "_weir/") && path == "live/a/" {
+				if res, b := r.get(file); res.StatusCode != 200 || len(b) == 0 || !strings.Contains(res.Header.Get("Cache-Control"), "immutable") {
+					t.Errorf("%s: %s", file, res.Status)
+				}
+			}
+		}
+	}
+	if strings.Contains(string(page), "./assets/") && !strings.Contains(string(page), "../../_weir/assets/") {
+		t.Errorf("%s", page)
+	}
+	if _, err := r.publish(t.Context(), "_weir/a"); err == nil {
+		t.Error("somebody may publish where the pages' files are")
+	}
+}
+
+// TestStreamList: the list of streams is for everybody only where that is configured.
+func TestStreamList(t *testing.T) {
+	r := start(t, func(c *Config) { c.HTTP.Index = true })
+	p := r.mustPublish("live/a")
+	publishSome(p, 0, 10)
+	r.arrived("live/a", 5)
+	res, b := r.get("streams.json")
+	var list []struct{ Path, Video, Audio string }
+	if err := json.Unmarshal(b, &list); err != nil || res.StatusCode != http.StatusOK || len(list) != 1 || list[0].Path != "live/a" || !strings.Contains(list[0].Video, "H.264") {
+		t.Errorf("%s %s %v", res.Status, b, err)
+	}
+}
+
+// TestSnapshot takes the newest key frame as a film and as a still.
+func TestSnapshot(t *testing.T) {
+	tags, _, _ := readFLV(t, makeFLV(t, "320x180"))
+	r := start(t, nil)
+	if res, _ := r.get("live/a/snapshot.mp4"); res.StatusCode != http.StatusNotFound {
+		t.Error(res.Status)
+	}
+	publishTags(r.mustPublish("live/a"), tags, 0)
+	r.arrived("live/a", 90)
+	for name, contentType := range map[string]string{"snapshot.mp4": "video/mp4", "snapshot.jpg": "image/jpeg"} {
+		res, b := r.get("live/a/" + name)
+		if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != contentType || len(b) < 500 {
+			t.Fatalf("%s: %s, %d bytes", name, res.Status, len(b))
+		}
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(frameSums(t, file, "0:v")); n != 1 {
+			t.Errorf("%s has %d pictures", name, n)
+		}
+	}
+	first, a := r.get("live/a/snapshot.jpg")
+	second, b := r.get("live/a/snapshot.jpg")
+	if first.StatusCode != 200 || second.StatusCode != 200 || string(a) != string(b) {
+		t.Error("a still is made again at once")
+	}
+}

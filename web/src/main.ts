@@ -1,0 +1,30 @@
+import { flv, websocket } from "./flv";
+import { hls, native } from "./hls";
+import { Controls } from "./controls";
+import { Watch } from "./watch";
+import "./style.css";
+
+const here = new URL(location.href);
+const query = new URLSearchParams(here.search);
+const embedded = query.get("embed") === "1";
+const wanted = query.get("via") ?? undefined;
+query.delete("embed");
+query.delete("via");
+
+const base = new URL(here.href.split(/[?#]/)[0]?.replace(/\/+$/, "") ?? here.href);
+const title = decodeURIComponent(base.pathname.split("/").slice(-2).join("/"));
+document.title = title;
+document.documentElement.dataset.embedded = String(embedded);
+
+const apple = navigator.vendor.startsWith("Apple");
+const ways = apple ? [native, flv, websocket, hls] : [flv, websocket, hls, native];
+
+const video = document.querySelector<HTMLVideoElement>("#video");
+if (video !== null) {
+  const text = query.toString();
+  const watch = new Watch(video, { base, query: text === "" ? "" : "?" + text }, ways, (state, detail) => {
+    controls.show(state, detail);
+  });
+  const controls = new Controls(video, watch, ways, title);
+  watch.choose(ways.some((w) => w.id === wanted) ? wanted : undefined);
+}
