@@ -93,3 +93,38 @@ func TestHLSKeyOfAnother(t *testing.T) {
 		t.Errorf("%d sessions, want 2", n)
 	}
 }
+
+// TestC221_BeforeTheFirstSegment: who asks before there is a segment waits for it, and gets no
+// empty playlist.
+func TestC221_BeforeTheFirstSegment(t *testing.T) {
+	r := start(t, hlsStream(nil))
+	tags, _, _ := readFLV(t, makeFLV(t, "160x90"))
+	p := r.mustPublish("live/a")
+	const few = 20 // less than one group of pictures
+	publishTags(p, tags[:few], 0)
+	r.until("the stream has begun", func() bool { return r.live("live/a") })
+	type answer struct {
+		status int
+		body   string
+	}
+	answers := make(chan answer, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		res, b := r.get("live/a/index.m3u8")
+		answers <- answer{res.StatusCode, string(b)}
+	})
+	r.until("the viewer waits", func() bool { return len(r.hlsSessions()) == 1 })
+	select {
+	case a := <-answers:
+		t.Errorf("answered %d without a segment: %s", a.status, a.body)
+	default:
+	}
+	publishTags(p, tags[few:], 0)
+	wg.Wait()
+	if a := <-answers; a.status != http.StatusOK || !strings.Contains(a.body, "#EXT-X-STREAM-INF") {
+		t.Errorf("%d: %s", a.status, a.body)
+	}
+	if c := r.openHLS("live/a"); len(c.playlist("").Segments) == 0 {
+		t.Error("the media playlist is empty")
+	}
+}
