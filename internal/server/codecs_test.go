@@ -106,8 +106,10 @@ func TestCodecPairs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			in := filepath.Join(t.TempDir(), "in.mp4")
-			args := []string{"-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=192x108:rate=25:duration=8",
-				"-f", "lavfi", "-i", "sine=sample_rate=48000:duration=8", "-pix_fmt", "yuv420p", "-g", "25", "-ac", "2"}
+			args := []string{
+				"-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=192x108:rate=25:duration=8",
+				"-f", "lavfi", "-i", "sine=sample_rate=48000:duration=8", "-pix_fmt", "yuv420p", "-g", "25", "-ac", "2",
+			}
 			args = append(append(args, "-c:v"), strings.Fields(c.video)...)
 			args = append(append(args, "-c:a"), strings.Fields(c.audio)...)
 			cmd := exec.CommandContext(t.Context(), "ffmpeg", append(args, in)...)
