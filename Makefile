@@ -31,8 +31,14 @@ test-clients: ## real clients, also those of Debian 13 and OBS Studio (makes a D
 build: pages ## bin/weir, one static binary with its pages
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
 
-# The pages are built again if one of their sources is newer.
+# The pages are built again if one of their sources is newer. Without npm the program is
+# built all the same, with those there are or with one that says what is missing.
+ifneq ($(shell command -v npm),)
 pages: web/dist/watch.html
+else
+pages:
+	@echo "npm is missing: the pages are not built (Node 20 or newer has it)" >&2
+endif
 
 web/dist/watch.html: web/node_modules/.package-lock.json $(wildcard web/*.html web/*.ts web/src/*)
 	cd web && npm run --silent build -- --logLevel warn

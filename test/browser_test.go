@@ -165,10 +165,10 @@ func (b *browser) watches(transport string, within time.Duration, pictures, soun
 	to := b.until("it plays on", 3*span, func(s sight) bool { return time.Since(begun) > span && isPlaying(s) })
 	took := time.Since(begun).Seconds()
 	if d := to.Time - from.Time; d < 0.7*took {
-		b.t.Errorf("in %.1f s it played %.1f s", took, d)
+		b.t.Errorf("%s: in %.1f s it played %.1f s", transport, took, d)
 	}
 	if n := to.Frames - from.Frames; pictures && float64(n) < 0.6*30*took {
-		b.t.Errorf("in %.1f s it showed %d frames", took, n)
+		b.t.Errorf("%s: in %.1f s it showed %d frames", transport, took, n)
 	}
 	if sound && to.Sound <= from.Sound {
 		b.t.Error("there is no sound")
@@ -249,13 +249,20 @@ func TestBrowser(t *testing.T) {
 			if b.sight().Wide {
 				t.Error("it is wider than the screen")
 			}
-			muted := b.sight().Muted
+			// Chromium plays no sound before somebody has touched the page.
+			if !b.sight().Muted {
+				t.Error("it was not muted at the beginning")
+			}
+			b.do("click #unmute")
+			b.until("there is sound", 3*time.Second, func(s sight) bool { return !s.Muted })
 			b.do("key m")
-			b.until("the sound is switched", 3*time.Second, func(s sight) bool { return s.Muted != muted })
+			b.until("there is none", 3*time.Second, func(s sight) bool { return s.Muted })
 			b.do("key k")
 			at := b.until("it is paused", 3*time.Second, func(sight) bool { return true }).Time
 			b.do("key k")
 			b.until("it plays on", 5*time.Second, func(s sight) bool { return s.Time > at+0.5 })
+			b.do("select ws")
+			b.watches("ws", 6*time.Second, true, true)
 			if dir := os.Getenv("WEIR_TEST_KEEP"); dir != "" {
 				b.do("shot " + filepath.Join(dir, "narrow.png"))
 				b.do("size 1280 800")
@@ -273,6 +280,20 @@ func TestBrowser(t *testing.T) {
 		b.watches("hls", 20*time.Second, true, true)
 		b.delayed(9 * time.Second) // four targets of two seconds, and one
 	})
+	t.Run("a key", func(t *testing.T) {
+		locked := startServer(t, "streams.0.play.keys=[hunter3]")
+		encoder(t, locked.rtmpURL("return/secret"), true, true)
+		if err := locked.waitLive(t.Context(), "return/secret", 4*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		at := "http://" + locked.http + "/return/secret/"
+		b := openBrowser(t, at, "Failed to load resource")
+		b.until("it says that it may not", 8*time.Second, func(s sight) bool { return s.State == "forbidden" })
+		for _, way := range []string{"flv", "hls"} {
+			b := openBrowser(t, at+"?key=hunter3&via="+way, "")
+			b.until("it plays", 15*time.Second, func(s sight) bool { return s.State == "playing" && s.Transport == way && s.Frames > 5 })
+		}
+	})
 	t.Run("sound only", func(t *testing.T) {
 		live(t, "return/radio", false, true)
 		for _, way := range []string{"flv", "hls"} {
@@ -282,7 +303,9 @@ func TestBrowser(t *testing.T) {
 	})
 	t.Run("the publisher comes, goes and returns", func(t *testing.T) {
 		b := openBrowser(t, page("return/late", ""), "Failed to load resource")
-		b.until("it says that it waits", 20*time.Second, func(s sight) bool { return s.Message != "" && s.State != "playing" })
+		b.until("it says that it waits", 8*time.Second, func(s sight) bool {
+			return s.State == "waiting" && strings.Contains(s.Message, "Waiting")
+		})
 		for range 2 {
 			p := encoder(t, s.rtmpURL("return/late"), true, true)
 			b.watches("flv", 20*time.Second, true, true)
@@ -293,5 +316,18 @@ func TestBrowser(t *testing.T) {
 		encoder(t, s.rtmpURL("return/late"), true, true) // within the grace
 		b.watches("flv", 20*time.Second, true, true)
 		b.delayed(time.Second)
+	})
+	t.Run("the publisher returns to HLS", func(t *testing.T) {
+		first := encoder(t, s.rtmpURL("return/hls"), true, true)
+		if err := s.waitLive(t.Context(), "return/hls", 4*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		b := openBrowser(t, page("return/hls", "?via=hls"), "")
+		b.watches("hls", 15*time.Second, true, true)
+		first.end(syscall.SIGKILL)
+		b.until("it notices", 20*time.Second, func(s sight) bool { return s.State != "playing" })
+		encoder(t, s.rtmpURL("return/hls"), true, true)
+		b.watches("hls", 20*time.Second, true, true)
+		b.delayed(2 * time.Second)
 	})
 }

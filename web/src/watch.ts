@@ -9,6 +9,8 @@ const lastRetry = 8000;
 /** How long nothing may move before the connection is given up, and before a gap is jumped. */
 const stuckTime = 12_000;
 const gapTime = 400;
+/** How long nothing may come before the viewer is told that the stream is not there: the server withholds its answer meanwhile. */
+const silentTime = 2500;
 
 /**
  * Watch keeps a stream playing: it picks a way, tries again when the stream is gone, and
@@ -159,7 +161,8 @@ export class Watch {
     }
     const still = now - this.moved.at;
     if (still > gapTime) this.jump();
-    if (still > 2 * gapTime && this.tries === 0) this.changed("connecting", "");
+    if (still > silentTime) this.changed("waiting", "");
+    else if (still > 2 * gapTime && this.tries === 0) this.changed("connecting", "");
     if (still > stuckTime) {
       console.info("nothing comes any more: connecting anew");
       this.again();

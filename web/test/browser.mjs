@@ -3,7 +3,7 @@
 //
 //   node browser.mjs URL [WIDTH HEIGHT light|dark]
 //
-// Commands, one a line: "key NAME", "size WIDTH HEIGHT", "select WAY", "shot FILE".
+// Commands, one a line: "key NAME", "click SELECTOR", "size WIDTH HEIGHT", "select WAY", "shot FILE".
 import readline from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -47,6 +47,7 @@ const look = () =>
 let over = false;
 const commands = {
   key: (name) => page.keyboard.press(name),
+  click: (selector) => page.click(selector, { timeout: 5000 }),
   size: (w, h) => page.setViewportSize({ width: Number(w), height: Number(h) }),
   select: (way) => page.selectOption("#transport", way),
   shot: (file) => page.screenshot({ path: file }),
