@@ -127,7 +127,6 @@ func TestC217_HTTPMethods(t *testing.T) {
 		{"POST", "live/a.ts", 405},
 		{"GET", "live/a.mp4", 404},
 		{"GET", "live/../a.flv", 404},
-		{"GET", "", 404},
 	} {
 		req, err := http.NewRequest(c.method, r.httpURL(c.path), nil)
 		if err != nil {
