@@ -197,3 +197,22 @@ func TestC231_BadDisk(t *testing.T) {
 		}
 	})
 }
+
+// TestEndedIsForgotten: what has ended is not kept for somebody who asks for it again and again.
+func TestEndedIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, _, _ := live(t, steady, Default())
+		r.pub.Close(nil)
+		time.Sleep(time.Minute)
+		if !r.p.Ended() || r.set.Get(r.p.ID(), "live/a") == nil {
+			t.Fatal("it has not ended, or is gone at once")
+		}
+		for range 5 * endedTime / (10 * time.Second) {
+			time.Sleep(10 * time.Second)
+			r.set.Get(r.p.ID(), "live/a")
+		}
+		if r.set.Get(r.p.ID(), "live/a") != nil {
+			t.Error("it is kept for who asks for it")
+		}
+	})
+}

@@ -36,6 +36,7 @@ type entry struct {
 	s        *stream.Stream
 	used     time.Duration
 	attached bool
+	late     bool // it was asked for after its end: asking again does not keep it any longer
 	timer    *time.Timer
 }
 
@@ -90,7 +91,9 @@ func (set *Set) Get(id, path string) *Packager {
 
 // start makes e run and notes that it is used. set.mu is held.
 func (set *Set) start(e *entry) error {
-	e.used = set.now()
+	if !e.late {
+		e.used, e.late = set.now(), e.Ended()
+	}
 	if e.attached {
 		return nil
 	}
