@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,9 +27,10 @@ import (
 const (
 	// readyTime is how long a viewer waits for a stream's first segment.
 	readyTime = 15 * time.Second
-	// maxHeld bounds the requests that are held until there is what they ask for, and
-	// maxViewerHeld those of one viewer.
+	// maxHeld bounds the requests that are held until there is what they ask for,
+	// maxStreamHeld those for one stream, and maxViewerHeld those of one viewer.
 	maxHeld       = 1 << 16
+	maxStreamHeld = 1 << 14
 	maxViewerHeld = 16
 	// writeTime is how long a viewer may take to take an answer, at the least.
 	writeTime = 30 * time.Second
@@ -43,6 +45,9 @@ type HLS struct {
 	set     *hls.Set
 	viewers viewers
 	held    atomic.Int64
+
+	holding sync.Mutex // guards below; a leaf
+	heldOf  map[*hls.Packager]int
 }
 
 // New returns HLS. conf returns a stream's settings, and whether it may be played by HLS.
@@ -54,7 +59,7 @@ func New(env protocol.Env, conf func(path string) (set hls.Settings, enabled boo
 	warn := func(path, text string) {
 		env.Log.Warn("HLS is not as it should be", slog.String("stream", path), slog.String("why", text))
 	}
-	return &HLS{env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), viewers: viewers{byKey: map[string]*viewer{}}}
+	return &HLS{env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), viewers: viewers{byKey: map[string]*viewer{}}, heldOf: map[*hls.Packager]int{}}
 }
 
 // Run implements protocol.Protocol: it ends viewers that ask for nothing any more.
@@ -175,19 +180,29 @@ func gone(w http.ResponseWriter, why string) {
 	http.Error(w, why, http.StatusNotFound)
 }
 
-// hold takes one of the places of held requests; without one it has answered.
-func (p *HLS) hold(w http.ResponseWriter, v *viewer) (release func(), ok bool) {
+// hold takes one of the places of held requests; without one it has answered. v is nil for
+// what belongs to no viewer.
+func (p *HLS) hold(w http.ResponseWriter, packager *hls.Packager, v *viewer) (release func(), ok bool) {
 	all, own := p.held.Add(1), int32(1)
 	if v != nil {
 		own = v.held.Add(1)
 	}
+	p.holding.Lock()
+	p.heldOf[packager]++
+	ofStream := p.heldOf[packager]
+	p.holding.Unlock()
 	release = func() {
 		p.held.Add(-1)
 		if v != nil {
 			v.held.Add(-1)
 		}
+		p.holding.Lock()
+		defer p.holding.Unlock()
+		if p.heldOf[packager]--; p.heldOf[packager] == 0 {
+			delete(p.heldOf, packager)
+		}
 	}
-	if all <= maxHeld && (own <= maxViewerHeld || v.isShared()) {
+	if all <= maxHeld && ofStream <= maxStreamHeld && (own <= maxViewerHeld || v.isShared()) {
 		return release, true
 	}
 	release()

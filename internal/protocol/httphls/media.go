@@ -18,7 +18,7 @@ import (
 func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packager, n hls.Name) {
 	ctx := r.Context()
 	if packager.Hinted(n) {
-		release, ok := p.hold(w, nil)
+		release, ok := p.hold(w, packager, nil)
 		if !ok {
 			return
 		}

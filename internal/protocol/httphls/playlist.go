@@ -76,7 +76,7 @@ func (p *HLS) playlist(w http.ResponseWriter, r *http.Request, packager *hls.Pac
 			return
 		}
 	}
-	if wish.blocking && !rendition.Holds(wish.at) && !p.await(w, r, v, rendition, wish.at) {
+	if wish.blocking && !rendition.Holds(wish.at) && !p.await(w, r, packager, v, rendition, wish.at) {
 		return
 	}
 	text, err := rendition.Playlist(wish.skip)
@@ -89,8 +89,8 @@ func (p *HLS) playlist(w http.ResponseWriter, r *http.Request, packager *hls.Pac
 }
 
 // await holds the request; if the playlist does not get that far it has answered.
-func (p *HLS) await(w http.ResponseWriter, r *http.Request, v *viewer, rendition *hls.Rendition, at hls.Position) bool {
-	release, ok := p.hold(w, v)
+func (p *HLS) await(w http.ResponseWriter, r *http.Request, packager *hls.Packager, v *viewer, rendition *hls.Rendition, at hls.Position) bool {
+	release, ok := p.hold(w, packager, v)
 	if !ok {
 		return false
 	}
