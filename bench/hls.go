@@ -142,9 +142,9 @@ func mediaPlaylist(ctx context.Context, rawURL string) (*url.URL, error) {
 	return nil, fmt.Errorf("%s leads to no media playlist", rawURL)
 }
 
-// lastURI returns the URI of the newest part, or the last line that is one.
+// lastURI returns the URI of the newest part, or if there are none the last line that is a URI.
 func lastURI(playlist []byte) (string, bool) {
-	last := ""
+	part, last := "", ""
 	for line := range bytes.Lines(playlist) {
 		line = bytes.TrimSpace(line)
 		switch {
@@ -152,11 +152,14 @@ func lastURI(playlist []byte) (string, bool) {
 		case bytes.HasPrefix(line, []byte("#EXT-X-PART:")):
 			if _, uri, ok := bytes.Cut(line, []byte(`URI="`)); ok {
 				uri, _, _ = bytes.Cut(uri, []byte(`"`))
-				last = string(uri)
+				part = string(uri)
 			}
 		case line[0] != '#':
 			last = string(line)
 		}
+	}
+	if part != "" {
+		last = part
 	}
 	return last, last != ""
 }

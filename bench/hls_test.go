@@ -23,7 +23,7 @@ func TestHLS(t *testing.T) {
 			t.Error(r.URL)
 		}
 		k := n.Add(1)
-		fmt.Fprintf(w, "#EXTM3U\n#EXTINF:2,\nseg%d.m4s\n#EXT-X-PART:DURATION=0.2,URI=\"part%d.m4s\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"no.m4s\"\n", k, k)
+		fmt.Fprintf(w, "#EXTM3U\n#EXT-X-PART:DURATION=0.2,URI=\"part%d.m4s\"\n#EXTINF:2,\nseg%d.m4s\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"no.m4s\"\n", k, k)
 		if k%2 == 0 {
 			w.(http.Flusher).Flush() // in chunks
 		}

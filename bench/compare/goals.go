@@ -20,6 +20,9 @@ const (
 	delivered  = "delivered" // of what was published, in per cent
 	notStarted = "failed"    // players that did not start, or were closed
 	noKey      = "keyless"   // players that did not start at a key frame
+	requests   = "requests"  // in a second
+	perCPU     = "per CPU"   // requests for each second of the server's processor time
+	byWrk      = "wrk"       // requests in a second, asked by wrk
 	stormP99   = "storm p99" // that of those already there during the storm over that before
 )
 
@@ -84,6 +87,9 @@ func goals() []goal {
 		goal{scenario: "storm", figure: noKey, of: weirAuto, limit: 0},
 		goal{scenario: "storm", figure: firstMax, of: weirAuto, limit: 1000, shown: true},
 		goal{scenario: "storm", figure: stormP99, of: weirAuto, limit: 3},
+		goal{scenario: "hls", figure: perCPU, of: weirHLS, over: nginxHTTP, least: true, limit: 0.6},
+		goal{scenario: "hls", figure: byWrk, of: weirHLS, over: nginxHTTP, least: true, limit: 0.6},
+		goal{scenario: "hls", figure: requests, of: weirHLS, least: true, limit: 10_000, shown: true},
 		goal{scenario: "ingest", figure: cpuPerGB, of: weirAuto, over: nginxRTMP, limit: 0.7})
 	return g
 }

@@ -63,6 +63,10 @@ func run(ctx context.Context, args []string, out io.Writer) (missed int, err err
 		return 0, err
 	}
 	defer os.RemoveAll(b.dir)
+	if b.files, err = os.MkdirTemp("/dev/shm", "weir-bench-"); err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(b.files)
 	if err := writeCertificate(b.dir); err != nil {
 		return 0, err
 	}
@@ -84,7 +88,7 @@ func run(ctx context.Context, args []string, out io.Writer) (missed int, err err
 	if _, err := nginxThere(); err != nil {
 		notes = append(notes, "nginx-rtmp was not installed, and not measured.")
 		for i := range all {
-			all[i].contenders = slices.DeleteFunc(slices.Clone(all[i].contenders), func(c contender) bool { return c.server == nginxServer })
+			all[i].contenders = slices.DeleteFunc(slices.Clone(all[i].contenders), func(c contender) bool { return c.server == nginxServer || c.server == filesServer })
 		}
 	}
 	begun := time.Now()

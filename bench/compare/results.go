@@ -34,6 +34,9 @@ var columns = []struct{ figure, title string }{
 	{firstMax, "first frame max ms"},
 	{stormP99, "p99 during / before"},
 	{memoryPer, "KiB a player"},
+	{requests, "requests a second"},
+	{perCPU, "requests a CPU second"},
+	{byWrk, "requests a second, by wrk"},
 	{delivered, "delivered %"},
 	{lostFrames, "lost"},
 	{badFrames, "torn"},
@@ -80,7 +83,8 @@ func (s spread) text() string {
 var words = map[string]string{
 	cpuPerGB: "CPU per GB", cpuShare: "share of one CPU", memoryPer: "memory a player", latencyP99: "latency p99",
 	firstMax: "first frame, the last one's", delivered: "delivered", stormP99: "latency p99 during / before",
-	lostFrames: "frames lost", badFrames: "frames torn, repeated or misplaced", notStarted: "players that failed", noKey: "players not begun at a key frame",
+	lostFrames: "frames lost", badFrames: "frames torn, repeated or misplaced", notStarted: "players that failed",
+	requests: "requests a second", perCPU: "requests a CPU second", byWrk: "requests a second, by wrk", noKey: "players not begun at a key frame",
 }
 
 // writeResults writes the report, and returns how many goals were missed that fail the

@@ -18,6 +18,8 @@ const (
 	floorPlain = "floor"
 	floor350   = "floor, 350 ms"
 	nginxRTMP  = "nginx-rtmp"
+	weirHLS    = "weir, HLS"
+	nginxHTTP  = "nginx, the same bytes from memory"
 )
 
 // kind is what a window does.
@@ -27,6 +29,7 @@ const (
 	playing    kind = iota
 	publishing      // no players
 	storming
+	requesting // playlists and parts
 )
 
 // server is a program that is measured.
@@ -36,6 +39,7 @@ const (
 	weirServer server = iota
 	floorServer
 	nginxServer
+	filesServer // nginx with files
 )
 
 // contender is a server with its settings and, where that differs, its load.
@@ -144,10 +148,14 @@ func scenarios() []scenario {
 	ingest := one(0, auto, nginx)
 	ingest.name, ingest.title, ingest.kind, ingest.streams = "ingest", "200 publishers, no players", publishing, 200
 
+	hls := one(50, contender{name: weirHLS}, contender{name: nginxHTTP, server: filesServer})
+	hls.name, hls.title, hls.kind = "hls", "HLS: 50 connections, one playlist to one part", requesting
+	hls.settle = 5 * time.Second // until there are segments
+
 	return append(s, low, large,
 		many(100, usualBitrate, atOnce, auto, flat),
 		many(500, lowBitrate, atOnce, auto, flat),
-		slow, tls, http, storm, ingest,
+		slow, tls, http, storm, ingest, hls,
 		memory("memory-rtmp", "Memory: 5000 players by RTMP", "rtmp", weirAuto),
 		memory("memory-http", "Memory: 5000 players by HTTP-FLV", "http", weirHTTP),
 		memory("memory-ws", "Memory: 5000 players by WebSocket-FLV", "ws", weirWS),

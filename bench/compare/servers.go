@@ -37,6 +37,7 @@ func (r *running) url(scheme string) (string, error) {
 type bench struct {
 	weir, loader, nginx []string // how the programs are called
 	dir                 string   // for certificates and configurations
+	files               string   // in memory, for nginx to serve
 	serverCPU, loadCPU  string
 	first               []string // before the publishers' command: nice, if that is allowed
 }
@@ -47,7 +48,16 @@ func (b *bench) startServer(ctx context.Context, c contender) (*running, error) 
 	case floorServer:
 		return b.startListening(ctx, append(b.loader, "floor", "--gather", c.gather.String()), 1)
 	case nginxServer:
-		return b.startNginx(ctx)
+		module, err := nginxThere()
+		if err != nil {
+			return nil, err
+		}
+		return b.startNginx(ctx, "rtmp", fmt.Sprintf(nginxRTMPConf, module))
+	case filesServer:
+		if err := b.copyHLS(ctx); err != nil {
+			return nil, err
+		}
+		return b.startNginx(ctx, "http", fmt.Sprintf(nginxFilesConf, b.files))
 	}
 	argv := append([]string{}, b.weir...)
 	argv = append(argv, "serve")
@@ -88,15 +98,26 @@ func (b *bench) startListening(ctx context.Context, argv []string, want int) (*r
 	return r, nil
 }
 
-// nginxConf is a plain nginx-rtmp. Its chunk size is its default, as is everything but the
-// single process, which is so that one process number tells all.
-const nginxConf = `load_module %s;
-daemon off; master_process off; worker_processes 1;
+// nginxConf begins the configuration of nginx: a single process, so that one process
+// number tells all.
+const nginxConf = `daemon off; master_process off; worker_processes 1;
 worker_rlimit_nofile 20000;
 error_log stderr error;
 pid %s;
 events { worker_connections 16384; }
-rtmp { server { listen %s; chunk_size 4096; application live { live on; } } }
+`
+
+// nginxRTMPConf is a plain nginx-rtmp: its chunk size is its default, as is everything else.
+const nginxRTMPConf = `load_module %s;
+rtmp { server { listen ADDR; chunk_size 4096; application live { live on; } } }
+`
+
+// nginxFilesConf serves files from memory, at the least cost.
+const nginxFilesConf = `http {
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; open_file_cache max=100;
+  types { application/vnd.apple.mpegurl m3u8; video/mp4 m4s; }
+  server { listen ADDR; root %s; }
+}
 `
 
 // nginxModules are where Debian, and others, put the module.
@@ -112,12 +133,9 @@ func nginxThere() (module string, err error) {
 	return "", err
 }
 
-// startNginx starts nginx-rtmp on a free port. It cannot choose one itself.
-func (b *bench) startNginx(ctx context.Context) (*running, error) {
-	module, err := nginxThere()
-	if err != nil {
-		return nil, err
-	}
+// startNginx starts nginx on a free port, which stands as ADDR in the configuration: it
+// cannot choose one itself.
+func (b *bench) startNginx(ctx context.Context, proto, text string) (*running, error) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -127,7 +145,11 @@ func (b *bench) startNginx(ctx context.Context) (*running, error) {
 		return nil, err
 	}
 	conf := filepath.Join(b.dir, "nginx.conf")
-	text := fmt.Sprintf(nginxConf, module, filepath.Join(b.dir, "nginx.pid"), addr)
+	load, rest, ok := strings.Cut(text, "\n") // modules are loaded first
+	if !strings.HasPrefix(load, "load_module") || !ok {
+		load, rest = "", text
+	}
+	text = load + "\n" + fmt.Sprintf(nginxConf, filepath.Join(b.dir, "nginx.pid")) + strings.ReplaceAll(rest, "ADDR", addr)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -139,7 +161,7 @@ func (b *bench) startNginx(ctx context.Context) (*running, error) {
 		c.stop()
 		return nil, err
 	}
-	return &running{child: c, addrs: map[string]string{"rtmp": addr}}, nil
+	return &running{child: c, addrs: map[string]string{proto: addr}}, nil
 }
 
 // awaitPort waits until somebody listens on addr.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	load "weir/bench"
@@ -36,11 +37,17 @@ func (b *bench) window(ctx context.Context, s scenario, c contender) (sample, er
 		return nil, err
 	}
 	defer r.stop()
+	if c.server == filesServer {
+		return b.ask(ctx, s, r, "http://"+r.addrs["http"]+"/index.m3u8")
+	}
 	to, err := r.url("rtmp")
 	if err != nil {
 		return nil, err
 	}
 	pid := strconv.Itoa(r.pid())
+	if s.kind == requesting {
+		return b.requestWindow(ctx, s, r, to)
+	}
 	if s.kind == publishing {
 		var got load.PublishersReport
 		err := b.report(ctx, &got, "publishers", "--json", "--streams", strconv.Itoa(s.streams), "--bitrate", strconv.Itoa(s.bitrate),
@@ -48,17 +55,11 @@ func (b *bench) window(ctx context.Context, s scenario, c contender) (sample, er
 		return ofPublishers(s, got), err
 	}
 
-	pub, err := start(b.loadCPU, b.publishers(s, to), func(line string) bool { return len(line) > 10 && line[:10] == "publishing" })
+	pub, err := b.publish(ctx, s, to)
 	if err != nil {
 		return nil, err
 	}
 	defer pub.stop()
-	if _, err := pub.await(ctx, func(lines []string) bool { return len(lines) > 0 }); err != nil {
-		return nil, err
-	}
-	if err := pause(ctx, s.settle); err != nil {
-		return nil, err
-	}
 	scheme := c.scheme
 	if scheme == "" {
 		scheme = "rtmp"
@@ -80,6 +81,22 @@ func (b *bench) window(ctx context.Context, s scenario, c contender) (sample, er
 	err = b.report(ctx, &got, append(append([]string{"players"}, common...), "--rate", "2000", "--sample", strconv.Itoa(s.sample),
 		"--slow", strconv.Itoa(c.slow), "--slow-rate", strconv.Itoa(s.bitrate/5), from)...)
 	return ofPlayers(s, got), err
+}
+
+// publish starts the publishers and lets them settle.
+func (b *bench) publish(ctx context.Context, s scenario, to string) (*child, error) {
+	pub, err := start(b.loadCPU, b.publishers(s, to), func(line string) bool { return strings.HasPrefix(line, "publishing") })
+	if err != nil {
+		return nil, err
+	}
+	if _, err = pub.await(ctx, func(lines []string) bool { return len(lines) > 0 }); err == nil {
+		err = pause(ctx, s.settle)
+	}
+	if err != nil {
+		pub.stop()
+		return nil, err
+	}
+	return pub, nil
 }
 
 // publishers is the command that publishes a scenario's streams until it is stopped.

@@ -116,6 +116,9 @@ func serveHTTP(ctx context.Context, lns []net.Listener, h http.Handler, log *slo
 
 // ServeHTTP finds the route of a request: the one that accounts for most of its path.
 func (p *playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 { // what the request before on this connection was given
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	}
 	r = protocol.WithRemote(r, p.remote(r))
 	if !p.allowOrigin(w, r) {
 		http.Error(w, "pages of this origin may not play", http.StatusForbidden)

@@ -130,7 +130,8 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	v.sent(len(text))
 	header.Set("Content-Length", strconv.Itoa(len(text)))
-	deliver(w, len(text), func() { _, _ = w.Write(text) })
+	patience(w, len(text))
+	_, _ = w.Write(text)
 }
 
 // multivariant waits for the first segments and makes the playlist that a viewer begins with.
@@ -212,12 +213,8 @@ func (p *HLS) hold(w http.ResponseWriter, packager *hls.Packager, v *viewer) (re
 	return nil, false
 }
 
-// deliver has write send an answer of n bytes, in the time that a viewer may take for it. The
-// deadline is taken back: it is the connection's, and would end later answers too.
-func deliver(w http.ResponseWriter, n int, write func()) {
-	c := http.NewResponseController(w)
-	_ = c.SetWriteDeadline(time.Now().Add(writeTime + time.Duration(n/leastRate)*time.Second))
-	write()
-	_ = c.Flush()
-	_ = c.SetWriteDeadline(time.Time{})
+// patience gives a viewer the time that it may take for an answer of n bytes. The deadline is
+// the connection's: the server takes it back when the next request comes.
+func patience(w http.ResponseWriter, n int) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime + time.Duration(n/leastRate)*time.Second))
 }

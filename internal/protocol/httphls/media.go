@@ -48,10 +48,9 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 	for _, b := range m.Pieces {
 		size += len(b)
 	}
+	patience(w, size)
 	if r.Header.Get("Range") != "" {
-		deliver(w, size, func() {
-			http.ServeContent(w, r, "", time.Time{}, &reader{pieces: m.Pieces, size: int64(size)})
-		})
+		http.ServeContent(w, r, "", time.Time{}, &reader{pieces: m.Pieces, size: int64(size)})
 		return
 	}
 	header.Set("Accept-Ranges", "bytes")
@@ -59,15 +58,14 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 	if r.Method == http.MethodHead {
 		return
 	}
-	deliver(w, size, func() {
-		for _, b := range m.Pieces {
-			n, err := w.Write(b)
-			p.env.Sessions.Sent(p.env.Name, uint64(n))
-			if err != nil {
-				return
-			}
+	sent := uint64(0)
+	for _, b := range m.Pieces {
+		n, err := w.Write(b)
+		if sent += uint64(n); err != nil {
+			break
 		}
-	})
+	}
+	p.env.Sessions.Sent(p.env.Name, sent)
 }
 
 // file answers with a segment that is on disk.
@@ -86,7 +84,8 @@ func (p *HLS) file(w http.ResponseWriter, r *http.Request, name string) {
 			p.env.Sessions.Sent(p.env.Name, uint64(size))
 		}
 	}
-	deliver(w, size, func() { http.ServeContent(w, r, "", time.Time{}, f) })
+	patience(w, size)
+	http.ServeContent(w, r, "", time.Time{}, f)
 }
 
 // reader reads pieces as one.

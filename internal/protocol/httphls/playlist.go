@@ -135,7 +135,8 @@ func writePlaylist(w http.ResponseWriter, r *http.Request, t *hls.Text, blocking
 	if v != nil {
 		v.sent(len(body))
 	}
-	deliver(w, len(body), func() { _, _ = w.Write(body) })
+	patience(w, len(body))
+	_, _ = w.Write(body)
 }
 
 // cacheControl says how long a playlist may be kept (RFC 8216bis §6.2.5.2 and B.1): what
