@@ -201,7 +201,7 @@ func TestTruncationEverywhere(t *testing.T) {
 	}
 }
 
-func TestAnySplit(t *testing.T) {
+func TestC218_AnySplit(t *testing.T) {
 	file := testFiles(t)["h264-bframes-aac.flv"]
 	want, _ := readAll(NewReader(bytes.NewReader(file)))
 	for name, r := range map[string]io.Reader{
