@@ -1,10 +1,19 @@
 import Hls, { type ErrorData } from "hls.js";
 import { answered, bufferedEnd, type Events, type Running, type Source, type Transport } from "./transport";
 
+/** How long before the end of the only segment sound alone begins, in seconds. */
+const soundDelay = 1;
+/** How often a part may be asked for before hls.js is taken to be in a loop. */
+const partLoads = 3;
+/** How much more than the delay aimed at remains after a stall without going to the newest picture, in seconds. */
+const slack = 1.5;
+
 /** Low-Latency HLS, or what the server makes of it, by hls.js. */
 class HLS implements Running {
   private readonly hls: Hls;
+  private readonly loads = new Map<string, number>(); // of parts
   private recovered = false;
+  private stalled = false;
   private stopped = false;
 
   constructor(private readonly video: HTMLVideoElement, url: URL, private readonly events: Events) {
@@ -20,10 +29,64 @@ class HLS implements Running {
     this.hls.on(Hls.Events.ERROR, (_, data) => {
       this.failed(data);
     });
+    this.hls.on(Hls.Events.MANIFEST_PARSED, (_, data) => {
+      if (data.audio && !data.video) this.beginWhole();
+    });
+    this.hls.on(Hls.Events.FRAG_LOADING, (_, data) => {
+      if (data.part) this.count(data.part.url);
+    });
+    video.addEventListener("waiting", this.waits);
+    video.addEventListener("playing", this.goesOn);
     video.addEventListener("ended", this.ended);
     this.hls.attachMedia(video);
     this.hls.loadSource(url.href);
   }
+
+  /**
+   * Begins with a whole segment, and goes on with parts. Of sound alone every part is one to
+   * begin with; having begun within the newest segment, hls.js 1.7 forgets that it has the
+   * segment's last part, and asks for it without a pause until the next segment is complete.
+   */
+  private beginWhole(): void {
+    this.hls.lowLatencyMode = false;
+    this.hls.once(Hls.Events.FRAG_BUFFERED, () => {
+      if (this.stopped) return;
+      this.hls.lowLatencyMode = true;
+      const details = this.hls.latestLevelDetails;
+      const sync = this.hls.liveSyncPosition;
+      if (details === null || details.partList === null || sync === null) return; // not of low latency
+      // The first viewer has the only segment; later ones are some segments behind.
+      const end = bufferedEnd(this.video);
+      this.video.currentTime = end >= details.fragmentEnd - 0.1 ? Math.max(this.video.currentTime, end - soundDelay) : sync;
+    });
+  }
+
+  /**
+   * Ends such a loop wherever else there is one, as with pictures if the browser is slow to take
+   * them: a new player begins at the newest picture.
+   */
+  private count(part: string): void {
+    const n = (this.loads.get(part) ?? 0) + 1;
+    if (this.loads.size > 200) this.loads.clear(); // those of a loop come soon one after the other
+    this.loads.set(part, n);
+    if (n !== partLoads) return;
+    // Not within the event: hls.js goes on with what this ends.
+    setTimeout(() => {
+      if (!this.stopped) this.events.broken("hls.js asks for the same part again and again");
+    });
+  }
+
+  /** A viewer who seeks waits too, but has chosen where to be. */
+  private readonly waits = (): void => {
+    this.stalled = !this.video.seeking;
+  };
+
+  /** hls.js plays faster to make up for a small delay only. */
+  private readonly goesOn = (): void => {
+    const aim = this.hls.targetLatency;
+    if (this.stalled && aim !== null && this.hls.latency > aim + slack) this.toLive();
+    this.stalled = false;
+  };
 
   private readonly ended = (): void => {
     if (!this.stopped) this.events.absent();
@@ -59,6 +122,8 @@ class HLS implements Running {
     if (this.stopped) return;
     this.stopped = true;
     this.video.removeEventListener("ended", this.ended);
+    this.video.removeEventListener("waiting", this.waits);
+    this.video.removeEventListener("playing", this.goesOn);
     this.hls.destroy();
   }
 }

@@ -23,6 +23,14 @@ page.on("request", (r) => {
   const to = new URL(r.url());
   if (!["data:", "blob:"].includes(to.protocol) && to.host !== new URL(url).host) say("complaint", { text: `a request to ${to.host}`, level: "error" });
 });
+// A player that asks for the same file again and again plays, but is a burden to the server.
+const asked = new Map();
+page.on("request", (r) => {
+  if (!/\.(m4s|mp4)$/.test(new URL(r.url()).pathname)) return;
+  const times = (asked.get(r.url()) ?? 0) + 1;
+  asked.set(r.url(), times);
+  if (times === 5) say("complaint", { text: `asks again and again for ${r.url()}`, level: "error" });
+});
 await page.goto(url);
 
 const look = () =>
