@@ -35,6 +35,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/admit", "internal/config internal/session", ""},
 	{"internal/metrics", "internal/session internal/stream internal/config", "github.com/prometheus/client_golang"},
 	{"internal/intake", "", ""},
+	{"internal/http1", "", ""},
 	{"internal/protocol", "av codec amf format internal/intake internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", "github.com/coder/websocket"},
 	{"internal/protocol/rtmp", "av codec amf format rtmp internal/intake internal/protocol/. internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", ""},
 	{"internal/protocol/httpflv", "av codec amf format internal/protocol/. internal/stream internal/mux internal/fanout internal/session internal/admit internal/config", ""},

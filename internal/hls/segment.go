@@ -1,7 +1,6 @@
 package hls
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,42 +94,54 @@ func (n Name) String() string {
 
 const maxName = 80
 
-// ParseName reads what String writes; ok is false for anything else.
+// ParseName reads what String writes; ok is false for anything else. It runs for each request,
+// and allocates nothing.
 func ParseName(s string) (n Name, ok bool) {
 	dot := strings.LastIndexByte(s, '.')
 	if len(s) > maxName || dot < 0 {
 		return n, false
 	}
-	fields := strings.Split(s[:dot], "_")
+	stem := s[:dot]
 	n.Ext = s[dot:]
-	if len(fields) < 2 || len(fields[0]) != idSize || !isWord(fields[0]) || !isWord(fields[1]) {
+	n.ID, stem, _ = strings.Cut(stem, "_")
+	rendition, number, numbered := strings.Cut(stem, "_")
+	n.Rendition = rendition
+	if len(n.ID) != idSize || !isWord(n.ID) || !isWord(rendition) {
 		return n, false
 	}
-	n.ID, n.Rendition = fields[0], fields[1]
-	switch {
-	case len(fields) == 2:
+	if !numbered {
 		return n, n.Ext == ".m3u8"
-	case len(fields) > 3:
-		return n, false
 	}
-	number := fields[2]
 	if i, found := strings.CutPrefix(number, "i"); found {
 		n.Kind, number = KindInit, i
 	} else if whole, index, found := strings.Cut(number, "."); found {
-		p, err := strconv.ParseUint(index, 10, 31)
-		if err != nil {
+		part, ok := parseNumber(index, 31)
+		if !ok {
 			return n, false
 		}
-		n.Kind, n.Part, number = KindPart, int(p), whole
+		n.Kind, n.Part, number = KindPart, int(part), whole
 	} else {
 		n.Kind = KindSegment
 	}
-	var err error
-	n.Number, err = strconv.ParseUint(number, 10, 64)
-	// What is not written just so would be a second name for the same.
-	return n, err == nil && slices.Contains([]string{".m4s", ".ts", ".mp4"}, n.Ext) && n.String() == s
+	n.Number, ok = parseNumber(number, 64)
+	return n, ok && (n.Ext == ".m4s" || n.Ext == ".ts" || n.Ext == ".mp4")
+}
+
+// parseNumber reads a number as it is written: what is not written just so, such as 01, would be
+// a second name for the same.
+func parseNumber(s string, bits int) (uint64, bool) {
+	if s == "" || len(s) > 1 && s[0] == '0' || s[0] < '0' || s[0] > '9' {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(s, 10, bits)
+	return v, err == nil
 }
 
 func isWord(s string) bool {
-	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
 }

@@ -18,9 +18,9 @@ import (
 // remoteKey is the context key of a viewer's address.
 type remoteKey struct{}
 
-// WithRemote returns r with the viewer's address, which may be a proxy's client.
-func WithRemote(r *http.Request, a netip.AddrPort) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), remoteKey{}, a))
+// WithRemote returns a context of requests with the viewer's address, which may be a proxy's client.
+func WithRemote(ctx context.Context, a netip.AddrPort) context.Context {
+	return context.WithValue(ctx, remoteKey{}, a)
 }
 
 // Remote returns the viewer's address that WithRemote gave the request.

@@ -55,11 +55,10 @@ func CheckPath(path string) error {
 	if !utf8.ValidString(path) {
 		return fmt.Errorf("%w: not UTF-8", ErrPath)
 	}
-	segments := strings.Split(path, "/")
-	if len(segments) < 2 || len(segments) > maxSegments {
+	if n := strings.Count(path, "/") + 1; n < 2 || n > maxSegments {
 		return fmt.Errorf("%w: it is app/name, of 2 to %d segments", ErrPath, maxSegments)
 	}
-	for _, s := range segments {
+	for s := range strings.SplitSeq(path, "/") {
 		if s == "" || s == "." || s == ".." {
 			return fmt.Errorf("%w: a segment is empty, \".\" or \"..\"", ErrPath)
 		}

@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"weir/internal/config"
+	"weir/internal/http1"
 	"weir/internal/protocol"
 )
 
 const (
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 60 * time.Second
+	answerTime     = 2 * time.Minute
 	maxHeaderBytes = 32 << 10
 )
 
@@ -83,10 +85,25 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 }
 
 // run serves until ctx ends.
-func (p *playback) run(ctx context.Context) error { return serveHTTP(ctx, p.lns, p, p.log) }
+func (p *playback) run(ctx context.Context) error {
+	lns := slices.Clone(p.lns)
+	var fronts []*http1.Front
+	for i, ln := range lns {
+		if _, isTLS := ln.(*tlsListener); isTLS {
+			continue
+		}
+		f := http1.New(ln, http1.Config{
+			Handler: http.HandlerFunc(p.dispatch), Prepare: p.context,
+			FirstTime: headerTimeout, IdleTime: idleTimeout, WriteTime: answerTime, Log: p.log,
+		})
+		lns[i], fronts = f, append(fronts, f)
+	}
+	return serveHTTP(ctx, lns, fronts, p, p.log)
+}
 
-// serveHTTP serves h on listeners until ctx ends; requests in progress get a second to end.
-func serveHTTP(ctx context.Context, lns []net.Listener, h http.Handler, log *slog.Logger) error {
+// serveHTTP serves h on listeners until ctx ends; requests in progress, and those of fronts, get
+// a second to end.
+func serveHTTP(ctx context.Context, lns []net.Listener, fronts []*http1.Front, h http.Handler, log *slog.Logger) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -105,6 +122,10 @@ func serveHTTP(ctx context.Context, lns []net.Listener, h http.Handler, log *slo
 	<-ctx.Done()
 	bounded, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer stop()
+	for _, f := range fronts {
+		wg.Go(func() { f.Shutdown(bounded) })
+	}
+	defer wg.Wait() // before bounded is over for other reasons than its time
 	if srv.Shutdown(bounded) != nil {
 		_ = srv.Close()
 	}
@@ -114,12 +135,22 @@ func serveHTTP(ctx context.Context, lns []net.Listener, h http.Handler, log *slo
 	return nil
 }
 
-// ServeHTTP finds the route of a request: the one that accounts for most of its path.
+// ServeHTTP answers a request that net/http has read.
 func (p *playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 { // what the request before on this connection was given
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	if r.ProtoMajor == 1 { // the deadline is the connection's
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	}
-	r = protocol.WithRemote(r, p.remote(r))
+	p.dispatch(w, r.WithContext(p.context(r)))
+}
+
+// context returns the context of a request, with what does not differ between requests of the
+// same header fields.
+func (p *playback) context(r *http.Request) context.Context {
+	return protocol.WithRemote(r.Context(), p.remote(r))
+}
+
+// dispatch finds the route of a request: the one that accounts for most of its path.
+func (p *playback) dispatch(w http.ResponseWriter, r *http.Request) {
 	if !p.allowOrigin(w, r) {
 		http.Error(w, "pages of this origin may not play", http.StatusForbidden)
 		return
@@ -128,32 +159,18 @@ func (p *playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var best *protocol.Route
 	var path string
 	heaviest := 0
-	methods := []string{http.MethodOptions}
 	for i := range p.routes {
 		rt := &p.routes[i]
 		stream, weight, ok := rt.Match(r.URL.Path)
 		if !ok || best != nil && weight <= heaviest {
 			continue
 		}
-		methods = append(methods, rt.Method)
 		if rt.WebSocket == upgrade && (r.Method == rt.Method || r.Method == http.MethodHead && rt.Method == http.MethodGet) {
 			best, path, heaviest = rt, stream, weight
 		}
 	}
-	switch {
-	case len(methods) == 1:
-		http.Error(w, "there is nothing here; a stream is played at /APP/NAME.flv", http.StatusNotFound)
-		return
-	case r.Method == http.MethodOptions:
-		w.Header().Set("Allow", allowed(methods))
-		w.Header().Set("Access-Control-Allow-Methods", allowed(methods))
-		w.Header().Set("Access-Control-Allow-Headers", "Range, Authorization")
-		w.Header().Set("Access-Control-Max-Age", "86400")
-		w.WriteHeader(http.StatusNoContent)
-		return
-	case best == nil:
-		w.Header().Set("Allow", allowed(methods))
-		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	if best == nil {
+		p.explain(w, r)
 		return
 	}
 	if best.Place != "" {
@@ -165,6 +182,29 @@ func (p *playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	best.Handler(w, r, path)
+}
+
+// explain answers a request that has no route of its method.
+func (p *playback) explain(w http.ResponseWriter, r *http.Request) {
+	methods := []string{http.MethodOptions}
+	for i := range p.routes {
+		if _, _, ok := p.routes[i].Match(r.URL.Path); ok {
+			methods = append(methods, p.routes[i].Method)
+		}
+	}
+	switch {
+	case len(methods) == 1:
+		http.Error(w, "there is nothing here; a stream is played at /APP/NAME.flv", http.StatusNotFound)
+	case r.Method == http.MethodOptions:
+		w.Header().Set("Allow", allowed(methods))
+		w.Header().Set("Access-Control-Allow-Methods", allowed(methods))
+		w.Header().Set("Access-Control-Allow-Headers", "Range, Authorization")
+		w.Header().Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Allow", allowed(methods))
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	}
 }
 
 func allowed(methods []string) string {
@@ -184,7 +224,7 @@ func (p *playback) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	}
 	switch {
 	case all:
-		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header()["Access-Control-Allow-Origin"] = anyOrigin
 	case origin == "":
 		return true
 	case slices.Contains(p.conf.CORS, origin):
@@ -192,9 +232,15 @@ func (p *playback) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	default:
 		return strings.EqualFold(strings.TrimPrefix(strings.TrimPrefix(origin, "https://"), "http://"), r.Host)
 	}
-	w.Header().Set("Access-Control-Expose-Headers", "Content-Type, Retry-After")
+	w.Header()["Access-Control-Expose-Headers"] = exposed
 	return true
 }
+
+// Header fields that are the same in each answer, which shares them.
+var (
+	anyOrigin = []string{"*"}
+	exposed   = []string{"Content-Type, Retry-After"}
+)
 
 // remote returns the viewer's address: the last one in X-Forwarded-For that is not a trusted
 // proxy's, if the request came from one.

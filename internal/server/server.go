@@ -178,7 +178,7 @@ func (s *Server) open() (err error) {
 			return err
 		}
 		s.parts = append(s.parts, part{"admin", func(ctx context.Context) error {
-			return serveHTTP(ctx, []net.Listener{ln}, s.admin(), s.log)
+			return serveHTTP(ctx, []net.Listener{ln}, nil, s.admin(), s.log)
 		}})
 	}
 	return nil

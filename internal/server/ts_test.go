@@ -26,7 +26,7 @@ import (
 )
 
 // ffmpegRun runs ffmpeg and returns what it printed; complaints fail the test.
-func ffmpegRun(t *testing.T, args ...string) string {
+func ffmpegRun(t testing.TB, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -51,7 +51,7 @@ func frameSums(t *testing.T, file, stream string) (sums []string) {
 }
 
 // makeFLV makes a file of H.264 with B frames and AAC, and returns its name.
-func makeFLV(t *testing.T, size string) string {
+func makeFLV(t testing.TB, size string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), size+".flv")
 	ffmpegRun(t, "-f", "lavfi", "-i", "testsrc2=rate=25:duration=4:size="+size, "-f", "lavfi", "-i", "sine=sample_rate=48000:duration=4",
@@ -61,7 +61,7 @@ func makeFLV(t *testing.T, size string) string {
 
 // readFLV returns a file's tags of sound and video, the first frame of video before all
 // sound, and how many of each hold frames.
-func readFLV(t *testing.T, name string) (tags []rtmp.Message, video, audio int) {
+func readFLV(t testing.TB, name string) (tags []rtmp.Message, video, audio int) {
 	t.Helper()
 	file, err := os.Open(name)
 	if err != nil {

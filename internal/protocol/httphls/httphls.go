@@ -59,7 +59,7 @@ func New(env protocol.Env, conf func(path string) (set hls.Settings, enabled boo
 	warn := func(path, text string) {
 		env.Log.Warn("HLS is not as it should be", slog.String("stream", path), slog.String("why", text))
 	}
-	return &HLS{env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), viewers: viewers{byKey: map[string]*viewer{}}, heldOf: map[*hls.Packager]int{}}
+	return &HLS{env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), viewers: viewers{byKey: map[viewerKey]*viewer{}}, heldOf: map[*hls.Packager]int{}}
 }
 
 // Run implements protocol.Protocol: it ends viewers that ask for nothing any more.

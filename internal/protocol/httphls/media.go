@@ -39,7 +39,7 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 	}
 	header := w.Header()
 	header.Set("Content-Type", m.ContentType)
-	header.Set("Cache-Control", "public, max-age=3600, immutable") // a name is never used again
+	header["Cache-Control"] = forever
 	if m.File != "" {
 		p.file(w, r, m.File)
 		return
@@ -53,7 +53,7 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 		http.ServeContent(w, r, "", time.Time{}, &reader{pieces: m.Pieces, size: int64(size)})
 		return
 	}
-	header.Set("Accept-Ranges", "bytes")
+	header["Accept-Ranges"] = ofBytes
 	header.Set("Content-Length", strconv.Itoa(size))
 	if r.Method == http.MethodHead {
 		return

@@ -15,6 +15,13 @@ import (
 
 const playlistType = "application/vnd.apple.mpegurl"
 
+// Header fields that are the same in each answer, which shares them.
+var (
+	ofPlaylist = []string{playlistType}
+	forever    = []string{"public, max-age=3600, immutable"} // a name is never used again
+	ofBytes    = []string{"bytes"}
+)
+
 // wish is what a request for a media playlist asks for (RFC 8216bis §6.2.5).
 type wish struct {
 	blocking bool
@@ -118,8 +125,8 @@ func refuse(w http.ResponseWriter, status int, err error) {
 func writePlaylist(w http.ResponseWriter, r *http.Request, t *hls.Text, blocking bool, v *viewer) {
 	body, tag := t.Plain, t.ETag
 	header := w.Header()
-	header.Set("Content-Type", playlistType)
-	header.Add("Vary", "Accept-Encoding")
+	header["Content-Type"] = ofPlaylist
+	header["Vary"] = append(header["Vary"], "Accept-Encoding")
 	if acceptsGzip(r) {
 		body, tag = t.Gzip, t.GzipETag
 		header.Set("Content-Encoding", "gzip")

@@ -51,7 +51,10 @@ func newToken() string { return strings.ToLower(rand.Text()[:tokenSize]) }
 // isShared reports whether the viewer is an address, behind which there may be many.
 func (v *viewer) isShared() bool { return v.token[0] == '@' }
 
-func (v *viewer) key() string { return v.path + "?" + v.token }
+// viewerKey tells viewers apart.
+type viewerKey struct{ path, token string }
+
+func (v *viewer) key() viewerKey { return viewerKey{v.path, v.token} }
 
 // stream returns the stream that it watches; only while it has a session.
 func (v *viewer) stream() *stream.Stream {
@@ -160,7 +163,7 @@ func (v *viewer) review(now time.Time) (forget bool) {
 // viewers is everybody who watches, or did a short while ago.
 type viewers struct {
 	mu     sync.Mutex // guards below
-	byKey  map[string]*viewer
+	byKey  map[viewerKey]*viewer
 	closed error
 }
 
@@ -174,14 +177,14 @@ func (vs *viewers) add(v *viewer) error {
 	return vs.closed
 }
 
-// ask returns the viewer that v is if it is known, else v, which is known from now on. leave
-// gives it back: who was not let in is not kept.
-func (vs *viewers) ask(v *viewer) *viewer {
+// ask returns a viewer, which is known from now on. leave gives it back: who was not let in is
+// not kept.
+func (vs *viewers) ask(path, token, rawQuery string) *viewer {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	if known := vs.byKey[v.key()]; known != nil {
-		v = known
-	} else {
+	v := vs.byKey[viewerKey{path, token}]
+	if v == nil {
+		v = newViewer(path, token, rawQuery)
 		vs.byKey[v.key()] = v
 	}
 	v.asking++
@@ -239,7 +242,7 @@ func (p *HLS) viewer(r *http.Request, path, token string, silence time.Duration)
 	if !isToken(token) {
 		token = "@" + protocol.Remote(r).Addr().String() + "?" + credentials(r.URL.Query())
 	}
-	v := p.viewers.ask(newViewer(path, token, r.URL.RawQuery))
+	v := p.viewers.ask(path, token, r.URL.RawQuery)
 	defer p.viewers.leave(v)
 	if in, barred := v.touch(silence); in || barred != nil {
 		return v.unlessBarred(barred)

@@ -59,7 +59,8 @@ func TestViewerEntersOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				r := protocol.WithRemote(httptest.NewRequest("GET", "/live/a/x.m3u8?_HLS_msn=1", nil), netip.MustParseAddrPort("192.0.2.1:1"))
+				r := httptest.NewRequest("GET", "/live/a/x.m3u8?_HLS_msn=1", nil)
+				r = r.WithContext(protocol.WithRemote(r.Context(), netip.MustParseAddrPort("192.0.2.1:1")))
 				if _, err := p.viewer(r, "live/a", "", 0); err != nil {
 					t.Error(err)
 				}

@@ -1,0 +1,239 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// maxHead bounds a request that is answered here; it is what net/http reads at once, too.
+const maxHead = 4 << 10
+
+// conn is a connection, and what it keeps from one request for the next.
+type conn struct {
+	front *Front
+	tcp   *net.TCPConn
+	from  string      // the peer's address
+	busy  atomic.Bool // a request is being answered, or Shutdown has closed the connection
+
+	buf  [maxHead]byte
+	n    int  // bytes in buf that nobody has looked at
+	used bool // a request has been answered
+
+	fields   []byte          // the last request's header fields as they came, with the empty line
+	template *http.Request   // what they say
+	context  context.Context // Prepare's
+	res      response
+
+	readBy, writeBy time.Time // the deadlines that are set
+}
+
+// serve answers requests until the connection ends, or is another's.
+func (c *conn) serve() {
+	mine := true
+	defer func() {
+		if e := recover(); e != nil && e != http.ErrAbortHandler { //nolint:errorlint // it is compared as net/http does
+			c.front.conf.Log.Error("answering a request: panic", slog.Any("panic", e), slog.String("remote", c.from), slog.String("stack", string(debug.Stack())))
+		}
+		if mine {
+			_ = c.tcp.Close()
+		}
+	}()
+	for c.fill() {
+		if !c.busy.CompareAndSwap(false, true) {
+			return
+		}
+		r := c.parse()
+		if r == nil {
+			mine = false
+			c.leave()
+			return
+		}
+		again := false
+		if again, mine = c.answer(r); !again {
+			return
+		}
+		c.used = true
+		c.busy.Store(false)
+		if c.front.closing.Load() {
+			return
+		}
+	}
+}
+
+// fill waits for bytes.
+func (c *conn) fill() bool {
+	if c.n > 0 {
+		return true
+	}
+	patience := c.front.conf.IdleTime
+	if !c.used {
+		patience = c.front.conf.FirstTime
+	}
+	by := time.Now().Add(patience)
+	if due(c.readBy, by) {
+		c.readBy = by.Add(late / 2)
+		_ = c.tcp.SetReadDeadline(c.readBy)
+	}
+	n, err := c.tcp.Read(c.buf[:])
+	c.n = n
+	return err == nil
+}
+
+// late is how much later than asked for a deadline may be: setting it for each request costs
+// as much as reading the request.
+const late = 4 * time.Second
+
+// due reports whether a deadline that was set will not do for one that is asked for.
+func due(set, by time.Time) bool { return set.Before(by) || set.Sub(by) > late }
+
+// leave makes the connection net/http's, with what was read of it.
+func (c *conn) leave() {
+	_ = c.tcp.SetDeadline(time.Time{})
+	c.front.leave(accepted{conn: &left{TCPConn: c.tcp, read: bytes.Clone(c.buf[:c.n])}})
+}
+
+// left is a connection of which something has been read already. net/http takes all of
+// that with its first read.
+type left struct {
+	*net.TCPConn
+	read []byte
+}
+
+// Read implements net.Conn.
+func (l *left) Read(b []byte) (int, error) {
+	if len(l.read) > 0 {
+		n := copy(b, l.read)
+		l.read = l.read[n:]
+		return n, nil
+	}
+	return l.TCPConn.Read(b)
+}
+
+// parse returns the request that has been read, nil if it is not for us.
+func (c *conn) parse() *http.Request {
+	head := c.buf[:c.n]
+	line, fields, ok := bytes.Cut(head, crlf)
+	if !ok || !bytes.HasSuffix(head, emptyLine) {
+		return nil
+	}
+	method, rest, _ := bytes.Cut(line, space)
+	to, version, _ := bytes.Cut(rest, space)
+	if string(version) != "HTTP/1.1" || len(to) == 0 || to[0] != '/' {
+		return nil
+	}
+	name := methodOf(method)
+	if name == "" || !c.read(head, fields) {
+		return nil
+	}
+	target := string(to)
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil
+	}
+	r := c.template.WithContext(&life{base: c.context, conn: c})
+	r.Method, r.URL, r.RequestURI = name, u, target
+	c.n = 0
+	return r
+}
+
+var (
+	crlf      = []byte("\r\n")
+	emptyLine = []byte("\r\n\r\n")
+	space     = []byte(" ")
+)
+
+func methodOf(b []byte) string {
+	switch string(b) {
+	case http.MethodGet:
+		return http.MethodGet
+	case http.MethodHead:
+		return http.MethodHead
+	case http.MethodOptions:
+		return http.MethodOptions
+	}
+	return ""
+}
+
+// read takes in the header fields, unless they are the last request's. It reports whether
+// a request with these is answered here.
+func (c *conn) read(head, fields []byte) bool {
+	if c.template != nil && bytes.Equal(fields, c.fields) {
+		return true
+	}
+	if !plain(head) {
+		return false
+	}
+	in := bytes.NewReader(head)
+	buffered := bufio.NewReaderSize(in, maxHead)
+	r, err := http.ReadRequest(buffered)
+	if err != nil || in.Len()+buffered.Buffered() > 0 || r.Body != http.NoBody || r.ContentLength != 0 ||
+		len(r.TransferEncoding) > 0 || r.Header["Content-Length"] != nil || r.Header["Expect"] != nil || r.Header["Trailer"] != nil {
+		return false
+	}
+	r.RemoteAddr = c.from
+	c.template, c.fields, c.context = r, append(c.fields[:0], fields...), context.Background()
+	if prepare := c.front.conf.Prepare; prepare != nil {
+		c.context = prepare(r)
+	}
+	return true
+}
+
+// plain reports whether a head has nothing about which its readers might disagree: lines end in CR
+// LF, there are no other control characters, names are plain ones, no line is folded, and
+// there is one host.
+func plain(head []byte) bool {
+	hosts := 0
+	for line := range bytes.Lines(head[bytes.IndexByte(head, '\n')+1:]) {
+		text, ok := bytes.CutSuffix(line, crlf)
+		if !ok || bytes.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return false
+		}
+		if len(text) == 0 {
+			continue // there is one, at the end: net/http says so
+		}
+		name, value, found := bytes.Cut(text, []byte(":"))
+		if !found || len(name) == 0 || bytes.ContainsFunc(name, func(r rune) bool { return !isPlain(r) }) {
+			return false
+		}
+		if bytes.EqualFold(name, []byte("Host")) {
+			hosts++
+			if !plainHost(bytes.TrimSpace(value)) {
+				return false
+			}
+		}
+	}
+	return hosts == 1
+}
+
+// isPlain reports whether a character may be anywhere in a name.
+func isPlain(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
+}
+
+// plainHost reports whether a host is of the form that nearly all are.
+func plainHost(host []byte) bool {
+	return len(host) > 0 && !bytes.ContainsFunc(host, func(r rune) bool {
+		return !isPlain(r) && r != '.' && r != ':' && r != '[' && r != ']'
+	})
+}
+
+// answer has the handler answer a request. It reports whether there may be another one, and
+// whether the connection is still ours.
+func (c *conn) answer(r *http.Request) (again, mine bool) {
+	w, l := &c.res, r.Context().(*life)
+	w.begin(c, r, l)
+	defer l.end()
+	c.front.conf.Handler.ServeHTTP(w, r)
+	if w.hijacked {
+		return false, false
+	}
+	return w.finish() == nil && !w.last, true
+}

@@ -1,0 +1,159 @@
+package http1
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config is how connections are served.
+type Config struct {
+	// Handler answers the requests. It must not change a request's header, nor use its
+	// ResponseWriter after it has returned.
+	Handler http.Handler
+	// Prepare, if not nil, is given a request before any other with the same header fields
+	// is handled; these get the context that it returns.
+	Prepare func(r *http.Request) context.Context
+	// FirstTime is how long a connection may take to send its first request, IdleTime how
+	// long until the next one, and WriteTime how long an answer may take to be sent,
+	// unless the handler sets another deadline.
+	FirstTime, IdleTime, WriteTime time.Duration
+	Log                            *slog.Logger
+}
+
+// Front serves a listener's connections. It is itself the listener of those that it leaves to
+// net/http, whose Serve must be running.
+type Front struct {
+	ln   net.Listener
+	conf Config
+	left chan accepted
+	over chan struct{} // closed when nobody accepts what is left any more
+	wg   sync.WaitGroup
+	once sync.Once
+	date atomic.Pointer[date]
+
+	mu      sync.Mutex // guards below; a leaf
+	conns   map[*conn]struct{}
+	closing atomic.Bool // changed with mu held
+}
+
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// New begins to accept ln's connections. Shutdown ends that.
+func New(ln net.Listener, conf Config) *Front {
+	f := &Front{ln: ln, conf: conf, left: make(chan accepted), over: make(chan struct{}), conns: map[*conn]struct{}{}}
+	f.wg.Go(f.accept)
+	return f
+}
+
+// accept accepts until the listener is closed. Errors go to net/http, which logs them
+// and pauses if it makes sense to go on.
+func (f *Front) accept() {
+	for {
+		nc, err := f.ln.Accept()
+		tc, ok := nc.(*net.TCPConn)
+		switch {
+		case err == nil && ok:
+			f.serve(tc)
+		case !f.leave(accepted{nc, err}):
+			return
+		}
+	}
+}
+
+// leave gives net/http a connection, or an error. It reports false when the listener has been closed.
+func (f *Front) leave(a accepted) bool {
+	select {
+	case f.left <- a:
+		return true
+	case <-f.over:
+		if a.conn != nil {
+			_ = a.conn.Close()
+		}
+		return false
+	}
+}
+
+// Accept implements net.Listener: it returns the connections that are left to net/http.
+func (f *Front) Accept() (net.Conn, error) {
+	select {
+	case a := <-f.left:
+		return a.conn, a.err
+	case <-f.over:
+		return nil, net.ErrClosed
+	}
+}
+
+// Addr implements net.Listener.
+func (f *Front) Addr() net.Addr { return f.ln.Addr() }
+
+// Close implements net.Listener: no connection is accepted any more, nor left to net/http.
+func (f *Front) Close() error {
+	f.once.Do(func() { close(f.over) })
+	return f.ln.Close()
+}
+
+// serve serves a connection on a goroutine of its own.
+func (f *Front) serve(tc *net.TCPConn) {
+	c := &conn{front: f, tcp: tc, from: tc.RemoteAddr().String()}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing.Load() {
+		_ = tc.Close()
+		return
+	}
+	f.conns[c] = struct{}{}
+	f.wg.Go(func() {
+		c.serve()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.conns, c)
+	})
+}
+
+// Shutdown ends the connections on which no request is being answered, lets the others go on
+// until ctx ends, ends those too, and waits for all goroutines.
+func (f *Front) Shutdown(ctx context.Context) {
+	_ = f.Close() // the listener may be closed already
+	f.mu.Lock()
+	f.closing.Store(true)
+	for c := range f.conns {
+		if c.busy.CompareAndSwap(false, true) {
+			_ = c.tcp.Close()
+		}
+	}
+	f.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for c := range f.conns {
+			_ = c.tcp.Close()
+		}
+	})
+	defer stop()
+	f.wg.Wait()
+}
+
+// date is the value of the Date field within one second.
+type date struct {
+	second int64
+	text   string
+}
+
+// now returns the value of the Date field (RFC 9110 §6.6.1).
+func (f *Front) now() string {
+	t := time.Now()
+	d := f.date.Load()
+	if d == nil || d.second != t.Unix() {
+		d = &date{t.Unix(), t.UTC().Format(http.TimeFormat)}
+		f.date.Store(d)
+	}
+	return d.text
+}

@@ -1,0 +1,106 @@
+package http1
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// life is the context of a request. Its end is that of the connection or of the answer. Nobody
+// watches the connection until somebody asks for Done: handlers that wait for nothing do not.
+type life struct {
+	base context.Context //nolint:containedctx // it is a context, and this is what it is made of
+	conn *conn
+
+	mu      sync.Mutex      // guards below
+	inner   context.Context //nolint:containedctx // the same
+	cancel  context.CancelFunc
+	ended   bool
+	private bool // nobody watches any more
+	watched bool
+	watcher sync.WaitGroup
+}
+
+// Deadline implements context.Context.
+func (l *life) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (l *life) Done() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inner == nil {
+		l.inner, l.cancel = context.WithCancel(l.base)
+		switch {
+		case l.ended:
+			l.cancel()
+		case !l.private:
+			l.watch()
+		}
+	}
+	return l.inner.Done()
+}
+
+// Err implements context.Context.
+func (l *life) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.inner != nil:
+		return l.inner.Err()
+	case l.ended:
+		return context.Canceled
+	}
+	return nil
+}
+
+// Value implements context.Context.
+func (l *life) Value(key any) any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inner != nil {
+		return l.inner.Value(key)
+	}
+	return l.base.Value(key)
+}
+
+// watch reads ahead, to see the connection's end. mu is held.
+func (l *life) watch() {
+	c, cancel := l.conn, l.cancel
+	l.watched = true
+	c.readBy = time.Time{}
+	_ = c.tcp.SetReadDeadline(c.readBy)
+	l.watcher.Go(func() {
+		n, err := c.tcp.Read(c.buf[:])
+		c.n = n
+		if ne, ok := err.(net.Error); err != nil && !(ok && ne.Timeout()) { //nolint:errorlint // as it comes from the connection
+			cancel()
+		}
+	})
+}
+
+// stopWatching waits until nobody reads but who serves the connection, for good.
+func (l *life) stopWatching() {
+	l.mu.Lock()
+	watched := l.watched
+	l.watched, l.private = false, true
+	l.mu.Unlock()
+	if watched {
+		l.conn.readBy = past
+		_ = l.conn.tcp.SetReadDeadline(past)
+		l.watcher.Wait()
+	}
+}
+
+// past is a deadline that ends a read at once.
+var past = time.Unix(1, 0)
+
+// end ends the context with the answer.
+func (l *life) end() {
+	l.stopWatching()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended = true; l.cancel != nil {
+		l.cancel()
+	}
+}

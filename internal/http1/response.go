@@ -1,0 +1,273 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxPending is how much of an answer of unknown length is collected, to tell its length.
+const maxPending = 64 << 10
+
+// maxKept is how much memory for that a connection keeps.
+const maxKept = 4 << 10
+
+// response is the answer to a request. It implements http.ResponseWriter, http.Hijacker,
+// io.ReaderFrom, and what http.ResponseController asks for write deadlines.
+type response struct {
+	conn   *conn
+	life   *life
+	header http.Header
+	status int // 0 before WriteHeader
+
+	head     []byte      // as it is sent
+	vector   [2][]byte   // the head and what is sent with it
+	buffers  net.Buffers // vector
+	pending  []byte      // of a body of unknown length
+	left     int64       // of the body; -1 while its length is not known
+	bodiless bool        // whatever the handler writes
+	sent     bool        // the head was
+	last     bool        // the connection ends with the answer
+	hijacked bool
+	err      error     // of the connection
+	writeBy  time.Time // the deadline that the handler wants
+}
+
+// begin makes w the answer to a request.
+func (w *response) begin(c *conn, r *http.Request, l *life) {
+	header := w.header
+	if header == nil {
+		header = http.Header{}
+	}
+	clear(header)
+	if cap(w.pending) > maxKept {
+		w.pending = nil
+	}
+	*w = response{
+		conn: c, life: l, header: header, head: w.head[:0], pending: w.pending[:0], left: -1,
+		bodiless: r.Method == http.MethodHead, last: r.Close || c.front.closing.Load(),
+	}
+}
+
+// Header implements http.ResponseWriter.
+func (w *response) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *response) WriteHeader(status int) {
+	if w.status != 0 || w.hijacked || status < 200 && status != http.StatusSwitchingProtocols {
+		return
+	}
+	w.status = status
+	w.bodiless = w.bodiless || status == http.StatusNoContent || status == http.StatusNotModified || status < 200
+	w.last = w.last || strings.EqualFold(w.header.Get("Connection"), "close")
+	if s := w.header.Get("Content-Length"); s != "" {
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil && n >= 0 {
+			w.left = n
+		} else {
+			w.header.Del("Content-Length")
+		}
+	}
+}
+
+// begun prepares for a part of the body that begins with b. It reports whether there is a
+// body to be sent.
+func (w *response) begun(b []byte) (bool, error) {
+	switch {
+	case w.hijacked:
+		return false, http.ErrHijacked
+	case w.status == 0:
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.bodiless && (w.status == http.StatusNotModified || w.status == http.StatusNoContent) {
+		return false, http.ErrBodyNotAllowed
+	}
+	if _, ok := w.header["Content-Type"]; !ok && !w.sent && len(w.pending) == 0 && len(b) > 0 && w.header.Get("Content-Encoding") == "" {
+		w.header.Set("Content-Type", http.DetectContentType(b))
+	}
+	return !w.bodiless, w.err
+}
+
+// Write implements http.ResponseWriter. The beginning of an answer whose length the handler has
+// said is sent together with its head.
+func (w *response) Write(b []byte) (int, error) {
+	if body, err := w.begun(b); err != nil || !body {
+		return len(b), err
+	}
+	if w.left < 0 && !w.sent {
+		if len(w.pending)+len(b) <= maxPending {
+			w.pending = append(w.pending, b...)
+			return len(b), nil
+		}
+		w.last = true // its end tells its length
+		if err := w.send(w.pending); err != nil {
+			return 0, err
+		}
+	}
+	if w.left >= 0 && int64(len(b)) > w.left {
+		w.last = true
+		return 0, http.ErrContentLength
+	}
+	if err := w.send(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// ReadFrom implements io.ReaderFrom: of a file whose length is known, the kernel sends the bytes.
+func (w *response) ReadFrom(r io.Reader) (int64, error) {
+	var first [512]byte // which tell a file's type if the handler does not
+	sniffed := 0
+	if _, ok := w.header["Content-Type"]; !ok {
+		var err error
+		if sniffed, err = io.ReadFull(r, first[:]); err != nil {
+			n, werr := w.Write(first[:sniffed])
+			if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // ReadFull wraps none of these
+				err = werr
+			}
+			return int64(n), err
+		}
+		if _, err := w.Write(first[:sniffed]); err != nil {
+			return 0, err
+		}
+	}
+	if body, err := w.begun(nil); err != nil || !body || w.left < 0 {
+		n, err := io.Copy(writerOnly{w}, r)
+		return int64(sniffed) + n, err
+	}
+	if err := w.send(nil); err != nil {
+		return int64(sniffed), err
+	}
+	n, err := w.conn.tcp.ReadFrom(io.LimitReader(r, w.left))
+	w.left -= n
+	if err != nil {
+		w.err = err
+	}
+	return int64(sniffed) + n, err
+}
+
+type writerOnly struct{ io.Writer }
+
+// send sends a part of the body, after the head.
+func (w *response) send(b []byte) error {
+	if w.err != nil {
+		return w.err
+	}
+	by := w.writeBy
+	if by.IsZero() {
+		by = time.Now().Add(w.conn.front.conf.WriteTime)
+	}
+	if due(w.conn.writeBy, by) {
+		w.conn.writeBy = by.Add(late / 2)
+		_ = w.conn.tcp.SetWriteDeadline(w.conn.writeBy)
+	}
+	if w.left >= 0 {
+		w.left -= int64(len(b))
+	}
+	if w.sent {
+		_, w.err = w.conn.tcp.Write(b)
+		return w.err
+	}
+	w.sent = true
+	w.appendHead()
+	w.vector = [2][]byte{w.head, b}
+	w.buffers = w.vector[:]
+	if len(b) == 0 {
+		_, w.err = w.conn.tcp.Write(w.head)
+	} else {
+		_, w.err = w.buffers.WriteTo(w.conn.tcp)
+	}
+	w.vector = [2][]byte{}
+	return w.err
+}
+
+// appendHead makes the status line and the header fields (RFC 9112 §4, §5).
+func (w *response) appendHead() {
+	b := append(w.head[:0], "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(w.status), 10)
+	b = append(append(b, ' '), http.StatusText(w.status)...)
+	b = append(b, "\r\n"...)
+	for name, values := range w.header {
+		for _, v := range values {
+			b = append(append(b, name...), ": "...)
+			if strings.IndexByte(v, '\r') >= 0 || strings.IndexByte(v, '\n') >= 0 {
+				v = oneLine.Replace(v)
+			}
+			b = append(append(b, v...), "\r\n"...)
+		}
+	}
+	if w.status >= 200 && w.header["Date"] == nil {
+		b = append(append(append(b, "Date: "...), w.conn.front.now()...), "\r\n"...)
+	}
+	if w.last && w.header["Connection"] == nil {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	w.head = append(b, "\r\n"...)
+}
+
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
+
+// finish sends what has not been sent. It fails if the connection is of no use any more.
+func (w *response) finish() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.sent {
+		if w.left > 0 {
+			return http.ErrContentLength
+		}
+		return w.err
+	}
+	switch {
+	case w.bodiless:
+		return w.send(nil)
+	case w.left > 0: // the handler has said more than it wrote
+		w.last = true
+		return w.send(nil)
+	}
+	w.left = int64(len(w.pending))
+	w.header["Content-Length"] = []string{strconv.Itoa(len(w.pending))}
+	return w.send(w.pending)
+}
+
+// SetWriteDeadline sets by when the answer must have been sent, to within a few seconds; of the
+// past, at once.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	w.writeBy = t
+	if !t.IsZero() && t.Before(time.Now()) {
+		w.conn.writeBy = t
+		return w.conn.tcp.SetWriteDeadline(t)
+	}
+	return nil
+}
+
+// Hijack implements http.Hijacker.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.hijacked {
+		return nil, nil, http.ErrHijacked
+	}
+	if w.status != 0 && !w.sent {
+		if err := w.send(nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	c := w.conn
+	w.life.stopWatching()
+	w.hijacked = true
+	if err := c.tcp.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, err
+	}
+	var in io.Reader = c.tcp
+	if c.n > 0 {
+		in = io.MultiReader(bytes.NewReader(bytes.Clone(c.buf[:c.n])), c.tcp)
+	}
+	rw := bufio.NewReadWriter(bufio.NewReader(in), bufio.NewWriter(c.tcp))
+	if c.n > 0 { // callers look at what is buffered
+		_, _ = rw.Peek(c.n)
+	}
+	return c.tcp, rw, nil
+}
