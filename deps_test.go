@@ -30,7 +30,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/stream", "av codec", ""},
 	{"internal/fanout", "", "golang.org/x/sys"},
 	{"internal/mux", "av codec amf format rtmp internal/stream internal/fanout", ""},
-	{"internal/hls", "av amf codec format internal/stream", ""},
+	{"internal/hls", "av amf codec format internal/stream", "golang.org/x/sys"},
 	{"internal/session", "", "github.com/google/uuid"},
 	{"internal/admit", "internal/config internal/session", ""},
 	{"internal/metrics", "internal/session internal/stream internal/config", "github.com/prometheus/client_golang"},

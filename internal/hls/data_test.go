@@ -93,7 +93,7 @@ func TestTexts(t *testing.T) {
 			defer r.p.mu.Unlock()
 			for _, s := range main.segments {
 				for _, p := range s.parts {
-					found += bytes.Count(p.data, []byte("a word to find"))
+					found += bytes.Count(bytesOf(t, []Piece{p.data}), []byte("a word to find"))
 				}
 			}
 			if found != 1 {

@@ -59,7 +59,7 @@ func (d *disk) run() {
 }
 
 // write makes a file of pieces. Nobody sees it before it is whole.
-func (d *disk) write(name string, pieces [][]byte) (file string, err error) {
+func (d *disk) write(name string, pieces []Piece) (file string, err error) {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return "", err
 	}
@@ -69,7 +69,7 @@ func (d *disk) write(name string, pieces [][]byte) (file string, err error) {
 		return "", err
 	}
 	for _, p := range pieces {
-		if _, err = f.Write(p); err != nil {
+		if _, err = f.Write(p.Bytes); err != nil {
 			break
 		}
 	}
@@ -114,9 +114,9 @@ func (r *Rendition) unload() {
 	left := partsListed * r.p.pace.target
 	for i := len(r.segments) - 1; i >= 0; i-- {
 		s := r.segments[i]
-		if left < 0 && s.file != "" && s.inMemory() {
+		if left < 0 && s.file != "" && s.isStored() {
 			for _, p := range s.parts {
-				p.data = nil
+				p.data = Piece{}
 			}
 		}
 		left -= s.duration

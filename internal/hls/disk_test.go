@@ -2,6 +2,7 @@ package hls
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,6 +12,18 @@ import (
 	"weir/internal/stream"
 )
 
+func bytesOf(t *testing.T, pieces []Piece) (all []byte) {
+	t.Helper()
+	for _, p := range pieces {
+		b, err := io.ReadAll(p.Reader())
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, b...)
+	}
+	return all
+}
+
 // segmentBytes is what a viewer is sent of a segment; nil if there is none.
 func segmentBytes(t *testing.T, p *Packager, n Name) (b []byte, onDisk bool) {
 	t.Helper()
@@ -19,7 +32,7 @@ func segmentBytes(t *testing.T, p *Packager, n Name) (b []byte, onDisk bool) {
 		return nil, false
 	}
 	if m.File == "" {
-		return bytes.Join(m.Pieces, nil), false
+		return bytesOf(t, m.Pieces), false
 	}
 	if b, err = os.ReadFile(m.File); err != nil {
 		t.Error(err)

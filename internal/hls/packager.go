@@ -23,6 +23,8 @@ type Options struct {
 	Now func() time.Duration
 	// Warn is told, once for each cause, what viewers will notice.
 	Warn func(text string)
+
+	pages *pages // for segments that are not kept on disk
 }
 
 // Packager packages one stream. It implements stream.Muxer.
@@ -79,6 +81,7 @@ func NewPackager(path string, o Options) *Packager {
 		warned: map[string]bool{}, ready: make(chan struct{}),
 	}
 	if dir := o.Settings.Directory; dir != "" {
+		p.opt.pages = nil
 		p.disk = &disk{dir: filepath.Join(dir, p.id), warn: func(text string) {
 			p.mu.Lock()
 			p.warn(text)
@@ -105,6 +108,21 @@ func (p *Packager) Ended() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ended
+}
+
+// held returns the bytes of the segments that are held in memory.
+func (p *Packager) held() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := int64(0)
+	for _, r := range p.renditions {
+		for _, s := range r.segments {
+			if s.isStored() {
+				n += int64(s.size)
+			}
+		}
+	}
+	return n
 }
 
 // Settings returns how it packages.

@@ -305,7 +305,7 @@ func (r *Rendition) HoldTime() time.Duration {
 // Media is the bytes of what a name names: in pieces, or in a file.
 type Media struct {
 	ContentType string
-	Pieces      [][]byte
+	Pieces      []Piece
 	File        string // if it is not empty there are no pieces
 }
 
@@ -332,12 +332,12 @@ func (p *Packager) Media(ctx context.Context, n Name) (m Media, err error) {
 		s := r.find(n.Number)
 		switch {
 		case s == nil:
-		case n.Kind == KindSegment && s.whole && s.inMemory():
+		case n.Kind == KindSegment && s.whole && s.isStored():
 			m.Pieces = s.pieces()
 		case n.Kind == KindSegment && s.whole:
 			m.File = s.file
-		case n.Kind == KindPart && n.Part < len(s.parts) && s.inMemory():
-			m.Pieces = [][]byte{s.parts[n.Part].data}
+		case n.Kind == KindPart && n.Part < len(s.parts) && s.isStored():
+			m.Pieces = []Piece{s.parts[n.Part].data}
 		}
 		next := n.Kind == KindPart && !p.ended && !p.shut && p.running && r.comesNext(n)
 		if m.Pieces != nil || m.File != "" || !next {
@@ -389,12 +389,12 @@ func (r *Rendition) find(number uint64) *segment {
 	return nil
 }
 
-func (r *Rendition) initialization(n Name) ([][]byte, error) {
+func (r *Rendition) initialization(n Name) ([]Piece, error) {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
 	for _, i := range r.inits {
 		if uint64(i.number) == n.Number && strings.EqualFold(n.Ext, ".mp4") {
-			return [][]byte{i.data}, nil
+			return []Piece{ofBytes(i.data)}, nil
 		}
 	}
 	return nil, ErrUnknown

@@ -351,7 +351,7 @@ func (r *Rendition) endPartWith(end, until time.Duration) {
 		texts = r.p.textsUntil(end)
 	}
 	data := r.box.encode(frames, texts, r.lead, end, len(s.parts) == 0)
-	s.parts = append(s.parts, &part{duration: end - begin, independent: independent, data: data})
+	s.parts = append(s.parts, &part{duration: end - begin, independent: independent, data: s.store(data, r.p.opt.pages)})
 	s.duration += end - begin
 	s.size += len(data)
 	r.leadFrames += lead

@@ -18,9 +18,10 @@ const (
 
 // Set is the packagers of all streams.
 type Set struct {
-	now  func() time.Duration
-	conf func(path string) Settings
-	warn func(path, text string)
+	now   func() time.Duration
+	conf  func(path string) Settings
+	warn  func(path, text string)
+	pages *pages
 
 	mu   sync.Mutex // guards below; taken before a stream's lock and a packager's
 	byID map[string]*entry
@@ -43,7 +44,7 @@ type entry struct {
 // NewSet returns an empty set. conf returns a stream's settings, now is the hub's clock, and
 // warn is told what viewers will notice.
 func NewSet(now func() time.Duration, conf func(path string) Settings, warn func(path, text string)) *Set {
-	return &Set{now: now, conf: conf, warn: warn, byID: map[string]*entry{}, of: map[*stream.Stream]*entry{}, cleaned: map[string]bool{}}
+	return &Set{now: now, conf: conf, warn: warn, pages: newPages(), byID: map[string]*entry{}, of: map[*stream.Stream]*entry{}, cleaned: map[string]bool{}}
 }
 
 // Open returns the packager of a stream, running. It fails with ErrEnded if the stream has ended.
@@ -64,7 +65,7 @@ func (set *Set) Open(s *stream.Stream) (*Packager, error) {
 			}
 		}
 		e = &entry{s: s, Packager: NewPackager(path, Options{
-			Settings: conf, Now: set.now, Warn: func(text string) { set.warn(path, text) },
+			Settings: conf, Now: set.now, Warn: func(text string) { set.warn(path, text) }, pages: set.pages,
 		})}
 		set.of[s], set.byID[e.id] = e, e
 	}
@@ -87,6 +88,17 @@ func (set *Set) Get(id, path string) *Packager {
 		return nil
 	}
 	return e.Packager
+}
+
+// Held returns the bytes of the segments that are held in memory.
+func (set *Set) Held() int64 {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	n := int64(0)
+	for _, e := range set.byID {
+		n += e.held()
+	}
+	return n
 }
 
 // start makes e run and notes that it is used. set.mu is held.

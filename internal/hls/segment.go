@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +19,8 @@ type frame struct {
 // part is some whole frames, encoded.
 type part struct {
 	duration    time.Duration
-	independent bool // it begins with a key frame
-	data        []byte
+	independent bool  // it begins with a key frame
+	data        Piece // of Size 0 when it is on disk only
 }
 
 // segment is a run of parts. A segment that has come to its end never changes.
@@ -29,6 +30,7 @@ type segment struct {
 	discontinuity bool
 	init          *initialization // nil in MPEG-TS
 	parts         []*part
+	pages         *os.File      // where the parts' bytes are, unless they are in memory of our own
 	duration      time.Duration // of the parts
 	size          int
 	whole         bool
@@ -42,16 +44,34 @@ type initialization struct {
 	data   []byte
 }
 
-// inMemory reports whether the segment's bytes are in its parts.
-func (s *segment) inMemory() bool { return len(s.parts) > 0 && s.parts[0].data != nil }
+// store keeps a part's bytes.
+func (s *segment) store(b []byte, lender *pages) Piece {
+	if len(s.parts) == 0 {
+		s.pages = lender.open()
+	}
+	if s.pages == nil {
+		return ofBytes(b)
+	}
+	if _, err := s.pages.WriteAt(b, int64(s.size)); err != nil { // there is no memory for it there
+		return ofBytes(b)
+	}
+	return Piece{File: s.pages, At: int64(s.size), Size: int64(len(b))}
+}
+
+// isStored reports whether the segment's bytes are still in its parts.
+func (s *segment) isStored() bool { return len(s.parts) > 0 && s.parts[0].data.Size > 0 }
 
 // pieces returns the segment's bytes.
-func (s *segment) pieces() [][]byte {
-	b := make([][]byte, len(s.parts))
-	for i, p := range s.parts {
-		b[i] = p.data
+func (s *segment) pieces() []Piece {
+	pieces := make([]Piece, 0, len(s.parts))
+	for _, p := range s.parts {
+		if n := len(pieces); n > 0 && p.data.File != nil && pieces[n-1].File == p.data.File && pieces[n-1].At+pieces[n-1].Size == p.data.At {
+			pieces[n-1].Size += p.data.Size
+			continue
+		}
+		pieces = append(pieces, p.data)
 	}
-	return b
+	return pieces
 }
 
 // Kind says what a name names.

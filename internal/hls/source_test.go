@@ -243,7 +243,7 @@ func (r *rig) fetch(uri string) int {
 	}
 	size := 0
 	for _, b := range m.Pieces {
-		size += len(b)
+		size += int(b.Size)
 	}
 	if m.File != "" {
 		info, err := os.Stat(m.File)

@@ -157,6 +157,27 @@ func (w *response) send(b []byte) error {
 	if w.err != nil {
 		return w.err
 	}
+	w.limit()
+	if w.left >= 0 {
+		w.left -= int64(len(b))
+	}
+	head := w.takeHead()
+	switch {
+	case len(head) == 0:
+		_, w.err = w.conn.tcp.Write(b)
+	case len(b) == 0:
+		_, w.err = w.conn.tcp.Write(head)
+	default:
+		w.vector = [2][]byte{head, b}
+		w.buffers = w.vector[:]
+		_, w.err = w.buffers.WriteTo(w.conn.tcp)
+		w.vector = [2][]byte{}
+	}
+	return w.err
+}
+
+// limit sets the deadline by which what is sent now must have been.
+func (w *response) limit() {
 	by := w.writeBy
 	if by.IsZero() {
 		by = time.Now().Add(w.conn.front.conf.WriteTime)
@@ -165,24 +186,16 @@ func (w *response) send(b []byte) error {
 		w.conn.writeBy = by.Add(late / 2)
 		_ = w.conn.tcp.SetWriteDeadline(w.conn.writeBy)
 	}
-	if w.left >= 0 {
-		w.left -= int64(len(b))
-	}
+}
+
+// takeHead returns the head if it has not been sent.
+func (w *response) takeHead() []byte {
 	if w.sent {
-		_, w.err = w.conn.tcp.Write(b)
-		return w.err
+		return nil
 	}
 	w.sent = true
 	w.appendHead()
-	w.vector = [2][]byte{w.head, b}
-	w.buffers = w.vector[:]
-	if len(b) == 0 {
-		_, w.err = w.conn.tcp.Write(w.head)
-	} else {
-		_, w.err = w.buffers.WriteTo(w.conn.tcp)
-	}
-	w.vector = [2][]byte{}
-	return w.err
+	return w.head
 }
 
 // appendHead makes the status line and the header fields (RFC 9112 §4, §5).

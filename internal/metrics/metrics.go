@@ -41,6 +41,8 @@ type Sources struct {
 	Workers func(yield func(worker int, load float64, interval time.Duration))
 	// Intake returns the time between two reads of a publisher; 0 if it is read as it sends.
 	Intake func() time.Duration
+	// Held returns the bytes of segments that are held in memory.
+	Held func() int64
 }
 
 // Metrics is the registry with the counters of rare events. Its methods are safe for
@@ -121,7 +123,7 @@ func word(s string) string {
 // reader collects from Sources.
 type reader struct {
 	Sources
-	streams, sessions, received, sent, frames, repairs, skips, load, interval, intake *prometheus.Desc
+	streams, sessions, received, sent, frames, repairs, skips, load, interval, intake, held *prometheus.Desc
 
 	mu   sync.Mutex // guards below
 	lag  prometheus.Histogram
@@ -144,6 +146,7 @@ func newReader(s Sources) *reader {
 		load:     desc("weir_delivery_worker_load", "Share of time a delivery worker spends sending, from 0 to 1.", "worker"),
 		interval: desc("weir_delivery_round_interval_seconds", "Rest of a delivery worker between two rounds.", "worker"),
 		intake:   desc("weir_intake_interval_seconds", "Time between two reads of a publisher; 0 while each is read as it sends."),
+		held:     desc("weir_segment_memory_bytes", "Memory that HLS segments take; on Linux it is not in the process's resident memory, but in that of its container."),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weir_player_lag_seconds", Help: "How far players are behind, each counted once a scrape.",
 			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16},
@@ -156,7 +159,7 @@ const lagEvery = time.Second
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.streams, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.lag.Desc()} {
+	for _, d := range []*prometheus.Desc{r.streams, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.held, r.lag.Desc()} {
 		ch <- d
 	}
 }
@@ -198,6 +201,9 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.Intake != nil {
 		gauge(r.intake, r.Intake().Seconds())
+	}
+	if r.Held != nil {
+		gauge(r.held, float64(r.Held()))
 	}
 	if r.Lags != nil {
 		r.sampleLags()

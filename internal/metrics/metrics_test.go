@@ -68,6 +68,7 @@ func sources() Sources {
 			yield(1, 0.5, 20*time.Millisecond)
 		},
 		Intake: func() time.Duration { return 50 * time.Millisecond },
+		Held:   func() int64 { return 6 << 20 },
 	}
 }
 
@@ -110,7 +111,7 @@ func TestNames(t *testing.T) {
 	}
 	want := strings.Fields(`weir_delivery_round_interval_seconds weir_delivery_worker_load weir_dropped_messages_total
 		weir_first_frame_seconds weir_frames_received_total weir_handshake_failures_total weir_intake_interval_seconds weir_player_lag_seconds
-		weir_player_skips_total weir_received_bytes_total weir_rejected_total weir_sent_bytes_total
+		weir_player_skips_total weir_received_bytes_total weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
 		weir_session_closed_total weir_sessions weir_stream_repairs_total weir_streams`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)

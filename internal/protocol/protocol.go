@@ -130,6 +130,12 @@ type Retracker interface {
 	Retracked(path string)
 }
 
+// Holder is a protocol that holds media in memory which are no part of the streams' logs.
+type Holder interface {
+	// Held returns how many bytes they are.
+	Held() int64
+}
+
 // Route is a request that a Router answers: one with the method, or HEAD where it is GET,
 // whose path is a stream's path followed by Suffix, and which asks for a WebSocket or not.
 type Route struct {

@@ -156,7 +156,7 @@ type HLSConfig struct {
 	Segment    config.Duration `yaml:"segment" min:"500ms" max:"30s" help:"how long segments should be; they end at key frames"`
 	Part       config.Duration `yaml:"part" min:"50ms" max:"5s" help:"how long the parts of a segment are at most"`
 	Window     int             `yaml:"window" min:"3" max:"1000" help:"whole segments in a playlist"`
-	Directory  string          `yaml:"directory" help:"where segments are kept instead of in memory"`
+	Directory  string          `yaml:"directory" help:"where segments are kept instead of in memory, which is about bitrate × segment × (2 × window + 3) for each stream watched by HLS"`
 	Container  string          `yaml:"container" enum:"fmp4,ts" help:"what segments are: fragmented MP4, or MPEG-TS for old players"`
 }
 

@@ -55,6 +55,13 @@ func (s *Server) sources() metrics.Sources {
 			}
 		},
 		Intake: func() time.Duration { return s.pacer.Interval() },
+		Held: func() int64 {
+			n := int64(0)
+			for _, f := range s.held {
+				n += f()
+			}
+			return n
+		},
 	}
 }
 

@@ -44,6 +44,7 @@ type Server struct {
 	pacer        *intake.Pacer
 	poller       *intake.Poller
 	retracked    []func(path string)
+	held         []func() int64
 	hub          *stream.Hub
 	mux          *mux.Set
 	sessions     *session.Registry
@@ -164,6 +165,9 @@ func (s *Server) open() (err error) {
 		}
 		if r, ok := proto.(protocol.Retracker); ok {
 			s.retracked = append(s.retracked, r.Retracked)
+		}
+		if h, ok := proto.(protocol.Holder); ok {
+			s.held = append(s.held, h.Held)
 		}
 		s.parts = append(s.parts, part{p.name, proto.Run})
 	}

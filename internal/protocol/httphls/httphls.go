@@ -78,6 +78,9 @@ func (p *HLS) Run(ctx context.Context) error {
 	}
 }
 
+// Held implements protocol.Holder.
+func (p *HLS) Held() int64 { return p.set.Held() }
+
 // Routes implements protocol.Router.
 func (p *HLS) Routes() []protocol.Route {
 	return []protocol.Route{

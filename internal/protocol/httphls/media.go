@@ -44,28 +44,42 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 		p.file(w, r, m.File)
 		return
 	}
-	size := 0
-	for _, b := range m.Pieces {
-		size += len(b)
+	size := int64(0)
+	for i := range m.Pieces {
+		size += m.Pieces[i].Size
 	}
-	patience(w, size)
+	patience(w, int(size))
 	if r.Header.Get("Range") != "" {
-		http.ServeContent(w, r, "", time.Time{}, &reader{pieces: m.Pieces, size: int64(size)})
+		http.ServeContent(w, r, "", time.Time{}, &reader{pieces: m.Pieces, size: size})
 		return
 	}
 	header["Accept-Ranges"] = ofBytes
-	header.Set("Content-Length", strconv.Itoa(size))
+	header.Set("Content-Length", strconv.FormatInt(size, 10))
 	if r.Method == http.MethodHead {
 		return
 	}
-	sent := uint64(0)
-	for _, b := range m.Pieces {
-		n, err := w.Write(b)
-		if sent += uint64(n); err != nil {
+	sent := int64(0)
+	for i := range m.Pieces {
+		n, err := send(w, &m.Pieces[i])
+		if sent += n; err != nil {
 			break
 		}
 	}
-	p.env.Sessions.Sent(p.env.Name, sent)
+	p.env.Sessions.Sent(p.env.Name, uint64(sent))
+}
+
+// send sends a piece, without copying it if that is possible.
+func send(w http.ResponseWriter, p *hls.Piece) (int64, error) {
+	if p.File == nil {
+		n, err := w.Write(p.Bytes)
+		return int64(n), err
+	}
+	if s, ok := w.(interface {
+		SendFile(f *os.File, at, size int64) (int64, error)
+	}); ok {
+		return s.SendFile(p.File, p.At, p.Size)
+	}
+	return io.Copy(w, p.Reader())
 }
 
 // file answers with a segment that is on disk.
@@ -90,7 +104,7 @@ func (p *HLS) file(w http.ResponseWriter, r *http.Request, name string) {
 
 // reader reads pieces as one.
 type reader struct {
-	pieces [][]byte
+	pieces []hls.Piece
 	size   int64
 	at     int64
 }
@@ -98,13 +112,17 @@ type reader struct {
 // Read implements io.Reader.
 func (r *reader) Read(b []byte) (int, error) {
 	at := r.at
-	for _, p := range r.pieces {
-		if at < int64(len(p)) {
-			n := copy(b, p[at:])
+	for i := range r.pieces {
+		p := &r.pieces[i]
+		if at < p.Size {
+			n, err := p.Reader().ReadAt(b[:min(int64(len(b)), p.Size-at)], at)
 			r.at += int64(n)
-			return n, nil
+			if err == io.EOF { //nolint:errorlint // ReadAt says so of the piece's end, and wraps nothing
+				err = nil
+			}
+			return n, err
 		}
-		at -= int64(len(p))
+		at -= p.Size
 	}
 	return 0, io.EOF
 }

@@ -1,0 +1,72 @@
+package hls
+
+import (
+	"io"
+	"os"
+	"runtime"
+	"sync/atomic"
+)
+
+// pages lends files that are in memory only. A server sends a file to many without copying its
+// bytes for each, which it must do with bytes of its own. It may be nil: then there are none.
+type pages struct {
+	most int64
+	used atomic.Int64
+}
+
+// share is the part of the descriptors that the process may have which files in memory may
+// take, at most: the others are for connections.
+const share = 4
+
+func newPages() *pages { return &pages{most: int64(min(descriptors()/share, 1<<20))} }
+
+// open returns a new file, or nil if there is none to be had. It is closed by the runtime when
+// neither its segment nor an answer that is being sent refers to it any more.
+func (p *pages) open() *os.File {
+	if p == nil {
+		return nil
+	}
+	if p.used.Add(1) > p.most {
+		p.used.Add(-1)
+		return nil
+	}
+	f := inMemory()
+	if f == nil {
+		p.used.Add(-1)
+		return nil
+	}
+	runtime.AddCleanup(f, func(used *atomic.Int64) { used.Add(-1) }, &p.used)
+	return f
+}
+
+// Piece is a run of bytes: Bytes, or if File is not nil, Size of its bytes from At on.
+type Piece struct {
+	Bytes    []byte
+	File     *os.File
+	At, Size int64
+}
+
+func ofBytes(b []byte) Piece { return Piece{Bytes: b, Size: int64(len(b))} }
+
+// Reader returns a reader of the piece.
+func (p *Piece) Reader() *io.SectionReader {
+	if p.File != nil {
+		return io.NewSectionReader(p.File, p.At, p.Size)
+	}
+	return io.NewSectionReader(bytesAt(p.Bytes), 0, p.Size)
+}
+
+// bytesAt reads bytes as a file.
+type bytesAt []byte
+
+// ReadAt implements io.ReaderAt.
+func (b bytesAt) ReadAt(to []byte, at int64) (int, error) {
+	if at >= int64(len(b)) {
+		return 0, io.EOF
+	}
+	n := copy(to, b[at:])
+	if n < len(to) {
+		return n, io.EOF
+	}
+	return n, nil
+}
