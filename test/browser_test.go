@@ -24,6 +24,7 @@ type sight struct {
 	Frames, Sound                   int
 	Width, Height                   int
 	Muted, Wide                     bool
+	HEVC                            bool // the browser can decode it
 }
 
 // A browser is Chromium with one page.
@@ -296,10 +297,39 @@ func TestBrowser(t *testing.T) {
 	})
 	t.Run("sound only", func(t *testing.T) {
 		live(t, "return/radio", false, true)
-		for way, delay := range map[string]time.Duration{"flv": time.Second, "hls": 2 * time.Second} {
-			b := openBrowser(t, page("return/radio", "?via="+way), "")
-			b.watches(way, 15*time.Second, false, true)
-			b.delayed(delay)
+		ways := []struct {
+			way   string
+			delay time.Duration
+		}{{"flv", time.Second}, {"hls", 2 * time.Second}, {"hls", 2 * time.Second}}
+		for _, c := range ways { // the second by HLS finds more than one segment
+			b := openBrowser(t, page("return/radio", "?via="+c.way), "")
+			b.watches(c.way, 15*time.Second, false, true)
+			b.delayed(c.delay)
+		}
+	})
+	t.Run("H.265", func(t *testing.T) {
+		file := newMediaFiles().get(t, "hevc-aac")
+		ctx, cancel := context.WithCancel(context.Background())
+		p, err := start(ctx, command{sys: debian12(), args: []string{mustBuild(t), "push", "--loop", file.flv, s.rtmpURL("return/hevc")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			p.end(syscall.SIGKILL)
+			cancel()
+		}()
+		if err := s.waitLive(t.Context(), "return/hevc", 4*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for way, of := range map[string]string{"": "flv", "?via=hls": "hls"} {
+			b := openBrowser(t, page("return/hevc", way), "")
+			if b.until("it is looked at", 5*time.Second, func(sight) bool { return true }).HEVC {
+				b.watches(of, 15*time.Second, true, true)
+				continue
+			}
+			b.until("it says why it does not play", 15*time.Second, func(s sight) bool {
+				return s.State == "impossible" && strings.Contains(s.Text, "has no decoder for H.265.")
+			})
 		}
 	})
 	t.Run("the publisher comes, goes and returns", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -23,9 +24,13 @@ type conn struct {
 	from  string      // the peer's address
 	busy  atomic.Bool // a request is being answered, or Shutdown has closed the connection
 
-	buf  [maxHead]byte
-	n    int  // bytes in buf that nobody has looked at
-	used bool // a request has been answered
+	raw syscall.RawConn
+	try func(fd uintptr) bool // attempt, as one value
+
+	buf  *[maxHead]byte // lent by the front while there is something in it
+	n    int            // bytes in buf that nobody has looked at
+	err  error          // what reading them met with
+	used bool           // a request has been answered
 
 	fields   []byte          // the last request's header fields as they came, with the empty line
 	template *http.Request   // what they say
@@ -45,6 +50,7 @@ func (c *conn) serve() {
 		if mine {
 			_ = c.tcp.Close()
 		}
+		c.drop()
 	}()
 	for c.fill() {
 		if !c.busy.CompareAndSwap(false, true) {
@@ -82,9 +88,15 @@ func (c *conn) fill() bool {
 		c.readBy = by.Add(late / 2)
 		_ = c.tcp.SetReadDeadline(c.readBy)
 	}
-	n, err := c.tcp.Read(c.buf[:])
-	c.n = n
-	return err == nil
+	return c.receive() == nil
+}
+
+// drop gives the buffer back: what was in it has been read.
+func (c *conn) drop() {
+	if c.buf != nil {
+		c.front.buffers.Put(c.buf)
+		c.buf, c.n = nil, 0
+	}
 }
 
 // late is how much later than asked for a deadline may be: setting it for each request costs
@@ -140,7 +152,7 @@ func (c *conn) parse() *http.Request {
 	}
 	r := c.template.WithContext(&life{base: c.context, conn: c})
 	r.Method, r.URL, r.RequestURI = name, u, target
-	c.n = 0
+	c.drop()
 	return r
 }
 

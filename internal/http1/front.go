@@ -36,6 +36,8 @@ type Front struct {
 	once sync.Once
 	date atomic.Pointer[date]
 
+	buffers sync.Pool // of *[maxHead]byte
+
 	mu      sync.Mutex // guards below; a leaf
 	conns   map[*conn]struct{}
 	closing atomic.Bool // changed with mu held
@@ -49,6 +51,7 @@ type accepted struct {
 // New begins to accept ln's connections. Shutdown ends that.
 func New(ln net.Listener, conf Config) *Front {
 	f := &Front{ln: ln, conf: conf, left: make(chan accepted), over: make(chan struct{}), conns: map[*conn]struct{}{}}
+	f.buffers.New = func() any { return new([maxHead]byte) }
 	f.wg.Go(f.accept)
 	return f
 }
@@ -102,7 +105,13 @@ func (f *Front) Close() error {
 
 // serve serves a connection on a goroutine of its own.
 func (f *Front) serve(tc *net.TCPConn) {
-	c := &conn{front: f, tcp: tc, from: tc.RemoteAddr().String()}
+	raw, err := tc.SyscallConn()
+	if err != nil {
+		_ = tc.Close()
+		return
+	}
+	c := &conn{front: f, tcp: tc, raw: raw, from: tc.RemoteAddr().String()}
+	c.try = c.attempt
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closing.Load() {

@@ -22,6 +22,7 @@ func FuzzParse(f *testing.F) {
 			if len(head) > maxHead {
 				return
 			}
+			c.buf = new([maxHead]byte)
 			c.n = copy(c.buf[:], head)
 			got := c.parse()
 			if got == nil {

@@ -2,7 +2,8 @@ package http1
 
 import (
 	"context"
-	"net"
+	"errors"
+	"os"
 	"sync"
 	"time"
 )
@@ -71,9 +72,7 @@ func (l *life) watch() {
 	c.readBy = time.Time{}
 	_ = c.tcp.SetReadDeadline(c.readBy)
 	l.watcher.Go(func() {
-		n, err := c.tcp.Read(c.buf[:])
-		c.n = n
-		if ne, ok := err.(net.Error); err != nil && !(ok && ne.Timeout()) { //nolint:errorlint // as it comes from the connection
+		if err := c.receive(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			cancel()
 		}
 	})

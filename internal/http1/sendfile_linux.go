@@ -24,16 +24,12 @@ func (w *response) SendFile(f *os.File, at, size int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, err := w.conn.tcp.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
 	w.limit()
 	t := transfer{head: w.takeHead(), at: at, left: size}
 	var werr error
 	// The file stays open, for us, until the last byte is sent.
 	if err := file.Control(func(from uintptr) {
-		werr = out.Write(func(to uintptr) bool { return t.attempt(int(to), int(from)) })
+		werr = w.conn.raw.Write(func(to uintptr) bool { return t.attempt(int(to), int(from)) })
 	}); err != nil {
 		werr = err
 	}

@@ -30,14 +30,15 @@ class FLV implements Running {
       },
     );
     this.player.on(mpegts.Events.ERROR, (type: string, detail: string, info: { code?: number; msg?: string } | undefined) => {
-      if (this.stopped) return;
-      if (detail === mpegts.ErrorDetails.NETWORK_STATUS_CODE_INVALID && info?.code !== undefined) answered(info.code, events);
-      else if (type === mpegts.ErrorTypes.NETWORK_ERROR) events.broken(info?.msg ?? detail);
-      else if (detail === mpegts.ErrorDetails.MEDIA_CODEC_UNSUPPORTED || detail === mpegts.ErrorDetails.MEDIA_FORMAT_UNSUPPORTED) events.unusable(info?.msg ?? detail);
-      else events.broken(info?.msg ?? detail);
+      // Not within the event: mpegts.js goes on with what this ends.
+      setTimeout(() => {
+        if (!this.stopped) this.failed(type, detail, info, events);
+      });
     });
     this.player.on(mpegts.Events.LOADING_COMPLETE, () => {
-      if (!this.stopped) events.absent();
+      setTimeout(() => {
+        if (!this.stopped) events.absent();
+      });
     });
     this.player.on(mpegts.Events.STATISTICS_INFO, (s: { speed?: number }) => {
       this.kilobytes = s.speed;
@@ -45,6 +46,15 @@ class FLV implements Running {
     video.addEventListener("progress", this.place);
     this.player.attachMediaElement(video);
     this.player.load();
+  }
+
+  private failed(type: string, detail: string, info: { code?: number; msg?: string } | undefined, events: Events): void {
+    const why = info?.msg ?? detail;
+    const unsupported: string[] = [mpegts.ErrorDetails.MEDIA_CODEC_UNSUPPORTED, mpegts.ErrorDetails.MEDIA_FORMAT_UNSUPPORTED];
+    if (detail === mpegts.ErrorDetails.NETWORK_STATUS_CODE_INVALID && info?.code !== undefined) answered(info.code, events);
+    else if (type === mpegts.ErrorTypes.NETWORK_ERROR) events.broken(why);
+    else if (unsupported.includes(detail) || (detail === mpegts.ErrorDetails.MEDIA_MSE_ERROR && info?.code === DOMException.NOT_SUPPORTED_ERR)) events.unusable(why);
+    else events.broken(why);
   }
 
   /**

@@ -140,12 +140,16 @@ class Native implements Running {
 
   /** The element does not tell the status of an answer: the playlist is asked for again. */
   private readonly failed = (): void => {
+    const error = this.video.error;
+    const played = this.video.currentTime > 0;
     if (this.stopped) return;
     fetch(this.url).then(
-      (r) => {
+      async (r) => {
+        const codecs = r.ok ? (/CODECS="([^"]*)"/.exec(await r.text())?.[1] ?? "") : "";
         if (this.stopped) return;
-        if (r.ok) this.events.broken(this.video.error?.message ?? "playback failed");
-        else answered(r.status, this.events);
+        if (!r.ok) answered(r.status, this.events);
+        else if (error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED && !played) this.events.unusable(`${error.message} ${codecs}`);
+        else this.events.broken(error?.message ?? "playback failed");
       },
       () => {
         if (!this.stopped) this.events.broken("the server cannot be reached");

@@ -62,3 +62,22 @@ export function answered(status: number, events: Events): void {
       events.broken(`the server answered ${String(status)}`);
   }
 }
+
+const codecs: readonly [RegExp, string][] = [
+  [/^h(vc|ev)1/, "H.265"],
+  [/^avc[13]/, "H.264"],
+  [/^av01/, "AV1"],
+  [/^vp09/, "VP9"],
+  [/^mp4a/, "AAC"],
+  [/^opus/i, "Opus"],
+  [/^flac/i, "FLAC"],
+  [/^ec-3/, "E-AC-3"],
+  [/^ac-3/, "AC-3"],
+];
+
+/** The codecs, in people's words, that are named in a complaint (RFC 6381) and that the browser cannot decode. */
+export function undecodable(complaint: string): string[] {
+  const video = document.createElement("video");
+  const lacking = (complaint.match(/[\w.-]+/g) ?? []).filter((id) => video.canPlayType(`video/mp4; codecs="${id}"`) === "");
+  return codecs.filter(([name]) => lacking.some((id) => name.test(id))).map(([, name]) => name);
+}

@@ -1,4 +1,4 @@
-import type { Events, Running, Source, Transport } from "./transport";
+import { undecodable, type Events, type Running, type Source, type Transport } from "./transport";
 
 /** What the viewer is told. */
 export type State = "connecting" | "playing" | "waiting" | "forbidden" | "impossible";
@@ -6,6 +6,8 @@ export type State = "connecting" | "playing" | "waiting" | "forbidden" | "imposs
 /** How soon it is tried again, in milliseconds: doubled each time, and spread so that many viewers do not come at once. */
 const firstRetry = 500;
 const lastRetry = 8000;
+/** How long a stream that cannot be played is left alone, in milliseconds: it may change its codecs. */
+const impossibleTime = 30_000;
 /** How long nothing may move before the connection is given up, and before a gap is jumped. */
 const stuckTime = 12_000;
 const gapTime = 400;
@@ -20,6 +22,7 @@ export class Watch {
   private running: Running | undefined;
   private current: Transport | undefined;
   private readonly unusable = new Set<string>();
+  private readonly undecodable = new Set<string>(); // codecs
   private chosen: string | undefined; // by the viewer
   private retry: ReturnType<typeof setTimeout> | undefined;
   private tries = 0;
@@ -62,6 +65,7 @@ export class Watch {
   choose(id: string | undefined): void {
     this.chosen = id;
     this.unusable.clear();
+    this.undecodable.clear();
     this.tries = 0;
     this.start();
   }
@@ -73,7 +77,14 @@ export class Watch {
     const way = this.ways.find((w) => w.supported() && !this.unusable.has(w.id) && (this.chosen === undefined || w.id === this.chosen));
     this.current = way;
     if (way === undefined) {
-      this.changed("impossible", "This browser cannot play the stream.");
+      const lacking = [...this.undecodable].join(", ");
+      this.changed("impossible", lacking === "" ? "This browser cannot play the stream." : `This browser has no decoder for ${lacking}.`);
+      this.retry = setTimeout(() => {
+        this.tries = 1; // nothing is said before it plays
+        this.unusable.clear();
+        this.undecodable.clear();
+        this.start();
+      }, impossibleTime);
       return;
     }
     if (this.tries === 0) this.changed("connecting", "");
@@ -116,6 +127,7 @@ export class Watch {
       unusable: (why) => {
         still(() => {
           this.unusable.add(way.id);
+          for (const c of undecodable(why)) this.undecodable.add(c);
           console.info(`${way.label} cannot be used: ${why}`);
           this.start();
         });

@@ -49,6 +49,7 @@ const look = () =>
       height: video?.videoHeight ?? 0,
       muted: video?.muted ?? false,
       wide: root.scrollWidth > root.clientWidth,
+      hevc: MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'),
     };
   });
 
