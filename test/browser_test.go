@@ -25,6 +25,7 @@ type sight struct {
 	Width, Height                   int
 	Muted, Wide                     bool
 	HEVC                            bool // the browser can decode it
+	Stills                          int  // pictures that were loaded
 }
 
 // A browser is Chromium with one page.
@@ -306,6 +307,23 @@ func TestBrowser(t *testing.T) {
 			b.watches(c.way, 15*time.Second, false, true)
 			b.delayed(c.delay)
 		}
+	})
+	t.Run("list", func(t *testing.T) {
+		b := openBrowser(t, "http://"+s.http+"/", "")
+		b.until("it says how to watch", 5*time.Second, func(s sight) bool { return strings.Contains(s.Text, "/live/cam/") && s.Stills == 0 })
+		public := startServer(t, "http.index=true")
+		for path, pictures := range map[string]bool{"return/cam": true, "return/radio": false} {
+			encoder(t, public.rtmpURL(path), pictures, true)
+			if err := public.waitLive(t.Context(), path, 4*time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b = openBrowser(t, "http://"+public.http+"/", "", "320", "640", "dark")
+		b.until("it lists the streams", 8*time.Second, func(s sight) bool {
+			return strings.Contains(s.Text, "2 live") && strings.Contains(s.Text, "640×360 H.264 · AAC") && strings.Contains(s.Text, "return/radio") && s.Stills == 1 && !s.Wide
+		})
+		b.do(`click a[href="return/cam/"]`)
+		b.watches("flv", 6*time.Second, true, true)
 	})
 	t.Run("H.265", func(t *testing.T) {
 		file := newMediaFiles().get(t, "hevc-aac")

@@ -17,13 +17,18 @@ function card(s: Stream): HTMLLIElement {
   const item = document.createElement("li");
   const link = document.createElement("a");
   link.href = path + "/";
-  const still = document.createElement("img");
-  still.alt = "";
-  still.loading = "lazy";
-  still.addEventListener("error", () => {
-    still.remove();
-  });
-  still.src = path + "/snapshot.jpg";
+  const still = document.createElement("div");
+  still.className = "still";
+  if (s.video !== "") {
+    const picture = document.createElement("img");
+    picture.alt = "";
+    picture.loading = "lazy";
+    picture.addEventListener("error", () => {
+      picture.remove();
+    });
+    picture.src = path + "/snapshot.jpg";
+    still.append(picture);
+  }
   const name = document.createElement("strong");
   name.textContent = s.path;
   const what = document.createElement("span");
@@ -33,16 +38,21 @@ function card(s: Stream): HTMLLIElement {
   return item;
 }
 
-async function refresh(): Promise<void> {
+async function read(): Promise<Stream[] | undefined> {
   const answer = await fetch("streams.json");
-  if (!answer.ok || list === null || lead === null) return; // the list is not for everybody
-  const streams = (await answer.json()) as Stream[];
-  const text = streams.length === 0 ? "No stream is live." : `${String(streams.length)} live`;
-  if (lead.textContent !== text) lead.textContent = text;
-  list.replaceChildren(...streams.map(card));
+  return answer.ok ? ((await answer.json()) as Stream[]) : undefined;
+}
+
+async function refresh(): Promise<void> {
+  const streams = await read().catch(() => undefined); // the server may be away for a moment
+  if (streams !== undefined && list !== null && lead !== null) {
+    const text = streams.length === 0 ? "No stream is live." : `${String(streams.length)} live`;
+    if (lead.textContent !== text) lead.textContent = text;
+    list.replaceChildren(...streams.map(card));
+  }
   setTimeout(() => {
     void refresh();
   }, period);
 }
 
-void refresh();
+if (list?.dataset.list === "public") void refresh();

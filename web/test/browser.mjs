@@ -49,6 +49,7 @@ const look = () =>
       height: video?.videoHeight ?? 0,
       muted: video?.muted ?? false,
       wide: root.scrollWidth > root.clientWidth,
+      stills: [...document.images].filter((i) => i.complete && i.naturalWidth > 0).length,
       hevc: MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'),
     };
   });

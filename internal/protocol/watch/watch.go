@@ -98,6 +98,9 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request, name, up string) {
 		http.Error(w, "the page cannot be read", http.StatusInternalServerError)
 		return
 	}
+	if p.list {
+		b = bytes.ReplaceAll(b, []byte(`data-list="private"`), []byte(`data-list="public"`))
+	}
 	b = bytes.ReplaceAll(b, []byte(`"./assets/`), []byte(`"`+up+protocol.ReservedApp+`/assets/`))
 	sum := sha256.Sum256(b)
 	header := w.Header()
