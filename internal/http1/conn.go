@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,10 +28,14 @@ type conn struct {
 	raw syscall.RawConn
 	try func(fd uintptr) bool // attempt, as one value
 
-	buf  *[maxHead]byte // lent by the front while there is something in it
-	n    int            // bytes in buf that nobody has looked at
-	err  error          // what reading them met with
-	used bool           // a request has been answered
+	buf *[maxHead]byte // lent by the front while there is something in it
+	n   int            // bytes in buf that nobody has looked at
+	err error          // what reading them met with
+
+	ahead  bool // somebody reads while a request is answered, or has done so
+	reader sync.WaitGroup
+
+	used bool // a request has been answered
 
 	fields   []byte          // the last request's header fields as they came, with the empty line
 	template *http.Request   // what they say
@@ -50,6 +55,7 @@ func (c *conn) serve() {
 		if mine {
 			_ = c.tcp.Close()
 		}
+		c.reader.Wait()
 		c.drop()
 	}()
 	for c.fill() {
@@ -76,9 +82,6 @@ func (c *conn) serve() {
 
 // fill waits for bytes.
 func (c *conn) fill() bool {
-	if c.n > 0 {
-		return true
-	}
 	patience := c.front.conf.IdleTime
 	if !c.used {
 		patience = c.front.conf.FirstTime
@@ -88,7 +91,23 @@ func (c *conn) fill() bool {
 		c.readBy = by.Add(late / 2)
 		_ = c.tcp.SetReadDeadline(c.readBy)
 	}
+	if c.ahead {
+		c.reader.Wait()
+		c.ahead = false
+		return c.err == nil
+	}
 	return c.receive() == nil
+}
+
+// past is a deadline that ends a read at once.
+var past = time.Unix(1, 0)
+
+// stop ends reading ahead: the connection becomes another's.
+func (c *conn) stop() {
+	if c.ahead {
+		_ = c.tcp.SetReadDeadline(past)
+		c.reader.Wait()
+	}
 }
 
 // drop gives the buffer back: what was in it has been read.

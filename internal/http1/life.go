@@ -2,8 +2,6 @@ package http1
 
 import (
 	"context"
-	"errors"
-	"os"
 	"sync"
 	"time"
 )
@@ -18,9 +16,7 @@ type life struct {
 	inner   context.Context //nolint:containedctx // the same
 	cancel  context.CancelFunc
 	ended   bool
-	private bool // nobody watches any more
-	watched bool
-	watcher sync.WaitGroup
+	private bool // nobody begins to watch any more
 }
 
 // Deadline implements context.Context.
@@ -68,38 +64,29 @@ func (l *life) Value(key any) any {
 // watch reads ahead, to see the connection's end. mu is held.
 func (l *life) watch() {
 	c, cancel := l.conn, l.cancel
-	l.watched = true
+	c.ahead = true
 	c.readBy = time.Time{}
 	_ = c.tcp.SetReadDeadline(c.readBy)
-	l.watcher.Go(func() {
-		if err := c.receive(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	c.reader.Go(func() {
+		if c.receive() != nil {
 			cancel()
 		}
 	})
 }
 
-// stopWatching waits until nobody reads but who serves the connection, for good.
-func (l *life) stopWatching() {
+// keep says that nobody begins to watch any more. Who does goes on: what it reads is the next request.
+func (l *life) keep() {
 	l.mu.Lock()
-	watched := l.watched
-	l.watched, l.private = false, true
-	l.mu.Unlock()
-	if watched {
-		l.conn.readBy = past
-		_ = l.conn.tcp.SetReadDeadline(past)
-		l.watcher.Wait()
-	}
+	defer l.mu.Unlock()
+	l.private = true
 }
-
-// past is a deadline that ends a read at once.
-var past = time.Unix(1, 0)
 
 // end ends the context with the answer.
 func (l *life) end() {
-	l.stopWatching()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended = true; l.cancel != nil {
+	l.private, l.ended = true, true
+	if l.cancel != nil {
 		l.cancel()
 	}
 }

@@ -10,7 +10,7 @@ import (
 // receive waits for bytes and reads them into a buffer of the front. Nobody who only waits has one.
 func (c *conn) receive() error {
 	if err := c.raw.Read(c.try); err != nil {
-		return err
+		c.err = err
 	}
 	return c.err
 }

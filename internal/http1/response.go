@@ -269,7 +269,8 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		}
 	}
 	c := w.conn
-	w.life.stopWatching()
+	w.life.keep()
+	c.stop()
 	w.hijacked = true
 	if err := c.tcp.SetDeadline(time.Time{}); err != nil {
 		return nil, nil, err
