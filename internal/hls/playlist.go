@@ -218,9 +218,11 @@ type Position struct {
 var ErrFar = errors.New("hls: the playlist will not be that far soon")
 
 // Wait waits until the playlist holds a position, or the stream has ended. It fails with
-// ErrFar at once, and with ErrNothing when ctx ends before.
+// ErrFar at once, and with ErrNothing when ctx or HoldTime ends before.
 func (r *Rendition) Wait(ctx context.Context, at Position) error {
 	p := r.p
+	var h hold
+	defer h.end()
 	for {
 		p.mu.Lock()
 		p.shown = true
@@ -232,14 +234,40 @@ func (r *Rendition) Wait(ctx context.Context, at Position) error {
 			p.mu.Unlock()
 			return ErrFar
 		}
-		r.waiting = true
-		wake := r.wake
+		wake := h.begin(r)
 		p.mu.Unlock()
-		select {
-		case <-wake:
-		case <-ctx.Done():
+		if !h.wait(ctx, wake) {
 			return ErrNothing
 		}
+	}
+}
+
+// hold is the wait of one request. Its time runs from the first change that it waits for.
+type hold struct{ timer *time.Timer }
+
+// begin returns what is closed at the rendition's next change. The packager's lock is held.
+func (h *hold) begin(r *Rendition) <-chan struct{} {
+	if h.timer == nil {
+		h.timer = time.NewTimer(r.holdTime())
+	}
+	r.waiting = true
+	return r.wake
+}
+
+// wait reports false when the request has waited for long enough, or is gone.
+func (h *hold) wait(ctx context.Context, wake <-chan struct{}) bool {
+	select {
+	case <-wake:
+		return true
+	case <-h.timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (h *hold) end() {
+	if h.timer != nil {
+		h.timer.Stop()
 	}
 }
 
@@ -299,8 +327,11 @@ func (r *Rendition) far(at Position) bool {
 func (r *Rendition) HoldTime() time.Duration {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
-	return max(3*r.p.pace.target, 3*time.Second)
+	return r.holdTime()
 }
+
+// holdTime is HoldTime. The packager's lock is held.
+func (r *Rendition) holdTime() time.Duration { return max(3*r.p.pace.target, 3*time.Second) }
 
 // Media is the bytes of what a name names: in pieces, or in a file.
 type Media struct {
@@ -310,7 +341,7 @@ type Media struct {
 }
 
 // Media returns what a name names. If it is the part that comes next, it waits for it. It
-// fails with ErrUnknown, and with ErrNothing when ctx ends before.
+// fails with ErrUnknown, and with ErrNothing when ctx or the rendition's HoldTime ends before.
 func (p *Packager) Media(ctx context.Context, n Name) (m Media, err error) {
 	r := p.Rendition(n.Rendition)
 	if r == nil || n.ID != p.id || n.Kind == KindPlaylist {
@@ -327,6 +358,8 @@ func (p *Packager) Media(ctx context.Context, n Name) (m Media, err error) {
 	if n.Ext != r.box.ext() {
 		return m, ErrUnknown
 	}
+	var h hold
+	defer h.end()
 	for {
 		p.mu.Lock()
 		s := r.find(n.Number)
@@ -344,12 +377,9 @@ func (p *Packager) Media(ctx context.Context, n Name) (m Media, err error) {
 			p.mu.Unlock()
 			break
 		}
-		r.waiting = true
-		wake := r.wake
+		wake := h.begin(r)
 		p.mu.Unlock()
-		select {
-		case <-wake:
-		case <-ctx.Done():
+		if !h.wait(ctx, wake) {
 			return m, ErrNothing
 		}
 	}

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -93,8 +95,9 @@ func (c *conn) fill() bool {
 	}
 	if c.ahead {
 		c.reader.Wait()
-		c.ahead = false
-		return c.err == nil
+		if c.ahead = false; !errors.Is(c.err, os.ErrDeadlineExceeded) || time.Now().After(by) {
+			return c.err == nil
+		}
 	}
 	return c.receive() == nil
 }

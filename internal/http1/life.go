@@ -2,6 +2,8 @@ package http1
 
 import (
 	"context"
+	"errors"
+	"os"
 	"sync"
 	"time"
 )
@@ -65,10 +67,9 @@ func (l *life) Value(key any) any {
 func (l *life) watch() {
 	c, cancel := l.conn, l.cancel
 	c.ahead = true
-	c.readBy = time.Time{}
-	_ = c.tcp.SetReadDeadline(c.readBy)
 	c.reader.Go(func() {
-		if c.receive() != nil {
+		// The deadline is that of the request that came: it may pass while the handler waits.
+		if err := c.receive(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			cancel()
 		}
 	})

@@ -56,6 +56,29 @@ func TestDone(t *testing.T) {
 	}
 }
 
+// TestLongWait: a handler that waits for longer than a connection may be idle is not disturbed, and
+// the connection goes on.
+func TestLongWait(t *testing.T) {
+	addr, _ := both(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			select {
+			case <-r.Context().Done():
+				t.Error(r.Context().Err())
+			case <-time.After(2500 * time.Millisecond):
+			}
+		}
+		echo(w, r)
+	}), func(c *Config) { c.FirstTime, c.IdleTime = 50*time.Millisecond, 100*time.Millisecond })
+	c := dial(t, addr)
+	in := bufio.NewReader(c)
+	for range 2 {
+		say(t, c, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+		hear(t, in, true, 200, "GET /wait")
+		say(t, c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		hear(t, in, true, 200, "GET / ")
+	}
+}
+
 // TestContextEnds: the context of a request ends with its answer, whether or not somebody waited
 // for it before.
 func TestContextEnds(t *testing.T) {

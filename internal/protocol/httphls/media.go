@@ -1,7 +1,6 @@
 package httphls
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,18 +15,14 @@ import (
 // media answers with an initialization, a segment or a part. The part that comes next is
 // waited for (RFC 8216bis §4.4.5.3).
 func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packager, n hls.Name) {
-	ctx := r.Context()
 	if packager.Hinted(n) {
 		release, ok := p.hold(w, packager, nil)
 		if !ok {
 			return
 		}
 		defer release()
-		bounded, cancel := context.WithTimeout(ctx, packager.Rendition(n.Rendition).HoldTime())
-		defer cancel()
-		ctx = bounded
 	}
-	m, err := packager.Media(ctx, n)
+	m, err := packager.Media(r.Context(), n)
 	switch {
 	case errors.Is(err, hls.ErrNothing):
 		w.Header().Set("Retry-After", "1")

@@ -1,7 +1,6 @@
 package httphls
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -102,9 +101,7 @@ func (p *HLS) await(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 		return false
 	}
 	defer release()
-	ctx, cancel := context.WithTimeout(r.Context(), rendition.HoldTime())
-	defer cancel()
-	switch err := rendition.Wait(ctx, at); {
+	switch err := rendition.Wait(r.Context(), at); {
 	case err == nil:
 		return true
 	case errors.Is(err, hls.ErrFar):
