@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"weir/av"
 	"weir/format/fmp4"
@@ -89,3 +90,28 @@ func codecsOf(tracks []stream.TrackHeader) (list []string) {
 
 // String describes the packager, for logs.
 func (p *Packager) String() string { return fmt.Sprintf("HLS of %s", p.path) }
+
+// rate measures what segments need.
+type rate struct {
+	peak  int // bits per second of the worst segment
+	bytes int64
+	time  time.Duration
+	fps   float64
+}
+
+func (r *rate) add(s *segment, leadFrames int) {
+	if s.duration <= 0 {
+		return
+	}
+	r.peak = max(r.peak, int(float64(s.size)*8/s.duration.Seconds()))
+	r.bytes += int64(s.size)
+	r.time += s.duration
+	r.fps = float64(leadFrames) / s.duration.Seconds()
+}
+
+func (r *rate) average() int {
+	if r.time <= 0 {
+		return 0
+	}
+	return min(int(float64(r.bytes)*8/r.time.Seconds()), r.peak)
+}

@@ -15,10 +15,10 @@ type pace struct {
 }
 
 // settle finds the pace from the lead track's first frames: the times at which they begin
-// and at which the last one ends, and how long the first segment lasts, 0 if it has not
-// come to its end.
+// and at which the last one ends, and how long the first segment lasts, or the longest group
+// of pictures so far; 0 if none has come to its end.
 //
-// The target duration is what is wished, or what the first group of pictures needs: it
+// The target duration is what is wished, or what the groups of pictures so far need: it
 // must be right from the first playlist on, and knowing a group's length is worth
 // the wait, since plain players stay three targets behind.
 //

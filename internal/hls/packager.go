@@ -45,19 +45,21 @@ type Packager struct {
 	since      uint32       // the headers' version when it was attached
 	renditions []*Rendition // main first; made by the first headers, and kept
 	settled    bool         // pace is known
-	pace       pace
-	backlog    []frame // until the pace is known
-	frameDur   time.Duration
-	inits      int
-	err        error // why the newest tracks cannot be packaged
-	warned     map[string]bool
-	warnings   []string      // to be told by Wake
-	shown      bool          // somebody was given a playlist
-	shut       bool          // nobody may wait any longer
-	ready      chan struct{} // closed once the main playlist has a segment
-	keyless    bool          // frames came, and none with which a segment may begin
-	events     events
-	texts      []text // that wait for their part
+	// keyInterval is the longest time between key frames that the stream had before.
+	keyInterval time.Duration
+	pace        pace
+	backlog     []frame // until the pace is known
+	frameDur    time.Duration
+	inits       int
+	err         error // why the newest tracks cannot be packaged
+	warned      map[string]bool
+	warnings    []string      // to be told by Wake
+	shown       bool          // somebody was given a playlist
+	shut        bool          // nobody may wait any longer
+	ready       chan struct{} // closed once the main playlist has a segment
+	keyless     bool          // frames came, and none with which a segment may begin
+	events      events
+	texts       []text // that wait for their part
 
 	// What makes dates of times: those of one moment.
 	dated     bool
@@ -229,7 +231,7 @@ func (p *Packager) collect(f frame) {
 	case f.Kind == av.Audio && span >= min(p.set.Segment, time.Second):
 		p.pace = settle(&p.set, starts, f.at, p.set.Segment)
 	case f.Kind == av.Video && f.IsKey() && p.set.ripe(span, f.at-gop):
-		p.pace = settle(&p.set, starts, f.at, span)
+		p.pace = settle(&p.set, starts, f.at, max(span, min(p.keyInterval, maxGOPs*p.set.Segment)))
 	case span >= maxGOPs*p.set.Segment || len(p.backlog) >= 2*maxPartFrames:
 		p.pace = settle(&p.set, starts, f.at, 0)
 		p.irregular(span)

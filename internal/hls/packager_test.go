@@ -85,6 +85,22 @@ func TestC227_C228_KeyFrameIntervals(t *testing.T) {
 	}
 }
 
+// TestTargetKnowsThePast: of a stream that was live before somebody asked for HLS, the longest group of
+// pictures so far tells the target, so that no segment has to be cut without a key frame.
+func TestTargetKnowsThePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Default(), stream.Default())
+		w := what{fps: 25, audio: 1, gops: []time.Duration{700 * time.Millisecond, 2 * time.Second, 5 * time.Second, 1300 * time.Millisecond}}
+		r.publish(w)
+		r.send(w, 9500*time.Millisecond, nil)
+		r.open()
+		r.send(w, time.Minute, r.check)
+		if p := r.main(); p.TargetDuration != 5 || !p.IndependentSegments || len(r.warnings) > 0 {
+			t.Errorf("target %d, independent segments %v, %q", p.TargetDuration, p.IndependentSegments, r.warnings)
+		}
+	})
+}
+
 // TestPartIsThereInTime: a part is there as soon as the frame after its last one is.
 func TestPartIsThereInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -109,7 +109,7 @@ func (set *Set) start(e *entry) error {
 	if e.attached {
 		return nil
 	}
-	e.resume(e.s.Headers())
+	e.resume(e.s.Headers(), e.s.Stats().KeyInterval)
 	if !e.s.Attach(e.Packager) {
 		e.pause()
 		set.expire(e, endedTime)
@@ -218,10 +218,10 @@ func (set *Set) Running() int {
 }
 
 // resume lets the packager take frames again.
-func (p *Packager) resume(h *stream.Headers) {
+func (p *Packager) resume(h *stream.Headers, keyInterval time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running = true
+	p.running, p.keyInterval = true, keyInterval
 	p.headers, p.since = h, h.Version
 	if len(p.renditions) == 0 {
 		p.layout()

@@ -86,6 +86,7 @@ type streamInfo struct {
 	Publishers    int            `json:"publishers"`
 	BytesReceived int64          `json:"bytes_received"`
 	Bitrate       int64          `json:"bitrate"`
+	KeyInterval   float64        `json:"key_interval"` // the longest of the present publisher
 	Frames        kindCounts     `json:"frames"`
 	Repairs       repairCounts   `json:"repairs"`
 	Tracks        []trackInfo    `json:"tracks"`
@@ -136,7 +137,7 @@ func describeStream(st *stream.Stream) streamInfo {
 	stats := st.Stats()
 	info := streamInfo{
 		Path: st.Path(), Live: stats.Live, Duration: stats.Duration.Seconds(),
-		Players: stats.Players, Publishers: stats.Publishers, BytesReceived: stats.Bytes,
+		Players: stats.Players, Publishers: stats.Publishers, BytesReceived: stats.Bytes, KeyInterval: stats.KeyInterval.Seconds(),
 		Frames:  kindCounts{stats.Frames[av.Video], stats.Frames[av.Audio], stats.Frames[av.Data], stats.Dropped},
 		Repairs: repairCounts{stats.Clamped, stats.Jumps, stats.Shifted, stats.Mislabeled},
 		Tracks:  []trackInfo{},

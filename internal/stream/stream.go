@@ -70,6 +70,8 @@ type Stream struct {
 
 	synced   bool          // an audio-only stream has a sync mark
 	syncedAt time.Duration // its DTS
+	keyed    bool          // the publisher has sent a key frame
+	keyAt    time.Duration // the DTS of the newest
 	broken   bool          // the next media frame is a discontinuity
 	hold     time.Duration // arrival until which video waits for a key frame; 0: it does not
 	stats    Stats
@@ -91,6 +93,9 @@ type Stats struct {
 	Shifted    int64         // tracks that began far from the others
 	Mislabeled int64         // frames whose key flag the bitstream contradicts
 	Bitrate    int64         // bits per second over the last two seconds or so
+	// KeyInterval is the longest time between two key frames of the present publisher's main
+	// video so far; 0 before its second one.
+	KeyInterval time.Duration
 }
 
 // add adds the counters of other.

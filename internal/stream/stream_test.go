@@ -645,3 +645,27 @@ func BenchmarkPublisherWrite(b *testing.B) {
 		i++
 	}
 }
+
+// TestKeyInterval: the longest time between key frames is that of the present publisher.
+func TestKeyInterval(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		is := func(s *Stream, want time.Duration) {
+			t.Helper()
+			if got := s.Stats().KeyInterval; got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+		}
+		p := publish(t, h, nil)
+		s := p.Stream()
+		write(t, p, vcfg(), keyFrame(0), inter(40))
+		is(s, 0)
+		write(t, p, keyFrame(1000), inter(1040), keyFrame(4000), keyFrame(4500))
+		is(s, ms(3000))
+		p.Close(nil)
+		p = publish(t, h, nil)
+		write(t, p, vcfg(), keyFrame(0))
+		is(s, 0)
+		write(t, p, keyFrame(2000))
+		is(s, ms(2000))
+	})
+}

@@ -81,7 +81,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
 		t.present, t.ended, t.header.Media = false, false, false
 		t.restart()
 	}
-	s.synced = false
+	s.synced, s.keyed, s.stats.KeyInterval = false, false, 0
 	s.flush()
 	s.time.newPublisher()
 
@@ -227,6 +227,12 @@ func (s *Stream) markSync(e *Entry, t *track) {
 	}
 	if s.headers.Has(av.Video) {
 		e.Sync = e.Kind == av.Video && e.Track == s.mainVideo() && e.IsKey()
+		if e.Sync {
+			if s.keyed {
+				s.stats.KeyInterval = max(s.stats.KeyInterval, e.DTS-s.keyAt)
+			}
+			s.keyed, s.keyAt = true, e.DTS
+		}
 		return
 	}
 	if e.Kind == av.Audio && (!s.synced || e.DTS-s.syncedAt >= audioSync) {
