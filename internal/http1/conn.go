@@ -54,7 +54,7 @@ func (c *conn) serve() {
 		if e := recover(); e != nil && e != http.ErrAbortHandler { //nolint:errorlint // it is compared as net/http does
 			c.front.conf.Log.Error("answering a request: panic", slog.Any("panic", e), slog.String("remote", c.from), slog.String("stack", string(debug.Stack())))
 		}
-		if mine {
+		if mine && !c.res.hijacked {
 			_ = c.tcp.Close()
 		}
 		c.reader.Wait()

@@ -129,10 +129,11 @@ func TestHijack(t *testing.T) {
 				if want := map[bool]string{true: "early", false: ""}[wait]; string(early) != want {
 					t.Errorf("early: %q", early)
 				}
-				if _, err := w.Write([]byte("x")); err != http.ErrHijacked { //nolint:errorlint // as it is
-					t.Error(err)
+				if n, err := w.Write([]byte("x")); n > 0 || err != http.ErrHijacked { //nolint:errorlint // as it is
+					t.Error(n, err)
 				}
 				taken <- nc
+				panic(http.ErrAbortHandler) // the connection is no longer the handler's to lose
 			}), func(c *Config) { c.FirstTime, c.IdleTime = 100*time.Millisecond, 100*time.Millisecond })
 			c := dial(t, addr)
 			say(t, c, "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")

@@ -95,8 +95,11 @@ func (w *response) begun(b []byte) (bool, error) {
 // Write implements http.ResponseWriter. The beginning of an answer whose length the handler has
 // said is sent together with its head.
 func (w *response) Write(b []byte) (int, error) {
-	if body, err := w.begun(b); err != nil || !body {
-		return len(b), err
+	switch body, err := w.begun(b); {
+	case err != nil:
+		return 0, err
+	case !body:
+		return len(b), nil
 	}
 	if w.left < 0 && !w.sent {
 		if len(w.pending)+len(b) <= maxPending {
@@ -142,7 +145,11 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	if err := w.send(nil); err != nil {
 		return int64(sniffed), err
 	}
-	n, err := w.conn.tcp.ReadFrom(io.LimitReader(r, w.left))
+	// The connection looks through one limit, and sees the file behind it.
+	if l, ok := r.(*io.LimitedReader); !ok || l.N > w.left {
+		r = io.LimitReader(r, w.left)
+	}
+	n, err := w.conn.tcp.ReadFrom(r)
 	w.left -= n
 	if err != nil {
 		w.err = err

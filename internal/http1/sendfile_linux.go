@@ -10,10 +10,14 @@ import (
 // SendFile sends size bytes of a file from at on as a part of the body: the kernel takes them
 // from where they are. It is Write in all else.
 func (w *response) SendFile(f *os.File, at, size int64) (int64, error) {
-	if body, err := w.begun(nil); err != nil || !body {
-		return size, err
-	}
-	switch {
+	switch body, err := w.begun(nil); {
+	case err != nil:
+		return 0, err
+	case !body:
+		return size, nil
+	case size == 0:
+		_, err := w.Write(nil)
+		return 0, err
 	case w.left < 0:
 		return io.Copy(writerOnly{w}, io.NewSectionReader(f, at, size))
 	case size > w.left:

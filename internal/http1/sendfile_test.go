@@ -53,6 +53,7 @@ func TestSendFile(t *testing.T) {
 			send(w, 10, 10)
 			_, _ = w.Write(content[20:30])
 		},
+		"/empty":   func(w http.ResponseWriter) { length(w, 0); send(w, 5, 0) },
 		"/unsaid":  func(w http.ResponseWriter) { send(w, 0, 50) },
 		"/toomuch": func(w http.ResponseWriter) { length(w, 4); send(w, 0, 5) },
 		"/short":   func(w http.ResponseWriter) { length(w, 20); send(w, int64(len(content))-10, 20) },
@@ -65,6 +66,7 @@ func TestSendFile(t *testing.T) {
 		"/part":    {content[100:5100], nil},
 		"/whole":   {content, nil},
 		"/mixed":   {content[:30], nil},
+		"/empty":   {nil, nil},
 		"/unsaid":  {content[:50], nil},
 		"/toomuch": {nil, http.ErrContentLength},
 		"/short":   {content[len(content)-10:], io.ErrUnexpectedEOF},
