@@ -161,7 +161,10 @@ func TestHLSHeldTogether(t *testing.T) {
 // TestHLSSlowReaders: viewers who do not take the segments that they asked for delay nobody, and hold
 // nothing but their connections.
 func TestHLSSlowReaders(t *testing.T) {
-	r := start(t, hlsStream(nil))
+	r := start(t, func(c *Config) {
+		hlsStream(nil)(c)
+		c.Limits.StreamBitrate = 0
+	})
 	p := r.mustPublish("live/a")
 	tags, _, _ := readFLV(t, makeFLV(t, "320x180"))
 	// Pictures of the same kind, with 200 KB each behind the picture proper.

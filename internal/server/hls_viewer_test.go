@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // hlsSessions lists the ids of the viewers of HLS.
@@ -99,9 +100,8 @@ func TestHLSKeyOfAnother(t *testing.T) {
 func TestC221_BeforeTheFirstSegment(t *testing.T) {
 	r := start(t, hlsStream(nil))
 	tags, _, _ := readFLV(t, makeFLV(t, "160x90"))
-	p := r.mustPublish("live/a")
-	const few = 20 // less than one group of pictures
-	publishTags(p, tags[:few], 0)
+	p := &stepper{publisher: r.mustPublish("live/a"), tags: tags}
+	p.pictures(10) // less than one group of them
 	r.until("the stream has begun", func() bool { return r.live("live/a") })
 	type answer struct {
 		status int
@@ -119,7 +119,10 @@ func TestC221_BeforeTheFirstSegment(t *testing.T) {
 		t.Errorf("answered %d without a segment: %s", a.status, a.body)
 	default:
 	}
-	publishTags(p, tags[few:], 0)
+	for len(answers) == 0 {
+		p.pictures(1)
+		<-time.After(5 * time.Millisecond)
+	}
 	wg.Wait()
 	if a := <-answers; a.status != http.StatusOK || !strings.Contains(a.body, "#EXT-X-STREAM-INF") {
 		t.Errorf("%d: %s", a.status, a.body)
