@@ -22,7 +22,11 @@ type Config struct {
 	// long until the next one, and WriteTime how long an answer may take to be sent,
 	// unless the handler sets another deadline.
 	FirstTime, IdleTime, WriteTime time.Duration
-	Log                            *slog.Logger
+	// Most is how many connections there may be at once, 0 for any number. One too many is closed,
+	// and Refused, if not nil, told.
+	Most    int
+	Refused func(remote net.Addr)
+	Log     *slog.Logger
 }
 
 // Front serves a listener's connections. It is itself the listener of those that it leaves to
@@ -114,8 +118,12 @@ func (f *Front) serve(tc *net.TCPConn) {
 	c.try = c.attempt
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closing.Load() {
+	isFull := f.conf.Most > 0 && len(f.conns) >= f.conf.Most
+	if f.closing.Load() || isFull {
 		_ = tc.Close()
+		if isFull && f.conf.Refused != nil {
+			f.conf.Refused(tc.RemoteAddr())
+		}
 		return
 	}
 	f.conns[c] = struct{}{}

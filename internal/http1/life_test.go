@@ -171,6 +171,39 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// TestMost: there are no more connections than there may be, and one that ends makes room.
+func TestMost(t *testing.T) {
+	refused := make(chan net.Addr, 1)
+	addr, f := both(t, echo, func(c *Config) {
+		c.Most = 2
+		c.Refused = func(a net.Addr) { refused <- a }
+	})
+	const get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+	var conns []net.Conn
+	for range 2 {
+		c := dial(t, addr)
+		say(t, c, get)
+		hear(t, bufio.NewReader(c), true, 200, "GET /a")
+		conns = append(conns, c)
+	}
+	third := dial(t, addr)
+	if _, err := third.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
+		t.Error(err)
+	}
+	if a := <-refused; a.String() != third.LocalAddr().String() {
+		t.Errorf("refused %v", a)
+	}
+	_ = conns[0].Close()
+	for n := 2; n == 2; {
+		f.mu.Lock()
+		n = len(f.conns)
+		f.mu.Unlock()
+	}
+	c := dial(t, addr)
+	say(t, c, get)
+	hear(t, bufio.NewReader(c), true, 200, "GET /a")
+}
+
 // TestSlowReader: who does not take an answer in time is closed.
 func TestSlowReader(t *testing.T) {
 	failed := make(chan error, 1)

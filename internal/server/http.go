@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/config"
@@ -31,14 +32,15 @@ type playback struct {
 	conf   HTTPConfig
 	log    *slog.Logger
 	routes []protocol.Route
+	crowd  crowdLimit
 	lns    []net.Listener
 }
 
 // newPlayback opens the listeners.
-func newPlayback(conf HTTPConfig, log *slog.Logger, routes []protocol.Route, portable bool,
+func newPlayback(conf HTTPConfig, log *slog.Logger, routes []protocol.Route, portable bool, crowd crowdLimit,
 	listen func(proto, addr string) (net.Listener, error), load func(cert, key string) (*tls.Config, error),
 ) (*playback, error) {
-	p := &playback{conf: conf, log: log, routes: routes}
+	p := &playback{conf: conf, log: log, routes: routes, crowd: crowd}
 	if conf.Listen != "" {
 		ln, err := listen("http", conf.Listen)
 		if err != nil {
@@ -95,18 +97,42 @@ func (p *playback) run(ctx context.Context) error {
 		f := http1.New(ln, http1.Config{
 			Handler: http.HandlerFunc(p.dispatch), Prepare: p.context,
 			FirstTime: headerTimeout, IdleTime: idleTimeout, WriteTime: answerTime, Log: p.log,
+			Most: p.crowd.most, Refused: p.crowd.refused,
 		})
 		lns[i], fronts = f, append(fronts, f)
 	}
-	return serveHTTP(ctx, lns, fronts, p, p.log)
+	return serveHTTP(ctx, lns, fronts, p, p.log, p.crowd.watch())
+}
+
+// crowdLimit bounds the connections that may be open at once to a kind of listener: those that
+// internal/http1 serves, and those that net/http does.
+type crowdLimit struct {
+	most    int // 0 is no limit
+	refused func(remote net.Addr)
+}
+
+// watch returns what counts net/http's connections and closes those too many.
+func (l crowdLimit) watch() func(net.Conn, http.ConnState) {
+	var n atomic.Int64
+	return func(c net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			if now := n.Add(1); l.most > 0 && now > int64(l.most) {
+				_ = c.Close()
+				l.refused(c.RemoteAddr())
+			}
+		case http.StateHijacked, http.StateClosed:
+			n.Add(-1)
+		}
+	}
 }
 
 // serveHTTP serves h on listeners until ctx ends; requests in progress, and those of fronts, get
 // a second to end.
-func serveHTTP(ctx context.Context, lns []net.Listener, fronts []*http1.Front, h http.Handler, log *slog.Logger) error {
+func serveHTTP(ctx context.Context, lns []net.Listener, fronts []*http1.Front, h http.Handler, log *slog.Logger, watch func(net.Conn, http.ConnState)) error {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnState: watch,
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

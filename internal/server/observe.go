@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"weir/av"
@@ -97,6 +98,15 @@ func (s *Server) observer() session.Observer {
 			s.log.Debug("connection refused", slog.String("protocol", info.Protocol),
 				slog.String("remote", info.Remote.String()), slog.Any("err", reason))
 		},
+	}
+}
+
+// tooMany is told of a connection of HTTP that was one too many.
+func (s *Server) tooMany(remote net.Addr) {
+	s.metrics.Rejected(session.Limit.String())
+	if ok, more := s.crowdLog.Allow(time.Now()); ok {
+		s.log.Warn("connection refused: there are too many of HTTP (limits.connections)",
+			slog.String("remote", remote.String()), slog.Int("suppressed", more))
 	}
 }
 

@@ -51,6 +51,7 @@ type Server struct {
 	metrics      *metrics.Metrics
 	parts        []part
 	skipLog      protocol.LogLimit
+	crowdLog     protocol.LogLimit
 	addrs        map[string]net.Addr
 	ready        atomic.Bool
 }
@@ -171,7 +172,8 @@ func (s *Server) open() (err error) {
 		}
 		s.parts = append(s.parts, part{p.name, proto.Run})
 	}
-	web, err := newPlayback(s.conf.HTTP, s.log, routes, s.conf.Delivery.Portable, listen, load)
+	crowd := crowdLimit{s.conf.Limits.Connections, s.tooMany}
+	web, err := newPlayback(s.conf.HTTP, s.log, routes, s.conf.Delivery.Portable, crowd, listen, load)
 	if err != nil {
 		return err
 	}
@@ -182,7 +184,7 @@ func (s *Server) open() (err error) {
 			return err
 		}
 		s.parts = append(s.parts, part{"admin", func(ctx context.Context) error {
-			return serveHTTP(ctx, []net.Listener{ln}, nil, s.admin(), s.log)
+			return serveHTTP(ctx, []net.Listener{ln}, nil, s.admin(), s.log, nil)
 		}})
 	}
 	return nil

@@ -1,0 +1,57 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestHTTPConnectionLimit: connections of HTTP and of HTTPS, whether they ask for something or not, are no
+// more than configured; when some end there is room again.
+func TestHTTPConnectionLimit(t *testing.T) {
+	cert, key := writeCert(t, t.TempDir(), 1)
+	const most = 3
+	r := start(t, func(c *Config) {
+		c.Limits.Connections = most
+		c.HTTP.TLS.Listen, c.HTTP.TLS.Cert, c.HTTP.TLS.Key = "127.0.0.1:0", cert, key
+	})
+	for _, listener := range []string{"http", "https"} {
+		dial := func() net.Conn {
+			c, err := new(net.Dialer).DialContext(t.Context(), "tcp", r.Addr(listener).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+		// isOpen reports whether the server has left a connection open for a while.
+		isOpen := func(c net.Conn) bool {
+			_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+			_, err := c.Read(make([]byte, 1))
+			var ne net.Error
+			if !errors.As(err, &ne) && !errors.Is(err, io.EOF) {
+				t.Error(err)
+			}
+			return errors.As(err, &ne) && ne.Timeout()
+		}
+		var open []net.Conn
+		for range most {
+			c := dial()
+			if !isOpen(c) {
+				t.Errorf("%s: connection %d is closed", listener, len(open))
+			}
+			open = append(open, c)
+		}
+		if isOpen(dial()) {
+			t.Errorf("%s: one too many is open", listener)
+		}
+		_ = open[0].Close()
+		r.until("there is room again", func() bool { return isOpen(dial()) })
+	}
+	if _, body := get(t, r.adminURL("/metrics")); !strings.Contains(body, `weir_rejected_total{reason="limit"}`) {
+		t.Error("it is not counted")
+	}
+}
