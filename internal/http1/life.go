@@ -87,6 +87,7 @@ func (l *life) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.private, l.ended = true, true
+	l.conn = nil // the context may live on in what the request began, such as a player
 	if l.cancel != nil {
 		l.cancel()
 	}

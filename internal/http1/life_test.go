@@ -102,6 +102,12 @@ func TestContextEnds(t *testing.T) {
 		if ctx.Err() == nil || context.Cause(ctx) == nil {
 			t.Error("it goes on")
 		}
+		l := ctx.(*life)
+		l.mu.Lock()
+		if l.conn != nil {
+			t.Error("who keeps it keeps the connection's memory")
+		}
+		l.mu.Unlock()
 	}
 }
 
