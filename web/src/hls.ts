@@ -5,6 +5,8 @@ import { answered, bufferedEnd, type Events, type Running, type Source, type Tra
 const soundDelay = 1;
 /** How often a part may be asked for before hls.js is taken to be in a loop. */
 const partLoads = 3;
+/** How long hls.js may ask for nothing although the playlist has more and the viewer needs it, in milliseconds. */
+const idleTime = 1000;
 /** How much more than the delay aimed at remains after a stall without going to the newest picture, in seconds. */
 const slack = 1.5;
 
@@ -12,6 +14,7 @@ const slack = 1.5;
 class HLS implements Running {
   private readonly hls: Hls;
   private readonly loads = new Map<string, number>(); // of parts
+  private asked = 0; // when hls.js asked for media, the last time
   private recovered = false;
   private stalled = false;
   private stopped = false;
@@ -33,7 +36,11 @@ class HLS implements Running {
       if (data.audio && !data.video) this.beginWhole();
     });
     this.hls.on(Hls.Events.FRAG_LOADING, (_, data) => {
+      this.asked = performance.now();
       if (data.part) this.count(data.part.url);
+    });
+    this.hls.on(Hls.Events.LEVEL_UPDATED, (_, data) => {
+      this.urge(data.details.edge);
     });
     video.addEventListener("waiting", this.waits);
     video.addEventListener("playing", this.goesOn);
@@ -74,6 +81,19 @@ class HLS implements Running {
     setTimeout(() => {
       if (!this.stopped) this.events.broken("hls.js asks for the same part again and again");
     });
+  }
+
+  /**
+   * Begins anew if hls.js does not ask for what the playlist has got, as it sometimes does where a publisher has
+   * returned.
+   */
+  private urge(edge: number): void {
+    const asked = this.asked;
+    setTimeout(() => {
+      if (this.stopped || this.asked !== asked || this.video.paused || this.video.seeking) return;
+      const end = bufferedEnd(this.video);
+      if (edge > end + 1 && end < this.video.currentTime + 1) this.events.broken("hls.js asks for nothing");
+    }, idleTime);
   }
 
   /** A viewer who seeks waits too, but has chosen where to be. */
