@@ -40,7 +40,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	s := startServer(t)
 	if s.cmd == nil {
-		t.Skip("the server is not ours (WEIR_TEST_RTMP)")
+		t.Fatal("the test needs a server of its own, and WEIR_TEST_RTMP names another")
 	}
 	encoder(t, s.rtmpURL("return/cam"), true, true)
 	if err := s.waitLive(t.Context(), "return/cam", 4*time.Second); err != nil {

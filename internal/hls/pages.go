@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"runtime"
@@ -53,20 +54,5 @@ func (p *Piece) Reader() *io.SectionReader {
 	if p.File != nil {
 		return io.NewSectionReader(p.File, p.At, p.Size)
 	}
-	return io.NewSectionReader(bytesAt(p.Bytes), 0, p.Size)
-}
-
-// bytesAt reads bytes as a file.
-type bytesAt []byte
-
-// ReadAt implements io.ReaderAt.
-func (b bytesAt) ReadAt(to []byte, at int64) (int, error) {
-	if at >= int64(len(b)) {
-		return 0, io.EOF
-	}
-	n := copy(to, b[at:])
-	if n < len(to) {
-		return n, io.EOF
-	}
-	return n, nil
+	return io.NewSectionReader(bytes.NewReader(p.Bytes), 0, p.Size)
 }
