@@ -2,9 +2,11 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"weir/internal/admit"
@@ -67,12 +69,18 @@ func (c *HTTPConfig) Validate() error {
 
 // AdminConfig is the section "admin".
 type AdminConfig struct {
-	Listen string `yaml:"listen" help:"address of the API, metrics, health and pprof; an empty one turns it off"`
-	Token  string `yaml:"token" secret:"true" help:"bearer token that requests must carry; required on any address but loopback"`
+	Listen string   `yaml:"listen" help:"address of the API, metrics, health and pprof; an empty one turns it off"`
+	Token  string   `yaml:"token" secret:"true" help:"bearer token that requests must carry; required on any address but loopback"`
+	Hosts  []string `yaml:"hosts" help:"host names under which the admin listener may be asked, besides localhost and any address; give the name that your reverse proxy or DNS has for it"`
 }
 
 // Validate implements config.Validator: an admin listener that others can reach needs a token.
 func (c *AdminConfig) Validate() error {
+	for i, h := range c.Hosts {
+		if h == "" || len(h) > 253 || strings.ContainsAny(h, ":/@*, \t") {
+			return config.Atf(fmt.Sprintf("hosts.%d", i), "%q is no host name: write a name alone, such as weir.example.org, without scheme, port or path", h)
+		}
+	}
 	if err := config.CheckListen("listen", c.Listen); err != nil || c.Listen == "" || c.Token != "" {
 		return err
 	}
@@ -117,14 +125,16 @@ type StreamConfig struct {
 	Latency string        `yaml:"latency" enum:"normal,low" help:"low is served at once, never gathered to save CPU"`
 	Cache   CacheConfig   `yaml:"gop_cache"`
 	Slow    SlowConfig    `yaml:"slow_player"`
+	Repair  bool          `yaml:"repair" help:"send FLV and RTMP players whole pictures where the publisher splits them into several messages; false passes on the publisher's bytes untouched"`
 	HLS     HLSConfig     `yaml:"hls"`
 }
 
 // PublishConfig is streams[].publish.
 type PublishConfig struct {
 	admit.Rule
-	OnConflict string          `yaml:"on_conflict" enum:"takeover,reject" help:"what a second publisher does: take over at its first key frame, or be refused"`
-	Grace      config.Duration `yaml:"grace" max:"1h" help:"how long players wait for the publisher's return before the stream ends"`
+	OnConflict     string          `yaml:"on_conflict" enum:"takeover,reject" help:"what a second publisher does: take over at its first key frame, or be refused"`
+	Grace          config.Duration `yaml:"grace" max:"1h" help:"how long players wait for the publisher's return after its connection broke, before the stream ends"`
+	GraceAfterStop config.Duration `yaml:"grace_after_stop" max:"1h" help:"how long players wait for the publisher's return after it stopped properly, before the stream ends; 0s ends it at once"`
 }
 
 // PlayConfig is streams[].play.
@@ -132,6 +142,7 @@ type PlayConfig struct {
 	admit.Rule
 	MaxPlayers int             `yaml:"max_players" min:"0" help:"players of one stream; 0 is no limit"`
 	Wait       config.Duration `yaml:"wait" max:"1h" help:"how long a player waits for a stream that nobody publishes"`
+	Start      string          `yaml:"start" enum:"live,burst,key" help:"where a player begins: live shows a picture at once and plays without delay, burst sends the newest group of pictures in one piece, key waits for the next key frame; a player may ask for another with ?start="`
 }
 
 // CacheConfig is streams[].gop_cache.
@@ -204,8 +215,8 @@ func DefaultStream() StreamConfig {
 	s := stream.Default()
 	return StreamConfig{
 		Match:   "**",
-		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: config.Duration(s.Grace)},
-		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: config.Duration(10 * time.Second)},
+		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: config.Duration(s.Grace), GraceAfterStop: config.Duration(5 * time.Second)},
+		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: config.Duration(10 * time.Second), Start: "burst"},
 		Latency: "normal",
 		Cache: CacheConfig{
 			GOPs: s.Cache.GOPs, MaxBytes: config.Bytes(s.Cache.Bytes), MaxFrames: s.Cache.Frames, MaxTime: config.Duration(s.Cache.Time),
