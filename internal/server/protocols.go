@@ -9,9 +9,6 @@ import (
 	"weir/internal/protocol/httphls"
 	"weir/internal/protocol/httpts"
 	"weir/internal/protocol/rtmp"
-	"weir/internal/protocol/snapshot"
-	"weir/internal/protocol/watch"
-	"weir/web"
 )
 
 // setup is what a protocol may be built from besides its Env.
@@ -34,10 +31,6 @@ var protocols = []struct {
 	{"ws-flv", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpflv.NewWebSocket(env), nil }},
 	{"http-ts", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpts.New(env), nil }},
 	{"ws-ts", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpts.NewWebSocket(env), nil }},
-	{"snapshot", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return snapshot.New(env), nil }},
-	{"watch", func(env protocol.Env, s setup) (protocol.Protocol, error) {
-		return watch.New(env, web.Files(), s.conf.HTTP.Index), nil
-	}},
 	{"hls", func(env protocol.Env, s setup) (protocol.Protocol, error) {
 		return httphls.New(env, func(path string) (hls.Settings, bool) { return s.stream(path).HLS.settings() }), nil
 	}},

@@ -172,6 +172,11 @@ func (s *Server) open() (err error) {
 		}
 		s.parts = append(s.parts, part{p.name, proto.Run})
 	}
+	for _, p := range pageTable {
+		answers := p.new(s.env(p.name, listen), setup{&s.conf, s.streamConfig, load})
+		routes = append(routes, answers.Routes()...)
+		s.parts = append(s.parts, part{p.name, answers.Run})
+	}
 	crowd := crowdLimit{s.conf.Limits.Connections, s.tooMany}
 	web, err := newPlayback(s.conf.HTTP, s.log, routes, s.conf.Delivery.Portable, crowd, listen, load)
 	if err != nil {

@@ -32,7 +32,7 @@ const (
 	maxStill = 16 << 20
 )
 
-// Snapshots is the protocol.
+// Snapshots answers requests for pictures.
 type Snapshots struct {
 	env   protocol.Env
 	turns chan struct{} // held while a still is made
@@ -54,7 +54,7 @@ func New(env protocol.Env) *Snapshots {
 	return &Snapshots{env: env, turns: make(chan struct{}, decoders), stills: map[*stream.Stream]*still{}}
 }
 
-// Run implements protocol.Protocol: it forgets stills that nobody asks for.
+// Run forgets stills that nobody asks for.
 func (p *Snapshots) Run(ctx context.Context) error {
 	t := time.NewTicker(10 * stillTime)
 	defer t.Stop()

@@ -1,7 +1,7 @@
-// Package watch shows a page on which a stream is watched in a browser, and a page that
+// Package pages shows a page on which a stream is watched in a browser, and a page that
 // lists the streams where that is allowed. What plays is up to the page: it is a client
 // of the other protocols, and knows no more than any.
-package watch
+package pages
 
 import (
 	"bytes"
@@ -42,7 +42,7 @@ type Pages struct {
 // New returns the pages in files. With list, the streams are shown to everybody.
 func New(env protocol.Env, files fs.FS, list bool) *Pages { return &Pages{env, files, list} }
 
-// Run implements protocol.Protocol: there is nothing to do.
+// Run returns when ctx ends: there is nothing to do.
 func (p *Pages) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil

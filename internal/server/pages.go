@@ -1,0 +1,26 @@
+package server
+
+import (
+	"context"
+
+	"weir/internal/pages"
+	"weir/internal/protocol"
+	"weir/internal/snapshot"
+	"weir/web"
+)
+
+// page is something that answers requests on the playback listeners without being a protocol:
+// it opens no sessions, and no stream depends on it.
+type page interface {
+	protocol.Router
+	Run(ctx context.Context) error
+}
+
+// pageTable is everything of that kind. The name is its log key and metric label.
+var pageTable = []struct {
+	name string
+	new  func(env protocol.Env, s setup) page
+}{
+	{"snapshot", func(env protocol.Env, _ setup) page { return snapshot.New(env) }},
+	{"pages", func(env protocol.Env, s setup) page { return pages.New(env, web.Files(), s.conf.HTTP.Index) }},
+}
