@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"weir/internal/admin"
 	"weir/rtmp"
 )
 
@@ -153,7 +154,7 @@ func TestAPIAndMetricsAgreeWithWhatHappened(t *testing.T) {
 		}
 	}
 	var streams struct {
-		Streams []streamInfo `json:"streams"`
+		Streams []admin.Stream `json:"streams"`
 	}
 	_, body := get(t, r.adminURL("/api/v1/streams"))
 	if err := json.Unmarshal([]byte(body), &streams); err != nil {

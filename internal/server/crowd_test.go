@@ -7,12 +7,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/internal/listen/listentest"
 )
 
 // TestHTTPConnectionLimit: connections of HTTP and of HTTPS, whether they ask for something or not, are no
 // more than configured; when some end there is room again.
 func TestHTTPConnectionLimit(t *testing.T) {
-	cert, key := writeCert(t, t.TempDir(), 1)
+	cert, key := listentest.Cert(t, t.TempDir(), 1)
 	const most = 3
 	r := start(t, func(c *Config) {
 		c.Limits.Connections = most

@@ -3,12 +3,10 @@ package server
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestPages asks for the pages and what is beside them.
@@ -103,27 +101,5 @@ func TestSnapshot(t *testing.T) {
 	second, b := r.get("live/a/snapshot.jpg")
 	if first.StatusCode != 200 || second.StatusCode != 200 || string(a) != string(b) {
 		t.Error("a still is made again at once")
-	}
-}
-
-// deadlined is a response whose connection has a deadline.
-type deadlined struct {
-	*httptest.ResponseRecorder
-	deadline time.Time
-}
-
-// SetWriteDeadline is what http.ResponseController calls.
-func (d *deadlined) SetWriteDeadline(t time.Time) error {
-	d.deadline = t
-	return nil
-}
-
-// TestDeadlineIsOneRequests: what one answer was given time for does not cut off a later one on the
-// same connection.
-func TestDeadlineIsOneRequests(t *testing.T) {
-	w := &deadlined{httptest.NewRecorder(), time.Now()}
-	new(playback).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/live/a.none", nil))
-	if w.Code != http.StatusNotFound || time.Until(w.deadline) < answerTime-time.Second {
-		t.Errorf("%d, deadline %v", w.Code, w.deadline)
 	}
 }

@@ -3,6 +3,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"weir/internal/admit"
 	"weir/internal/fanout"
 	"weir/internal/intake"
+	"weir/internal/listen"
 	"weir/internal/metrics"
 	"weir/internal/mux"
 	"weir/internal/protocol"
@@ -136,14 +138,14 @@ func (s *Server) build() {
 
 // open opens the listeners.
 func (s *Server) open() (err error) {
-	l := listener{s.log}
 	s.addrs = map[string]net.Addr{}
 	var opened []net.Listener
-	listen := func(proto, addr string) (net.Listener, error) {
-		ln, err := l.open(proto, addr)
+	open := func(proto, addr string) (net.Listener, error) {
+		ln, err := listen.TCP(context.Background(), proto, addr)
 		if err == nil {
 			opened = append(opened, ln)
 			s.addrs[proto] = ln.Addr()
+			s.log.Info("listening", slog.String("proto", proto), slog.String("addr", ln.Addr().String()))
 		}
 		return ln, err
 	}
@@ -154,10 +156,10 @@ func (s *Server) open() (err error) {
 			}
 		}
 	}()
-	load := loadTLS(s.log)
+	load := func(cert, key string) (*tls.Config, error) { return listen.TLS(s.log, cert, key) }
 	var routes []protocol.Route
 	for _, p := range protocols {
-		proto, err := p.new(s.env(p.name, listen), setup{&s.conf, s.streamConfig, load})
+		proto, err := p.new(s.env(p.name, open), setup{&s.conf, s.streamConfig, load})
 		if err != nil {
 			return err
 		}
@@ -173,25 +175,14 @@ func (s *Server) open() (err error) {
 		s.parts = append(s.parts, part{p.name, proto.Run})
 	}
 	for _, p := range pageTable {
-		answers := p.new(s.env(p.name, listen), setup{&s.conf, s.streamConfig, load})
+		answers := p.new(s.env(p.name, open), setup{&s.conf, s.streamConfig, load})
 		routes = append(routes, answers.Routes()...)
 		s.parts = append(s.parts, part{p.name, answers.Run})
 	}
-	crowd := crowdLimit{s.conf.Limits.Connections, s.tooMany}
-	web, err := newPlayback(s.conf.HTTP, s.log, routes, s.conf.Delivery.Portable, crowd, listen, load)
-	if err != nil {
+	if err := s.openHTTP(routes, open, load); err != nil {
 		return err
 	}
-	s.parts = append(s.parts, part{"http", web.run}, part{"memory", s.trim})
-	if s.conf.Admin.Listen != "" {
-		ln, err := listen("admin", s.conf.Admin.Listen)
-		if err != nil {
-			return err
-		}
-		s.parts = append(s.parts, part{"admin", func(ctx context.Context) error {
-			return serveHTTP(ctx, []net.Listener{ln}, nil, s.admin(), s.log, nil)
-		}})
-	}
+	s.parts = append(s.parts, part{"memory", s.trim})
 	return nil
 }
 
@@ -235,7 +226,7 @@ func Check(conf Config) error {
 	}
 	for _, pair := range [][2]string{{conf.RTMP.TLS.Cert, conf.RTMP.TLS.Key}, {conf.HTTP.TLS.Cert, conf.HTTP.TLS.Key}} {
 		if pair[0] != "" {
-			if _, err := loadTLS(slog.New(slog.DiscardHandler))(pair[0], pair[1]); err != nil {
+			if _, err := listen.TLS(slog.New(slog.DiscardHandler), pair[0], pair[1]); err != nil {
 				return err
 			}
 		}

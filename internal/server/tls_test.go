@@ -1,60 +1,22 @@
 package server
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strings"
 	"testing"
-	"time"
 
 	"weir/amf"
-	"weir/internal/config"
+	"weir/internal/listen/listentest"
 	"weir/rtmp"
 )
-
-// writeCert makes a key pair for 127.0.0.1 in dir.
-func writeCert(t *testing.T, dir string, serial int64) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kb, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for name, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: kb}} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
 
 // TestTLSPlayback plays over RTMPS, HTTPS with HTTP/1.1 and with HTTP/2, sent by the
 // workers and by goroutines.
 func TestTLSPlayback(t *testing.T) {
-	cert, key := writeCert(t, t.TempDir(), 1)
+	cert, key := listentest.Cert(t, t.TempDir(), 1)
 	insecure := &tls.Config{InsecureSkipVerify: true}
 	for _, portable := range []bool{false, true} {
 		r := start(t, func(c *Config) {
@@ -97,33 +59,8 @@ func TestTLSPlayback(t *testing.T) {
 	}
 }
 
-// TestC024_CertificateIsReadAgain exchanges the files under a running server.
-func TestC024_CertificateIsReadAgain(t *testing.T) {
-	dir := t.TempDir()
-	cert, key := writeCert(t, dir, 1)
-	c := &certificate{cert: cert, key: key}
-	if err := c.load(time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	first, err := c.get(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeCert(t, dir, 2)
-	if err := os.Chtimes(cert, time.Now(), time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	if again, _ := c.get(nil); again != first {
-		t.Error("the files are looked at for every connection")
-	}
-	c.looked = time.Now().Add(-certEvery)
-	if again, _ := c.get(nil); bytes.Equal(again.Certificate[0], first.Certificate[0]) {
-		t.Error("the new certificate is not used")
-	}
-}
-
 func TestC023_OldTLSIsRefused(t *testing.T) {
-	cert, key := writeCert(t, t.TempDir(), 1)
+	cert, key := listentest.Cert(t, t.TempDir(), 1)
 	r := start(t, func(c *Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
 	addr := r.Addr("rtmps").String()
 	for name, c := range map[string]struct {
@@ -144,40 +81,13 @@ func TestC023_OldTLSIsRefused(t *testing.T) {
 	}
 }
 
-func TestForwardedForOfTrustedProxiesOnly(t *testing.T) {
-	proxies, err := config.ParseCIDR("127.0.0.0/8")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		trusted []config.CIDR
-		header  string
-		want    string
-	}{
-		{nil, "192.0.2.7", "127.0.0.1"},
-		{[]config.CIDR{proxies}, "", "127.0.0.1"},
-		{[]config.CIDR{proxies}, "192.0.2.7", "192.0.2.7"},
-		{[]config.CIDR{proxies}, "203.0.113.9, 192.0.2.7, 127.0.0.2", "192.0.2.7"},
-		{[]config.CIDR{proxies}, "nonsense", "127.0.0.1"},
-	} {
-		p := &playback{conf: HTTPConfig{TrustedProxies: c.trusted}}
-		req := &http.Request{RemoteAddr: "127.0.0.1:5000", Header: http.Header{}}
-		if c.header != "" {
-			req.Header.Set("X-Forwarded-For", c.header)
-		}
-		if got := p.remote(req).Addr().String(); got != c.want {
-			t.Errorf("%q from a proxy trusted by %v: %s, want %s", c.header, c.trusted, got, c.want)
-		}
-	}
-}
-
 // TestTLSPlayersNeedNoGoroutine: players by RTMPS that say nothing are waited for by the
 // poller; what they say is answered all the same, whatever records it comes in.
 func TestTLSPlayersNeedNoGoroutine(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		return // elsewhere each has one
 	}
-	cert, key := writeCert(t, t.TempDir(), 1)
+	cert, key := listentest.Cert(t, t.TempDir(), 1)
 	r := start(t, func(c *Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
 	pub := r.mustPublish("live/a")
 	pub.must(pub.video(0, videoHeader))

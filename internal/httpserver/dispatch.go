@@ -1,0 +1,91 @@
+package httpserver
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/internal/protocol"
+)
+
+// ServeHTTP answers a request that net/http has read.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 { // the deadline is the connection's
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
+	}
+	s.dispatch(w, r.WithContext(s.context(r)))
+}
+
+// context returns the context of a request, with what does not differ between requests of the
+// same header fields.
+func (s *Server) context(r *http.Request) context.Context {
+	return protocol.WithRemote(r.Context(), s.remote(r))
+}
+
+// dispatch finds the route of a request: the one that accounts for most of its path.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
+	if !s.allowOrigin(w, r) {
+		http.Error(w, "pages of this origin may not play", http.StatusForbidden)
+		return
+	}
+	upgrade := strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+	var best *protocol.Route
+	var path string
+	heaviest := 0
+	for i := range s.routes {
+		rt := &s.routes[i]
+		stream, weight, ok := rt.Match(r.URL.Path)
+		if !ok || best != nil && weight <= heaviest {
+			continue
+		}
+		if rt.WebSocket == upgrade && (r.Method == rt.Method || r.Method == http.MethodHead && rt.Method == http.MethodGet) {
+			best, path, heaviest = rt, stream, weight
+		}
+	}
+	if best == nil {
+		s.explain(w, r)
+		return
+	}
+	if best.Place != "" {
+		best.Handler(w, r, path)
+		return
+	}
+	if err := protocol.CheckPath(path); err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	best.Handler(w, r, path)
+}
+
+// explain answers a request that has no route of its method.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	methods := []string{http.MethodOptions}
+	for i := range s.routes {
+		if _, _, ok := s.routes[i].Match(r.URL.Path); ok {
+			methods = append(methods, s.routes[i].Method)
+		}
+	}
+	switch {
+	case len(methods) == 1:
+		http.Error(w, "there is nothing here; a stream is played at /APP/NAME.flv", http.StatusNotFound)
+	case r.Method == http.MethodOptions:
+		w.Header().Set("Allow", allowed(methods))
+		w.Header().Set("Access-Control-Allow-Methods", allowed(methods))
+		w.Header().Set("Access-Control-Allow-Headers", "Range, Authorization")
+		w.Header().Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Allow", allowed(methods))
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	}
+}
+
+func allowed(methods []string) string {
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
+	return strings.Join(slices.Compact(methods), ", ")
+}

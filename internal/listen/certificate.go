@@ -1,0 +1,68 @@
+package listen
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// certEvery is how often a certificate's files are looked at.
+const certEvery = 10 * time.Second
+
+// certificate is a key pair that is read again when its files change.
+type certificate struct {
+	cert, key string
+	log       *slog.Logger
+
+	mu      sync.Mutex // guards below
+	pair    *tls.Certificate
+	modTime time.Time
+	looked  time.Time
+}
+
+// TLS makes the TLS configuration of a certificate and its key, which are read again when they change.
+func TLS(log *slog.Logger, cert, key string) (*tls.Config, error) {
+	c := &certificate{cert: cert, key: key, log: log}
+	if err := c.load(time.Now()); err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: c.get,
+		// Records are filled whenever there is enough to send: a live stream has no use
+		// for small first ones.
+		DynamicRecordSizingDisabled: true,
+	}, nil
+}
+
+func (c *certificate) load(now time.Time) error {
+	c.looked = now
+	st, err := os.Stat(c.cert)
+	if err != nil {
+		return fmt.Errorf("TLS certificate: %w", err)
+	}
+	if c.pair != nil && st.ModTime().Equal(c.modTime) {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return fmt.Errorf("TLS certificate %s with key %s: %w", c.cert, c.key, err)
+	}
+	c.pair, c.modTime = &pair, st.ModTime()
+	return nil
+}
+
+// get returns the certificate for any name, or none: cameras send no name or an address.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.looked) >= certEvery {
+		if err := c.load(now); err != nil {
+			c.log.Error("certificate cannot be read again: going on with the last one", slog.Any("err", err))
+		}
+	}
+	return c.pair, nil
+}
