@@ -28,9 +28,10 @@ var layers = []struct{ folder, ours, outside string }{
 	// The server.
 	{"internal/config", "", "github.com/goccy/go-yaml github.com/google/jsonschema-go"},
 	{"internal/stream", "av codec", ""},
+	{"internal/accessunit", "av codec internal/stream", ""},
 	{"internal/fanout", "", "golang.org/x/sys"},
-	{"internal/mux", "av codec amf format rtmp internal/stream internal/fanout", ""},
-	{"internal/hls", "av amf codec format internal/stream", "golang.org/x/sys"},
+	{"internal/mux", "av codec amf format rtmp internal/accessunit internal/stream internal/fanout", ""},
+	{"internal/hls", "av amf codec format internal/accessunit internal/stream", "golang.org/x/sys"},
 	{"internal/session", "", "github.com/google/uuid"},
 	{"internal/admit", "internal/config internal/session", ""},
 	{"internal/metrics", "internal/session internal/stream internal/config", "github.com/prometheus/client_golang"},

@@ -28,6 +28,9 @@ type TrackHeader struct {
 	Meta *av.Frame
 	// Media is true once the track carried media.
 	Media bool
+	// Split is true if the track's pictures come in several frames, each with some of the
+	// slices; see package accessunit.
+	Split bool
 }
 
 // Has reports whether there is a track of this kind.
