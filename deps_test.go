@@ -27,7 +27,8 @@ var layers = []struct{ folder, ours, outside string }{
 
 	// The server.
 	{"internal/config", "", "github.com/goccy/go-yaml github.com/google/jsonschema-go"},
-	{"internal/stream", "av codec", ""},
+	{"internal/timeline", "", ""},
+	{"internal/stream", "av codec internal/timeline", ""},
 	{"internal/accessunit", "av codec internal/stream", ""},
 	{"internal/fanout", "", "golang.org/x/sys"},
 	{"internal/mux", "av codec amf format rtmp internal/accessunit internal/stream internal/fanout", ""},
@@ -47,8 +48,8 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/protocol/httphls", "internal/hls internal/protocol/. internal/stream internal/session", ""},
 	{"internal/pages", "av internal/protocol/. internal/stream", ""},
 	{"internal/snapshot", "av format/fmp4 internal/protocol/. internal/stream internal/session", ""},
-	{"internal/relay", "av codec amf format rtmp internal/stream internal/mux internal/session internal/protocol/. internal/config", "github.com/coder/websocket"},
-	{"internal/probe", "av codec amf format", ""},
+	{"internal/relay", "av codec amf format rtmp internal/timeline internal/session", "github.com/coder/websocket"},
+	{"internal/probe", "av codec amf format internal/timeline internal/relay", ""},
 	{"internal/demo", "av codec format", ""},
 	{"internal/server", "av codec amf format rtmp internal web", "golang.org/x/sys"},
 

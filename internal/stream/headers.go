@@ -5,6 +5,7 @@ import (
 
 	"weir/av"
 	"weir/codec"
+	"weir/internal/timeline"
 )
 
 // Headers is what a player must be given before media: a snapshot that never changes.
@@ -45,7 +46,7 @@ func (h *Headers) Has(k av.Kind) bool {
 
 // track is the state of one track of a stream; it lives as long as the stream.
 type track struct {
-	clock
+	clock   timeline.Clock
 	present bool // the current publisher has it
 	header  TrackHeader
 	nalSize int

@@ -90,7 +90,7 @@ func (s *Stream) publish(info Info) (*Publisher, error) {
 		s.mu.Unlock()
 		return nil, ErrBusy
 	}
-	silent := now-max(s.time.arrived, s.live.since) >= silentTime
+	silent := now-max(s.time.Arrived(), s.live.since) >= silentTime
 	if allowed, first := s.fight.allow(now, silent); !allowed {
 		s.mu.Unlock()
 		if first {

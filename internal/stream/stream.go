@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/timeline"
 )
 
 // Muxer turns a stream's frames into bytes. All its methods but Wake are called under
@@ -45,7 +46,7 @@ type Stream struct {
 	takeover *time.Timer
 	fight    fightState
 
-	time     timeline
+	time     timeline.Timeline
 	tracks   map[trackKey]*track
 	headers  *Headers
 	metadata []byte
@@ -174,7 +175,7 @@ func (s *Stream) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
-	st.Players, st.Live, st.Duration = s.players, s.live != nil, s.time.head
+	st.Players, st.Live, st.Duration = s.players, s.live != nil, s.time.Head()
 	return st
 }
 

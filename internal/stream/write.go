@@ -6,6 +6,7 @@ import (
 
 	"weir/av"
 	"weir/codec"
+	"weir/internal/timeline"
 )
 
 // write is one frame of the live publisher. mu is held. It returns what to notify.
@@ -79,11 +80,11 @@ func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
 	s.stats.Publishers++
 	for _, t := range s.tracks {
 		t.present, t.ended, t.header.Media = false, false, false
-		t.restart()
+		t.clock.Restart()
 	}
 	s.synced, s.keyed, s.stats.KeyInterval = false, false, 0
 	s.flush()
-	s.time.newPublisher()
+	s.time.NewSource()
 
 	// The time of the first frame is the time of the headers before it.
 	at := s.track(trackKey{e.Kind, e.Track})
@@ -109,7 +110,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
 	})
 	at.describe(&e.Frame)
 	s.refresh(e.Arrived)
-	start := s.time.peek(&at.clock, e.DTS, e.PTS-e.DTS, e.Arrived)
+	start := s.time.Peek(&at.clock, e.DTS, e.PTS-e.DTS, e.Arrived)
 	for _, f := range configs {
 		c := Entry{Frame: *f}
 		c.DTS, c.PTS, c.Arrived = start, start, e.Arrived
@@ -177,7 +178,7 @@ func (s *Stream) other(e *Entry, t *track) bool {
 // pass emits a frame without media at about the present time. mu is held.
 func (s *Stream) pass(e *Entry, t *track) bool {
 	cts := e.PTS - e.DTS
-	e.DTS = s.time.near(&t.clock, e.DTS)
+	e.DTS = s.time.Near(&t.clock, e.DTS)
 	e.PTS = e.DTS + cts
 	return s.emit(e)
 }
@@ -199,20 +200,20 @@ func (s *Stream) media(e *Entry, t *track) bool {
 		}
 	}
 	cts := e.PTS - e.DTS
-	var what repair
-	e.DTS, what = s.time.put(&t.clock, e.DTS, cts, e.Arrived)
+	var what timeline.Repair
+	e.DTS, what = s.time.Put(&t.clock, e.DTS, cts, e.Arrived)
 	e.PTS = e.DTS + cts
 	if s.broken {
 		s.broken = false
 		e.Flags |= av.Discontinuity
 	}
 	switch what {
-	case clamped:
+	case timeline.Clamped:
 		s.stats.Clamped++
-	case rebased:
+	case timeline.Rebased:
 		s.stats.Jumps++
 		e.Flags |= av.Discontinuity
-	case shifted:
+	case timeline.Shifted:
 		s.stats.Shifted++
 	}
 	s.markSync(e, t)
