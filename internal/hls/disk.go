@@ -3,7 +3,6 @@ package hls
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -129,25 +128,4 @@ func (r *Rendition) discard(s *segment) {
 	if file := s.file; file != "" {
 		r.p.disk.do(func() error { return ignoreMissing(os.Remove(file)) })
 	}
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// clean removes what an earlier process left in a directory: folders that are named as packagers are.
-func clean(dir string) error {
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return ignoreMissing(err)
-	}
-	for _, e := range list {
-		if e.IsDir() && len(e.Name()) == idSize && isWord(e.Name()) {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-		}
-	}
-	return err
 }

@@ -26,8 +26,8 @@ type Set struct {
 	mu   sync.Mutex // guards below; taken before a stream's lock and a packager's
 	byID map[string]*entry
 	of   map[*stream.Stream]*entry
-	// cleaned are the directories from which an earlier process's segments were removed.
-	cleaned map[string]bool
+	// folders are ours, by the hls.directory that each is in; nil where none could be made.
+	folders map[string]*folder
 	closed  bool
 }
 
@@ -44,7 +44,7 @@ type entry struct {
 // NewSet returns an empty set. conf returns a stream's settings, now is the hub's clock, and
 // warn is told what viewers will notice.
 func NewSet(now func() time.Duration, conf func(path string) Settings, warn func(path, text string)) *Set {
-	return &Set{now: now, conf: conf, warn: warn, pages: newPages(), byID: map[string]*entry{}, of: map[*stream.Stream]*entry{}, cleaned: map[string]bool{}}
+	return &Set{now: now, conf: conf, warn: warn, pages: newPages(), byID: map[string]*entry{}, of: map[*stream.Stream]*entry{}, folders: map[string]*folder{}}
 }
 
 // Open returns the packager of a stream, running. It fails with ErrEnded if the stream has ended.
@@ -58,11 +58,8 @@ func (set *Set) Open(s *stream.Stream) (*Packager, error) {
 	if e == nil {
 		path := s.Path()
 		conf := set.conf(path)
-		if dir := conf.Directory; dir != "" && !set.cleaned[dir] {
-			set.cleaned[dir] = true
-			if err := clean(dir); err != nil {
-				set.warn(path, "old HLS segments cannot be removed: "+err.Error())
-			}
+		if conf.Directory != "" {
+			conf.Directory = set.folder(path, conf.Directory)
 		}
 		e = &entry{s: s, Packager: NewPackager(path, Options{
 			Settings: conf, Now: set.now, Warn: func(text string) { set.warn(path, text) }, pages: set.pages,
@@ -73,6 +70,27 @@ func (set *Set) Open(s *stream.Stream) (*Packager, error) {
 		return nil, err
 	}
 	return e.Packager, nil
+}
+
+// folder returns the path of our own folder in dir, "" if there can be none: then the segments
+// of the stream at path stay in memory. set.mu is held.
+func (set *Set) folder(path, dir string) string {
+	f, known := set.folders[dir]
+	if !known {
+		var err error
+		f, err = openFolder(dir)
+		switch {
+		case f == nil:
+			set.warn(path, "HLS segments cannot be kept on disk and stay in memory; check hls.directory: "+err.Error())
+		case err != nil:
+			set.warn(path, "HLS segments of an earlier server cannot be removed from hls.directory: "+err.Error())
+		}
+		set.folders[dir] = f
+	}
+	if f == nil {
+		return ""
+	}
+	return f.path
 }
 
 // Get returns the packager with an id, and has it run on if its stream lives; nil if there
@@ -198,9 +216,19 @@ func (set *Set) Close() {
 			disks = append(disks, e.disk)
 		}
 	}
+	folders := set.folders
+	set.folders = nil
 	set.mu.Unlock()
 	for _, d := range disks {
 		d.work.Wait()
+	}
+	for _, f := range folders {
+		if f == nil {
+			continue
+		}
+		if err := f.remove(); err != nil {
+			set.warn("", "HLS segments cannot be removed from hls.directory: "+err.Error())
+		}
 	}
 }
 
