@@ -45,3 +45,26 @@ func TestCodecString(t *testing.T) {
 		t.Error(H265.FourCC())
 	}
 }
+
+func TestUnwrapper(t *testing.T) {
+	const ms = time.Millisecond
+	var u Unwrapper
+	for _, c := range []struct {
+		timestamp uint32
+		want      time.Duration
+	}{
+		{40, 40 * ms},
+		{0, 0},
+		{math.MaxUint32, -ms},
+		{1 << 30, 1 << 30 * ms},
+		{1<<31 - 1, (1<<31 - 1) * ms},
+		{3 << 30, 3 << 30 * ms},
+		{math.MaxUint32, math.MaxUint32 * ms},
+		{16, (1<<32 + 16) * ms},
+		{math.MaxUint32, math.MaxUint32 * ms},
+	} {
+		if got := u.Unwrap(c.timestamp); got != c.want {
+			t.Errorf("%d is %v, want %v", c.timestamp, got, c.want)
+		}
+	}
+}

@@ -28,3 +28,14 @@ func Duration(ticks, hz int64) time.Duration {
 // Milliseconds returns d on the 32-bit millisecond clock of RTMP and FLV, which
 // wraps after 49.7 days.
 func Milliseconds(d time.Duration) uint32 { return uint32(Ticks(d, 1000)) }
+
+// Unwrapper makes timestamps of the 32-bit millisecond clock into times that go on where
+// that wraps: each is taken for the nearest to the one before, and the first for the nearest
+// to 0, so that it may be negative. The zero value is ready.
+type Unwrapper struct{ last int64 }
+
+// Unwrap returns the time that a timestamp stands for.
+func (u *Unwrapper) Unwrap(timestamp uint32) time.Duration {
+	u.last += int64(int32(timestamp - uint32(u.last)))
+	return time.Duration(u.last) * time.Millisecond
+}

@@ -2,7 +2,6 @@ package flv
 
 import (
 	"io"
-	"time"
 
 	"weir/av"
 )
@@ -11,7 +10,7 @@ import (
 type FrameReader struct {
 	tags    *Reader
 	demuxer Demuxer
-	last    int64 // the unwrapped timestamp of the last tag, in milliseconds
+	clock   av.Unwrapper
 	frames  []av.Frame
 	next    int
 	dropped int64
@@ -39,9 +38,8 @@ func (r *FrameReader) ReadFrame() (*av.Frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.last += int64(int32(t.Timestamp - uint32(r.last)))
 		r.next = 0
-		r.frames, err = r.demuxer.Demux(r.frames[:0], t.Type, time.Duration(r.last)*time.Millisecond, t.Body)
+		r.frames, err = r.demuxer.Demux(r.frames[:0], t.Type, r.clock.Unwrap(t.Timestamp), t.Body)
 		if err != nil {
 			r.dropped++
 		}

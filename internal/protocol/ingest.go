@@ -36,7 +36,7 @@ type Ingest struct {
 
 	demux  flv.Demuxer
 	frames []av.Frame
-	clock  unwrapper
+	clock  av.Unwrapper
 
 	badSince time.Duration
 	bad      int
@@ -52,23 +52,6 @@ func (e *Env) NewIngest(pub *stream.Publisher) *Ingest {
 	return &Ingest{pub: pub, now: e.Hub.Now, limit: e.Bitrate, dropped: func(reason string) { e.Metrics.Dropped(e.Name, reason) }}
 }
 
-// unwrapper extends 32-bit millisecond timestamps.
-type unwrapper struct {
-	begun bool
-	last  uint32
-	time  int64
-}
-
-func (u *unwrapper) put(ts uint32) time.Duration {
-	if !u.begun {
-		u.begun, u.time = true, int64(ts)
-	} else {
-		u.time += int64(int32(ts - u.last))
-	}
-	u.last = ts
-	return time.Duration(u.time) * time.Millisecond
-}
-
 // Tag takes one tag body, which the caller gives up. It returns the cause once the
 // publisher has ended or must be: it was taken over, it sends rubbish or too much.
 func (in *Ingest) Tag(t flv.TagType, ts uint32, body []byte) error {
@@ -76,7 +59,7 @@ func (in *Ingest) Tag(t flv.TagType, ts uint32, body []byte) error {
 	if err := in.meter(now, len(body)); err != nil {
 		return err
 	}
-	frames, err := in.demux.Demux(in.frames[:0], t, in.clock.put(ts), body)
+	frames, err := in.demux.Demux(in.frames[:0], t, in.clock.Unwrap(ts), body)
 	in.frames = frames[:0]
 	if err != nil {
 		if err := in.fault(err, now); err != nil {

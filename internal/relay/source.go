@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -128,8 +127,7 @@ type rtmpSource struct {
 	play   *rtmp.PlayStream
 	demux  flv.Demuxer
 	frames []av.Frame
-	begun  bool
-	last   int64
+	clock  av.Unwrapper
 }
 
 func openRTMP(ctx context.Context, name string) (Source, error) {
@@ -158,12 +156,8 @@ func (s *rtmpSource) ReadFrame() (*av.Frame, error) {
 			}
 			return nil, err
 		}
-		if !s.begun {
-			s.begun, s.last = true, int64(m.Timestamp)
-		}
-		s.last += int64(int32(m.Timestamp - uint32(s.last)))
 		// What cannot be read is left out, as a player would.
-		s.frames, _ = s.demux.Demux(nil, flv.TagType(m.Type), time.Duration(s.last)*time.Millisecond, m.Payload)
+		s.frames, _ = s.demux.Demux(nil, flv.TagType(m.Type), s.clock.Unwrap(m.Timestamp), m.Payload)
 	}
 	f := s.frames[0]
 	s.frames = s.frames[1:]

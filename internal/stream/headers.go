@@ -44,6 +44,15 @@ func (h *Headers) Has(k av.Kind) bool {
 	return false
 }
 
+// Descriptions returns the tracks as package av describes them.
+func (h *Headers) Descriptions() []av.Track {
+	tracks := make([]av.Track, len(h.Tracks))
+	for i := range h.Tracks {
+		tracks[i] = h.Tracks[i].Track
+	}
+	return tracks
+}
+
 // track is the state of one track of a stream; it lives as long as the stream.
 type track struct {
 	clock   timeline.Clock

@@ -3,7 +3,6 @@
 package httpts
 
 import (
-	"weir/av"
 	"weir/internal/mux"
 	"weir/internal/protocol"
 	"weir/internal/stream"
@@ -26,10 +25,5 @@ func NewWebSocket(env protocol.Env) *protocol.LiveWebSocket {
 // check refuses a stream of which the format can carry nothing. Tracks that it cannot
 // carry beside others are left out.
 func check(s *stream.Stream, v *mux.Variant) error {
-	h := s.Headers()
-	tracks := make([]av.Track, len(h.Tracks))
-	for i := range h.Tracks {
-		tracks[i] = h.Tracks[i].Track
-	}
-	return v.CheckTS(tracks)
+	return v.CheckTS(s.Headers().Descriptions())
 }

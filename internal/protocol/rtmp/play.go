@@ -77,15 +77,10 @@ func (b *playback) checkCodecs(s *stream.Stream) error {
 	if len(b.caps.FourCCs) == 0 {
 		return nil // it says nothing: it gets the stream as it is
 	}
-	h := s.Headers()
-	tracks := make([]av.Track, len(h.Tracks))
-	for i := range h.Tracks {
-		tracks[i] = h.Tracks[i].Track
-	}
 	b.mu.Lock()
 	v := b.variant
 	b.mu.Unlock()
-	lacks := v.Missing(tracks, func(c av.Codec) bool { return legacyCodec(c) || b.caps.CanReceive(c.FourCC()) })
+	lacks := v.Missing(s.Headers().Descriptions(), func(c av.Codec) bool { return legacyCodec(c) || b.caps.CanReceive(c.FourCC()) })
 	if lacks == 0 {
 		return nil
 	}
