@@ -2,12 +2,10 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"net/http"
 	"net/http/pprof"
-	"strings"
+	"os"
 
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -16,7 +14,9 @@ import (
 // Config is what the admin listener shows, and to whom.
 type Config struct {
 	// Token, if not empty, is asked for by everything but health.
-	Token    string
+	Token string
+	// Hosts are the names under which the listener may be asked, besides localhost and addresses.
+	Hosts    []string
 	Hub      *stream.Hub
 	Sessions *session.Registry
 	// Metrics answers at /metrics.
@@ -35,7 +35,7 @@ func Handler(conf Config) http.Handler {
 	mux.HandleFunc("GET /health/live", func(w http.ResponseWriter, _ *http.Request) { health(w, true) })
 	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { health(w, s.Ready()) })
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/cmdline", cmdline(os.Args))
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -44,25 +44,7 @@ func Handler(conf Config) http.Handler {
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "not_found", "There is no "+r.Method+" "+r.URL.Path+".")
 	})
-	return s.authorize(mux)
-}
-
-// authorize asks for the token, if there is one, for everything but health.
-func (s *server) authorize(next http.Handler) http.Handler {
-	if s.Token == "" {
-		return next
-	}
-	want := sha256.Sum256([]byte(s.Token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		got := sha256.Sum256([]byte(token))
-		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 && !strings.HasPrefix(r.URL.Path, "/health/") {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			problem(w, http.StatusUnauthorized, "unauthorized", "Send the header Authorization: Bearer with admin.token.")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return s.guard(mux)
 }
 
 func health(w http.ResponseWriter, ok bool) {

@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,13 +14,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 { // the deadline is the connection's
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	}
-	s.dispatch(w, r.WithContext(s.context(r)))
+	s.address(r)
+	s.dispatch(w, r)
 }
 
-// context returns the context of a request, with what does not differ between requests of the
-// same header fields.
-func (s *Server) context(r *http.Request) context.Context {
-	return protocol.WithRemote(r.Context(), s.remote(r))
+// address makes a request's RemoteAddr that of the viewer, whom a trusted proxy may speak for.
+func (s *Server) address(r *http.Request) {
+	if a := s.remote(r); a.IsValid() {
+		r.RemoteAddr = a.String()
+	}
 }
 
 // dispatch finds the route of a request: the one that accounts for most of its path.

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+
+	"weir/internal/protocol"
 )
 
 func TestForwardedForOfTrustedProxiesOnly(t *testing.T) {
@@ -24,7 +26,8 @@ func TestForwardedForOfTrustedProxiesOnly(t *testing.T) {
 		if c.header != "" {
 			req.Header.Set("X-Forwarded-For", c.header)
 		}
-		if got := s.remote(req).Addr().String(); got != c.want {
+		s.address(req)
+		if got := protocol.Remote(req).Addr().String(); got != c.want {
 			t.Errorf("%q from a proxy trusted by %v: %s, want %s", c.header, c.trusted, got, c.want)
 		}
 	}

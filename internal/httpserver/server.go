@@ -85,7 +85,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var fronts []*http1.Front
 	for _, ln := range s.plain {
 		f := http1.New(ln, http1.Config{
-			Handler: http.HandlerFunc(s.dispatch), Prepare: s.context,
+			Handler: http.HandlerFunc(s.dispatch), Prepare: s.address,
 			FirstTime: headerTimeout, IdleTime: idleTimeout, WriteTime: answerTime, Log: s.conf.Log,
 			Most: s.conf.Connections, Refused: s.conf.Refused,
 		})

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -73,8 +72,7 @@ func (p *Pages) redirect(w http.ResponseWriter, r *http.Request, stream string) 
 		http.Error(w, "there is nothing here; a stream is watched at /APP/NAME/", http.StatusNotFound)
 		return
 	}
-	to := url.URL{Path: "/" + stream + "/", RawQuery: r.URL.RawQuery}
-	http.Redirect(w, r, to.String(), http.StatusFound)
+	protocol.Redirect(w, r, path.Base(stream)+"/")
 }
 
 // index shows the page without a stream.

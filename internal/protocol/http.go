@@ -15,18 +15,14 @@ import (
 	"weir/internal/stream"
 )
 
-// remoteKey is the context key of a viewer's address.
-type remoteKey struct{}
-
-// WithRemote returns a context of requests with the viewer's address, which may be a proxy's client.
-func WithRemote(ctx context.Context, a netip.AddrPort) context.Context {
-	return context.WithValue(ctx, remoteKey{}, a)
-}
-
-// Remote returns the viewer's address that WithRemote gave the request.
+// Remote returns the viewer's address: the request's RemoteAddr, in which the listener has put that
+// of a trusted proxy's client. Its port is 0 then.
 func Remote(r *http.Request) netip.AddrPort {
-	a, _ := r.Context().Value(remoteKey{}).(netip.AddrPort)
-	return a
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
 // HTTPViewer is a viewer whose request is being answered: it is admitted and waits for

@@ -45,7 +45,10 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 	if err != nil {
 		return err
 	}
-	h := admin.Handler(admin.Config{Token: c.Admin.Token, Hub: s.hub, Sessions: s.sessions, Metrics: s.metrics.Handler(), Ready: s.ready.Load})
+	h := admin.Handler(admin.Config{
+		Token: c.Admin.Token, Hosts: c.Admin.Hosts,
+		Hub: s.hub, Sessions: s.sessions, Metrics: s.metrics.Handler(), Ready: s.ready.Load,
+	})
 	s.parts = append(s.parts, part{"admin", func(ctx context.Context) error { return httpserver.Serve(ctx, ln, h, s.log) }})
 	return nil
 }

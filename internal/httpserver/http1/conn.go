@@ -3,7 +3,6 @@ package http1
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -39,9 +38,8 @@ type conn struct {
 
 	used bool // a request has been answered
 
-	fields   []byte          // the last request's header fields as they came, with the empty line
-	template *http.Request   // what they say
-	context  context.Context // Prepare's
+	fields   []byte        // the last request's header fields as they came, with the empty line
+	template *http.Request // what they say
 	res      response
 
 	readBy, writeBy time.Time // the deadlines that are set
@@ -172,7 +170,7 @@ func (c *conn) parse() *http.Request {
 	if err != nil {
 		return nil
 	}
-	r := c.template.WithContext(&life{base: c.context, conn: c})
+	r := c.template.WithContext(&life{conn: c})
 	r.Method, r.URL, r.RequestURI = name, u, target
 	c.drop()
 	return r
@@ -213,9 +211,9 @@ func (c *conn) read(head, fields []byte) bool {
 		return false
 	}
 	r.RemoteAddr = c.from
-	c.template, c.fields, c.context = r, append(c.fields[:0], fields...), context.Background()
+	c.template, c.fields = r, append(c.fields[:0], fields...)
 	if prepare := c.front.conf.Prepare; prepare != nil {
-		c.context = prepare(r)
+		prepare(r)
 	}
 	return true
 }

@@ -15,9 +15,9 @@ type Config struct {
 	// Handler answers the requests. It must not change a request's header, nor use its
 	// ResponseWriter after it has returned.
 	Handler http.Handler
-	// Prepare, if not nil, is given a request before any other with the same header fields
-	// is handled; these get the context that it returns.
-	Prepare func(r *http.Request) context.Context
+	// Prepare, if not nil, is given a request before it and all others of its connection with the
+	// same header fields are handled: what it changes in the request, it changes in all of them.
+	Prepare func(r *http.Request)
 	// FirstTime is how long a connection may take to send its first request, IdleTime how
 	// long until the next one, and WriteTime how long an answer may take to be sent,
 	// unless the handler sets another deadline.

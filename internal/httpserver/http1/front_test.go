@@ -194,16 +194,15 @@ func TestFieldsChange(t *testing.T) {
 	}
 }
 
-// TestPrepare: what Prepare found out once is known to all requests of the same header fields.
+// TestPrepare: what Prepare changed once is so in all requests of the same header fields.
 func TestPrepare(t *testing.T) {
-	type key struct{}
 	var prepared atomic.Int32
 	addr, _ := both(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, r.Context().Value(key{}))
+		fmt.Fprint(w, r.RemoteAddr)
 	}), func(c *Config) {
-		c.Prepare = func(r *http.Request) context.Context {
+		c.Prepare = func(r *http.Request) {
 			prepared.Add(1)
-			return context.WithValue(r.Context(), key{}, r.Header.Get("X")+r.RemoteAddr[:9])
+			r.RemoteAddr = r.Header.Get("X") + r.RemoteAddr[:9]
 		}
 	})
 	c := dial(t, addr)

@@ -11,7 +11,6 @@ import (
 // life is the context of a request. Its end is that of the connection or of the answer. Nobody
 // watches the connection until somebody asks for Done: handlers that wait for nothing do not.
 type life struct {
-	base context.Context //nolint:containedctx // it is a context, and this is what it is made of
 	conn *conn
 
 	mu      sync.Mutex      // guards below
@@ -29,7 +28,7 @@ func (l *life) Done() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.inner == nil {
-		l.inner, l.cancel = context.WithCancel(l.base)
+		l.inner, l.cancel = context.WithCancel(context.Background())
 		switch {
 		case l.ended:
 			l.cancel()
@@ -60,7 +59,7 @@ func (l *life) Value(key any) any {
 	if l.inner != nil {
 		return l.inner.Value(key)
 	}
-	return l.base.Value(key)
+	return nil
 }
 
 // watch reads ahead, to see the connection's end. mu is held.

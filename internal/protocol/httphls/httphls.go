@@ -12,7 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -96,10 +96,9 @@ func isResource(name string) bool {
 }
 
 // redirect leads from the short form to the multivariant playlist.
-func (p *HLS) redirect(w http.ResponseWriter, r *http.Request, path string) {
-	to := url.URL{Path: "/" + path + "/index.m3u8", RawQuery: r.URL.RawQuery}
+func (p *HLS) redirect(w http.ResponseWriter, r *http.Request, stream string) {
 	w.Header().Set("Cache-Control", "no-cache")
-	http.Redirect(w, r, to.String(), http.StatusFound)
+	protocol.Redirect(w, r, path.Base(stream)+"/index.m3u8")
 }
 
 // errOff is the answer for streams that are not played by HLS.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,7 +59,7 @@ func TestViewerEntersOnce(t *testing.T) {
 		for range 50 {
 			wg.Go(func() {
 				r := httptest.NewRequest("GET", "/live/a/x.m3u8?_HLS_msn=1", nil)
-				r = r.WithContext(protocol.WithRemote(r.Context(), netip.MustParseAddrPort("192.0.2.1:1")))
+				r.RemoteAddr = "192.0.2.1:1"
 				if _, err := p.viewer(r, "live/a", "", 0); err != nil {
 					t.Error(err)
 				}
