@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"weir/av"
+	"weir/internal/config"
 	"weir/internal/protocol"
 	"weir/internal/server"
 	"weir/internal/session"
@@ -36,8 +37,9 @@ func DefaultConfig() Config { return server.Default() }
 // DefaultStreamConfig returns the settings of a stream that no entry matches.
 func DefaultStreamConfig() StreamConfig { return server.DefaultStream() }
 
-// Check reports what is wrong with a configuration: patterns, certificates.
-func Check(c Config) error { return server.Check(c) }
+// Check reports everything that is wrong with a configuration: what Validate finds, what New would
+// fail at (certificates that cannot be read), and entries of Streams that no stream ever gets.
+func Check(c Config) error { return config.Check(&c) }
 
 // Request is what a peer asks for.
 type Request struct {
@@ -80,6 +82,9 @@ type Server struct{ s *server.Server }
 // New builds a server and opens its listeners; they are closed by Run, which must follow.
 // It fails if the configuration is wrong or a port is taken.
 func New(c Config, opts ...Option) (*Server, error) {
+	if err := config.Validate(&c); err != nil {
+		return nil, err
+	}
 	var o server.Options
 	for _, opt := range opts {
 		opt(&o)

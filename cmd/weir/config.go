@@ -25,11 +25,11 @@ type configCheckCmd struct{ source }
 
 // Run implements the command.
 func (c *configCheckCmd) Run(out *console) error {
-	conf, _, err := c.load()
+	_, loaded, err := c.load()
 	if err != nil {
 		return err
 	}
-	if err := weir.Check(*conf); err != nil {
+	if err := loaded.Check(); err != nil {
 		return usageError{err}
 	}
 	_, err = fmt.Fprintln(out.Out, "The configuration is good.")
@@ -53,17 +53,17 @@ func (c *configShowCmd) Run(out *console) error {
 	return loaded.WriteEffective(out.Out)
 }
 
-// sections are those of the default configuration.
-func sections() []config.Section {
+// defaults are the configuration that the generated texts show.
+func defaults() *weir.Config {
 	c := weir.DefaultConfig()
-	return c.Sections()
+	return &c
 }
 
 type configSchemaCmd struct{}
 
 // Run implements the command.
 func (c *configSchemaCmd) Run(out *console) error {
-	schema, err := config.Schema(sections())
+	schema, err := config.Schema(defaults())
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c *configSchemaCmd) Run(out *console) error {
 type configDefaultsCmd struct{}
 
 // Run implements the command.
-func (c *configDefaultsCmd) Run(out *console) error { return config.WriteDefaults(out.Out, sections()) }
+func (c *configDefaultsCmd) Run(out *console) error { return config.WriteDefaults(out.Out, defaults()) }
 
 //go:generate sh -c "go run . config reference > ../../docs/configuration.md"
 
@@ -104,5 +104,5 @@ func (c *configRefCmd) Run(out *console) error {
 	if _, err := io.WriteString(out.Out, referenceHead); err != nil {
 		return err
 	}
-	return config.WriteReference(out.Out, sections())
+	return config.WriteReference(out.Out, defaults())
 }

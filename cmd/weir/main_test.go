@@ -67,6 +67,9 @@ func TestExitStatus(t *testing.T) {
 		{"config check --set streams.0.play.start=live --set streams.0.repair=true --set streams.0.publish.grace_after_stop=0s", 0, ""},
 		{"config check --set streams.0.play.start=now", 2, "streams.0.play.start: found \"now\", allowed: live, burst, key"},
 		{"config check --set streams.0.publish.grace_after_stop=2h", 2, "allowed: a duration such as 10s, 1m30s, 200ms or 0s, at most 1h"},
+		{"config check --set rtmp.listen=1935", 2, `rtmp.listen: found "1935", allowed: HOST:PORT, :PORT, or "" to listen nowhere`},
+		{"config check --set streams.0.match=live//x", 2, `streams.0.match: the pattern "live//x" has an empty segment`},
+		{"config check --set http.tls.cert=/nowhere.pem --set http.tls.key=/nowhere.key", 2, "--set http.tls.cert: TLS certificate: stat /nowhere.pem"},
 		{"serve --set rtmp.listen=256.0.0.1:1", 1, "listening for rtmp"},
 		{"config show --set log.level=debug", 0, ""},
 		{"config schema", 0, ""},
@@ -75,6 +78,43 @@ func TestExitStatus(t *testing.T) {
 		if status != c.status || !strings.Contains(errOut, c.says) {
 			t.Errorf("weir %s: exit status %d, want %d; it says %q", c.args, status, c.status, errOut)
 		}
+	}
+}
+
+// An entry of streams that can never apply is refused with its place and the entry that hides it.
+func TestConfigCheckRefusesHiddenEntries(t *testing.T) {
+	for _, c := range []struct{ name, entries, says string }{
+		{
+			"hidden", "  - match: \"**\"\n  - match: live/*\n    latency: low\n",
+			`weir.yml:3:12: streams.1.match: "live/*" never applies: streams.0.match, "**", comes first and matches all of it; put this entry before that one`,
+		},
+		{
+			"twice", "  - match: live/a\n  - match: live/b\n  - match: live/a\n",
+			`weir.yml:4:12: streams.2.match: "live/a" never applies: streams.0.match, "live/a", comes first and matches all of it; put this entry before that one`,
+		},
+		{
+			"no stream's path", "  - match: cam\n",
+			`weir.yml:2:12: streams.0.match: "cam" matches no stream: a stream's path is app/name, of 2 to 16 segments, such as live/cam`,
+		},
+		{"narrow before wide", "  - match: live/a\n  - match: live/*\n  - match: \"**\"\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if err := os.WriteFile("weir.yml", []byte("streams:\n"+c.entries), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			status, _, errOut := command(t, "config", "check", "-c", "weir.yml")
+			if c.says == "" {
+				if status != 0 {
+					t.Error(status, errOut)
+				}
+				return
+			}
+			dir, _ := os.Getwd()
+			if got := strings.TrimSpace(strings.ReplaceAll(errOut, dir+"/", "")); status != 2 || got != c.says {
+				t.Errorf("exit status %d\n got %s\nwant %s", status, got, c.says)
+			}
+		})
 	}
 }
 

@@ -35,7 +35,7 @@ func (s *source) load() (*weir.Config, *config.Loaded, error) {
 		}
 		src.Data = b
 	}
-	loaded, err := config.Load(c.Sections(), src)
+	loaded, err := config.Load(&c, src)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}

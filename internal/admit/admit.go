@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/internal/config"
 	"weir/internal/session"
 )
 
@@ -120,7 +121,7 @@ func (g *Gate) Admit(r Request) (Grant, error) {
 	if r.Role == session.Publish {
 		rule = &c.publish
 	}
-	if !rule.allow.Contains(r.Remote) {
+	if !config.Contains(rule.allow, r.Remote) {
 		return Grant{}, &Error{Reason: Address, Role: r.Role}
 	}
 	if len(rule.keys) == 0 {

@@ -39,13 +39,9 @@ func publish(path, query, addr string) Request {
 
 func TestAdmit(t *testing.T) {
 	local := DefaultRule()
-	local.Allow = config.CIDRs{}
-	for _, s := range []string{"10.0.0.0/8", "::1"} {
-		c, err := config.ParseCIDR(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		local.Allow = append(local.Allow, c)
+	local.Allow = []netip.Prefix{}
+	for _, s := range []string{"10.0.0.0/8", "::1/128"} {
+		local.Allow = append(local.Allow, netip.MustParsePrefix(s))
 	}
 	g := newGate(t,
 		Entry{Match: "live/*", Publish: keys("one", "two+two=4"), Play: DefaultRule()},
@@ -261,12 +257,13 @@ func TestRuleValidate(t *testing.T) {
 		t.Error("any number of keys")
 	}
 	// As part of a configuration.
-	section := struct {
-		Publish struct{ Rule } `yaml:"publish"`
-	}{}
-	section.Publish.Rule = DefaultRule()
-	_, err := config.Load([]config.Section{{Name: "s", Value: &section}},
-		config.Source{File: "weir.yml", Data: []byte("s:\n  publish:\n    keys: [a, '']\n")})
+	var conf struct {
+		S struct {
+			Publish struct{ Rule } `yaml:"publish"`
+		} `yaml:"s"`
+	}
+	conf.S.Publish.Rule = DefaultRule()
+	_, err := config.Load(&conf, config.Source{File: "weir.yml", Data: []byte("s:\n  publish:\n    keys: [a, '']\n")})
 	if err == nil || err.Error() != "weir.yml:3:15: s.publish.keys.1: an empty key; for no key write keys: []" {
 		t.Error(err)
 	}

@@ -3,6 +3,7 @@ package admit
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -159,4 +160,73 @@ func matchSegment(pattern, s string) bool {
 		}
 	}
 	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// Covers reports whether every stream that pattern later fits is one that earlier fits too. Both
+// are well formed (CheckPattern), and a stream's path has two segments or more.
+//
+// A * of later is taken as a letter that no pattern has: whatever in earlier accepts that letter
+// accepts all that the * can stand for. A ** is likewise any number of segments of that letter. So
+// it is enough to follow which places in earlier can be reached by reading later.
+func Covers(earlier, later string) bool {
+	const wild = "\x00" // no path has it
+	want := strings.Split(earlier, "/")
+	start := make([]bool, len(want)+1)
+	start[0] = true
+	// One for each way to read later so far that ends in other places.
+	reached := []reading{{at: skipAny(want, start)}}
+	for s := range strings.SplitSeq(later, "/") {
+		if s != "**" {
+			for i, r := range reached {
+				reached[i] = r.step(want, strings.ReplaceAll(s, "*", wild))
+			}
+			continue
+		}
+		for i := 0; i < len(reached); i++ { // also those that it appends
+			next := reached[i].step(want, wild)
+			if !slices.ContainsFunc(reached, next.equal) {
+				reached = append(reached, next)
+			}
+		}
+	}
+	return !slices.ContainsFunc(reached, func(r reading) bool { return r.segments >= 2 && !r.at[len(want)] })
+}
+
+// reading is a way to read a pattern: how many segments it took, of which two are as good as more, and
+// in which places of another pattern it ends.
+type reading struct {
+	segments int
+	at       []bool
+}
+
+func (r reading) equal(o reading) bool { return r.segments == o.segments && slices.Equal(r.at, o.at) }
+
+// step reads one more segment.
+func (r reading) step(pattern []string, segment string) reading {
+	return reading{min(r.segments+1, 2), step(pattern, r.at, segment)}
+}
+
+// step returns the places in segments that are reached from those in at by one segment of a path.
+func step(segments []string, at []bool, segment string) []bool {
+	next := make([]bool, len(at))
+	for i, s := range segments {
+		switch {
+		case !at[i]:
+		case s == "**":
+			next[i] = true
+		case matchSegment(s, segment):
+			next[i+1] = true
+		}
+	}
+	return skipAny(segments, next)
+}
+
+// skipAny adds the places that are reached by taking a ** for no segment.
+func skipAny(segments []string, at []bool) []bool {
+	for i, s := range segments {
+		if at[i] && s == "**" {
+			at[i+1] = true
+		}
+	}
+	return at
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -71,6 +72,76 @@ func TestBadPatterns(t *testing.T) {
 	}
 	if _, err := NewMatcher(make([]string, maxPatterns+1)); err == nil {
 		t.Error("any number of patterns")
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, c := range []struct {
+		earlier, later string
+		want           bool
+	}{
+		{"**", "live/*", true},
+		{"**", "**", true},
+		{"live/*", "live/cam", true},
+		{"live/*", "live/cam-*", true},
+		{"live/cam-*", "live/*", false},
+		{"live/*", "live/**", false},
+		{"live/**", "live/*", true},
+		{"live/**", "live/a/**", true},
+		{"*/*/**", "**", true}, // no path has fewer than two segments
+		{"*/**", "**/a", true},
+		{"**/*/a", "**/a", true},
+		{"**/*/*/a", "**/a", false},
+		{"**/a", "**/*/a", true},
+		{"live/*b*", "live/*a*b*", true},
+		{"live/*a*b*", "live/*b*", false},
+		{"live/a", "live/a", true},
+		{"live/a", "live/b", false},
+	} {
+		if got := Covers(c.earlier, c.later); got != c.want {
+			t.Errorf("%s covers %s: %v, want %v", c.earlier, c.later, got, c.want)
+		}
+	}
+}
+
+// TestCoversAgreesWithMatch compares all pairs of small patterns on all small paths.
+func TestCoversAgreesWithMatch(t *testing.T) {
+	combine := func(segments []string, most int) (all []string) {
+		last := []string{""}
+		for range most {
+			var next []string
+			for _, p := range last {
+				for _, s := range segments {
+					next = append(next, strings.TrimPrefix(p+"/"+s, "/"))
+				}
+			}
+			all, last = append(all, next...), next
+		}
+		return all
+	}
+	patterns := combine([]string{"a", "*", "a*", "*a", "**"}, 3)
+	paths := slices.DeleteFunc(combine([]string{"a", "z", "az", "za"}, 6), func(p string) bool { return !strings.Contains(p, "/") })
+	fits := make([][]bool, len(patterns))
+	for i, p := range patterns {
+		segments := strings.Split(p, "/")
+		fits[i] = make([]bool, len(paths))
+		for j, path := range paths {
+			fits[i][j] = matchSegments(segments, path)
+		}
+	}
+	for i, earlier := range patterns {
+		for k, later := range patterns {
+			want := true
+			for j := range paths {
+				if fits[k][j] && !fits[i][j] {
+					want = false
+					break
+				}
+			}
+			if got := Covers(earlier, later); got != want {
+				t.Errorf("%s covers %s: %v, want %v", earlier, later, got, want)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package admit
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 
@@ -14,14 +13,14 @@ type Rule struct {
 	// Keys that let a peer in, at most 1,000; none: no key is needed.
 	Keys []string `yaml:"keys" secret:"true" help:"keys of which a peer must give one, as ?key=… behind the stream name; none asks for no key; applies to new sessions"`
 	// Allow lists the addresses that may come; none: nobody.
-	Allow config.CIDRs `yaml:"allow" help:"addresses and ranges that may come; an empty list lets nobody in; applies to new sessions"`
+	Allow []netip.Prefix `yaml:"allow" help:"addresses and ranges that may come; an empty list lets nobody in; applies to new sessions"`
 }
 
 // DefaultRule lets everybody in.
 func DefaultRule() Rule {
-	return Rule{Keys: []string{}, Allow: config.CIDRs{
-		config.CIDR(netip.PrefixFrom(netip.IPv4Unspecified(), 0)),
-		config.CIDR(netip.PrefixFrom(netip.IPv6Unspecified(), 0)),
+	return Rule{Keys: []string{}, Allow: []netip.Prefix{
+		netip.PrefixFrom(netip.IPv4Unspecified(), 0),
+		netip.PrefixFrom(netip.IPv6Unspecified(), 0),
 	}}
 }
 
@@ -33,17 +32,16 @@ const (
 // Validate implements config.Validator. The errors do not show keys.
 func (r *Rule) Validate() error {
 	if len(r.Keys) > maxKeys {
-		return config.Atf("keys", "more than %d keys", maxKeys)
+		return config.Errorf(&r.Keys, "more than %d keys", maxKeys)
 	}
 	for i, k := range r.Keys {
-		path := fmt.Sprintf("keys.%d", i)
 		switch {
 		case k == "":
-			return config.Atf(path, "an empty key; for no key write keys: []")
+			return config.Errorf(&r.Keys[i], "an empty key; for no key write keys: []")
 		case len(k) > maxKey:
-			return config.Atf(path, "a key longer than %d bytes", maxKey)
+			return config.Errorf(&r.Keys[i], "a key longer than %d bytes", maxKey)
 		case strings.ContainsFunc(k, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-			return config.Atf(path, "a key with a space or a control character")
+			return config.Errorf(&r.Keys[i], "a key with a space or a control character")
 		}
 	}
 	return nil
@@ -66,7 +64,7 @@ type compiled struct{ publish, play rule }
 
 type rule struct {
 	keys  []digest
-	allow config.CIDRs
+	allow []netip.Prefix
 }
 
 // NewRules compiles entries, of which the first that matches a path applies alone.

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -26,16 +26,16 @@ type tlsSection struct {
 
 func (t *tlsSection) Validate() error {
 	if (t.Cert == "") != (t.Key == "") {
-		return Atf("cert", "set both cert and key, or neither")
+		return Errorf(&t.Cert, "set both cert and key, or neither")
 	}
 	return nil
 }
 
 type rtmpSection struct {
-	Listen           string     `yaml:"listen" help:"address to listen on; empty is off"`
-	TLS              tlsSection `yaml:"tls" help:"RTMP over TLS"`
-	ChunkSize        uint32     `yaml:"chunk_size" min:"128" max:"65536" help:"bytes in a chunk sent"`
-	HandshakeTimeout Duration   `yaml:"handshake_timeout" min:"1s" help:"closes a peer that has not finished its handshake by then"`
+	Listen           string        `yaml:"listen" help:"address to listen on; empty is off"`
+	TLS              tlsSection    `yaml:"tls" help:"RTMP over TLS"`
+	ChunkSize        uint32        `yaml:"chunk_size" min:"128" max:"65536" help:"bytes in a chunk sent"`
+	HandshakeTimeout time.Duration `yaml:"handshake_timeout" min:"1s" help:"closes a peer that has not finished its handshake by then"`
 }
 
 type adminSection struct {
@@ -48,19 +48,19 @@ type adminSection struct {
 func (a *adminSection) Validate() error {
 	if a.Token == "" && !strings.HasPrefix(a.Listen, "127.") {
 		return errors.Join(
-			Atf("listen", "an address other than loopback needs a token"),
-			Atf("token", "is empty"))
+			Errorf(&a.Listen, "an address other than loopback needs a token"),
+			Errorf(&a.Token, "is empty"))
 	}
 	return nil
 }
 
 type publishPart struct {
-	Keys  []string `yaml:"keys" secret:"true" help:"keys that may publish; none: anybody may"`
-	Allow CIDRs    `yaml:"allow" help:"addresses that may publish"`
+	Keys  []string       `yaml:"keys" secret:"true" help:"keys that may publish; none: anybody may"`
+	Allow []netip.Prefix `yaml:"allow" help:"addresses that may publish"`
 }
 
 type cachePart struct {
-	MaxBytes Bytes `yaml:"max_bytes" help:"bytes kept"`
+	MaxBytes int64 `yaml:"max_bytes" unit:"bytes" help:"bytes kept"`
 }
 
 // Embedded lends its keys to the entry.
@@ -70,7 +70,7 @@ type Embedded struct {
 
 func (e *Embedded) Validate() error {
 	if e.Latency == "low" {
-		return Atf("latency", "low is not for the tests")
+		return Errorf(&e.Latency, "low is not for the tests")
 	}
 	return nil
 }
@@ -85,53 +85,43 @@ type streamEntry struct {
 }
 
 type recordPart struct {
-	Path  string  `yaml:"path" help:"file to write"`
-	Limit Bitrate `yaml:"limit" help:"bit rate above which nothing is written"`
+	Path  string `yaml:"path" help:"file to write"`
+	Limit int64  `yaml:"limit" unit:"bitrate" help:"bit rate above which nothing is written"`
 }
 
 type conf struct {
 	Log struct {
 		Level string `yaml:"level" enum:"debug,info,warn,error" help:"how much to say"`
-	}
-	RTMP    rtmpSection
-	Admin   adminSection
-	Reload  string
-	Limits  limitsSection
-	Streams []streamEntry
+	} `yaml:"log" help:"what is logged"`
+	RTMP    rtmpSection   `yaml:"rtmp" help:"RTMP and RTMPS" reload:"restart"`
+	Admin   adminSection  `yaml:"admin"`
+	Reload  string        `yaml:"reload" enum:"signal,watch" help:"when a changed file is applied"`
+	Limits  limitsSection `yaml:"limits"`
+	Streams []streamEntry `yaml:"streams" help:"settings of streams; the first entry that matches applies"`
 }
 
 type limitsSection struct {
-	Connections   int     `yaml:"connections" min:"0" help:"connections at once; 0 is off"`
-	StreamBitrate Bitrate `yaml:"stream_bitrate" help:"bits per second of one stream; 0 is off"`
-	Small         int8    `yaml:"small" help:"a small number for the tests"`
+	Connections   int   `yaml:"connections" min:"0" help:"connections at once; 0 is off"`
+	StreamBitrate int64 `yaml:"stream_bitrate" unit:"bitrate" help:"bits per second of one stream; 0 is off"`
+	Small         int8  `yaml:"small" help:"a small number for the tests"`
 }
 
-func testSections() (*conf, []Section) {
-	c := &conf{Reload: "signal"}
-	c.Log.Level = "info"
-	c.RTMP = rtmpSection{Listen: ":1935", ChunkSize: 65536, HandshakeTimeout: Duration(10 * time.Second), TLS: tlsSection{Listen: ":1936"}}
-	c.Admin = adminSection{Listen: "127.0.0.1:8088", Ratio: 0.5}
-	c.Limits = limitsSection{Connections: 20000, StreamBitrate: 100e6, Small: -3}
-	entry := streamEntry{
-		Match: "**", Publish: publishPart{Keys: []string{}, Allow: CIDRs{mustCIDR("0.0.0.0/0"), mustCIDR("::/0")}},
+// SetDefaults implements Defaulter.
+func (e *streamEntry) SetDefaults() {
+	*e = streamEntry{
+		Match: "**", Publish: publishPart{Keys: []string{}, Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
 		Embedded: Embedded{"normal"}, Cache: cachePart{32 << 20}, hidden: 1,
 	}
-	c.Streams = []streamEntry{entry}
-	return c, []Section{
-		{Name: "log", Help: "what is logged", Value: &c.Log},
-		{Name: "rtmp", Help: "RTMP and RTMPS", Value: &c.RTMP},
-		{Name: "admin", Value: &c.Admin},
-		{Name: "reload", Help: "when a changed file is applied", Value: &c.Reload, Tags: `enum:"signal,watch"`},
-		{Name: "limits", Value: &c.Limits},
-		{Name: "streams", Help: "settings of streams; the first entry that matches applies", Value: &c.Streams, Entry: &entry},
-	}
 }
 
-func mustCIDR(s string) CIDR {
-	c, err := ParseCIDR(s)
-	if err != nil {
-		panic(err)
-	}
+func testConf() *conf {
+	c := &conf{Reload: "signal"}
+	c.Log.Level = "info"
+	c.RTMP = rtmpSection{Listen: ":1935", ChunkSize: 65536, HandshakeTimeout: 10 * time.Second, TLS: tlsSection{Listen: ":1936"}}
+	c.Admin = adminSection{Listen: "127.0.0.1:8088", Ratio: 0.5}
+	c.Limits = limitsSection{Connections: 20000, StreamBitrate: 100e6, Small: -3}
+	c.Streams = make([]streamEntry, 1)
+	c.Streams[0].SetDefaults()
 	return c
 }
 
@@ -167,11 +157,10 @@ func loadText(t *testing.T, data []byte) string {
 			src.Sets = append(src.Sets, s)
 		}
 	}
-	c, sections := testSections()
-	before, _ := testSections()
-	loaded, err := Load(sections, src)
+	c, before := testConf(), testConf()
+	loaded, err := Load(c, src)
 	if err != nil {
-		if diff := cmp.Diff(before, c, cmp.AllowUnexported(streamEntry{}), cmp.Comparer(func(a, b CIDR) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(before, c, cmp.AllowUnexported(streamEntry{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 			t.Errorf("a failed load changed the defaults:\n%s", diff)
 		}
 		return err.Error() + "\n"
@@ -201,15 +190,14 @@ func compareFile(t *testing.T, name, got string) {
 }
 
 func TestGeneratedFiles(t *testing.T) {
-	_, sections := testSections()
 	var defaults, reference bytes.Buffer
-	if err := WriteDefaults(&defaults, sections); err != nil {
+	if err := WriteDefaults(&defaults, testConf()); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteReference(&reference, sections); err != nil {
+	if err := WriteReference(&reference, testConf()); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Schema(sections)
+	s, err := Schema(testConf())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,13 +210,8 @@ func TestGeneratedFiles(t *testing.T) {
 	compareFile(t, "testdata/generated/schema.json", string(schema)+"\n")
 
 	// The default file gives the defaults.
-	want, _ := testSections()
-	got, again := testSections()
-	*got = conf{}
-	for i := range got.Streams {
-		got.Streams[i] = streamEntry{}
-	}
-	loaded, err := Load(again, Source{File: "defaults.yml", Data: defaults.Bytes()})
+	got := &conf{}
+	loaded, err := Load(got, Source{File: "defaults.yml", Data: defaults.Bytes()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +219,7 @@ func TestGeneratedFiles(t *testing.T) {
 		t.Error("the default file leaves out a key")
 	}
 	gotJSON, _ := json.Marshal(loaded)
-	_, fresh := testSections()
-	ref, err := Load(fresh, Source{})
+	ref, err := Load(testConf(), Source{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +227,7 @@ func TestGeneratedFiles(t *testing.T) {
 	if diff := cmp.Diff(string(wantJSON), string(gotJSON)); diff != "" {
 		t.Error(diff)
 	}
-	if got.RTMP != want.RTMP || got.Limits != want.Limits {
+	if want := testConf(); got.RTMP != want.RTMP || got.Limits != want.Limits {
 		t.Errorf("got %+v", got)
 	}
 	resolved, err := s.Resolve(nil)
@@ -269,11 +251,10 @@ func TestGeneratedFiles(t *testing.T) {
 	}
 }
 
-func TestOriginAndDiff(t *testing.T) {
+func TestOrigin(t *testing.T) {
 	load := func(data string, sets ...string) *Loaded {
 		t.Helper()
-		_, sections := testSections()
-		l, err := Load(sections, Source{File: "a.yml", Data: []byte(data), Sets: sets, Environ: []string{"WEIR_LOG_LEVEL=warn", "PATH=/bin"}})
+		l, err := Load(testConf(), Source{File: "a.yml", Data: []byte(data), Sets: sets, Environ: []string{"WEIR_LOG_LEVEL=warn", "PATH=/bin"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,56 +269,103 @@ func TestOriginAndDiff(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", path, got, want)
 		}
 	}
-	b := load("rtmp:\n  listen: ':2'\nstreams: [{match: a/b}]\n", "limits.connections=5")
-	if diff := cmp.Diff([]string{"rtmp", "streams"}, Diff(a, b)); diff != "" {
+}
+
+func TestDiff(t *testing.T) {
+	a, b := testConf(), testConf()
+	b.RTMP.TLS.Listen, b.Limits.Connections, b.Streams[0].Match = ":2", 5, "a/b"
+	changes, err := Diff(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Change{{"rtmp.tls.listen", true}, {"limits.connections", false}, {"streams", false}}
+	if diff := cmp.Diff(want, changes); diff != "" {
 		t.Error(diff)
 	}
-	if d := Diff(a, a); d != nil {
-		t.Error(d)
+	if changes, err := Diff(a, testConf()); changes != nil || err != nil {
+		t.Error(changes, err)
 	}
-	if _, ok := b.Section("rtmp").(*rtmpSection); !ok || b.Section("x") != nil {
-		t.Error("Section")
-	}
-	if got := b.Problem("streams.0.publish.keys", errors.New("bad")).Error(); got != "a.yml:3:12: streams.0.publish.keys: bad" {
-		t.Error(got)
+	a.Streams, b.Streams = nil, []streamEntry{} // both are no entry
+	b.RTMP.TLS.Listen, b.Limits.Connections = a.RTMP.TLS.Listen, a.Limits.Connections
+	if changes, err := Diff(a, b); changes != nil || err != nil {
+		t.Error(changes, err)
 	}
 }
 
-func TestSectionMistakes(t *testing.T) {
-	str := "x"
-	for name, s := range map[string][]Section{
-		"no pointer": {{Name: "a", Help: "h", Value: 1}},
-		"nil":        {{Name: "a", Help: "h", Value: (*rtmpSection)(nil)}},
-		"twice":      {{Name: "a", Help: "h", Value: &str}, {Name: "a", Help: "h", Value: &str}},
-		"upper":      {{Name: "A", Help: "h", Value: &str}},
-		"no help":    {{Name: "a", Value: &str}},
-		"field help": {{Name: "a", Value: &struct {
-			B int `yaml:"b"`
-		}{}}},
-		"no tag": {{Name: "a", Value: &struct{ B int }{}}},
-		"map": {{Name: "a", Value: &struct {
+// A configuration that a program has written is held to the same rules as a file.
+func TestValidateWhatAProgramWrote(t *testing.T) {
+	if err := Validate(testConf()); err != nil {
+		t.Error(err)
+	}
+	c := testConf()
+	c.RTMP.HandshakeTimeout, c.RTMP.TLS.Key = -time.Second, "key.pem"
+	c.Admin.Listen = ":8088"
+	c.Limits.StreamBitrate = -1
+	c.Streams = append(c.Streams, streamEntry{Match: "x"})
+	want := `configuration: rtmp.handshake_timeout: found "-1s", allowed: a duration such as 10s, 1m30s, 200ms or 0s, at least 1s
+configuration: limits.stream_bitrate: found "-1bps", allowed: a bit rate such as 2500kbps, 100Mbps or a number of bits per second
+configuration: streams.1.latency: found "", allowed: normal, low
+configuration: rtmp.tls.cert: set both cert and key, or neither
+configuration: admin.listen: an address other than loopback needs a token
+configuration: admin.token: is empty`
+	if err := Validate(c); err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestStructMistakes(t *testing.T) {
+	for name, c := range map[string]struct {
+		conf any
+		says string
+	}{
+		"no pointer": {conf{}, "config.conf is no pointer to a struct"},
+		"no struct":  {new(int), "*int is no pointer to a struct"},
+		"nil":        {(*conf)(nil), "*config.conf is no pointer to a struct"},
+		"twice": {&struct {
+			A int `yaml:"a" help:"h"`
+			B int `yaml:"a" help:"h"`
+		}{}, "a: declared twice"},
+		"upper": {&struct {
+			A int `yaml:"A" help:"h"`
+		}{}, `A: "A" is no lower case key`},
+		"no help": {&struct {
+			A struct {
+				B int `yaml:"b"`
+			} `yaml:"a"`
+		}{}, "a.b: no help tag"},
+		"no tag": {&struct {
+			A struct{ B int } `yaml:"a"`
+		}{}, "a: field B has no yaml tag"},
+		"map": {&struct {
 			B map[string]int `yaml:"b" help:"h"`
-		}{}}},
-		"itself": {{Name: "a", Value: &recursive{}}},
-		"bad bound": {{Name: "a", Value: &struct {
+		}{}, "b: a field cannot be a map[string]int"},
+		"itself": {&recursive{}, "nested more than 16 deep"},
+		"bad bound": {&struct {
 			B int `yaml:"b" help:"h" min:"x"`
-		}{}}},
-		"text bound": {{Name: "a", Value: &struct {
+		}{}, "b: min: "},
+		"text bound": {&struct {
 			B string `yaml:"b" help:"h" min:"x"`
-		}{}}},
-		"environment": {{Name: "a", Value: &struct {
+		}{}, "b: min: a string has no order"},
+		"unit of a number": {&struct {
+			B int `yaml:"b" help:"h" unit:"bytes"`
+		}{}, `b: a int cannot have the unit "bytes"`},
+		"unknown unit": {&struct {
+			B int64 `yaml:"b" help:"h" unit:"parsec"`
+		}{}, `b: a int64 cannot have the unit "parsec"`},
+		"unknown format": {&struct {
+			B []string `yaml:"b" help:"h" format:"poem"`
+		}{}, `b: a []string cannot have the format "poem"`},
+		"environment": {&struct {
 			B struct {
 				C int `yaml:"c" help:"h"`
 			} `yaml:"b"`
 			BC int `yaml:"b_c" help:"h"`
-		}{}}},
-		"entry type":    {{Name: "a", Help: "h", Value: &[]recordPart{}, Entry: &str}},
-		"entry no list": {{Name: "a", Help: "h", Value: &str, Entry: &str}},
+		}{}, "b.c and b_c have the same environment name WEIR_B_C"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Load(s, Source{})
-			if err == nil {
-				t.Fatal("no error")
+			_, err := Load(c.conf, Source{})
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Fatalf("got %v, want %s", err, c.says)
 			}
 			var e Errors
 			if errors.As(err, &e) {
@@ -352,8 +380,7 @@ type recursive struct {
 }
 
 func TestErrorsUnwrap(t *testing.T) {
-	_, sections := testSections()
-	_, err := Load(sections, Source{File: "a.yml", Data: []byte("admin: {listen: ':1'}\n")})
+	_, err := Load(testConf(), Source{File: "a.yml", Data: []byte("admin: {listen: ':1'}\n")})
 	var p *Problem
 	if !errors.As(err, &p) || p.Path != "admin.listen" || p.Origin.Line != 1 || p.Err == nil {
 		t.Fatalf("%v %+v", err, p)
@@ -365,8 +392,7 @@ func TestManyMistakes(t *testing.T) {
 	for i := range 100 {
 		fmt.Fprintf(&b, "k%d: 1\n", i)
 	}
-	_, sections := testSections()
-	_, err := Load(sections, Source{File: "a.yml", Data: []byte(b.String())})
+	_, err := Load(testConf(), Source{File: "a.yml", Data: []byte(b.String())})
 	var e Errors
 	if !errors.As(err, &e) || len(e) != MaxProblems {
 		t.Fatalf("%d: %v", len(e), err)
@@ -386,8 +412,7 @@ func TestHostileFiles(t *testing.T) {
 		"two":       "log:\n---\nlog:\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, sections := testSections()
-			_, err := Load(sections, Source{File: "a.yml", Data: []byte(data)})
+			_, err := Load(testConf(), Source{File: "a.yml", Data: []byte(data)})
 			var e Errors
 			if !errors.As(err, &e) {
 				t.Fatal(err)
@@ -398,12 +423,14 @@ func TestHostileFiles(t *testing.T) {
 		})
 	}
 	t.Run("laughs that fit", func(t *testing.T) {
-		var v [][][][]string
+		var c struct {
+			V [][][][]string `yaml:"v" help:"h"`
+		}
 		doc := "a: &a [x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x]\n" // not a key here: reported, and still bounded
 		doc += "v: [[[*a,*a,*a,*a,*a,*a,*a,*a,*a,*a],[*a,*a]]]\n"
-		_, err := Load([]Section{{Name: "v", Help: "h", Value: &v}}, Source{Data: []byte(doc)})
-		if err == nil || v != nil {
-			t.Fatal(err, v)
+		_, err := Load(&c, Source{Data: []byte(doc)})
+		if err == nil || c.V != nil {
+			t.Fatal(err, c.V)
 		}
 	})
 }
@@ -423,8 +450,7 @@ func FuzzLoad(f *testing.F) {
 		if len(data) > 1<<12 {
 			return
 		}
-		_, sections := testSections()
-		loaded, err := Load(sections, Source{File: "a.yml", Data: data, Sets: []string{set}, Environ: []string{env}})
+		loaded, err := Load(testConf(), Source{File: "a.yml", Data: data, Sets: []string{set}, Environ: []string{env}})
 		if err != nil {
 			var e Errors
 			if !errors.As(err, &e) {
@@ -434,14 +460,13 @@ func FuzzLoad(f *testing.F) {
 		}
 		// What is in force survives being written and read again.
 		p := &printer{}
-		p.sections(loaded.root)
-		_, again := testSections()
-		reread, err := Load(again, Source{File: "b.yml", Data: p.Bytes()})
+		p.sections(loaded.root, loaded.conf)
+		reread, err := Load(testConf(), Source{File: "b.yml", Data: p.Bytes()})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, p.Bytes())
 		}
 		var before, after bytes.Buffer
-		if err := errors.Join(writeJSON(&before, loaded.root, reflect.Value{}, false), writeJSON(&after, reread.root, reflect.Value{}, false)); err != nil {
+		if err := errors.Join(writeJSON(&before, loaded.root, loaded.conf, false), writeJSON(&after, reread.root, reread.conf, false)); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(before.String(), after.String()); diff != "" {
@@ -451,15 +476,13 @@ func FuzzLoad(f *testing.F) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	_, sections := testSections()
 	var file bytes.Buffer
-	if err := WriteDefaults(&file, sections); err != nil {
+	if err := WriteDefaults(&file, testConf()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		_, sections := testSections()
-		if _, err := Load(sections, Source{File: "a.yml", Data: file.Bytes()}); err != nil {
+		if _, err := Load(testConf(), Source{File: "a.yml", Data: file.Bytes()}); err != nil {
 			b.Fatal(err)
 		}
 	}

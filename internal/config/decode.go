@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -13,6 +12,7 @@ import (
 // loader lays one source after the other over the values of root.
 type loader struct {
 	root     *field
+	conf     reflect.Value // the value of root
 	file     string
 	unread   bool // the file could not be parsed: what is missing may be in it
 	problems problems
@@ -36,7 +36,7 @@ func (l *loader) readFile(data []byte) {
 		return
 	}
 	l.anchors, l.nodes = anchors(n), 0
-	l.decode(l.root, reflect.Value{}, n, "")
+	l.decode(l.root, l.conf, n, "")
 }
 
 // syntax reports an error of parse found in the value for path.
@@ -223,15 +223,6 @@ func (f *field) listAllowed() string {
 	return "a list such as [a, b]"
 }
 
-// newEntry is a settable copy of what an entry of the list f starts from.
-func (f *field) newEntry() reflect.Value {
-	e := reflect.New(f.typ.Elem()).Elem()
-	if f.entry.IsValid() {
-		e.Set(f.entry)
-	}
-	return e
-}
-
 // forget drops the origins below path: the list there is replaced.
 func (l *loader) forget(path string) {
 	for p := range l.origins {
@@ -243,7 +234,7 @@ func (l *loader) forget(path string) {
 
 func (l *loader) decodeValue(f *field, v reflect.Value, n ast.Node, path string) {
 	next := reflect.New(f.typ).Elem()
-	if err := setNode(next, n); err != nil {
+	if err := f.setNode(next, n); err != nil {
 		l.problem(n, path, found(n, f.secret), f.refuse(err))
 		return
 	}
@@ -258,50 +249,6 @@ func (l *loader) store(f *field, v, next reflect.Value, path string, at Origin, 
 	}
 	v.Set(next)
 	l.origins[path] = at
-}
-
-// validate calls the Validate of every struct in which nothing was wrong, inner ones first.
-func (l *loader) validate() {
-	if l.unread {
-		return
-	}
-	for _, f := range l.root.fields {
-		l.validateField(f, f.root, f.name)
-	}
-}
-
-func (l *loader) validateField(f *field, v reflect.Value, path string) {
-	switch f.kind {
-	case value:
-		return
-	case list:
-		for i := range v.Len() {
-			l.validateField(f.elem, v.Index(i), join(path, fmt.Sprint(i)))
-		}
-	case group:
-		for _, c := range f.fields {
-			l.validateField(c, c.of(v), join(path, c.name))
-		}
-	}
-	if l.problems.under(path) {
-		return
-	}
-	for _, at := range append(slices.Clone(f.inlined), nil) {
-		target := v
-		if at != nil {
-			target = v.FieldByIndex(at)
-		}
-		if !target.CanAddr() {
-			continue
-		}
-		if c, ok := target.Addr().Interface().(Validator); ok {
-			if err := c.Validate(); err != nil {
-				eachPathError(path, err, func(path string, err error) {
-					l.problems.add(problemAt(l.origins, l.file, path, err))
-				})
-			}
-		}
-	}
 }
 
 func keyText(k ast.MapKeyNode) (string, bool) {

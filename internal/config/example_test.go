@@ -10,26 +10,27 @@ import (
 
 // A section's struct lives beside the code that uses it.
 type rtmpConfig struct {
-	Listen      string          `yaml:"listen" help:"address to listen on; empty turns RTMP off"`
-	IdleTimeout config.Duration `yaml:"idle_timeout" help:"closes a publisher that sends nothing for this long; 0s never"`
-	Key         string          `yaml:"key" secret:"true" help:"what a publisher must send"`
+	Listen      string        `yaml:"listen" format:"listen" help:"address to listen on; empty turns RTMP off"`
+	IdleTimeout time.Duration `yaml:"idle_timeout" help:"closes a publisher that sends nothing for this long; 0s never"`
+	Key         string        `yaml:"key" secret:"true" help:"what a publisher must send"`
 }
 
 func (c *rtmpConfig) Validate() error {
 	if c.Listen == "" && c.Key != "" {
-		return config.Atf("key", "is of no use without listen")
+		return config.Errorf(&c.Key, "is of no use without listen")
 	}
 	return nil
 }
 
+type wholeConfig struct {
+	RTMP rtmpConfig `yaml:"rtmp" help:"RTMP"`
+}
+
 func Example() {
-	sections := func() []config.Section {
-		return []config.Section{{
-			Name: "rtmp", Help: "RTMP",
-			Value: &rtmpConfig{Listen: ":1935", IdleTimeout: config.Duration(30 * time.Second)},
-		}}
+	defaults := func() *wholeConfig {
+		return &wholeConfig{RTMP: rtmpConfig{Listen: ":1935", IdleTimeout: 30 * time.Second}}
 	}
-	loaded, err := config.Load(sections(), config.Source{
+	loaded, err := config.Load(defaults(), config.Source{
 		File:    "weir.yml",
 		Data:    []byte("rtmp:\n  key: hunter2\n"),
 		Environ: []string{"WEIR_RTMP_IDLE_TIMEOUT=1m"},
@@ -41,7 +42,7 @@ func Example() {
 	}
 	_ = loaded.WriteEffective(os.Stdout)
 
-	_, err = config.Load(sections(), config.Source{File: "weir.yml", Data: []byte("rtmp:\n  lisen: ':1'\n  idle_timeout: 30\n")})
+	_, err = config.Load(defaults(), config.Source{File: "weir.yml", Data: []byte("rtmp:\n  lisen: ':1'\n  idle_timeout: 30\n")})
 	fmt.Println(err)
 	// Output:
 	// rtmp:

@@ -101,7 +101,7 @@ func (l *loader) readSets(sets []string) {
 
 // set gives the value at path the value that text stands for.
 func (l *loader) set(path []string, text string) {
-	l.setBelow(l.root, reflect.Value{}, path, "", text)
+	l.setBelow(l.root, l.conf, path, "", text)
 }
 
 func (l *loader) setBelow(f *field, v reflect.Value, rest []string, path, text string) {
@@ -149,7 +149,7 @@ func (l *loader) setBelow(f *field, v reflect.Value, rest []string, path, text s
 func (l *loader) setTo(f *field, v reflect.Value, path, text string) {
 	if f.kind == value {
 		next := reflect.New(f.typ).Elem()
-		if err := setText(next, text); err != nil {
+		if err := f.setText(next, text); err != nil {
 			l.problems.add(&Problem{Origin: l.source, Path: path, Found: "found " + show(text, f.secret), Allowed: f.refuse(err)})
 			return
 		}

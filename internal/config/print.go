@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"encoding"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,14 +12,14 @@ import (
 
 // WriteDefaults writes a file that holds every key with its default, each under a
 // comment that explains it. Loading the file gives the defaults.
-func WriteDefaults(w io.Writer, sections []Section) error {
-	root, err := newTree(sections)
+func WriteDefaults(w io.Writer, conf any) error {
+	root, v, err := newTree(conf)
 	if err != nil {
 		return err
 	}
 	p := &printer{comments: true}
 	p.text("# Every key with its default. A key that is left out keeps its default.\n")
-	p.sections(root)
+	p.sections(root, v)
 	_, err = w.Write(p.Bytes())
 	return err
 }
@@ -29,7 +28,7 @@ func WriteDefaults(w io.Writer, sections []Section) error {
 // came from. Secrets are printed as ***.
 func (l *Loaded) WriteEffective(w io.Writer) error {
 	p := &printer{hide: true, origin: l.Origin}
-	p.sections(l.root)
+	p.sections(l.root, l.conf)
 	_, err := w.Write(p.Bytes())
 	return err
 }
@@ -37,7 +36,7 @@ func (l *Loaded) WriteEffective(w io.Writer) error {
 // MarshalJSON returns the effective configuration, in its units and with secrets as ***.
 func (l *Loaded) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
-	err := writeJSON(&b, l.root, reflect.Value{}, true)
+	err := writeJSON(&b, l.root, l.conf, true)
 	return b.Bytes(), err
 }
 
@@ -51,12 +50,12 @@ type printer struct {
 
 func (p *printer) text(s string) { p.WriteString(s) }
 
-func (p *printer) sections(root *field) {
+func (p *printer) sections(root *field, v reflect.Value) {
 	for i, f := range root.fields {
 		if p.comments || i > 0 {
 			p.text("\n")
 		}
-		p.key(f, f.root, f.name, "", "")
+		p.key(f, f.of(v), f.name, "", "")
 	}
 }
 
@@ -152,16 +151,15 @@ var plainPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.µ-]*$`)
 
 // yaml writes a scalar. Text is always in quotes, except where only a few words are allowed.
 func (f *field) yaml(v reflect.Value, hide bool) string {
-	text := format(v)
+	text := f.format(v)
 	if hide && f.secret && !v.IsZero() {
 		return `"***"`
 	}
-	_, isText := v.Interface().(encoding.TextMarshaler)
 	switch {
-	case f.enum != nil || isText:
+	case f.enum != nil || f.form != nil && v.Kind() != reflect.String:
 		n, err := parse([]byte(text))
 		if plainPattern.MatchString(text) && err == nil && n != nil {
-			if again := reflect.New(f.typ).Elem(); setNode(again, n) == nil {
+			if again := reflect.New(f.typ).Elem(); f.setNode(again, n) == nil {
 				return text
 			}
 		}
@@ -230,6 +228,10 @@ func writeJSON(b *bytes.Buffer, f *field, v reflect.Value, hide bool) error {
 	}
 	if hide && f.secret && !v.IsZero() {
 		b.WriteString(`"***"`)
+		return nil
+	}
+	if f.form != nil {
+		b.WriteString(quote(f.format(v)))
 		return nil
 	}
 	text, err := json.Marshal(v.Interface())

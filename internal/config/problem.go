@@ -18,6 +18,7 @@ const (
 	FromFile
 	FromEnv
 	FromSet
+	FromProgram // written by a program, see Validate
 )
 
 // Origin is the place that a value came from.
@@ -36,6 +37,8 @@ func (o Origin) String() string {
 		return "env " + o.Name
 	case FromSet:
 		return "--set"
+	case FromProgram:
+		return "configuration"
 	}
 	return "default"
 }

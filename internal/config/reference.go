@@ -10,8 +10,8 @@ import (
 
 // WriteReference writes the reference of all keys as Markdown: a table per section
 // with each key, what it takes, its default and what it does.
-func WriteReference(w io.Writer, sections []Section) error {
-	root, err := newTree(sections)
+func WriteReference(w io.Writer, conf any) error {
+	root, v, err := newTree(conf)
 	if err != nil {
 		return err
 	}
@@ -22,7 +22,7 @@ func WriteReference(w io.Writer, sections []Section) error {
 			fmt.Fprintf(&b, "%s\n\n", sentence(f.help))
 		}
 		b.WriteString("| key | takes | default | what it does |\n|---|---|---|---|\n")
-		f.rows(&b, f.root)
+		f.rows(&b, f.of(v))
 		b.WriteString("\n")
 	}
 	_, err = w.Write(bytes.TrimRight(b.Bytes(), "\n"))
@@ -72,7 +72,7 @@ func (f *field) takes() string {
 		}
 		return strings.Join(words, ", ")
 	}
-	text := f.describe().Name
+	text := f.describe().name
 	if b := f.bounds(); b != "" {
 		text += ", " + b
 	}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding"
 	"errors"
 	"fmt"
 	"math"
@@ -14,20 +13,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// Description is what a text type says about itself, for messages, the schema and
-// the reference.
-type Description struct {
-	Name    string // "duration"
-	Allowed string // "a duration such as 10s, 1m30s or 0s"
-	Pattern string // a regular expression for all that is allowed; may be empty
-	Number  bool   // a bare number is allowed too
-}
-
-// Described is implemented by types with UnmarshalText that say what they accept.
-type Described interface {
-	Describe() Description
-}
-
 // valueError says why a value was refused, where that adds to what is allowed.
 type valueError struct {
 	why    string
@@ -38,8 +23,8 @@ func (e *valueError) Error() string { return e.why }
 
 var errType = &valueError{}
 
-// setNode sets v from a scalar node, strictly by type: 123 is no text, "123" no number.
-func setNode(v reflect.Value, n ast.Node) error {
+// setNode sets v, a value of f, from a scalar node, strictly by type: 123 is no text, "123" no number.
+func (f *field) setNode(v reflect.Value, n ast.Node) error {
 	text, isText := "", true
 	switch n := n.(type) {
 	case *ast.StringNode:
@@ -49,7 +34,7 @@ func setNode(v reflect.Value, n ast.Node) error {
 	default:
 		isText = false
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if f.form != nil && v.Kind() != reflect.String {
 		switch n.(type) {
 		case *ast.IntegerNode, *ast.FloatNode:
 			text, isText = n.GetToken().Value, true
@@ -57,7 +42,7 @@ func setNode(v reflect.Value, n ast.Node) error {
 		if !isText {
 			return errType
 		}
-		return unmarshal(u, text)
+		return f.form.parse(v, text)
 	}
 	switch k := v.Kind(); k {
 	case reflect.String:
@@ -66,6 +51,9 @@ func setNode(v reflect.Value, n ast.Node) error {
 				return &valueError{why: "write it in quotes"}
 			}
 			return errType
+		}
+		if f.form != nil {
+			return f.form.parse(v, text)
 		}
 		v.SetString(text)
 		return nil
@@ -117,13 +105,13 @@ func setInteger(v reflect.Value, n any) error {
 	return nil
 }
 
-// setText sets v from text as it stands in the environment, in a --set or in a tag.
-func setText(v reflect.Value, text string) error {
+// setText sets v, a value of f, from text as it stands in the environment, in a --set or in a tag.
+func (f *field) setText(v reflect.Value, text string) error {
 	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 		return &valueError{why: "it is not UTF-8"}
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		return unmarshal(u, text)
+	if f.form != nil {
+		return f.form.parse(v, text)
 	}
 	if v.Kind() == reflect.String {
 		v.SetString(text)
@@ -133,59 +121,39 @@ func setText(v reflect.Value, text string) error {
 	if err != nil || n == nil {
 		return errType
 	}
-	return setNode(v, n)
+	return f.setNode(v, n)
 }
 
-// unmarshal keeps the reason of a type that gives one.
-func unmarshal(u encoding.TextUnmarshaler, text string) error {
-	err := u.UnmarshalText([]byte(text))
-	if err == nil {
-		return nil
-	}
-	if _, ok := u.(Described); !ok {
-		return &valueError{why: err.Error(), quotes: true}
-	}
-	if reason := (*valueError)(nil); errors.As(err, &reason) {
-		return reason
-	}
-	return errType
-}
-
-// format writes v as it would stand in a file, without quotes.
-func format(v reflect.Value) string {
-	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
-		if b, err := m.MarshalText(); err == nil {
-			return string(b)
-		}
+// format writes v, a value of f, as it would stand in a file, without quotes.
+func (f *field) format(v reflect.Value) string {
+	if f.form != nil {
+		return f.form.format(v)
 	}
 	return fmt.Sprint(v.Interface())
 }
 
 // describe returns what a value of f looks like.
-func (f *field) describe() Description {
-	if d, ok := reflect.New(f.typ).Interface().(Described); ok {
-		return d.Describe()
-	}
-	if reflect.PointerTo(f.typ).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
-		return Description{Name: "text", Allowed: "text"}
+func (f *field) describe() description {
+	if f.form != nil {
+		return f.form.description
 	}
 	switch k := f.typ.Kind(); k {
 	case reflect.Bool:
-		return Description{Name: "bool", Allowed: "true or false"}
+		return description{name: "bool", allowed: "true or false"}
 	case reflect.String:
-		return Description{Name: "text", Allowed: "text"}
+		return description{name: "text", allowed: "text"}
 	case reflect.Float32, reflect.Float64:
-		return Description{Name: "number", Allowed: "a number", Number: true}
+		return description{name: "number", allowed: "a number", number: true}
 	case reflect.Int, reflect.Int64:
-		return Description{Name: "integer", Allowed: "a whole number", Number: true}
+		return description{name: "integer", allowed: "a whole number", number: true}
 	case reflect.Uint, reflect.Uint64:
-		return Description{Name: "integer", Allowed: "a whole number from 0", Number: true}
+		return description{name: "integer", allowed: "a whole number from 0", number: true}
 	default:
 		low, high := "0", strconv.FormatUint(1<<f.typ.Bits()-1, 10)
 		if k >= reflect.Int && k <= reflect.Int64 {
 			low, high = strconv.FormatInt(-1<<(f.typ.Bits()-1), 10), strconv.FormatInt(1<<(f.typ.Bits()-1)-1, 10)
 		}
-		return Description{Name: "integer", Allowed: "a whole number from " + low + " to " + high, Number: true}
+		return description{name: "integer", allowed: "a whole number from " + low + " to " + high, number: true}
 	}
 }
 
@@ -194,9 +162,9 @@ func (f *field) allowed() string {
 	if f.enum != nil {
 		return strings.Join(f.enum, ", ")
 	}
-	text := f.describe().Allowed
+	text := f.describe().allowed
 	if b := f.bounds(); b != "" {
-		if f.describe().Name == "integer" {
+		if f.describe().name == "integer" {
 			text = "a whole number" // its own bounds are narrower than those of its type
 		}
 		text += ", " + b
@@ -216,18 +184,18 @@ func (f *field) refuse(err error) string {
 func (f *field) bounds() string {
 	switch {
 	case f.min.IsValid() && f.max.IsValid():
-		return "from " + format(f.min) + " to " + format(f.max)
+		return "from " + f.format(f.min) + " to " + f.format(f.max)
 	case f.min.IsValid():
-		return "at least " + format(f.min)
+		return "at least " + f.format(f.min)
 	case f.max.IsValid():
-		return "at most " + format(f.max)
+		return "at most " + f.format(f.max)
 	}
 	return ""
 }
 
 // within reports whether v keeps to the enum and the bounds of f.
 func (f *field) within(v reflect.Value) bool {
-	if f.enum != nil && !slices.Contains(f.enum, format(v)) {
+	if f.enum != nil && !slices.Contains(f.enum, f.format(v)) {
 		return false
 	}
 	if f.min.IsValid() {

@@ -12,12 +12,12 @@ import (
 // Schema returns the JSON Schema (draft 2020-12) of a configuration file. It is a
 // little wider than Load: it does not know the bounds of values with units, nor the
 // rules of Validate.
-func Schema(sections []Section) (*jsonschema.Schema, error) {
-	root, err := newTree(sections)
+func Schema(conf any) (*jsonschema.Schema, error) {
+	root, v, err := newTree(conf)
 	if err != nil {
 		return nil, err
 	}
-	s, err := root.schema(reflect.Value{})
+	s, err := root.schema(v)
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +36,7 @@ func (f *field) schema(v reflect.Value) (*jsonschema.Schema, error) {
 		s.Properties = map[string]*jsonschema.Schema{}
 		s.PropertyOrder = f.keys()
 		for _, c := range f.fields {
-			var d reflect.Value
-			if v.IsValid() || c.root.IsValid() {
-				d = c.of(v)
-			}
-			p, err := c.schema(d)
+			p, err := c.schema(c.of(v))
 			if err != nil {
 				return nil, err
 			}
@@ -49,9 +45,9 @@ func (f *field) schema(v reflect.Value) (*jsonschema.Schema, error) {
 		return s, nil
 	case list:
 		s.Types = []string{"array", "null"}
-		entry := f.entry
-		if !entry.IsValid() && f.elem.kind == group {
-			entry = reflect.Zero(f.elem.typ)
+		var entry reflect.Value // an entry that is no group has no default
+		if f.elem.kind == group {
+			entry = f.newEntry()
 		}
 		items, err := f.elem.schema(entry)
 		if err != nil {
@@ -73,22 +69,22 @@ func (f *field) schema(v reflect.Value) (*jsonschema.Schema, error) {
 
 func (f *field) scalarSchema(s *jsonschema.Schema) {
 	d := f.describe()
-	switch d.Name {
+	switch d.name {
 	case "bool":
 		s.Type = "boolean"
 	case "integer", "number":
-		s.Type = d.Name
+		s.Type = d.name
 		s.Minimum, s.Maximum = numberOf(f.min), numberOf(f.max)
 		if s.Minimum == nil && reflect.Zero(f.typ).CanUint() {
 			s.Minimum = new(float64)
 		}
 	default:
 		s.Type = "string"
-		if d.Number {
+		if d.number {
 			s.Type, s.Types = "", []string{"string", "integer"}
 		}
-		s.Pattern = d.Pattern
-		if d.Name != "text" {
+		s.Pattern = d.pattern
+		if d.name != "text" {
 			s.Description = strings.TrimPrefix(s.Description+"; "+f.allowed(), "; ")
 		}
 	}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -23,17 +22,17 @@ type field struct {
 	path    string // the whole path, list entries as "name[]"
 	kind    kind
 	typ     reflect.Type
-	index   []int         // of the struct field in the parent's struct
-	root    reflect.Value // of a section: its value, settable
+	index   []int // of the struct field in the parent's struct
 	help    string
 	enum    []string
 	min     reflect.Value // of typ; invalid: no bound
 	max     reflect.Value
 	secret  bool
-	fields  []*field      // of a group, in order of declaration
-	inlined [][]int       // of a group: its embedded structs
-	elem    *field        // of a list
-	entry   reflect.Value // of a list: what a new entry starts from; invalid: zero
+	restart bool     // a change applies when the server starts again
+	form    *form    // how a value is written; nil: as YAML has it
+	fields  []*field // of a group, in order of declaration
+	inlined [][]int  // of a group: its embedded structs
+	elem    *field   // of a list
 }
 
 var keyPattern = regexp.MustCompile(`^[a-z][a-z0-9]*([_-][a-z0-9]+)*$`)
@@ -41,64 +40,52 @@ var keyPattern = regexp.MustCompile(`^[a-z][a-z0-9]*([_-][a-z0-9]+)*$`)
 // maxDepth bounds the nesting of struct types; a type that contains itself runs into it.
 const maxDepth = 16
 
-func newTree(sections []Section) (*field, error) {
-	root := &field{kind: group}
-	for _, s := range sections {
-		v := reflect.ValueOf(s.Value)
-		if v.Kind() != reflect.Pointer || v.IsNil() {
-			return nil, fmt.Errorf("config: section %s: the value must be a pointer", s.Name)
-		}
-		tags := s.Tags
-		if s.Help != "" {
-			tags += reflect.StructTag(fmt.Sprintf(" help:%q", s.Help))
-		}
-		f, err := newField(v.Elem().Type(), s.Name, s.Name, tags, false, 0)
-		if err != nil {
-			return nil, err
-		}
-		if f.kind != group && f.help == "" {
-			return nil, fmt.Errorf("config: section %s: no help", s.Name)
-		}
-		f.root = v.Elem()
-		if s.Entry != nil {
-			e := reflect.ValueOf(s.Entry)
-			if f.kind != list || e.Type() != reflect.PointerTo(f.typ.Elem()) || e.IsNil() {
-				return nil, fmt.Errorf("config: section %s: the entry must point to an element of the list", s.Name)
-			}
-			f.entry = e.Elem()
-		}
-		if err := root.add(f); err != nil {
-			return nil, err
-		}
+// newTree returns the tree of the keys of conf, a pointer to a struct, and that struct.
+func newTree(conf any) (*field, reflect.Value, error) {
+	v := reflect.ValueOf(conf)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+		return nil, v, fmt.Errorf("config: %T is no pointer to a struct", conf)
+	}
+	root, err := newField(v.Type().Elem(), "", "", "", 0)
+	if err != nil {
+		return nil, v, err
 	}
 	seen := map[string]string{}
 	for _, p := range root.leaves("0") {
 		name := envName(p)
 		if other := seen[name]; other != "" {
-			return nil, fmt.Errorf("config: %s and %s have the same environment name %s", other, p, name)
+			return nil, v, fmt.Errorf("config: %s and %s have the same environment name %s", other, p, name)
 		}
 		seen[name] = p
 	}
-	return root, nil
+	return root, v.Elem(), nil
 }
 
-func newField(t reflect.Type, name, path string, tags reflect.StructTag, secret bool, depth int) (*field, error) {
-	f := &field{name: name, path: path, typ: t, help: tags.Get("help"), secret: secret || tags.Get("secret") == "true"}
+// newField returns the key of a value of type t. What is secret or takes a restart is so with
+// everything below it: tags carries both down.
+func newField(t reflect.Type, name, path string, tags reflect.StructTag, depth int) (*field, error) {
+	f := &field{
+		name: name, path: path, typ: t, help: tags.Get("help"),
+		secret: tags.Get("secret") == "true", restart: tags.Get("reload") == "restart",
+	}
 	if depth > maxDepth {
 		return nil, fmt.Errorf("config: %s: nested more than %d deep", path, maxDepth)
 	}
 	if name != "" && !keyPattern.MatchString(name) {
 		return nil, fmt.Errorf("config: %s: %q is no lower case key", path, name)
 	}
+	var err error
+	if f.form, err = formOf(t, tags); err != nil {
+		return nil, fmt.Errorf("config: %s: %w", path, err)
+	}
 	switch {
-	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
+	case f.form != nil && t.Kind() != reflect.Slice:
 	case t.Kind() == reflect.Struct:
 		f.kind = group
 		return f, f.addStruct(t, nil, depth)
 	case t.Kind() == reflect.Slice:
-		f.kind = list
-		elem, err := newField(t.Elem(), "", path+"[]", elementTags(tags), f.secret, depth+1)
-		f.elem = elem
+		f.kind, f.form = list, nil
+		f.elem, err = newField(t.Elem(), "", path+"[]", elementTags(tags), depth+1)
 		return f, err
 	case !scalarKind(t.Kind()):
 		return nil, fmt.Errorf("config: %s: a field cannot be a %s", path, t)
@@ -112,7 +99,7 @@ func newField(t reflect.Type, name, path string, tags reflect.StructTag, secret 
 			continue
 		}
 		*bound = reflect.New(t).Elem()
-		if err := setText(*bound, text); err != nil {
+		if err := f.setText(*bound, text); err != nil {
 			return nil, fmt.Errorf("config: %s: %s: %w", path, tag, err)
 		}
 		if _, ok := compare(*bound, *bound); !ok {
@@ -125,7 +112,7 @@ func newField(t reflect.Type, name, path string, tags reflect.StructTag, secret 
 // elementTags drops the help of a list, which is about the list, from its entries.
 func elementTags(tags reflect.StructTag) reflect.StructTag {
 	var b strings.Builder
-	for _, k := range []string{"enum", "min", "max", "secret"} {
+	for _, k := range []string{"enum", "min", "max", "secret", "reload", "unit", "format"} {
 		if v, ok := tags.Lookup(k); ok {
 			fmt.Fprintf(&b, "%s:%q ", k, v)
 		}
@@ -154,7 +141,14 @@ func (f *field) addStruct(t reflect.Type, index []int, depth int) error {
 		case !tagged || name == "":
 			return fmt.Errorf("config: %s: field %s has no yaml tag", f.path, sf.Name)
 		}
-		c, err := newField(sf.Type, name, join(f.path, name), sf.Tag, f.secret, depth+1)
+		tags := sf.Tag
+		if f.secret {
+			tags += ` secret:"true"`
+		}
+		if f.restart {
+			tags += ` reload:"restart"`
+		}
+		c, err := newField(sf.Type, name, join(f.path, name), tags, depth+1)
 		if err != nil {
 			return err
 		}
@@ -187,11 +181,21 @@ func (f *field) child(name string) *field {
 }
 
 // of returns the value of f inside parent, the value of its group.
-func (f *field) of(parent reflect.Value) reflect.Value {
-	if f.root.IsValid() {
-		return f.root
+func (f *field) of(parent reflect.Value) reflect.Value { return parent.FieldByIndex(f.index) }
+
+// Defaulter is implemented by a struct in a list whose entries begin with other values than
+// zero: SetDefaults is called on each new entry before its keys are read.
+type Defaulter interface {
+	SetDefaults()
+}
+
+// newEntry returns what an entry of the list f starts from, settable.
+func (f *field) newEntry() reflect.Value {
+	e := reflect.New(f.elem.typ)
+	if d, ok := e.Interface().(Defaulter); ok {
+		d.SetDefaults()
 	}
-	return parent.FieldByIndex(f.index)
+	return e.Elem()
 }
 
 func (f *field) keys() []string {

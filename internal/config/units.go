@@ -1,21 +1,120 @@
 package config
 
 import (
+	"fmt"
 	"math"
+	"net"
+	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Duration is a span of time, never negative, written with units: 10s, 1m30s, 0s.
-type Duration time.Duration
+// description says what values look like, for messages, the schema and the reference.
+type description struct {
+	name    string // "duration"
+	allowed string // "a duration such as 10s, 1m30s or 0s"
+	pattern string // a regular expression for all that is allowed; may be empty
+	number  bool   // a bare number is allowed too
+}
 
-// Std returns d as the standard library's type.
-func (d Duration) Std() time.Duration { return time.Duration(d) }
+// form is how the values of a Go type are written where YAML has no scalar for them.
+type form struct {
+	description
+	parse  func(v reflect.Value, text string) error
+	format func(v reflect.Value) string
+}
 
-// String returns the shortest form that UnmarshalText reads back: 10s, 1m, 12h.
-func (d Duration) String() string {
-	s := time.Duration(d).String()
+var (
+	durationForm = &form{
+		description: description{
+			name:    "duration",
+			allowed: "a duration such as 10s, 1m30s, 200ms or 0s",
+			pattern: `^([0-9]+(\.[0-9]*)?|\.[0-9]+)(h|m|s|ms|us|µs|ns)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(h|m|s|ms|us|µs|ns))*$`,
+		},
+		parse: func(v reflect.Value, text string) error {
+			d, err := parseDuration(text)
+			if err == nil {
+				v.SetInt(int64(d))
+			}
+			return err
+		},
+		format: func(v reflect.Value) string { return formatDuration(time.Duration(v.Int())) },
+	}
+	prefixForm = &form{
+		description: description{
+			name:    "address range",
+			allowed: "an address or a range such as 10.0.0.0/8 or 2001:db8::/32",
+			pattern: `^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`,
+		},
+		parse: func(v reflect.Value, text string) error {
+			p, err := parsePrefix(text)
+			if err == nil {
+				v.Set(reflect.ValueOf(p))
+			}
+			return err
+		},
+		format: func(v reflect.Value) string { return fmt.Sprint(v.Interface()) },
+	}
+	bytesForm = unitForm(description{
+		name: "bytes", number: true,
+		allowed: "a size such as 64KiB, 32MiB, 1GiB or a number of bytes",
+		pattern: `^[0-9]+(\.[0-9]+)?([KkMmGgTt][Ii][Bb])?$`,
+	}, []unit{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}})
+	bitrateForm = unitForm(description{
+		name: "bitrate", number: true,
+		allowed: "a bit rate such as 2500kbps, 100Mbps or a number of bits per second",
+		pattern: `^[0-9]+(\.[0-9]+)?([KkMmGg]?[Bb][Pp][Ss])?$`,
+	}, []unit{{"Gbps", 1e9}, {"Mbps", 1e6}, {"kbps", 1e3}, {"bps", 1}})
+	listenForm = &form{
+		description: description{name: "address to listen on", allowed: `HOST:PORT, :PORT, or "" to listen nowhere`},
+		parse: func(v reflect.Value, text string) error {
+			if text != "" {
+				_, port, err := net.SplitHostPort(text)
+				if err != nil {
+					return errType
+				}
+				if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+					return &valueError{why: "the port is a number up to 65535"}
+				}
+			}
+			v.SetString(text)
+			return nil
+		},
+		format: reflect.Value.String,
+	}
+)
+
+// formOf returns the form of values of a type; nil is YAML's own.
+func formOf(t reflect.Type, tags reflect.StructTag) (*form, error) {
+	elem := t
+	if t.Kind() == reflect.Slice { // the tags are its entries'
+		elem = t.Elem()
+	}
+	unit, format := tags.Get("unit"), tags.Get("format")
+	switch {
+	case unit == "" && format == "" && elem == reflect.TypeFor[time.Duration]():
+		return durationForm, nil
+	case unit == "" && format == "" && elem == reflect.TypeFor[netip.Prefix]():
+		return prefixForm, nil
+	case unit == "bytes" && format == "" && elem == reflect.TypeFor[int64]():
+		return bytesForm, nil
+	case unit == "bitrate" && format == "" && elem == reflect.TypeFor[int64]():
+		return bitrateForm, nil
+	case unit == "" && format == "listen" && elem == reflect.TypeFor[string]():
+		return listenForm, nil
+	case unit != "":
+		return nil, fmt.Errorf("a %s cannot have the unit %q", t, unit)
+	case format != "":
+		return nil, fmt.Errorf("a %s cannot have the format %q", t, format)
+	}
+	return nil, nil //nolint:nilnil // no form is a result
+}
+
+// formatDuration returns the shortest text that parseDuration reads back: 10s, 1m, 12h.
+func formatDuration(d time.Duration) string {
+	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
 	}
@@ -25,33 +124,61 @@ func (d Duration) String() string {
 	return s
 }
 
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(text []byte) error {
-	s := string(text)
+// parseDuration reads a span of time, never negative, with units: 10s, 1m30s, 0s.
+func parseDuration(s string) (time.Duration, error) {
 	if s == "" || s[0] == '-' || s[0] == '+' {
-		return errType
+		return 0, errType
 	}
-	v, err := time.ParseDuration(s)
-	if err != nil || v < 0 {
-		return errType
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, errType
 	}
 	if s == "0" {
-		return &valueError{why: "write 0s"}
+		return 0, &valueError{why: "write 0s"}
 	}
-	*d = Duration(v)
-	return nil
+	return d, nil
 }
 
-// Describe implements Described.
-func (d *Duration) Describe() Description {
-	return Description{
-		Name:    "duration",
-		Allowed: "a duration such as 10s, 1m30s, 200ms or 0s",
-		Pattern: `^([0-9]+(\.[0-9]*)?|\.[0-9]+)(h|m|s|ms|us|µs|ns)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(h|m|s|ms|us|µs|ns))*$`,
+// parsePrefix reads a range of addresses, or one address. A range whose address has bits
+// beyond its length (10.0.0.1/8) is refused: it is usually meant to be something else.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return netip.Prefix{}, errType
+		}
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, errType
+	}
+	p = unmapPrefix(p)
+	if m := p.Masked(); m != p {
+		return netip.Prefix{}, &valueError{why: "for this range write " + m.String(), quotes: true}
+	}
+	return p, nil
+}
+
+// unmapPrefix returns a range of IPv4 addresses that are mapped into IPv6 as one of IPv4.
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+// Contains reports whether any of the ranges contains a. An IPv4 address mapped into IPv6
+// is taken as IPv4, in both; a zone is ignored.
+func Contains(ranges []netip.Prefix, a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	for _, p := range ranges {
+		if unmapPrefix(p).Contains(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // unit is a suffix and what it multiplies by.
@@ -60,72 +187,23 @@ type unit struct {
 	times int64
 }
 
-// Bytes is a number of bytes, written 32MiB, 64KiB, 1GiB or as a plain number.
-type Bytes int64
-
-var byteUnits = []unit{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
-
-// String returns the largest whole unit: 32MiB, or a plain number.
-func (b Bytes) String() string { return unitString(int64(b), byteUnits) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (b *Bytes) UnmarshalText(text []byte) error {
-	v, err := parseUnit(string(text), byteUnits)
-	if err != nil {
-		return err
-	}
-	*b = Bytes(v)
-	return nil
-}
-
-// Describe implements Described.
-func (b *Bytes) Describe() Description {
-	return Description{
-		Name: "bytes", Number: true,
-		Allowed: "a size such as 64KiB, 32MiB, 1GiB or a number of bytes",
-		Pattern: `^[0-9]+(\.[0-9]+)?([KkMmGgTt][Ii][Bb])?$`,
+// unitForm is the form of whole numbers, never negative, with one of several units.
+func unitForm(d description, units []unit) *form {
+	return &form{
+		description: d,
+		parse: func(v reflect.Value, text string) error {
+			n, err := parseUnit(text, units)
+			if err == nil {
+				v.SetInt(n)
+			}
+			return err
+		},
+		format: func(v reflect.Value) string { return formatUnit(v.Int(), units) },
 	}
 }
 
-// Bitrate is a number of bits per second, written 100Mbps, 2500kbps or as a plain number.
-type Bitrate int64
-
-var bitrateUnits = []unit{{"Gbps", 1e9}, {"Mbps", 1e6}, {"kbps", 1e3}, {"bps", 1}}
-
-// String returns the largest whole unit: 100Mbps; 0 for none.
-func (b Bitrate) String() string {
-	if b == 0 {
-		return "0"
-	}
-	return unitString(int64(b), bitrateUnits)
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (b Bitrate) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (b *Bitrate) UnmarshalText(text []byte) error {
-	v, err := parseUnit(string(text), bitrateUnits)
-	if err != nil {
-		return err
-	}
-	*b = Bitrate(v)
-	return nil
-}
-
-// Describe implements Described.
-func (b *Bitrate) Describe() Description {
-	return Description{
-		Name: "bitrate", Number: true,
-		Allowed: "a bit rate such as 2500kbps, 100Mbps or a number of bits per second",
-		Pattern: `^[0-9]+(\.[0-9]+)?([KkMmGg]?[Bb][Pp][Ss])?$`,
-	}
-}
-
-func unitString(v int64, units []unit) string {
+// formatUnit writes v in the largest unit that leaves it whole: 32MiB; 0 has none.
+func formatUnit(v int64, units []unit) string {
 	for _, u := range units {
 		if v != 0 && v%u.times == 0 {
 			return strconv.FormatInt(v/u.times, 10) + u.name

@@ -45,6 +45,22 @@ const (
 	maxSegments = 16
 )
 
+// CheckMatch says why a pattern matches no stream's path, though it is well formed.
+func CheckMatch(pattern string) error {
+	n, open := 0, false
+	for s := range strings.SplitSeq(pattern, "/") {
+		if s == "**" {
+			open = true
+		} else {
+			n++
+		}
+	}
+	if n > maxSegments || n < 2 && !open {
+		return fmt.Errorf("a stream's path is app/name, of 2 to %d segments, such as live/%s", maxSegments, pattern)
+	}
+	return nil
+}
+
 // CheckPath reports what is wrong with a decoded path of a stream: it is app/name, valid
 // UTF-8 of at most 255 bytes and 16 segments, none of them empty, "." or "..", without
 // control and bidirectional override characters and backslashes.

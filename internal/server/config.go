@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -13,19 +12,40 @@ import (
 	"weir/internal/config"
 	"weir/internal/fanout"
 	"weir/internal/hls"
+	"weir/internal/listen"
+	"weir/internal/protocol"
 	"weir/internal/protocol/rtmp"
 	"weir/internal/stream"
 )
 
 // Config is the whole configuration. Default returns a usable one; the zero value is not.
 type Config struct {
-	Log      LogConfig
-	RTMP     rtmp.Config
-	HTTP     HTTPConfig
-	Admin    AdminConfig
-	Delivery DeliveryConfig
-	Limits   LimitsConfig
-	Streams  []StreamConfig
+	Log      LogConfig      `yaml:"log" help:"What is logged, to standard error."`
+	RTMP     rtmp.Config    `yaml:"rtmp" help:"RTMP: publishing and playing."`
+	HTTP     HTTPConfig     `yaml:"http" help:"Playback by HTTP and WebSocket."`
+	Admin    AdminConfig    `yaml:"admin" help:"The API, metrics, health and pprof."`
+	Delivery DeliveryConfig `yaml:"delivery" help:"How frames are sent to players."`
+	Limits   LimitsConfig   `yaml:"limits" help:"Bounds on everything that peers can make grow."`
+	Streams  []StreamConfig `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`
+}
+
+// Check implements config.Checker: it refuses an entry of streams that no stream ever gets.
+func (c *Config) Check() error {
+	var errs []error
+	for i := range c.Streams {
+		match := &c.Streams[i].Match
+		if err := protocol.CheckMatch(*match); err != nil {
+			errs = append(errs, config.Errorf(match, "%q matches no stream: %w", *match, err))
+			continue
+		}
+		for j := range i {
+			if earlier := c.Streams[j].Match; admit.Covers(earlier, *match) {
+				errs = append(errs, config.Errorf(match, "%q never applies: streams.%d.match, %q, comes first and matches all of it; put this entry before that one", *match, j, earlier))
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // LogConfig is the section "log".
@@ -45,31 +65,16 @@ func (c *LogConfig) SlogLevel() slog.Level {
 
 // HTTPConfig is the section "http": playback by HTTP and WebSocket.
 type HTTPConfig struct {
-	Listen         string        `yaml:"listen" help:"address of playback by HTTP and WebSocket; :0 takes a free port, an empty one turns it off"`
-	TLS            HTTPTLSConfig `yaml:"tls"`
-	CORS           []string      `yaml:"cors" help:"origins whose pages may play; * is all"`
-	Index          bool          `yaml:"index" help:"show the list of live streams at / to everybody"`
-	TrustedProxies []config.CIDR `yaml:"trusted_proxies" help:"addresses of proxies whose X-Forwarded-For tells the viewer's address"`
-}
-
-// HTTPTLSConfig is http.tls.
-type HTTPTLSConfig struct {
-	Listen string `yaml:"listen" help:"address of HTTPS; it opens when cert and key are set"`
-	Cert   string `yaml:"cert" help:"file with the certificate chain (PEM); read again when it changes"`
-	Key    string `yaml:"key" help:"file with the private key (PEM)"`
-}
-
-// Validate implements config.Validator.
-func (c *HTTPTLSConfig) Validate() error { return config.CheckKeyPair(c.Cert, c.Key) }
-
-// Validate implements config.Validator.
-func (c *HTTPConfig) Validate() error {
-	return errors.Join(config.CheckListen("listen", c.Listen), config.CheckListen("tls.listen", c.TLS.Listen))
+	Listen         string           `yaml:"listen" format:"listen" help:"address of playback by HTTP and WebSocket; :0 takes a free port, an empty one turns it off"`
+	TLS            listen.TLSConfig `yaml:"tls"`
+	CORS           []string         `yaml:"cors" help:"origins whose pages may play; * is all"`
+	Index          bool             `yaml:"index" help:"show the list of live streams at / to everybody"`
+	TrustedProxies []netip.Prefix   `yaml:"trusted_proxies" help:"addresses of proxies whose X-Forwarded-For tells the viewer's address"`
 }
 
 // AdminConfig is the section "admin".
 type AdminConfig struct {
-	Listen string   `yaml:"listen" help:"address of the API, metrics, health and pprof; an empty one turns it off"`
+	Listen string   `yaml:"listen" format:"listen" help:"address of the API, metrics, health and pprof; an empty one turns it off"`
 	Token  string   `yaml:"token" secret:"true" help:"bearer token that requests must carry; required on any address but loopback"`
 	Hosts  []string `yaml:"hosts" help:"host names under which the admin listener may be asked, besides localhost and any address; give the name that your reverse proxy or DNS has for it"`
 }
@@ -78,43 +83,43 @@ type AdminConfig struct {
 func (c *AdminConfig) Validate() error {
 	for i, h := range c.Hosts {
 		if h == "" || len(h) > 253 || strings.ContainsAny(h, ":/@*, \t") {
-			return config.Atf(fmt.Sprintf("hosts.%d", i), "%q is no host name: write a name alone, such as weir.example.org, without scheme, port or path", h)
+			return config.Errorf(&c.Hosts[i], "%q is no host name: write a name alone, such as weir.example.org, without scheme, port or path", h)
 		}
 	}
-	if err := config.CheckListen("listen", c.Listen); err != nil || c.Listen == "" || c.Token != "" {
-		return err
+	if c.Listen == "" || c.Token != "" {
+		return nil
 	}
 	host, _, _ := net.SplitHostPort(c.Listen)
 	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
 		return nil
 	}
-	return config.Atf("listen", "%s can be reached from elsewhere: set admin.token, or listen on 127.0.0.1", c.Listen)
+	return config.Errorf(&c.Listen, "%s can be reached from elsewhere: set admin.token, or listen on 127.0.0.1", c.Listen)
 }
 
 // DeliveryConfig is the section "delivery".
 type DeliveryConfig struct {
-	Workers  int             `yaml:"workers" min:"0" max:"1024" help:"workers that send to players; 0 is one per CPU"`
-	MinDelay config.Duration `yaml:"min_delay" max:"2s" help:"rest between two rounds of sending at least"`
-	MaxDelay config.Duration `yaml:"max_delay" max:"2s" help:"rest that a busy worker takes at most so that each send carries more; 0s sends every frame at once"`
-	Portable bool            `yaml:"portable" help:"send by one goroutine per player, as on systems without non-blocking sends; for tests and comparison"`
+	Workers  int           `yaml:"workers" min:"0" max:"1024" help:"workers that send to players; 0 is one per CPU"`
+	MinDelay time.Duration `yaml:"min_delay" max:"2s" help:"rest between two rounds of sending at least"`
+	MaxDelay time.Duration `yaml:"max_delay" max:"2s" help:"rest that a busy worker takes at most so that each send carries more; 0s sends every frame at once"`
+	Portable bool          `yaml:"portable" help:"send by one goroutine per player, as on systems without non-blocking sends; for tests and comparison"`
 }
 
 // Validate implements config.Validator.
 func (c *DeliveryConfig) Validate() error {
 	if c.MinDelay > c.MaxDelay {
-		return config.Atf("min_delay", "%v is more than max_delay %v", c.MinDelay, c.MaxDelay)
+		return config.Errorf(&c.MinDelay, "%v is more than max_delay %v", c.MinDelay, c.MaxDelay)
 	}
 	return nil
 }
 
 // LimitsConfig is the section "limits".
 type LimitsConfig struct {
-	Connections      int            `yaml:"connections" min:"0" help:"sessions of all protocols, and open connections of HTTP and of HTTPS; 0 is no limit"`
-	ConnectionsPerIP int            `yaml:"connections_per_ip" min:"0" help:"connections of one address, loopback exempt; 0 is no limit"`
-	PendingPerIP     int            `yaml:"pending_per_ip" min:"0" help:"connections of one address that neither publish nor play so far, loopback exempt; 0 is no limit"`
-	Streams          int            `yaml:"streams" min:"0" help:"streams, those that players wait for included; 0 is no limit"`
-	StreamBitrate    config.Bitrate `yaml:"stream_bitrate" help:"a publisher that sends more over 5s is closed; 0 is no limit"`
-	Memory           config.Bytes   `yaml:"memory" help:"soft limit of the Go heap, beyond which garbage is collected harder; 0 is none"`
+	Connections      int   `yaml:"connections" min:"0" help:"sessions of all protocols, and open connections of HTTP and of HTTPS; 0 is no limit"`
+	ConnectionsPerIP int   `yaml:"connections_per_ip" min:"0" help:"connections of one address, loopback exempt; 0 is no limit"`
+	PendingPerIP     int   `yaml:"pending_per_ip" min:"0" help:"connections of one address that neither publish nor play so far, loopback exempt; 0 is no limit"`
+	Streams          int   `yaml:"streams" min:"0" help:"streams, those that players wait for included; 0 is no limit"`
+	StreamBitrate    int64 `yaml:"stream_bitrate" unit:"bitrate" help:"a publisher that sends more over 5s is closed; 0 is no limit"`
+	Memory           int64 `yaml:"memory" unit:"bytes" help:"soft limit of the Go heap, beyond which garbage is collected harder; 0 is none"`
 }
 
 // StreamConfig is one entry of the section "streams".
@@ -132,56 +137,56 @@ type StreamConfig struct {
 // PublishConfig is streams[].publish.
 type PublishConfig struct {
 	admit.Rule
-	OnConflict     string          `yaml:"on_conflict" enum:"takeover,reject" help:"what a second publisher does: take over at its first key frame, or be refused"`
-	Grace          config.Duration `yaml:"grace" max:"1h" help:"how long players wait for the publisher's return after its connection broke, before the stream ends"`
-	GraceAfterStop config.Duration `yaml:"grace_after_stop" max:"1h" help:"how long players wait for the publisher's return after it stopped properly, before the stream ends; 0s ends it at once"`
+	OnConflict     string        `yaml:"on_conflict" enum:"takeover,reject" help:"what a second publisher does: take over at its first key frame, or be refused"`
+	Grace          time.Duration `yaml:"grace" max:"1h" help:"how long players wait for the publisher's return after its connection broke, before the stream ends"`
+	GraceAfterStop time.Duration `yaml:"grace_after_stop" max:"1h" help:"how long players wait for the publisher's return after it stopped properly, before the stream ends; 0s ends it at once"`
 }
 
 // PlayConfig is streams[].play.
 type PlayConfig struct {
 	admit.Rule
-	MaxPlayers int             `yaml:"max_players" min:"0" help:"players of one stream; 0 is no limit"`
-	Wait       config.Duration `yaml:"wait" max:"1h" help:"how long a player waits for a stream that nobody publishes"`
-	Start      string          `yaml:"start" enum:"live,burst,key" help:"where a player begins: live shows a picture at once and plays without delay, burst sends the newest group of pictures in one piece, key waits for the next key frame; a player may ask for another with ?start="`
+	MaxPlayers int           `yaml:"max_players" min:"0" help:"players of one stream; 0 is no limit"`
+	Wait       time.Duration `yaml:"wait" max:"1h" help:"how long a player waits for a stream that nobody publishes"`
+	Start      string        `yaml:"start" enum:"live,burst,key" help:"where a player begins: live shows a picture at once and plays without delay, burst sends the newest group of pictures in one piece, key waits for the next key frame; a player may ask for another with ?start="`
 }
 
 // CacheConfig is streams[].gop_cache.
 type CacheConfig struct {
-	GOPs      int             `yaml:"gops" min:"0" max:"16" help:"newest groups of pictures that a new player gets at once; 0 makes it wait for the next key frame"`
-	MaxBytes  config.Bytes    `yaml:"max_bytes" max:"1GiB" help:"size past which they are dropped"`
-	MaxFrames int             `yaml:"max_frames" min:"1" max:"100000" help:"frames past which they are dropped"`
-	MaxTime   config.Duration `yaml:"max_time" max:"10m" help:"time past which they are dropped"`
+	GOPs      int           `yaml:"gops" min:"0" max:"16" help:"newest groups of pictures that a new player gets at once; 0 makes it wait for the next key frame"`
+	MaxBytes  int64         `yaml:"max_bytes" unit:"bytes" max:"1GiB" help:"size past which they are dropped"`
+	MaxFrames int           `yaml:"max_frames" min:"1" max:"100000" help:"frames past which they are dropped"`
+	MaxTime   time.Duration `yaml:"max_time" max:"10m" help:"time past which they are dropped"`
 }
 
 // SlowConfig is streams[].slow_player.
 type SlowConfig struct {
-	MaxLag   config.Duration `yaml:"max_lag" min:"500ms" max:"10m" help:"age of what a player has not been sent past which it is too slow"`
-	MaxStall config.Duration `yaml:"max_stall" min:"1s" max:"10m" help:"a player that takes nothing for this long is closed"`
-	Then     string          `yaml:"then" enum:"skip,close" help:"what happens to a player that is too slow: skip to a newer key frame, or be closed"`
+	MaxLag   time.Duration `yaml:"max_lag" min:"500ms" max:"10m" help:"age of what a player has not been sent past which it is too slow"`
+	MaxStall time.Duration `yaml:"max_stall" min:"1s" max:"10m" help:"a player that takes nothing for this long is closed"`
+	Then     string        `yaml:"then" enum:"skip,close" help:"what happens to a player that is too slow: skip to a newer key frame, or be closed"`
 }
 
 // HLSConfig is streams[].hls.
 type HLSConfig struct {
-	Enabled    bool            `yaml:"enabled" help:"play by HLS; it costs nothing until somebody asks for it"`
-	LowLatency bool            `yaml:"low_latency" help:"Low-Latency HLS: parts of segments, and playlists that are held until they are new"`
-	Segment    config.Duration `yaml:"segment" min:"500ms" max:"30s" help:"how long segments should be; they end at key frames"`
-	Part       config.Duration `yaml:"part" min:"50ms" max:"5s" help:"how long the parts of a segment are at most"`
-	Window     int             `yaml:"window" min:"3" max:"1000" help:"whole segments in a playlist"`
-	Directory  string          `yaml:"directory" help:"where segments are kept instead of in memory, which is about bitrate × segment × (2 × window + 3) for each stream watched by HLS"`
-	Container  string          `yaml:"container" enum:"fmp4,ts" help:"what segments are: fragmented MP4, or MPEG-TS for old players"`
+	Enabled    bool          `yaml:"enabled" help:"play by HLS; it costs nothing until somebody asks for it"`
+	LowLatency bool          `yaml:"low_latency" help:"Low-Latency HLS: parts of segments, and playlists that are held until they are new"`
+	Segment    time.Duration `yaml:"segment" min:"500ms" max:"30s" help:"how long segments should be; they end at key frames"`
+	Part       time.Duration `yaml:"part" min:"50ms" max:"5s" help:"how long the parts of a segment are at most"`
+	Window     int           `yaml:"window" min:"3" max:"1000" help:"whole segments in a playlist"`
+	Directory  string        `yaml:"directory" help:"where segments are kept instead of in memory, which is about bitrate × segment × (2 × window + 3) for each stream watched by HLS"`
+	Container  string        `yaml:"container" enum:"fmp4,ts" help:"what segments are: fragmented MP4, or MPEG-TS for old players"`
 }
 
 // Validate implements config.Validator.
 func (c *HLSConfig) Validate() error {
 	if c.Part > c.Segment {
-		return config.Atf("part", "%v is more than segment %v", c.Part, c.Segment)
+		return config.Errorf(&c.Part, "%v is more than segment %v", c.Part, c.Segment)
 	}
 	return nil
 }
 
 // settings returns what the packager needs of it.
 func (c *HLSConfig) settings() (s hls.Settings, enabled bool) {
-	s = hls.Settings{LowLatency: c.LowLatency, Segment: c.Segment.Std(), Part: c.Part.Std(), Window: c.Window, Directory: c.Directory}
+	s = hls.Settings{LowLatency: c.LowLatency, Segment: c.Segment, Part: c.Part, Window: c.Window, Directory: c.Directory}
 	if c.Container == "ts" {
 		s.Container = hls.TS
 	}
@@ -192,7 +197,7 @@ func (c *HLSConfig) settings() (s hls.Settings, enabled bool) {
 func defaultHLS() HLSConfig {
 	s := hls.Default()
 	return HLSConfig{
-		Enabled: true, LowLatency: s.LowLatency, Segment: config.Duration(s.Segment), Part: config.Duration(s.Part),
+		Enabled: true, LowLatency: s.LowLatency, Segment: s.Segment, Part: s.Part,
 		Window: s.Window, Container: "fmp4",
 	}
 }
@@ -202,9 +207,9 @@ func Default() Config {
 	return Config{
 		Log:      LogConfig{Level: "info", Format: "auto"},
 		RTMP:     rtmp.DefaultConfig(),
-		HTTP:     HTTPConfig{Listen: ":8080", TLS: HTTPTLSConfig{Listen: ":8443"}, CORS: []string{"*"}},
+		HTTP:     HTTPConfig{Listen: ":8080", TLS: listen.TLSConfig{Listen: ":8443"}, CORS: []string{"*"}},
 		Admin:    AdminConfig{Listen: "127.0.0.1:8088"},
-		Delivery: DeliveryConfig{MaxDelay: config.Duration(50 * time.Millisecond)},
+		Delivery: DeliveryConfig{MaxDelay: 50 * time.Millisecond},
 		Limits:   LimitsConfig{Connections: 20000, PendingPerIP: 200, Streams: 10000, StreamBitrate: 100e6},
 	}
 }
@@ -215,26 +220,37 @@ func DefaultStream() StreamConfig {
 	s := stream.Default()
 	return StreamConfig{
 		Match:   "**",
-		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: config.Duration(s.Grace), GraceAfterStop: config.Duration(5 * time.Second)},
-		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: config.Duration(10 * time.Second), Start: "burst"},
+		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: s.Grace, GraceAfterStop: 5 * time.Second},
+		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: 10 * time.Second, Start: "burst"},
 		Latency: "normal",
 		Cache: CacheConfig{
-			GOPs: s.Cache.GOPs, MaxBytes: config.Bytes(s.Cache.Bytes), MaxFrames: s.Cache.Frames, MaxTime: config.Duration(s.Cache.Time),
+			GOPs: s.Cache.GOPs, MaxBytes: s.Cache.Bytes, MaxFrames: s.Cache.Frames, MaxTime: s.Cache.Time,
 		},
-		Slow: SlowConfig{MaxLag: config.Duration(s.MaxLag), MaxStall: config.Duration(30 * time.Second), Then: "skip"},
+		Slow: SlowConfig{MaxLag: s.MaxLag, MaxStall: 30 * time.Second, Then: "skip"},
 		HLS:  defaultHLS(),
 	}
 }
+
+// Validate implements config.Validator.
+func (c *StreamConfig) Validate() error {
+	if err := admit.CheckPattern(c.Match); err != nil {
+		return config.Errorf(&c.Match, "the pattern %q %w", c.Match, err)
+	}
+	return nil
+}
+
+// SetDefaults implements config.Defaulter.
+func (c *StreamConfig) SetDefaults() { *c = DefaultStream() }
 
 // settings returns what the hub needs of it.
 func (c *StreamConfig) settings() stream.Settings {
 	return stream.Settings{
 		Reject: c.Publish.OnConflict == "reject",
-		Grace:  c.Publish.Grace.Std(),
+		Grace:  c.Publish.Grace,
 		Cache: stream.Cache{
-			GOPs: c.Cache.GOPs, Bytes: int64(c.Cache.MaxBytes), Frames: c.Cache.MaxFrames, Time: c.Cache.MaxTime.Std(),
+			GOPs: c.Cache.GOPs, Bytes: c.Cache.MaxBytes, Frames: c.Cache.MaxFrames, Time: c.Cache.MaxTime,
 		},
-		MaxLag:     c.Slow.MaxLag.Std(),
+		MaxLag:     c.Slow.MaxLag,
 		MaxPlayers: c.Play.MaxPlayers,
 		Low:        c.Latency == "low",
 	}
@@ -242,19 +258,5 @@ func (c *StreamConfig) settings() stream.Settings {
 
 // slow returns what the delivery engine needs of it.
 func (c *StreamConfig) slow() fanout.SlowPolicy {
-	return fanout.SlowPolicy{MaxLag: c.Slow.MaxLag.Std(), MaxStall: c.Slow.MaxStall.Std(), Close: c.Slow.Then == "close"}
-}
-
-// Sections returns the configuration as the sections of a file; loading them writes into c.
-func (c *Config) Sections() []config.Section {
-	entry := DefaultStream()
-	return []config.Section{
-		{Name: "log", Help: "What is logged, to standard error.", Value: &c.Log},
-		{Name: "rtmp", Help: "RTMP: publishing and playing.", Value: &c.RTMP},
-		{Name: "http", Help: "Playback by HTTP and WebSocket.", Value: &c.HTTP},
-		{Name: "admin", Help: "The API, metrics, health and pprof.", Value: &c.Admin},
-		{Name: "delivery", Help: "How frames are sent to players.", Value: &c.Delivery},
-		{Name: "limits", Help: "Bounds on everything that peers can make grow.", Value: &c.Limits},
-		{Name: "streams", Help: "Settings by stream path; the first entry that matches applies.", Value: &c.Streams, Entry: &entry},
-	}
+	return fanout.SlowPolicy{MaxLag: c.Slow.MaxLag, MaxStall: c.Slow.MaxStall, Close: c.Slow.Then == "close"}
 }

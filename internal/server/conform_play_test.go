@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"weir/internal/config"
 	"weir/rtmp"
 )
 
@@ -42,7 +41,7 @@ func TestC075_PlayerThatNeverAcknowledges(t *testing.T) {
 // noticed, and its stream is free again.
 func TestC082_PublisherThatVanishes(t *testing.T) {
 	r := start(t, func(c *Config) {
-		c.RTMP.IdleTimeout = config.Duration(300 * time.Millisecond)
+		c.RTMP.IdleTimeout = 300 * time.Millisecond
 		s := DefaultStream()
 		s.Publish.OnConflict = "reject"
 		c.Streams = []StreamConfig{s}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -13,7 +14,6 @@ import (
 	"testing"
 
 	"weir/amf"
-	"weir/internal/config"
 	"weir/internal/protocol"
 	"weir/internal/stream"
 	"weir/rtmp"
@@ -30,13 +30,9 @@ func streams(change func(*StreamConfig)) func(*Config) {
 
 // TestC120_WrongKeysAreThrottled guesses keys from one address and asks from another.
 func TestC120_WrongKeysAreThrottled(t *testing.T) {
-	proxy, err := config.ParseCIDR("127.0.0.1/32")
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := start(t, func(c *Config) {
 		streams(func(s *StreamConfig) { s.Play.Keys = []string{secret} })(c)
-		c.HTTP.TrustedProxies = []config.CIDR{proxy}
+		c.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	})
 	publishSome(r.mustPublish("live/a"), 0, 15)
 	ask := func(from, key string) int {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"weir/format/m3u8"
-	"weir/internal/config"
 	"weir/rtmp"
 )
 
@@ -22,7 +21,7 @@ import (
 func hlsStream(change func(s *StreamConfig)) func(c *Config) {
 	return func(c *Config) {
 		s := DefaultStream()
-		s.Publish.Grace = config.Duration(300 * time.Millisecond)
+		s.Publish.Grace = 300 * time.Millisecond
 		if change != nil {
 			change(&s)
 		}
@@ -399,7 +398,7 @@ func TestHLSKeys(t *testing.T) {
 
 // TestHLSWithoutPicture: streams that HLS cannot play are answered with the reason.
 func TestHLSWithoutPicture(t *testing.T) {
-	r := start(t, hlsStream(func(s *StreamConfig) { s.Play.Wait = config.Duration(200 * time.Millisecond) }))
+	r := start(t, hlsStream(func(s *StreamConfig) { s.Play.Wait = 200 * time.Millisecond }))
 	if res, b := r.get("live/none/index.m3u8"); res.StatusCode != http.StatusNotFound || res.Header.Get("Retry-After") == "" {
 		t.Errorf("%s: %s", res.Status, b)
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/netip"
 
 	"weir/internal/admin"
-	"weir/internal/config"
 	"weir/internal/httpserver"
 	"weir/internal/protocol"
 )
@@ -16,7 +14,7 @@ import (
 func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string) (net.Listener, error), load func(cert, key string) (*tls.Config, error)) error {
 	c := &s.conf
 	web := httpserver.New(httpserver.Config{
-		CORS: c.HTTP.CORS, TrustedProxies: prefixes(c.HTTP.TrustedProxies),
+		CORS: c.HTTP.CORS, TrustedProxies: c.HTTP.TrustedProxies,
 		Connections: c.Limits.Connections, Refused: s.tooMany, Portable: c.Delivery.Portable, Log: s.log,
 	}, routes)
 	if c.HTTP.Listen != "" {
@@ -26,7 +24,7 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 		}
 		web.Listen(ln)
 	}
-	if c.HTTP.TLS.Cert != "" && c.HTTP.TLS.Listen != "" {
+	if c.HTTP.TLS.Enabled() {
 		conf, err := load(c.HTTP.TLS.Cert, c.HTTP.TLS.Key)
 		if err != nil {
 			return err
@@ -51,13 +49,4 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 	})
 	s.parts = append(s.parts, part{"admin", func(ctx context.Context) error { return httpserver.Serve(ctx, ln, h, s.log) }})
 	return nil
-}
-
-// prefixes returns configured ranges as the standard library has them.
-func prefixes(ranges []config.CIDR) []netip.Prefix {
-	list := make([]netip.Prefix, len(ranges))
-	for i, r := range ranges {
-		list[i] = netip.Prefix(r)
-	}
-	return list
 }

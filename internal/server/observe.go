@@ -126,7 +126,7 @@ func (s *Server) notify(e stream.Event) {
 	case stream.Started:
 		s.log.Info("stream started", at)
 	case stream.Waiting:
-		s.log.Info("publisher is gone: waiting for its return", at, slog.Duration("grace", s.streamConfig(e.Path).Publish.Grace.Std()))
+		s.log.Info("publisher is gone: waiting for its return", at, slog.Duration("grace", s.streamConfig(e.Path).Publish.Grace))
 	case stream.Resumed:
 		s.log.Info("stream goes on with a new publisher", at)
 	case stream.Ended:

@@ -118,10 +118,10 @@ func (s *Server) build() {
 	c := &s.conf
 	s.metrics = metrics.New(s.sources())
 	s.engine = fanout.New(fanout.Options{
-		Workers: c.Delivery.Workers, MinDelay: c.Delivery.MinDelay.Std(), MaxDelay: c.Delivery.MaxDelay.Std(),
+		Workers: c.Delivery.Workers, MinDelay: c.Delivery.MinDelay, MaxDelay: c.Delivery.MaxDelay,
 		Hooks: fanout.Hooks{FirstSent: s.metrics.FirstFrame},
 	})
-	s.pacer = intake.NewPacer(c.RTMP.IngestDelay.Std())
+	s.pacer = intake.NewPacer(c.RTMP.IngestDelay)
 	s.hub = stream.New(stream.Options{
 		Settings:   func(path string) stream.Settings { return s.streamConfig(path).settings() },
 		MaxStreams: c.Limits.Streams,
@@ -132,7 +132,7 @@ func (s *Server) build() {
 		session.Limits{Connections: c.Limits.Connections, ConnectionsPerIP: c.Limits.ConnectionsPerIP, PendingPerIP: c.Limits.PendingPerIP},
 		s.observer())
 	if c.Limits.Memory > 0 {
-		debug.SetMemoryLimit(int64(c.Limits.Memory))
+		debug.SetMemoryLimit(c.Limits.Memory)
 	}
 }
 
@@ -192,8 +192,8 @@ func (s *Server) env(name string, listen func(proto, addr string) (net.Listener,
 		Name: name, Log: s.log.With(slog.String("protocol", name)),
 		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
 		Admit:    s.admit,
-		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait.Std() },
-		Bitrate:  int64(s.conf.Limits.StreamBitrate),
+		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
+		Bitrate:  s.conf.Limits.StreamBitrate,
 		Portable: s.conf.Delivery.Portable,
 		SkipLog:  &s.skipLog,
 		Pacer:    s.pacer,
@@ -217,22 +217,6 @@ func (s *Server) Hub() *stream.Hub { return s.hub }
 // Addr returns where a listener ("rtmp", "rtmps", "http", "https", "admin") listens, nil if
 // it is off.
 func (s *Server) Addr(proto string) net.Addr { return s.addrs[proto] }
-
-// Check reports what is wrong with a configuration beyond its keys and values.
-func Check(conf Config) error {
-	s := &Server{conf: conf}
-	if err := s.rules(); err != nil {
-		return err
-	}
-	for _, pair := range [][2]string{{conf.RTMP.TLS.Cert, conf.RTMP.TLS.Key}, {conf.HTTP.TLS.Cert, conf.HTTP.TLS.Key}} {
-		if pair[0] != "" {
-			if _, err := listen.TLS(slog.New(slog.DiscardHandler), pair[0], pair[1]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 // Run serves until ctx ends or a part fails, then ends every session and waits for all of it.
 // It returns nil if ctx ended.

@@ -31,11 +31,11 @@ type Protocol struct {
 // New opens the listeners. load makes the configuration of a certificate and its key.
 func New(env protocol.Env, conf Config, load func(cert, key string) (*tls.Config, error)) (*Protocol, error) {
 	p := &Protocol{env: env, conf: conf}
-	timeout := conf.HandshakeTimeout.Std()
+	timeout := conf.HandshakeTimeout
 	p.server = rtmp.Server{
 		Handler: p, ChunkSize: conf.ChunkSize,
 		HandshakeTimeout: timeout, ConnectTimeout: timeout, CommandTimeout: timeout,
-		IdleTimeout: conf.IdleTimeout.Std(),
+		IdleTimeout: conf.IdleTimeout,
 		Observe:     p.observe,
 	}
 	var err error
@@ -44,7 +44,7 @@ func New(env protocol.Env, conf Config, load func(cert, key string) (*tls.Config
 			return nil, err
 		}
 	}
-	if conf.TLS.Cert != "" && conf.TLS.Listen != "" {
+	if conf.TLS.Enabled() {
 		if p.tlsCfg, err = load(conf.TLS.Cert, conf.TLS.Key); err == nil {
 			p.tls, err = env.Listen("rtmps", conf.TLS.Listen)
 		}

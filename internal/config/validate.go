@@ -1,0 +1,185 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Validator is implemented by a struct of the configuration that has rules of its own. It
+// is called after decoding, on structs whose keys were all good, inner ones first. Errors
+// made with Errorf are shown at the position of their key; several are joined with
+// errors.Join.
+type Validator interface {
+	Validate() error
+}
+
+// Checker is a Validator whose rules look further than the configuration itself, at files
+// for example, or refuse what is of no use although a server can run with it. Check and
+// Loaded.Check call it, Load does not.
+type Checker interface {
+	Check() error
+}
+
+// Errorf makes an error about one key of the struct whose Validate or Check returns it.
+// field points to the key's value in that struct or anywhere below it: &c.TLS.Cert, or
+// &c.Keys[3]. So no key is spelled a second time.
+func Errorf(field any, format string, args ...any) error {
+	return &fieldError{reflect.ValueOf(field), fmt.Errorf(format, args...)}
+}
+
+type fieldError struct {
+	field reflect.Value
+	err   error
+}
+
+func (e *fieldError) Error() string { return e.err.Error() }
+func (e *fieldError) Unwrap() error { return e.err }
+
+// pathOf returns the path of the key below f whose value, in v, is pointed to by at; "" if there
+// is none.
+func (f *field) pathOf(v, at reflect.Value, path string) string {
+	if v.CanAddr() && v.Type() == at.Type().Elem() && v.Addr().Pointer() == at.Pointer() {
+		return path
+	}
+	switch f.kind {
+	case group:
+		for _, c := range f.fields {
+			if p := c.pathOf(c.of(v), at, join(path, c.name)); p != "" {
+				return p
+			}
+		}
+	case list:
+		for i := range v.Len() {
+			if p := f.elem.pathOf(v.Index(i), at, join(path, fmt.Sprint(i))); p != "" {
+				return p
+			}
+		}
+	case value:
+	}
+	return ""
+}
+
+// eachError calls f for every error joined in err, with the path of the key that it is about,
+// that of v if it is about none.
+func (f *field) eachError(v reflect.Value, path string, err error, report func(path string, err error)) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join is taken apart
+		for _, e := range joined.Unwrap() {
+			f.eachError(v, path, e, report)
+		}
+		return
+	}
+	var fe *fieldError
+	if errors.As(err, &fe) && fe.field.Kind() == reflect.Pointer {
+		if p := f.pathOf(v, fe.field, path); p != "" {
+			report(p, fe.err)
+			return
+		}
+	}
+	report(path, err)
+}
+
+// rule calls a Validator or a Checker. It returns nil for what is neither.
+type rule func(v any) error
+
+func validateRule(v any) error {
+	if r, ok := v.(Validator); ok {
+		return r.Validate()
+	}
+	return nil
+}
+
+func checkRule(v any) error {
+	if r, ok := v.(Checker); ok {
+		return r.Check()
+	}
+	return nil
+}
+
+// apply calls r on every struct below f in which nothing was wrong, inner ones first.
+func (f *field) apply(r rule, v reflect.Value, path string, bad func(path string) bool, report func(path string, err error)) {
+	switch f.kind {
+	case value:
+		return
+	case list:
+		for i := range v.Len() {
+			f.elem.apply(r, v.Index(i), join(path, fmt.Sprint(i)), bad, report)
+		}
+		return
+	case group:
+		for _, c := range f.fields {
+			c.apply(r, c.of(v), join(path, c.name), bad, report)
+		}
+	}
+	if bad(path) {
+		return
+	}
+	for _, at := range append(slices.Clone(f.inlined), nil) {
+		target := v
+		if at != nil {
+			target = v.FieldByIndex(at)
+		}
+		if err := r(target.Addr().Interface()); err != nil {
+			f.eachError(v, path, err, report)
+		}
+	}
+}
+
+// checkBounds reports every value below f that is not among those allowed.
+func (f *field) checkBounds(v reflect.Value, path string, report func(p *Problem)) {
+	switch f.kind {
+	case group:
+		for _, c := range f.fields {
+			c.checkBounds(c.of(v), join(path, c.name), report)
+		}
+	case list:
+		for i := range v.Len() {
+			f.elem.checkBounds(v.Index(i), join(path, fmt.Sprint(i)), report)
+		}
+	case value:
+		if f.form != nil { // as it would be written
+			again := reflect.New(f.typ).Elem()
+			if err := f.form.parse(again, f.format(v)); err != nil {
+				report(&Problem{Path: path, Found: "found " + show(f.format(v), f.secret), Allowed: f.refuse(err)})
+				return
+			}
+		}
+		if !f.within(v) {
+			report(&Problem{Path: path, Found: "found " + show(f.format(v), f.secret), Allowed: f.allowed()})
+		}
+	}
+}
+
+// Validate holds a configuration that a program has written, a pointer to a struct, to
+// everything that Load asks of a file: the words and bounds allowed, and every Validate.
+// It reports every mistake, as Errors.
+func Validate(conf any) error { return validate(conf, validateRule) }
+
+// Check is Validate, and calls every Checker too.
+func Check(conf any) error { return validate(conf, validateRule, checkRule) }
+
+func validate(conf any, rules ...rule) error {
+	root, v, err := newTree(conf)
+	if err != nil {
+		return err
+	}
+	var ps problems
+	add := func(p *Problem) {
+		p.Origin.Kind = FromProgram
+		ps.add(p)
+	}
+	root.checkBounds(v, "", add)
+	for _, r := range rules {
+		root.apply(r, v, "", ps.under, func(path string, err error) { add(&Problem{Path: path, Found: err.Error(), Err: err}) })
+	}
+	return ps.err()
+}
+
+// Check calls every Checker of the configuration. It reports every mistake, with its
+// place, as Errors.
+func (l *Loaded) Check() error {
+	var ps problems
+	l.root.apply(checkRule, l.conf, "", ps.under, func(path string, err error) { ps.add(problemAt(l.origins, l.file, path, err)) })
+	return ps.err()
+}
