@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -211,17 +212,17 @@ func TestReconnectGoesOnAtAKeyFrameWithHeaders(t *testing.T) {
 }
 
 func TestErrorsSayWhatToDo(t *testing.T) {
-	for _, c := range []struct{ source, target string }{
-		{"nowhere.flv", ""},
-		{"copy.go", ""},
-		{"udp://127.0.0.1:1/x", ""},
-		{sample, "x.mp4"},
-		{sample, "http://127.0.0.1/x"},
-		{"http://127.0.0.1:1/live/x.flv?key=hunter2", ""},
+	for _, c := range []struct{ source, target, names, says string }{
+		{"nowhere.flv", "", "nowhere.flv: ", "no such file or directory"},
+		{"copy.go", "", "copy.go: ", "neither an FLV, an MP4 nor an MPEG-TS file"},
+		{"udp://127.0.0.1:1/x", "", "udp://127.0.0.1:1/x: ", "udp:// is not supported: use rtmp, rtmps, http, https, ws, wss or a file"},
+		{sample, "x.mp4", "x.mp4: ", "only .flv can be written"},
+		{sample, "http://127.0.0.1/x", "http://127.0.0.1/x: ", "publishing to http:// is not supported: use rtmp or rtmps"},
+		{"http://127.0.0.1:1/live/x.flv?key=hunter2", "", "http://127.0.0.1:1/live/x.flv?key=***: ", "connection refused"},
 	} {
 		_, err := Copy(t.Context(), c.source, to(c.target), Options{Unpaced: true})
-		if err == nil || bytes.Contains([]byte(err.Error()), []byte("hunter2")) {
-			t.Errorf("%s to %q: %v", c.source, c.target, err)
+		if err == nil || !strings.HasPrefix(err.Error(), c.names) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s to %q: got %v, want %s…%s", c.source, c.target, err, c.names, c.says)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/av"
 	"weir/rtmp"
 )
 
@@ -57,22 +58,33 @@ func TestC209_PlayerThatStopsReadingIsClosedAndHurtsNobody(t *testing.T) {
 	}
 }
 
+// TestC254_PublisherOverItsBitrate sends 100,000 bytes at a time to a server that takes 1 Mbit/s, which is
+// 625,000 bytes in the five seconds over which it measures: six frames pass, the seventh ends it.
 func TestC254_PublisherOverItsBitrate(t *testing.T) {
 	r := start(t, func(c *Config) { c.Limits.StreamBitrate = 1e6 })
 	p := r.mustPublish("live/a")
 	p.must(p.video(0, videoHeader))
-	var err error
-	for i := uint32(0); err == nil && i < 1000; i++ {
-		err = p.video(i*40, videoFrame(i == 0, i, 100_000))
+	for i := range uint32(6) {
+		p.must(p.video(i*40, videoFrame(i == 0, i, 100_000)))
 	}
+	r.arrived("live/a", 6)
+	select {
+	case <-p.Done():
+		t.Fatalf("closed below its bitrate: %v", p.Err())
+	default:
+	}
+	_ = p.video(240, videoFrame(false, 6, 100_000)) // fails if it is closed before all of it is sent
 	select {
 	case <-p.Done():
 	case <-time.After(10 * time.Second):
 		t.Fatal("it is not closed")
 	}
 	var st *rtmp.StatusError
-	if err := p.Err(); errors.As(err, &st) && (st.Code != rtmp.CodePublishRejected || !strings.Contains(st.Description, "1000 kbit/s")) {
-		t.Error(err)
+	if err := p.Err(); !errors.As(err, &st) || st.Code != rtmp.CodePublishRejected || !strings.Contains(st.Description, "1000 kbit/s") {
+		t.Errorf("the publisher is told %v", err)
+	}
+	if n := r.hub.Get("live/a").Stats().Frames[av.Video]; n != 6 {
+		t.Errorf("%d frames were taken, want 6", n)
 	}
 }
 
