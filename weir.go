@@ -133,8 +133,8 @@ func (s *Server) URL(proto string) string {
 
 // Publisher publishes a stream from within the program. It is for one goroutine.
 type Publisher struct {
-	p   *stream.Publisher
-	hub *stream.Hub
+	p    *stream.Publisher
+	stop func() bool // what waits for the context's end
 }
 
 // Publish begins to publish path (app/name). Keys, address ranges and Admit do not apply; the
@@ -143,13 +143,11 @@ func (s *Server) Publish(ctx context.Context, path string) (*Publisher, error) {
 	if err := protocol.CheckPath(path); err != nil {
 		return nil, err
 	}
-	hub := s.s.Hub()
-	p, err := hub.Publish(path, stream.Info{Protocol: "in-process"})
+	p, err := s.s.Hub().Publish(path, stream.Info{Protocol: "in-process"})
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { p.Close(context.Cause(ctx)) })
-	return &Publisher{p, hub}, nil
+	return &Publisher{p, context.AfterFunc(ctx, func() { p.Close(context.Cause(ctx)) })}, nil
 }
 
 // WriteFrame gives the stream its next frame, with times on the caller's own clock:
@@ -158,13 +156,16 @@ func (s *Server) Publish(ctx context.Context, path string) (*Publisher, error) {
 // over, its stream ended or it was closed.
 func (p *Publisher) WriteFrame(f *av.Frame) error { return p.p.Write(f) }
 
-// Close ends the publisher. Players wait for its return for the stream's grace.
-func (p *Publisher) Close() { p.p.Close(nil) }
+// Close ends the publisher. Players wait for its return for the stream's grace_after_stop.
+func (p *Publisher) Close() {
+	p.stop()
+	p.p.Close(stream.ErrUnpublished)
+}
 
 // Player plays a stream within the program. It is for one goroutine, but for Close.
 type Player struct {
 	s       *stream.Stream
-	r       *stream.Reader
+	f       *stream.Follower
 	headers *stream.Headers
 	skips   int
 	pending []*av.Frame
@@ -179,7 +180,7 @@ func (s *Server) Play(path string) (*Player, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Player{s: st, r: st.NewReader()}, nil
+	return &Player{s: st, f: st.Follow(stream.FollowOptions{})}, nil
 }
 
 // ReadFrame returns the next frame, with times on the stream's timeline. Configurations
@@ -188,13 +189,13 @@ func (s *Server) Play(path string) (*Player, error) {
 // it must not be changed. It fails with io.EOF when the stream has ended, else with ctx's cause.
 func (p *Player) ReadFrame(ctx context.Context) (*av.Frame, error) {
 	if len(p.pending) == 0 {
-		e, err := p.r.Next(ctx)
+		e, err := p.f.Next(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if skips := p.r.Skips(); p.headers == nil || skips != p.skips {
+		if skips := p.f.Skips(); p.headers == nil || skips != p.skips {
 			p.skips = skips
-			p.addHeaders(e)
+			p.addHeaders(&e)
 		}
 		p.headers = e.Headers
 		p.pending = append(p.pending, &e.Frame)
@@ -219,10 +220,10 @@ func (p *Player) addHeaders(e *stream.Entry) {
 }
 
 // Skips returns how often the player was too slow and skipped to a newer key frame.
-func (p *Player) Skips() int { return p.r.Skips() }
+func (p *Player) Skips() int { return p.f.Skips() }
 
 // Close ends the player; a ReadFrame in progress fails.
 func (p *Player) Close() {
-	p.r.Close()
+	p.f.Close()
 	p.s.Leave()
 }

@@ -220,7 +220,7 @@ func DefaultStream() StreamConfig {
 	s := stream.Default()
 	return StreamConfig{
 		Match:   "**",
-		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: s.Grace, GraceAfterStop: 5 * time.Second},
+		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: s.Grace, GraceAfterStop: s.GraceAfterStop},
 		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: 10 * time.Second, Start: "burst"},
 		Latency: "normal",
 		Cache: CacheConfig{
@@ -246,7 +246,7 @@ func (c *StreamConfig) SetDefaults() { *c = DefaultStream() }
 func (c *StreamConfig) settings() stream.Settings {
 	return stream.Settings{
 		Reject: c.Publish.OnConflict == "reject",
-		Grace:  c.Publish.Grace,
+		Grace:  c.Publish.Grace, GraceAfterStop: c.Publish.GraceAfterStop,
 		Cache: stream.Cache{
 			GOPs: c.Cache.GOPs, Bytes: c.Cache.MaxBytes, Frames: c.Cache.MaxFrames, Time: c.Cache.MaxTime,
 		},

@@ -123,9 +123,9 @@ func (s *Server) build() {
 	})
 	s.pacer = intake.NewPacer(c.RTMP.IngestDelay)
 	s.hub = stream.New(stream.Options{
-		Settings:   func(path string) stream.Settings { return s.streamConfig(path).settings() },
-		MaxStreams: c.Limits.Streams,
-		Notify:     s.notify,
+		Settings: func(path string) stream.Settings { return s.streamConfig(path).settings() },
+		Limits:   stream.Limits{Streams: c.Limits.Streams},
+		Notify:   s.notify,
 	})
 	s.mux = mux.NewSet(s.engine, func(path string) fanout.SlowPolicy { return s.streamConfig(path).slow() })
 	s.sessions = session.New(

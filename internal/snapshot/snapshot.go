@@ -184,7 +184,7 @@ func newest(ctx context.Context, s *stream.Stream) ([]byte, error) {
 
 // newestKey returns the newest key frame that is kept, else the next one; nil if there is none soon.
 func newestKey(ctx context.Context, s *stream.Stream) (key *stream.Entry) {
-	r := s.NewReader()
+	r := s.Follow(stream.FollowOptions{})
 	defer r.Close()
 	over, stop := context.WithCancel(ctx)
 	stop() // what is there is read, and nothing waited for
@@ -194,7 +194,7 @@ func newestKey(ctx context.Context, s *stream.Stream) (key *stream.Entry) {
 			break
 		}
 		if e.Kind == av.Video && e.IsKey() {
-			key = e
+			key = &e
 		}
 	}
 	if key != nil {
@@ -208,7 +208,7 @@ func newestKey(ctx context.Context, s *stream.Stream) (key *stream.Entry) {
 			return nil
 		}
 		if e.Kind == av.Video && e.IsKey() {
-			return e
+			return &e
 		}
 	}
 }

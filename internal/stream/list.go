@@ -19,124 +19,205 @@ type Entry struct {
 // blockSize entries are allocated together, so that a frame costs no allocation.
 const blockSize = 32
 
+// block is the entries first to first+blockSize-1.
 type block struct {
+	first   int64
+	bytes   int64 // of payload, in the list before its first entry
 	entries [blockSize]Entry
-	n       atomic.Int32 // entries below n never change
-	next    atomic.Pointer[block]
+	// pins is how many followers have their next entry here. It only asks the list to keep the
+	// block: whether an entry may be read never depends on it.
+	pins atomic.Int32
 }
 
-// place is a position in the list.
-type place struct {
-	b *block
-	i int32
-}
+// ring finds blocks by number: block k is in slot k modulo the slots.
+type ring []atomic.Pointer[block]
 
-// entry returns the entry at p, nil if it has not been written yet.
-func (p *place) entry() *Entry {
-	for p.b != nil {
-		next := p.b.next.Load()
-		if p.i < p.b.n.Load() {
-			return &p.b.entries[p.i]
-		}
-		if next == nil {
-			return nil
-		}
-		p.b, p.i = next, 0
-	}
-	return nil
-}
+func (r ring) slot(n int64) *atomic.Pointer[block] { return &r[(n/blockSize)%int64(len(r))] }
 
-// start is a place where players may start.
-type start struct {
-	place
-	frame int64 // the entry's number
-	bytes int64 // before it
-	at    time.Duration
-}
+const (
+	ringSize = 8 // at first
+	// What is kept for followers is bounded by the stream's MaxLag, and by these.
+	heldFrames = 16384
+	heldBytes  = 64 << 20
+)
 
-// list is the stream's recent frames, newest at the tail. What no start and no reader
-// reaches is the collector's. The stream's lock guards it.
+// list is the stream's recent frames, numbered from 0. One goroutine at a time appends, under
+// the stream's lock. Any number of others read without one:
+//
+//   - Entry n may be read once next is more than n, and never changes again.
+//   - A block that the list gives up leaves its slot. Whoever still reads it reads the same
+//     entries, and whoever comes later finds another block or none: its entries are lost to it.
+//   - Blocks do not refer to each other: who holds one holds blockSize frames, and no more.
+//   - The block of next is always there, so that a follower can pin what has not come yet.
 type list struct {
+	next    atomic.Int64 // the number of the next entry
+	newest  atomic.Int64 // the number of the newest start; -1 if it may not be used any more
+	arrived atomic.Int64 // a time.Duration: when the newest entry arrived
+	ring    atomic.Pointer[ring]
+
+	// Guarded by the stream's lock.
 	bounds Cache
-	tail   *block
-	frames int64
+	lag    time.Duration // how long blocks are kept for followers
+	first  int64         // the first entry of the oldest block that is kept
 	bytes  int64
 	starts []start
 	// starved is set when a bound dropped the last start: there are no key frames.
 	starved bool
 }
 
+// start is an entry at which players may start.
+type start struct {
+	frame int64 // its number
+	bytes int64 // before it
+	at    time.Duration
+}
+
+// init makes an empty list.
+func (l *list) init(c Cache, lag time.Duration) {
+	l.bounds, l.lag = c, lag
+	r := make(ring, ringSize)
+	r[0].Store(new(block))
+	l.ring.Store(&r)
+	l.newest.Store(-1)
+}
+
+// block returns the block of entry n, nil if it is not kept.
+func (l *list) block(n int64) *block {
+	b := l.ring.Load().slot(n).Load()
+	if b == nil || b.first != n-n%blockSize {
+		return nil
+	}
+	return b
+}
+
+// entry returns entry n, which has been written; nil if it is not kept any more.
+func (l *list) entry(n int64) *Entry {
+	b := l.block(n)
+	if b == nil {
+		return nil
+	}
+	return &b.entries[n%blockSize]
+}
+
 // append adds an entry and returns where it is. It reports whether a bound was passed
 // with no start left, for the first time since there was one.
 func (l *list) append(e *Entry) (stored *Entry, starved bool) {
-	if l.tail == nil {
-		l.tail = new(block)
-	}
-	if l.tail.n.Load() == blockSize {
-		b := new(block)
-		l.tail.next.Store(b)
-		l.tail = b
-	}
-	i := l.tail.n.Load()
-	stored = &l.tail.entries[i]
+	n := l.next.Load()
+	stored = l.entry(n)
 	*stored = *e
-	l.tail.n.Store(i + 1)
-	if e.Sync && l.bounds.GOPs > 0 {
-		l.starts = append(l.starts, start{place{l.tail, i}, l.frames, l.bytes, e.Arrived})
-		l.starved = false
-	}
-	l.frames++
+	bytes := l.bytes
 	l.bytes += int64(len(e.Payload))
+	if (n+1)%blockSize == 0 {
+		l.grow(n + 1)
+	}
+	l.arrived.Store(int64(e.Arrived))
+	l.next.Store(n + 1)
+	if e.Sync {
+		if l.bounds.GOPs > 0 {
+			l.starts = append(l.starts, start{n, bytes, e.Arrived})
+			l.starved = false
+		}
+		l.newest.Store(n)
+	}
 	return stored, l.trim(e.Arrived)
 }
 
-func (l *list) trim(now time.Duration) bool {
-	drop := max(len(l.starts)-l.bounds.GOPs, 0)
+// grow adds the block that begins with entry n.
+func (l *list) grow(n int64) {
+	r := *l.ring.Load()
+	if int(n-l.first)/blockSize >= len(r) {
+		larger := make(ring, 2*len(r))
+		for k := l.first; k < n; k += blockSize {
+			larger.slot(k).Store(r.slot(k).Load())
+		}
+		l.ring.Store(&larger)
+		r = larger
+	}
+	r.slot(n).Store(&block{first: n, bytes: l.bytes})
+}
+
+// trim gives up the starts that are past a bound, then the blocks that nobody needs.
+func (l *list) trim(now time.Duration) (starved bool) {
+	next := l.next.Load()
+	drop := max(len(l.starts)-max(l.bounds.GOPs, 0), 0)
 	for drop < len(l.starts) {
 		s := &l.starts[drop]
-		if l.bytes-s.bytes <= l.bounds.Bytes && l.frames-s.frame <= int64(l.bounds.Frames) && now-s.at <= l.bounds.Time {
+		if l.bytes-s.bytes <= l.bounds.Bytes && next-s.frame <= int64(l.bounds.Frames) && now-s.at <= l.bounds.Time {
 			break
 		}
 		drop++
 	}
-	if drop == 0 {
-		return false
+	if drop > 0 {
+		n := copy(l.starts, l.starts[drop:])
+		clear(l.starts[n:])
+		l.starts = l.starts[:n]
+		if n == 0 && !l.starved {
+			l.starved, starved = true, true
+		}
 	}
-	n := copy(l.starts, l.starts[drop:])
-	clear(l.starts[n:])
-	l.starts = l.starts[:n]
-	if n == 0 && !l.starved {
-		l.starved = true
-		return true
+	l.release(now)
+	return starved
+}
+
+// release gives up the oldest blocks up to the first that is needed: by a start, by what comes
+// next, or by a follower that is not too far behind.
+func (l *list) release(now time.Duration) {
+	next, keep := l.next.Load(), l.next.Load()
+	if len(l.starts) > 0 {
+		keep = l.starts[0].frame
 	}
-	return false
+	r := *l.ring.Load()
+	for end := l.first + blockSize; end <= keep; end += blockSize {
+		slot := r.slot(l.first)
+		b := slot.Load()
+		behind := now - b.entries[blockSize-1].Arrived
+		if b.pins.Load() > 0 && behind <= l.lag && next-l.first <= heldFrames && l.bytes-b.bytes <= heldBytes {
+			return
+		}
+		slot.Store(nil)
+		l.first = end
+	}
+}
+
+// setBounds changes the bounds.
+func (l *list) setBounds(c Cache, lag, now time.Duration) {
+	l.bounds, l.lag = c, lag
+	l.trim(now)
 }
 
 // flush forgets the starts.
 func (l *list) flush() {
 	clear(l.starts)
 	l.starts = l.starts[:0]
+	l.newest.Store(-1)
 }
 
-// oldest returns the place of the oldest start and its number, else those of the next entry.
-func (l *list) oldest() (p place, number int64, ok bool) {
+// oldest returns the number of the oldest start, else that of the next entry. The stream's
+// lock is held.
+func (l *list) oldest() (n int64, ok bool) {
 	if len(l.starts) > 0 {
-		return l.starts[0].place, l.starts[0].frame, true
+		return l.starts[0].frame, true
 	}
-	return l.end(), l.frames, false
+	return l.next.Load(), false
 }
 
-// newest returns the newest start.
-func (l *list) newest() (start, bool) {
-	if len(l.starts) == 0 {
-		return start{}, false
+// pin asks for the block of entry n to be kept. It reports false if it is not kept any more.
+func (l *list) pin(n int64) bool {
+	b := l.block(n)
+	if b == nil {
+		return false
 	}
-	return l.starts[len(l.starts)-1], true
+	b.pins.Add(1)
+	if l.block(n) != b { // it was given up meanwhile
+		b.pins.Add(-1)
+		return false
+	}
+	return true
 }
 
-func (l *list) end() place {
-	if l.tail == nil {
-		l.tail = new(block)
+// unpin undoes pin.
+func (l *list) unpin(n int64) {
+	if b := l.block(n); b != nil {
+		b.pins.Add(-1)
 	}
-	return place{l.tail, l.tail.n.Load()}
 }

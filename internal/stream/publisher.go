@@ -49,7 +49,7 @@ type fightState struct {
 // returned after three takeovers in 30 s while the present publisher is not silent.
 func (h *Hub) Publish(path string, info Info) (*Publisher, error) {
 	for {
-		s, err := h.acquire(path)
+		s, err := h.acquire(path, feeds)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (h *Hub) Publish(path string, info Info) (*Publisher, error) {
 		if err == nil {
 			return p, nil
 		}
-		h.release(s)
+		h.release(s, feeds)
 		if !errors.Is(err, errEnded) {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func (s *Stream) publish(info Info) (*Publisher, error) {
 	now := s.hub.Now()
 	p := &Publisher{s: s, info: info, since: now, configs: map[trackKey]*av.Frame{}, metas: map[trackKey]*av.Frame{}}
 	s.mu.Lock()
-	if s.ended {
+	if s.ended.Load() {
 		s.mu.Unlock()
 		return nil, errEnded
 	}
@@ -80,22 +80,24 @@ func (s *Stream) publish(info Info) (*Publisher, error) {
 		stopTimers(s.grace)
 		s.grace = nil
 		s.live = p
+		s.watch()
 		s.mu.Unlock()
 		if back {
-			s.hub.release(s) // the reference that the last publisher left behind
+			s.hub.release(s, kept) // the reference that the last publisher left behind
 		}
 		return p, nil
 	}
-	if s.set.Reject {
+	if s.set.Load().Reject {
 		s.mu.Unlock()
 		return nil, ErrBusy
 	}
 	silent := now-max(s.time.Arrived(), s.live.since) >= silentTime
 	if allowed, first := s.fight.allow(now, silent); !allowed {
-		s.mu.Unlock()
 		if first {
-			s.hub.notify(s, Fighting)
+			s.note(Event{Kind: Fighting})
 		}
+		s.mu.Unlock()
+		s.tell()
 		return nil, ErrFighting
 	}
 	replaced := s.next
@@ -105,7 +107,7 @@ func (s *Stream) publish(info Info) (*Publisher, error) {
 	s.mu.Unlock()
 	if replaced != nil {
 		replaced.finish(ErrTakenOver)
-		s.hub.release(s)
+		s.hub.release(s, feeds)
 	}
 	return p, nil
 }
@@ -144,12 +146,13 @@ func (s *Stream) takeOver(p *Publisher) {
 
 // switchTo makes p, which waits, live; it returns the publisher to dismiss. mu is held.
 func (s *Stream) switchTo(p *Publisher) *Publisher {
-	if s.next != p || s.ended {
+	if s.next != p || s.ended.Load() {
 		return nil
 	}
 	stopTimers(s.takeover)
 	old := s.live
 	s.live, s.next = p, nil
+	s.watch()
 	return old
 }
 
@@ -157,7 +160,7 @@ func (s *Stream) switchTo(p *Publisher) *Publisher {
 func (s *Stream) dismiss(p *Publisher) {
 	if p != nil {
 		p.finish(ErrTakenOver)
-		s.hub.release(s)
+		s.hub.release(s, feeds)
 	}
 }
 
@@ -178,10 +181,12 @@ func (p *Publisher) finish(cause error) {
 // Stream returns the stream that p feeds.
 func (p *Publisher) Stream() *Stream { return p.s }
 
-// Close ends the publisher. The stream waits for its return for the grace of its
-// settings, or ends at once if cause is not nil. Closing again does nothing.
+// Close ends the publisher. With cause nil, which says that its connection broke, the stream waits
+// for its return for the Grace of its settings; with ErrUnpublished, which says that it stopped, for
+// their GraceAfterStop. With any other cause the stream ends at once. Closing again does nothing.
 func (p *Publisher) Close(cause error) {
 	s := p.s
+	now := s.hub.Now()
 	s.mu.Lock()
 	if p.cause == nil {
 		p.cause = ErrClosed
@@ -190,7 +195,7 @@ func (p *Publisher) Close(cause error) {
 		s.next = nil
 		stopTimers(s.takeover)
 		s.mu.Unlock()
-		s.hub.release(s)
+		s.hub.release(s, feeds)
 		return
 	}
 	if s.live != p {
@@ -205,20 +210,27 @@ func (p *Publisher) Close(cause error) {
 		return
 	}
 	begun := s.stats.Publishers > 0
-	if cause != nil || s.set.Grace <= 0 || !begun && s.players == 0 {
+	s.stopped = errors.Is(cause, ErrUnpublished)
+	grace := s.graceTime()
+	if cause != nil && !s.stopped || grace <= 0 || !begun && s.players == 0 {
 		s.mu.Unlock()
 		p.once.Do(func() {}) // its owner knows
 		s.end(cause)
 		return
 	}
 	s.live = nil
+	stopTimers(s.stall)
+	s.idle()
 	s.graces++
 	round := s.graces
-	s.grace = time.AfterFunc(s.set.Grace, func() { s.expire(round) })
-	s.mu.Unlock()
+	s.left = now
+	s.grace = time.AfterFunc(grace, func() { s.expire(round) })
 	if begun {
-		s.hub.notify(s, Waiting)
+		s.note(Event{Kind: Waiting, Unpublished: s.stopped})
 	}
+	s.mu.Unlock()
+	s.hub.keep(s)
+	s.tell()
 }
 
 // Expect tells what the publisher's metadata says of its tracks, so that players need not
@@ -234,12 +246,7 @@ func (p *Publisher) Expect(video, audio bool) {
 
 // expire ends the stream when its publisher did not return.
 func (s *Stream) expire(round int) {
-	s.mu.Lock()
-	gone := s.grace != nil && s.graces == round
-	s.mu.Unlock()
-	if gone {
-		s.end(nil)
-	}
+	s.endIf(nil, func() bool { return s.grace != nil && s.graces == round })
 }
 
 // Write gives the stream its next frame, with times on the publisher's own clock. It
@@ -268,15 +275,17 @@ func (p *Publisher) Write(f *av.Frame) error {
 			return ErrTakenOver
 		}
 	}
-	events := s.write(p, &e)
+	s.write(p, &e)
 	muxers := s.muxers
+	told := len(s.events) == 0
 	s.mu.Unlock()
+	s.bell.strike()
 	for _, m := range muxers {
 		m.Wake()
 	}
 	s.dismiss(old)
-	if len(events) > 0 {
-		s.hub.notify(s, events...)
+	if !told {
+		s.tell()
 	}
 	return nil
 }

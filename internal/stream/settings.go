@@ -9,11 +9,14 @@ import (
 type Settings struct {
 	// Reject refuses a second publisher instead of letting it take over.
 	Reject bool
-	// Grace is how long the stream waits for its publisher to return before it ends.
+	// Grace is how long the stream waits for its publisher to return before it ends, when the
+	// publisher's connection broke.
 	Grace time.Duration
+	// GraceAfterStop is the same for a publisher that said that it stops; 0 ends the stream with it.
+	GraceAfterStop time.Duration
 	// Cache bounds the list of recent frames.
 	Cache Cache
-	// MaxLag is how far a frame reader may fall behind before it skips.
+	// MaxLag is how far a follower may fall behind before it skips. No frame is kept longer for one.
 	MaxLag time.Duration
 	// MaxPlayers bounds the players; 0 means no bound.
 	MaxPlayers int
@@ -33,9 +36,10 @@ type Cache struct {
 // Default returns the settings of a stream that has none of its own.
 func Default() Settings {
 	return Settings{
-		Grace:  15 * time.Second,
-		Cache:  Cache{GOPs: 1, Bytes: 32 << 20, Frames: 3000, Time: 30 * time.Second},
-		MaxLag: 8 * time.Second,
+		Grace:          15 * time.Second,
+		GraceAfterStop: 5 * time.Second,
+		Cache:          Cache{GOPs: 1, Bytes: 32 << 20, Frames: 3000, Time: 30 * time.Second},
+		MaxLag:         8 * time.Second,
 	}
 }
 
@@ -49,13 +53,22 @@ var (
 	ErrTooManyStreams = errors.New("stream: too many streams")
 	// ErrTooManyPlayers refuses a player.
 	ErrTooManyPlayers = errors.New("stream: too many players")
+	// ErrHubClosed refuses both once the hub was closed.
+	ErrHubClosed = errors.New("stream: the server stops")
 )
 
-// Causes with which a publisher or reader ends.
+// Causes with which a publisher, a follower or a stream ends.
 var (
+	// ErrUnpublished ends a publisher that said that it stops: see Publisher.Close.
+	ErrUnpublished = errors.New("stream: the publisher stopped")
+	// ErrEvicted ends a stream without a publisher that gave way to one that has one, or to one
+	// that somebody waits for since a shorter time.
+	ErrEvicted = errors.New("stream: gave way to others: too many streams")
+	// ErrLagged is what a strict follower that fell behind gets.
+	ErrLagged = errors.New("stream: too slow: frames were missed")
 	// ErrTakenOver ends a publisher: another with the same right took its place.
 	ErrTakenOver = errors.New("stream: another publisher took over")
-	// ErrClosed ends a publisher or reader that was closed by its owner.
+	// ErrClosed ends a publisher or follower that was closed by its owner.
 	ErrClosed = errors.New("stream: closed")
 )
 
@@ -68,9 +81,17 @@ const (
 	fightTime = 30 * time.Second
 	// silentTime without a frame makes a publisher that stays give way all the same.
 	silentTime = 2 * time.Second
+	// A publisher that has sent nothing for stallTime is shown as stalled, and after stallNotice
+	// it is told of.
+	stallTime   = 1500 * time.Millisecond
+	stallNotice = 5 * time.Second
+	// While the main video is silent for quietTime, or for quietFrames times as long as its frames
+	// are apart, and sound goes on, a stream may be joined as one of sound alone.
+	quietTime   = 2500 * time.Millisecond
+	quietFrames = 4
 	// keyWait is how long video without a key frame is held back after a change of publisher.
 	keyWait = 10 * time.Second
-	// audioSync is how often an audio-only stream may be joined.
+	// audioSync is how often a stream of sound alone may be joined.
 	audioSync = time.Second
 	// metadataEvery bounds how often changed metadata is passed on.
 	metadataEvery = 100 * time.Millisecond

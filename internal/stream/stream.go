@@ -1,8 +1,10 @@
 package stream
 
 import (
+	ordered "container/list"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/av"
@@ -23,6 +25,13 @@ type Muxer interface {
 	Wake()
 }
 
+// Idler is a Muxer that wants to know when the stream has lost its publisher and waits for its
+// return. Whoever joins then must not be shown the last pictures as if they were live.
+type Idler interface {
+	// Idle is called under the stream's lock, like Flush.
+	Idle()
+}
+
 // trackKey names a track within a stream.
 type trackKey struct {
 	kind av.Kind
@@ -33,18 +42,30 @@ type trackKey struct {
 type Stream struct {
 	hub  *Hub
 	path string
-	set  Settings
-	refs int // guarded by hub.mu
+
+	// Guarded by hub.mu.
+	refs  refs
+	class class
+	queue *ordered.Element // its place among those of its class
+
+	set   atomic.Pointer[Settings] // replaced, never changed
+	ended atomic.Bool              // set under mu
+	list  list                     // appended to under mu
+	bell  bell
 
 	mu       sync.Mutex // guards below
 	live     *Publisher
 	next     *Publisher // takes over at its first key frame
-	ended    bool
+	cause    error      // with which it ended
 	players  int
-	grace    *time.Timer // running while the stream waits for its publisher's return
-	graces   int         // how many there were
+	grace    *time.Timer   // running while the stream waits for its publisher's return
+	graces   int           // how many there were
+	stopped  bool          // the publisher said that it stops: GraceAfterStop holds
+	left     time.Duration // when the publisher left
 	takeover *time.Timer
 	fight    fightState
+	events   []Event // to be told, in order
+	telling  bool    // somebody tells them
 
 	time     timeline.Timeline
 	tracks   map[trackKey]*track
@@ -55,12 +76,7 @@ type Stream struct {
 	changed  bool          // headers must be made anew
 	// retracked says that Retracked is to be told.
 	retracked bool
-	list      list
 	muxers    []Muxer // replaced, never changed
-	readers   map[*Reader]struct{}
-	wake      chan struct{} // closed and replaced at each frame while readers wait
-	waiting   bool
-	swept     time.Duration
 
 	begun    chan struct{} // closed at the first media frame
 	settled  chan struct{} // closed when all tracks are known, as far as one can tell
@@ -75,82 +91,56 @@ type Stream struct {
 	keyAt    time.Duration // the DTS of the newest
 	broken   bool          // the next media frame is a discontinuity
 	hold     time.Duration // arrival until which video waits for a key frame; 0: it does not
+	lull     lull
+	heard    time.Duration // when the live publisher last sent anything
+	stall    *time.Timer   // looks whether it is silent
+	stalled  bool          // that was told
+	repaired repairs       // what was told of the present publisher
 	stats    Stats
 	meter    meter
 }
 
-// Stats is what a stream did so far.
-type Stats struct {
-	Started    time.Time // of the first media frame; zero before
-	Publishers int       // live ones so far
-	Players    int       // now
-	Live       bool
-	Duration   time.Duration // of the timeline
-	Bytes      int64         // of payload received
-	Frames     [3]int64      // received, by av.Kind
-	Dropped    int64         // frames of too many tracks, or video before a new publisher's key frame
-	Clamped    int64         // times that went back a little
-	Jumps      int64         // clock jumps
-	Shifted    int64         // tracks that began far from the others
-	Mislabeled int64         // frames whose key flag the bitstream contradicts
-	Bitrate    int64         // bits per second over the last two seconds or so
-	// KeyInterval is the longest time between two key frames of the present publisher's main
-	// video so far; 0 before its second one.
-	KeyInterval time.Duration
-}
-
-// add adds the counters of other.
-func (st *Stats) add(other *Stats) {
-	st.Publishers += other.Publishers
-	st.Bytes += other.Bytes
-	for k := range st.Frames {
-		st.Frames[k] += other.Frames[k]
-	}
-	st.Dropped += other.Dropped
-	st.Clamped += other.Clamped
-	st.Jumps += other.Jumps
-	st.Shifted += other.Shifted
-	st.Mislabeled += other.Mislabeled
-}
-
-// meter measures a bitrate.
-type meter struct {
-	since time.Duration
-	bytes int64 // at since
-}
-
-const meterWindow = 2 * time.Second
-
-// update takes the bytes so far, and reports the rate when a window is over.
-func (m *meter) update(now time.Duration, bytes int64) (bitrate int64, ok bool) {
-	d := now - m.since
-	if d < meterWindow {
-		return 0, false
-	}
-	bitrate = (bytes - m.bytes) * 8 * int64(time.Second) / int64(d)
-	m.since, m.bytes = now, bytes
-	return bitrate, true
-}
-
 func newStream(h *Hub, path string, set Settings) *Stream {
-	return &Stream{
-		hub: h, path: path, set: set,
+	s := &Stream{
+		hub: h, path: path,
 		tracks:  map[trackKey]*track{},
 		headers: &Headers{},
-		list:    list{bounds: set.Cache},
-		readers: map[*Reader]struct{}{},
-		wake:    make(chan struct{}),
 		begun:   make(chan struct{}),
 		settled: make(chan struct{}),
 		over:    make(chan struct{}),
 	}
+	s.set.Store(&set)
+	s.list.init(set.Cache, set.MaxLag)
+	s.bell.init()
+	return s
 }
 
 // Path returns the stream's path.
 func (s *Stream) Path() string { return s.path }
 
-// Settings returns the stream's settings.
-func (s *Stream) Settings() Settings { return s.set }
+// SetSettings changes the stream's settings. They hold at once: for what is kept, for followers,
+// and for a grace that runs. Players and publishers that there are stay.
+func (s *Stream) SetSettings(set Settings) {
+	now := s.hub.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set.Store(&set)
+	s.list.setBounds(set.Cache, set.MaxLag, now)
+	if s.grace != nil {
+		s.grace.Reset(max(s.left+s.graceTime()-now, 0))
+	}
+}
+
+// graceTime is how long the stream waits for the publisher that left. mu is held.
+func (s *Stream) graceTime() time.Duration {
+	if s.stopped {
+		return s.set.Load().GraceAfterStop
+	}
+	return s.set.Load().Grace
+}
+
+// Settings returns the stream's settings, which may change.
+func (s *Stream) Settings() Settings { return *s.set.Load() }
 
 // Begun is closed once the stream has had a media frame.
 func (s *Stream) Begun() <-chan struct{} { return s.begun }
@@ -162,21 +152,19 @@ func (s *Stream) Settled() <-chan struct{} { return s.settled }
 // Over is closed when the stream has ended.
 func (s *Stream) Over() <-chan struct{} { return s.over }
 
+// Cause returns with what the stream was ended, nil if it was not or its publisher did not return.
+func (s *Stream) Cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
 // Headers returns the headers in force.
 func (s *Stream) Headers() *Headers {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refresh(s.hub.Now())
 	return s.headers
-}
-
-// Stats returns the stream's figures.
-func (s *Stream) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.stats
-	st.Players, st.Live, st.Duration = s.players, s.live != nil, s.time.Head()
-	return st
 }
 
 // Publisher returns the information of the live publisher.
@@ -194,13 +182,11 @@ func (s *Stream) Publisher() (Info, bool) {
 func (s *Stream) Attach(m Muxer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
+	if s.ended.Load() {
 		return false
 	}
-	p, _, _ := s.list.oldest()
-	for e := p.entry(); e != nil; e = p.entry() {
-		m.Append(e)
-		p.i++
+	for n, _ := s.list.oldest(); n < s.list.next.Load(); n++ {
+		m.Append(s.list.entry(n))
 	}
 	s.muxers = append(slices.Clip(s.muxers), m)
 	return true
@@ -220,11 +206,6 @@ func (s *Stream) emit(e *Entry) (starved bool) {
 	for _, m := range s.muxers {
 		m.Append(stored)
 	}
-	if s.waiting {
-		s.waiting = false
-		close(s.wake)
-		s.wake = make(chan struct{})
-	}
 	return starved
 }
 
@@ -236,30 +217,44 @@ func (s *Stream) flush() {
 	}
 }
 
+// idle makes players wait for the publisher's return: what it sent is not live any more. mu is held.
+func (s *Stream) idle() {
+	s.list.flush()
+	for _, m := range s.muxers {
+		if i, ok := m.(Idler); ok {
+			i.Idle()
+		}
+	}
+}
+
 // end ends the stream and whoever feeds it, with cause.
-func (s *Stream) end(cause error) {
+func (s *Stream) end(cause error) { s.endIf(cause, func() bool { return true }) }
+
+// endIf is end if the stream is to be ended, which is asked under mu.
+func (s *Stream) endIf(cause error, wanted func() bool) {
 	s.mu.Lock()
-	if s.ended {
+	if s.ended.Load() || !wanted() {
 		s.mu.Unlock()
 		return
 	}
-	s.ended = true
+	s.ended.Store(true)
+	s.cause = cause
 	feeding := []*Publisher{s.live, s.next}
 	s.live, s.next = nil, nil
 	waited := s.grace != nil
-	stopTimers(s.grace, s.takeover, s.settling)
+	stopTimers(s.grace, s.takeover, s.settling, s.stall)
 	s.grace = nil
 	muxers := s.muxers
 	for _, m := range muxers {
 		m.End()
 	}
 	close(s.over)
-	if s.waiting {
-		s.waiting = false
-		close(s.wake)
+	if s.stats.Publishers > 0 {
+		s.note(Event{Kind: Ended})
 	}
 	s.mu.Unlock()
 
+	s.bell.silence()
 	s.hub.forget(s)
 	for _, m := range muxers {
 		m.Wake()
@@ -267,13 +262,13 @@ func (s *Stream) end(cause error) {
 	for _, p := range feeding {
 		if p != nil {
 			p.finish(cause)
-			s.hub.release(s)
+			s.hub.release(s, feeds)
 		}
 	}
 	if waited {
-		s.hub.release(s) // the reference that the last publisher left behind
+		s.hub.release(s, kept) // the reference that the last publisher left behind
 	}
-	s.hub.notify(s, Ended)
+	s.tell()
 }
 
 func stopTimers(ts ...*time.Timer) {

@@ -9,25 +9,30 @@ import (
 	"weir/internal/timeline"
 )
 
-// write is one frame of the live publisher. mu is held. It returns what to notify.
-func (s *Stream) write(p *Publisher, e *Entry) (events []EventKind) {
+// write is one frame of the live publisher. mu is held.
+func (s *Stream) write(p *Publisher, e *Entry) {
+	s.heard = e.Arrived
+	if s.stalled {
+		s.watch()
+		s.note(Event{Kind: Unstalled})
+	}
+	began := false
 	if !p.began {
 		if e.Type != av.Media {
 			if p.announce(e) {
-				return nil
+				return
 			}
 			if s.stats.Publishers == 0 {
-				return nil // nothing plays yet, and there is no time to put it at
+				return // nothing plays yet, and there is no time to put it at
 			}
 		} else {
-			events = s.begin(p, e)
+			began = s.stats.Publishers == 0
+			s.begin(p, e)
 		}
 	}
 	s.stats.Frames[e.Kind]++
 	s.stats.Bytes += int64(len(e.Payload))
-	if rate, ok := s.meter.update(e.Arrived, s.stats.Bytes); ok {
-		s.stats.Bitrate = rate
-	}
+	s.meter.add(e.Arrived, int64(len(e.Payload)))
 	starved := false
 	switch {
 	case isMetadata(&e.Frame):
@@ -38,7 +43,7 @@ func (s *Stream) write(p *Publisher, e *Entry) (events []EventKind) {
 		t := s.track(trackKey{e.Kind, e.Track})
 		switch {
 		case t == nil:
-			s.stats.Dropped++
+			s.repair(Dropped)
 		case e.Type == av.Config:
 			starved = s.config(e, t)
 		case e.Type == av.Media:
@@ -48,24 +53,21 @@ func (s *Stream) write(p *Publisher, e *Entry) (events []EventKind) {
 		}
 	}
 	if starved {
-		events = append(events, NoKeyFrames)
+		s.note(Event{Kind: NoKeyFrames})
 	}
 	if s.retracked && s.stats.Publishers > 0 {
 		s.retracked = false
-		if !slices.Contains(events, Started) {
-			events = append(events, Retracked)
+		if !began {
+			s.note(Event{Kind: Retracked})
 		}
 	}
-	s.sweepReaders(e.Arrived)
-	return events
 }
 
 // begin is called for a publisher's first media frame: the stream becomes its own. mu is held.
-func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
+func (s *Stream) begin(p *Publisher, e *Entry) {
 	p.began = true
-	event := Resumed
 	if s.stats.Publishers == 0 {
-		event = Started
+		s.note(Event{Kind: Started})
 		s.stats.Started = time.Now()
 		close(s.begun)
 		s.settling = time.AfterFunc(settleTime, func() {
@@ -74,6 +76,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
 			s.settle()
 		})
 	} else {
+		s.note(Event{Kind: Resumed})
 		s.hold = e.Arrived + keyWait
 		s.broken = true
 	}
@@ -83,13 +86,16 @@ func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
 		t.clock.Restart()
 	}
 	s.synced, s.keyed, s.stats.KeyInterval = false, false, 0
+	s.repaired = 0
+	s.lull.begin()
+	s.meter.begin(e.Arrived)
 	s.flush()
 	s.time.NewSource()
 
 	// The time of the first frame is the time of the headers before it.
 	at := s.track(trackKey{e.Kind, e.Track})
 	if at == nil {
-		return []EventKind{event}
+		return
 	}
 	s.metadata, s.metaNext, s.metaAt = p.metadata, nil, e.Arrived
 	s.changed = true
@@ -117,7 +123,6 @@ func (s *Stream) begin(p *Publisher, e *Entry) []EventKind {
 		s.emit(&c)
 	}
 	p.configs, p.metas, p.metadata = nil, nil, nil
-	return []EventKind{event}
 }
 
 // track returns the state of a track, nil if there are too many. mu is held.
@@ -134,7 +139,7 @@ func (s *Stream) track(k trackKey) *track {
 // setMetadata takes the publisher's metadata. mu is held.
 func (s *Stream) setMetadata(e *Entry) {
 	if len(e.Payload) > maxMetadata {
-		s.stats.Dropped++
+		s.repair(Dropped)
 		return
 	}
 	s.metaNext = e.Payload
@@ -193,7 +198,7 @@ func (s *Stream) media(e *Entry, t *track) bool {
 		s.checkKey(e, t.nalSize)
 		if s.hold != 0 && e.Track == s.mainVideo() {
 			if !e.IsKey() && e.Arrived < s.hold {
-				s.stats.Dropped++
+				s.repair(Dropped)
 				return false
 			}
 			s.hold = 0
@@ -209,36 +214,53 @@ func (s *Stream) media(e *Entry, t *track) bool {
 	}
 	switch what {
 	case timeline.Clamped:
-		s.stats.Clamped++
+		s.repair(Clamped)
 	case timeline.Rebased:
-		s.stats.Jumps++
+		s.repair(Jump)
 		e.Flags |= av.Discontinuity
 	case timeline.Shifted:
-		s.stats.Shifted++
+		s.repair(Shifted)
 	}
 	s.markSync(e, t)
 	return s.emit(e)
 }
 
-// markSync decides whether players may start at e: at key frames of the main video
-// track or, while there is no video, at one audio frame a second. mu is held.
+// markSync decides whether players may start at e: at key frames of the main video track or, while
+// there is no video or it has stopped, at one audio frame a second. mu is held.
 func (s *Stream) markSync(e *Entry, t *track) {
+	lull := s.isLull(e)
 	if t.header.ConfigFrame == nil && codec.NeedsConfig(e.Codec) {
 		return
 	}
-	if s.headers.Has(av.Video) {
-		e.Sync = e.Kind == av.Video && e.Track == s.mainVideo() && e.IsKey()
-		if e.Sync {
-			if s.keyed {
-				s.stats.KeyInterval = max(s.stats.KeyInterval, e.DTS-s.keyAt)
-			}
-			s.keyed, s.keyAt = true, e.DTS
+	switch {
+	case e.Kind == av.Video:
+		if !e.IsKey() || e.Track != s.mainVideo() {
+			return
 		}
-		return
-	}
-	if e.Kind == av.Audio && (!s.synced || e.DTS-s.syncedAt >= audioSync) {
+		e.Sync = true
+		if s.keyed {
+			s.stats.KeyInterval = max(s.stats.KeyInterval, e.DTS-s.keyAt)
+		}
+		s.keyed, s.keyAt = true, e.DTS
+	case s.headers.Has(av.Video) && !lull:
+	case e.Kind == av.Audio && (!s.synced || e.DTS-s.syncedAt >= audioSync):
 		e.Sync, s.synced, s.syncedAt = true, true, e.DTS
 	}
+}
+
+// isLull reports whether e is sound that goes on while the main video has stopped. mu is held.
+func (s *Stream) isLull(e *Entry) bool {
+	switch {
+	case e.Kind == av.Audio:
+		lull := s.lull.heardSound(e.Arrived)
+		if lull {
+			s.keyed = false // the time between key frames is not as long as a lull
+		}
+		return lull
+	case e.Kind == av.Video && e.Track == s.mainVideo():
+		s.lull.sawPicture(e.Arrived)
+	}
+	return false
 }
 
 // mainVideo is the video track at whose key frames players start: the lowest id. mu is held.
@@ -254,7 +276,7 @@ func (s *Stream) mainVideo() uint8 {
 // checkKey corrects the key flag by the bitstream: encoders mislabel. mu is held.
 func (s *Stream) checkKey(e *Entry, nalSize int) {
 	if key, known := codec.IsKey(e.Codec, e.Payload, nalSize); known && key != e.IsKey() {
-		s.stats.Mislabeled++
+		s.repair(Mislabeled)
 		e.Flags ^= av.Key
 	}
 }
