@@ -18,7 +18,7 @@ import (
 
 	"weir/av"
 	"weir/internal/config"
-	"weir/internal/protocol"
+	"weir/internal/peer"
 	"weir/internal/server"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -67,7 +67,7 @@ func Logger(l *slog.Logger) Option { return func(o *server.Options) { o.Log = l 
 // shown to the peer. decide may take its time; ctx ends when the peer goes.
 func Admit(decide func(ctx context.Context, r Request) error) Option {
 	return func(o *server.Options) {
-		o.Admit = func(ctx context.Context, r *protocol.Request) error {
+		o.Admit = func(ctx context.Context, r *peer.Request) error {
 			return decide(ctx, Request{
 				Publish: r.Role == session.Publish, Protocol: r.Protocol, Session: r.Session,
 				Remote: r.Remote, Path: r.Path, Query: r.RawQuery,
@@ -140,7 +140,7 @@ type Publisher struct {
 // Publish begins to publish path (app/name). Keys, address ranges and Admit do not apply; the
 // stream's on_conflict does. When ctx ends the stream ends, without grace.
 func (s *Server) Publish(ctx context.Context, path string) (*Publisher, error) {
-	if err := protocol.CheckPath(path); err != nil {
+	if err := peer.CheckPath(path); err != nil {
 		return nil, err
 	}
 	p, err := s.s.Hub().Publish(path, stream.Info{Protocol: "in-process"})
@@ -173,7 +173,7 @@ type Player struct {
 
 // Play begins to play path, whether or not somebody publishes it yet.
 func (s *Server) Play(path string) (*Player, error) {
-	if err := protocol.CheckPath(path); err != nil {
+	if err := peer.CheckPath(path); err != nil {
 		return nil, err
 	}
 	st, err := s.s.Hub().Play(path)

@@ -114,3 +114,39 @@ func appendChunks(dst []byte, m *Message, chunkSize int, first []byte, rest [][]
 	}
 	return dst
 }
+
+// SetStreamID makes the messages in b, whole ones as AppendMessage wrote them with this chunk
+// size, those of message stream id: all but the ones of message stream 0, which belong to the
+// connection. Of these it changes the StreamEOF of a stream that has ended (RTMP 1.0 §7.1.7).
+// What is no such message ends it.
+func SetStreamID(b []byte, id uint32, chunkSize int) {
+	if chunkSize <= 0 {
+		chunkSize = firstChunk
+	}
+	for len(b) > 0 {
+		basic, csid := 1, uint32(b[0]&0x3f)
+		switch {
+		case csid == 0 && len(b) > 1:
+			basic, csid = 2, uint32(b[1])+64
+		case csid == 1 && len(b) > 2:
+			basic, csid = 3, uint32(b[1])+uint32(b[2])<<8+64
+		}
+		const messageHeader = 11
+		if b[0]>>6 != 0 || len(b) < basic+messageHeader {
+			return
+		}
+		h := b[basic : basic+messageHeader]
+		timestamp := uint32(h[0])<<16 | uint32(h[1])<<8 | uint32(h[2])
+		length := int(h[3])<<16 | int(h[4])<<8 | int(h[5])
+		size := EncodedSize(length, timestamp, csid, chunkSize)
+		if size > len(b) {
+			return
+		}
+		if binary.LittleEndian.Uint32(h[7:]) != 0 {
+			binary.LittleEndian.PutUint32(h[7:], id)
+		} else if p := b[basic+messageHeader : size]; MessageType(h[6]) == TypeUserControl && len(p) == 6 && binary.BigEndian.Uint16(p) == eventStreamEOF {
+			binary.BigEndian.PutUint32(p[2:], id)
+		}
+		b = b[size:]
+	}
+}

@@ -13,7 +13,6 @@
 package admit
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -23,59 +22,26 @@ import (
 	"weir/internal/session"
 )
 
-// Reason says why a peer was refused: the label of the metric, the word in log and API.
-type Reason string
-
-// The reasons.
-const (
-	BadKey    Reason = "bad_key"   // the key is missing or wrong
-	Address   Reason = "address"   // not from this address
-	Limit     Reason = "limit"     // a limit of connections, streams or players
-	Throttled Reason = "throttled" // too many wrong keys from this address
-)
-
-// Reasons returns all of them.
-func Reasons() []Reason { return []Reason{BadKey, Address, Limit, Throttled} }
-
-// Error refuses a peer. Its text holds no key and may be shown to the peer.
+// Error refuses a peer. Its text holds no key.
 type Error struct {
-	Reason     Reason
-	Role       session.Role  // what the peer wanted
-	RetryAfter time.Duration // for Throttled: how long to wait
+	Reason     session.Reason // BadKey, Address or Throttled
+	Role       session.Role   // what the peer wanted
+	RetryAfter time.Duration  // for Throttled: how long to wait
 }
 
 // Error returns a sentence without secrets.
 func (e *Error) Error() string {
 	switch e.Reason {
-	case Throttled:
+	case session.Throttled:
 		return fmt.Sprintf("admit: %s: too many wrong keys from this address, wait %v", e.Role, e.RetryAfter.Round(time.Second))
-	case Address:
+	case session.Address:
 		return fmt.Sprintf("admit: %s: not allowed from this address", e.Role)
-	case Limit:
-		return fmt.Sprintf("admit: %s: a limit is reached", e.Role)
 	}
 	return fmt.Sprintf("admit: %s: the key is missing or wrong", e.Role)
 }
 
-// CloseReason implements session.Reasoner: Rejected, or Limit.
-func (e *Error) CloseReason() session.Reason {
-	if e.Reason == Limit {
-		return session.Limit
-	}
-	return session.Rejected
-}
-
-// ReasonOf returns why err refuses a peer: the reason of an *Error, Limit for whatever
-// closes a session with the reason Limit. It reports false for any other error.
-func ReasonOf(err error) (Reason, bool) {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Reason, true
-	}
-	if err != nil && session.ReasonOf(err) == session.Limit {
-		return Limit, true
-	}
-	return "", false
-}
+// CloseReason implements session.Reasoner.
+func (e *Error) CloseReason() session.Reason { return e.Reason }
 
 // Request is a peer that wants to publish or play.
 type Request struct {
@@ -83,14 +49,6 @@ type Request struct {
 	Path   string       // of the stream, decoded, without its query
 	Query  string       // raw, without the question mark; see KeyOf
 	Remote netip.Addr   // of the peer; none is allowed nowhere
-}
-
-// Grant is what a peer was let in with.
-type Grant struct {
-	Entry int // index of the entry that applied, -1 for the fallback
-	// Key stands for the key that was given; 0 if none was needed. Two publishers with
-	// the same Key hold the same key. It is not for logs.
-	Key uint64
 }
 
 // Gate decides by rules that can be exchanged. It is safe for concurrent use.
@@ -113,16 +71,16 @@ func (g *Gate) SetRules(rules *Rules) { g.rules.Store(rules) }
 func (g *Gate) Rules() *Rules { return g.rules.Load() }
 
 // Admit lets a peer in or refuses it with an *Error. It does no I/O and waits for nothing.
-func (g *Gate) Admit(r Request) (Grant, error) {
+func (g *Gate) Admit(r Request) (session.Grant, error) {
 	rules := g.rules.Load()
-	grant := Grant{Entry: rules.Match(r.Path)}
+	grant := session.Grant{Entry: rules.Match(r.Path)}
 	c := rules.at(grant.Entry)
 	rule := &c.play
 	if r.Role == session.Publish {
 		rule = &c.publish
 	}
 	if !config.Contains(rule.allow, r.Remote) {
-		return Grant{}, &Error{Reason: Address, Role: r.Role}
+		return session.Grant{}, &Error{Reason: session.Address, Role: r.Role}
 	}
 	if len(rule.keys) == 0 {
 		return grant, nil
@@ -130,19 +88,19 @@ func (g *Gate) Admit(r Request) (Grant, error) {
 	client, counted := session.Client(r.Remote)
 	if counted {
 		if wait := g.throttle.blocked(client, time.Now()); wait > 0 {
-			return Grant{}, &Error{Reason: Throttled, Role: r.Role, RetryAfter: wait}
+			return session.Grant{}, &Error{Reason: session.Throttled, Role: r.Role, RetryAfter: wait}
 		}
 	}
 	key := KeyOf(r.Query)
 	if key == "" || len(key) > maxKey {
-		return Grant{}, &Error{Reason: BadKey, Role: r.Role}
+		return session.Grant{}, &Error{Reason: session.BadKey, Role: r.Role}
 	}
 	id, ok := find(rule.keys, key)
 	if !ok {
 		if counted {
 			g.throttle.failed(client, time.Now())
 		}
-		return Grant{}, &Error{Reason: BadKey, Role: r.Role}
+		return session.Grant{}, &Error{Reason: session.BadKey, Role: r.Role}
 	}
 	grant.Key = id
 	return grant, nil

@@ -55,45 +55,42 @@ func TestAdmit(t *testing.T) {
 		query string
 		addr  string
 		entry int
-		want  Reason // empty: let in
+		want  session.Reason // Internal: let in
 	}{
-		{session.Publish, "live/a", "key=one", "192.0.2.1", 0, ""},
-		{session.Publish, "live/a", "x=1&key=one&key=no", "192.0.2.1", 0, ""},
-		{session.Publish, "live/a", "key=%6fne", "192.0.2.1", 0, ""},
-		{session.Publish, "live/a", "key=two+two=4", "192.0.2.1", 0, ""},
-		{session.Publish, "live/a", "key=two%2Btwo%3D4", "192.0.2.1", 0, ""},
-		{session.Publish, "live/a", "key=one%", "192.0.2.1", 0, BadKey},
-		{session.Publish, "live/a", "key=on", "192.0.2.1", 0, BadKey},
-		{session.Publish, "live/a", "key=oneone", "192.0.2.1", 0, BadKey},
-		{session.Publish, "live/a", "key=", "192.0.2.1", 0, BadKey},
-		{session.Publish, "live/a", "", "127.0.0.1", 0, BadKey},
-		{session.Publish, "live/a", "token=one", "192.0.2.1", 0, BadKey},
-		{session.Publish, "live/a", "KEY=one", "192.0.2.1", 0, BadKey},
-		{session.Publish, "live/a", "key=" + strings.Repeat("x", 1<<16), "192.0.2.1", 0, BadKey},
-		{session.Play, "live/a", "", "192.0.2.1", 0, ""},
-		{session.Play, "live/private", "", "192.0.2.1", 0, ""}, // the first match applies alone
-		{session.Play, "a/b/private", "", "192.0.2.1", 3, BadKey},
-		{session.Play, "a/b/private", "key=see", "192.0.2.1", 3, ""},
-		{session.Publish, "inside/x/y", "", "10.9.8.7", 1, ""},
-		{session.Publish, "inside/x", "", "::ffff:10.9.8.7", 1, ""},
-		{session.Play, "inside/x", "", "::1", 1, ""},
-		{session.Play, "inside/x", "", "11.0.0.1", 1, Address},
-		{session.Publish, "nobody/x", "key=", "127.0.0.1", 2, Address},
-		{session.Publish, "other/x", "key=whatever", "2001:db8::1", -1, ""},
+		{session.Publish, "live/a", "key=one", "192.0.2.1", 0, session.Internal},
+		{session.Publish, "live/a", "x=1&key=one&key=no", "192.0.2.1", 0, session.Internal},
+		{session.Publish, "live/a", "key=%6fne", "192.0.2.1", 0, session.Internal},
+		{session.Publish, "live/a", "key=two+two=4", "192.0.2.1", 0, session.Internal},
+		{session.Publish, "live/a", "key=two%2Btwo%3D4", "192.0.2.1", 0, session.Internal},
+		{session.Publish, "live/a", "key=one%", "192.0.2.1", 0, session.BadKey},
+		{session.Publish, "live/a", "key=on", "192.0.2.1", 0, session.BadKey},
+		{session.Publish, "live/a", "key=oneone", "192.0.2.1", 0, session.BadKey},
+		{session.Publish, "live/a", "key=", "192.0.2.1", 0, session.BadKey},
+		{session.Publish, "live/a", "", "127.0.0.1", 0, session.BadKey},
+		{session.Publish, "live/a", "token=one", "192.0.2.1", 0, session.BadKey},
+		{session.Publish, "live/a", "KEY=one", "192.0.2.1", 0, session.BadKey},
+		{session.Publish, "live/a", "key=" + strings.Repeat("x", 1<<16), "192.0.2.1", 0, session.BadKey},
+		{session.Play, "live/a", "", "192.0.2.1", 0, session.Internal},
+		{session.Play, "live/private", "", "192.0.2.1", 0, session.Internal}, // the first match applies alone
+		{session.Play, "a/b/private", "", "192.0.2.1", 3, session.BadKey},
+		{session.Play, "a/b/private", "key=see", "192.0.2.1", 3, session.Internal},
+		{session.Publish, "inside/x/y", "", "10.9.8.7", 1, session.Internal},
+		{session.Publish, "inside/x", "", "::ffff:10.9.8.7", 1, session.Internal},
+		{session.Play, "inside/x", "", "::1", 1, session.Internal},
+		{session.Play, "inside/x", "", "11.0.0.1", 1, session.Address},
+		{session.Publish, "nobody/x", "key=", "127.0.0.1", 2, session.Address},
+		{session.Publish, "other/x", "key=whatever", "2001:db8::1", -1, session.Internal},
 	} {
 		grant, err := g.Admit(Request{Role: c.role, Path: c.path, Query: c.query, Remote: netip.MustParseAddr(c.addr)})
-		if c.want == "" {
+		if c.want == session.Internal {
 			if err != nil || grant.Entry != c.entry || g.Rules().Match(c.path) != c.entry {
 				t.Errorf("%+v: %+v, %v", c, grant, err)
 			}
 			continue
 		}
 		var e *Error
-		if !errors.As(err, &e) || e.Reason != c.want || session.ReasonOf(err) != session.Rejected || grant != (Grant{}) {
+		if !errors.As(err, &e) || e.Reason != c.want || session.ReasonOf(err) != c.want || grant != (session.Grant{}) {
 			t.Errorf("%+v: %v", c, err)
-		}
-		if got, ok := ReasonOf(fmt.Errorf("rtmp: %w", err)); got != c.want || !ok {
-			t.Errorf("%+v: %v", c, got)
 		}
 	}
 	if _, err := g.Admit(Request{Role: session.Play, Path: "x/y"}); err == nil {
@@ -121,37 +118,42 @@ func TestGrantKey(t *testing.T) {
 	}
 }
 
+// letIn stands for no refusal: admission has no refusal with this reason.
+const letIn = session.Internal
+
 func TestC120_WrongKeysAreThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Entry{Match: "**", Publish: keys("right"), Play: DefaultRule()})
-		reason := func(query, addr string) Reason {
+		reason := func(query, addr string) session.Reason {
 			_, err := g.Admit(publish("live/a", query, addr))
 			if err != nil && (strings.Contains(err.Error(), "right") || strings.Contains(err.Error(), "guess")) {
 				t.Errorf("the error shows a key: %v", err)
 			}
-			r, _ := ReasonOf(err)
-			return r
+			if err == nil {
+				return letIn
+			}
+			return session.ReasonOf(err)
 		}
-		count := map[Reason]int{}
+		count := map[session.Reason]int{}
 		for i := range 1000 {
 			count[reason(fmt.Sprint("key=guess", i), "192.0.2.1")]++
 			<-time.After(time.Minute / 1001)
 		}
-		if count[BadKey] != throttleAfter || count[Throttled] != 1000-throttleAfter {
+		if count[session.BadKey] != throttleAfter || count[session.Throttled] != 1000-throttleAfter {
 			t.Errorf("%v", count)
 		}
 		// The address waits whatever key it gives; others and other things do not.
-		if r := reason("key=right", "::ffff:192.0.2.1"); r != Throttled {
+		if r := reason("key=right", "::ffff:192.0.2.1"); r != session.Throttled {
 			t.Error(r)
 		}
-		if r := reason("key=right", "192.0.2.2"); r != "" {
+		if r := reason("key=right", "192.0.2.2"); r != letIn {
 			t.Error(r)
 		}
 		if _, err := g.Admit(Request{Role: session.Play, Path: "live/a", Remote: netip.MustParseAddr("192.0.2.1")}); err != nil {
 			t.Error(err)
 		}
 		<-time.After(time.Minute)
-		if r := reason("key=right", "192.0.2.1"); r != "" {
+		if r := reason("key=right", "192.0.2.1"); r != letIn {
 			t.Error(r)
 		}
 		// The second wait is longer.
@@ -175,7 +177,7 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 		for i := range throttleAfter {
 			reason("key=guess", fmt.Sprintf("2001:db8::%x", i+1))
 		}
-		if r := reason("key=right", "2001:db8::ffff"); r != Throttled {
+		if r := reason("key=right", "2001:db8::ffff"); r != session.Throttled {
 			t.Error(r)
 		}
 		for range 3 * throttleAfter {
@@ -187,7 +189,7 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 			<-time.After(time.Minute / (throttleAfter - 2))
 		}
 		for _, a := range []string{"127.0.0.1", "198.51.100.1", "198.51.100.2"} {
-			if r := reason("key=right", a); r != "" {
+			if r := reason("key=right", a); r != letIn {
 				t.Error(a, r)
 			}
 		}
@@ -269,20 +271,15 @@ func TestRuleValidate(t *testing.T) {
 	}
 }
 
-func TestReasonWords(t *testing.T) {
-	if r, ok := ReasonOf(&session.LimitError{Limit: "connections", Max: 1}); r != Limit || !ok {
-		t.Error(r)
-	}
-	if _, ok := ReasonOf(errors.New("x")); ok {
-		t.Error("any error is a refusal")
-	}
-	if _, ok := ReasonOf(nil); ok {
-		t.Error("nil is a refusal")
-	}
-	for _, r := range Reasons() {
-		e := &Error{Reason: r, Role: session.Play, RetryAfter: time.Minute}
-		if !strings.HasPrefix(e.Error(), "admit: play: ") || (e.CloseReason() == session.Limit) != (r == Limit) {
-			t.Error(e, e.CloseReason())
+func TestRefusalText(t *testing.T) {
+	for reason, want := range map[session.Reason]string{
+		session.BadKey:    "admit: play: the key is missing or wrong",
+		session.Address:   "admit: play: not allowed from this address",
+		session.Throttled: "admit: play: too many wrong keys from this address, wait 1m0s",
+	} {
+		err := fmt.Errorf("rtmp: %w", &Error{Reason: reason, Role: session.Play, RetryAfter: time.Minute})
+		if err.Error() != "rtmp: "+want || session.ReasonOf(err) != reason {
+			t.Errorf("%v: %v, %v", reason, err, session.ReasonOf(err))
 		}
 	}
 }

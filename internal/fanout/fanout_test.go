@@ -110,7 +110,7 @@ func TestJoinStartsAtTheOldestKeptSyncWithItsPreamble(t *testing.T) {
 		s := &simSink{room: -1}
 		p := e.Add(s, nil, l, Counters{})
 		p.Send([]byte("hello "))
-		p.Join(l, Cached)
+		p.Join(l, Start{})
 		synctest.Wait()
 		put(l, "c ", Message{})
 		synctest.Wait()
@@ -124,7 +124,7 @@ func TestJoinBeforeAnythingWaitsForASync(t *testing.T) {
 	bubble(t, Options{Workers: 1}, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: -1}
-		e.Add(s, nil, l, Counters{}).Join(l, Cached)
+		e.Add(s, nil, l, Counters{}).Join(l, Start{})
 		put(l, "a ", Message{})
 		synctest.Wait()
 		key(l, "K ", "(p)")
@@ -143,7 +143,7 @@ func TestWithoutCacheAPlayerWaitsForTheNextSyncEvenWhenTheWorkerIsLate(t *testin
 		l := e.NewLog(o)
 		key(l, "K1 ", "(p)")
 		s := &simSink{room: -1}
-		e.Add(s, nil, l, Counters{}).Join(l, Cached)
+		e.Add(s, nil, l, Counters{}).Join(l, Start{})
 		synctest.Wait()
 		key(l, "K2 ", "(p)")
 		put(l, "a ", Message{})
@@ -160,7 +160,7 @@ func TestPrivateBytesGoBetweenMessages(t *testing.T) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: 4}
 		p := e.Add(s, nil, l, Counters{})
-		p.Join(l, Cached)
+		p.Join(l, Start{})
 		key(l, "KKKKKK", "")
 		put(l, "aaaa", Message{})
 		synctest.Wait()
@@ -180,7 +180,7 @@ func TestASlowPlayerSkipsToANewerSyncAtAMessageBoundary(t *testing.T) {
 		s, rec := &simSink{room: 5}, &recorder{}
 		var skips atomic.Uint64
 		p := e.Add(s, rec, l, Counters{Skips: &skips})
-		p.Join(l, Cached)
+		p.Join(l, Start{})
 		key(l, "K1 ", "(p)") // the preamble and two bytes of the key frame fit
 		put(l, "a ", Message{})
 		for range 12 {
@@ -206,7 +206,7 @@ func TestChangedHeadersAreSentAfterASkip(t *testing.T) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: 4}
 		p := e.Add(s, nil, l, Counters{})
-		p.Join(l, Cached)
+		p.Join(l, Start{})
 		key(l, "K1 ", "(p)")
 		for range 12 {
 			elapse(time.Second)
@@ -230,8 +230,8 @@ func TestStalledAndSlowPlayersAreClosed(t *testing.T) {
 		o := testLog
 		o.Slow.Close = true
 		l2 := e.NewLog(o)
-		e.Add(&simSink{}, stall, l, Counters{}).Join(l, Cached)
-		e.Add(&simSink{}, slow, l2, Counters{}).Join(l2, Cached)
+		e.Add(&simSink{}, stall, l, Counters{}).Join(l, Start{})
+		e.Add(&simSink{}, slow, l2, Counters{}).Join(l2, Start{})
 		for range 40 {
 			key(l, "K", "")
 			key(l2, "K", "")
@@ -251,12 +251,12 @@ func TestLogCloseSendsAllThenEnds(t *testing.T) {
 		l := e.NewLog(testLog)
 		s, rec := &simSink{room: 2}, &recorder{}
 		waiting := &recorder{}
-		e.Add(s, rec, l, Counters{}).Join(l, Cached)
+		e.Add(s, rec, l, Counters{}).Join(l, Start{})
 		key(l, "K1 ", "")
 		synctest.Wait()
 		put(l, "bye", Message{})
 		l.Close()
-		e.Add(&simSink{}, waiting, l, Counters{}).Join(l, Cached)
+		e.Add(&simSink{}, waiting, l, Counters{}).Join(l, Start{})
 		synctest.Wait()
 		if rec.err() != nil {
 			t.Fatal("closed before all was sent:", rec.err())
@@ -294,7 +294,7 @@ func TestPauseAndResume(t *testing.T) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: -1}
 		p := e.Add(s, nil, l, Counters{})
-		p.Join(l, Cached)
+		p.Join(l, Start{})
 		key(l, "K1 ", "")
 		put(l, "a ", Message{})
 		synctest.Wait()
@@ -331,7 +331,7 @@ func TestBoundsDropTheMark(t *testing.T) {
 					put(l, "a ", Message{})
 				}
 				s := &simSink{room: -1}
-				e.Add(s, nil, l, Counters{}).Join(l, Cached)
+				e.Add(s, nil, l, Counters{}).Join(l, Start{})
 				synctest.Wait()
 				if s.String() != "" {
 					t.Fatalf("joined a mark past the bound: %q", s)
@@ -350,7 +350,7 @@ func TestSegmentsRollOver(t *testing.T) {
 	bubble(t, Options{Workers: 1}, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		s := &simSink{room: -1}
-		e.Add(s, nil, l, Counters{}).Join(l, Cached)
+		e.Add(s, nil, l, Counters{}).Join(l, Start{})
 		var want bytes.Buffer
 		for i := range 3000 {
 			m := fmt.Sprintf("<%d:%s>", i, bytes.Repeat([]byte{'x'}, i%300))
@@ -377,7 +377,7 @@ func TestEngineCloseEndsEveryPlayer(t *testing.T) {
 		e := New(Options{Workers: 2})
 		l := e.NewLog(testLog)
 		a, b, c := &recorder{}, &recorder{}, &recorder{}
-		e.Add(&simSink{}, a, l, Counters{}).Join(l, Cached)
+		e.Add(&simSink{}, a, l, Counters{}).Join(l, Start{})
 		e.Add(&simSink{}, b, nil, Counters{})
 		key(l, "K", "")
 		synctest.Wait()
@@ -398,8 +398,8 @@ func TestGatheringRestsInProportionToTheRound(t *testing.T) {
 		o.Low = true
 		low := e.NewLog(o)
 		s, sl := &simSink{room: -1}, &simSink{room: -1}
-		e.Add(s, nil, l, Counters{}).Join(l, Cached)
-		e.Add(sl, nil, low, Counters{}).Join(low, Cached)
+		e.Add(s, nil, l, Counters{}).Join(l, Start{})
+		e.Add(sl, nil, low, Counters{}).Join(low, Start{})
 		synctest.Wait()
 		key(l, "K ", "")
 		key(low, "K ", "")

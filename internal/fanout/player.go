@@ -1,13 +1,18 @@
 package fanout
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// maxPrivate bounds the bytes that wait for one player beside the log's.
-const maxPrivate = 128 << 10
+const (
+	// maxPrivate bounds the bytes that wait for one player beside the log's. Each message
+	// counts for messageCost more, which is what holding it takes, however short it is.
+	maxPrivate  = 128 << 10
+	messageCost = 64
+)
 
 // Observer is told what happens to one player. Its methods run on goroutines of the
 // engine's, never on a worker.
@@ -55,7 +60,11 @@ type Player struct {
 	noticed  int64  // when Skipped was last called
 	first    int64  // when it joined, until the first bytes of the log were sent; then 0
 	out      [][]byte
+	rewrite  func(b []byte) // of Start; nil for nearly all
 }
+
+// rewriteChunk is about how much is rewritten for a player at a time, in bytes.
+const rewriteChunk = 64 << 10
 
 type state uint8
 
@@ -83,27 +92,21 @@ func (e *Engine) Add(sink Sink, obs Observer, near *Log, c Counters) *Player {
 	return p
 }
 
-// From says where in a log a player starts.
-type From uint8
-
-// The places to start.
-const (
-	// Cached is the oldest sync mark that the log keeps, else the next one.
-	Cached From = iota
-	// Next is the next sync mark: nothing that was already appended is sent.
-	Next
-)
+// Start says how a player begins to read a log. The zero value begins at the oldest sync mark that
+// the log keeps, else at the next one.
+type Start struct {
+	// Next begins at the next sync mark: nothing that was already appended is sent.
+	Next bool
+	// Rewrite, if not nil, changes the log's messages in place for this player alone, without
+	// changing their length. It is given whole messages, as many as were appended. The player
+	// costs a copy of what it is sent.
+	Rewrite func(b []byte)
+}
 
 // Join makes the player read l. A player reads one log at a time: joining another
 // leaves the first after the message in flight. Bytes given to Send before Join are
 // sent before the log's.
-func (p *Player) Join(l *Log, from From) {
-	k := opJoin
-	if from == Next {
-		k = opJoinNext
-	}
-	p.worker.do(op{p: p, kind: k, log: l})
-}
+func (p *Player) Join(l *Log, s Start) { p.worker.do(op{p: p, kind: opJoin, log: l, from: s}) }
 
 // Pause stops sending the log's bytes after the message in flight; Resume goes on
 // at a sync mark that the player has not seen yet.
@@ -117,7 +120,7 @@ func (p *Player) Resume() { p.worker.do(op{p: p, kind: opResume}) }
 func (p *Player) Send(b []byte) {
 	p.mu.Lock()
 	p.inbox = append(p.inbox, b)
-	p.inboxN += len(b)
+	p.inboxN += len(b) + messageCost
 	over := p.inboxN > maxPrivate
 	first := !p.inboxed.Swap(true)
 	p.mu.Unlock()
@@ -212,7 +215,7 @@ func (p *Player) age(now int64) int64 {
 // land moves the cursor to a sync mark.
 func (p *Player) land(s *syncPoint, now int64) {
 	if len(s.preamble) > 0 && (!p.landed || p.headers != s.headers) {
-		p.out = append(p.out, s.preamble)
+		p.out = append(p.out, p.rewritten(s.preamble))
 	}
 	p.seg, p.off = s.seg, s.off
 	p.headers, p.landed, p.joined = s.headers, true, now
@@ -237,4 +240,23 @@ func (p *Player) leave() {
 	p.from = s.base + int64(end)
 	p.seg, p.off = nil, 0
 	p.syncs = -1
+}
+
+// rewritten returns whole messages of the log as this player is sent them.
+func (p *Player) rewritten(b []byte) []byte {
+	if p.rewrite != nil {
+		b = bytes.Clone(b)
+		p.rewrite(b)
+	}
+	return b
+}
+
+// takeRewritten moves the next messages of the log, about rewriteChunk bytes of them, to out, and
+// returns how many bytes they are. The cursor is at a message boundary, with bytes behind it.
+func (p *Player) takeRewritten() int {
+	end := p.seg.boundary(p.off + min(rewriteChunk, p.seg.w.Load()-p.off))
+	b := p.rewritten(p.seg.buf[p.off:end])
+	p.out = append(p.out, b)
+	p.off = end
+	return len(b)
 }

@@ -13,8 +13,8 @@ func (w *worker) apply(o *op, now int64) {
 	case opAdd:
 		p.progress, p.joined = now, now
 		w.addLoose(p)
-	case opJoin, opJoinNext:
-		w.join(p, o.log, o.kind == opJoinNext, now)
+	case opJoin:
+		w.join(p, o.log, &o.from, now)
 	case opPause:
 		p.leave()
 		p.paused = true
@@ -35,7 +35,7 @@ func (w *worker) apply(o *op, now int64) {
 }
 
 // join puts p on l.
-func (w *worker) join(p *Player, l *Log, next bool, now int64) {
+func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 	p.leave()
 	w.quit(p)
 	if l == nil || p.ending != nil {
@@ -53,8 +53,9 @@ func (w *worker) join(p *Player, l *Log, next bool, now int64) {
 	pt.n.Store(int32(len(pt.players)))
 	l.players.Add(1)
 	p.landed, p.headers, p.syncs = false, 0, -1
+	p.rewrite = s.Rewrite
 	p.from = -1
-	if next || l.opt.Bounds.GOPs == 0 {
+	if s.Next || l.opt.Bounds.GOPs == 0 {
 		p.from = l.head.Load()
 	}
 	p.joined, p.first = now, now
@@ -128,6 +129,14 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 				w.end(p, ErrEnded)
 			}
 			return
+		case p.rewrite != nil:
+			if budget <= 0 {
+				w.catchLater(p)
+				return
+			}
+			budget -= p.takeRewritten()
+			w.firstSent(p)
+			continue
 		default:
 			b = p.seg.buf[p.off:p.seg.w.Load()]
 			if p.inboxed.Load() {
@@ -135,8 +144,7 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 			}
 			if len(b) > budget {
 				if budget <= 0 {
-					p.catching = true
-					w.catchup = append(w.catchup, p)
+					w.catchLater(p)
 					return
 				}
 				b = b[:budget]
@@ -151,12 +159,7 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 			} else {
 				p.off += uint32(n)
 				budget -= n
-				if p.first != 0 {
-					if f := w.e.opt.Hooks.FirstSent; f != nil {
-						f(time.Duration(w.e.now() - p.first))
-					}
-					p.first = 0
-				}
+				w.firstSent(p)
 			}
 		}
 		if err != nil {
@@ -169,6 +172,23 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 			return
 		}
 	}
+}
+
+// catchLater lets p go on in a later round, so that the others are served.
+func (w *worker) catchLater(p *Player) {
+	p.catching = true
+	w.catchup = append(w.catchup, p)
+}
+
+// firstSent measures when p was given the first bytes of its log.
+func (w *worker) firstSent(p *Player) {
+	if p.first == 0 {
+		return
+	}
+	if f := w.e.opt.Hooks.FirstSent; f != nil {
+		f(time.Duration(w.e.now() - p.first))
+	}
+	p.first = 0
 }
 
 // block passes p over until its sink takes bytes again.

@@ -92,7 +92,7 @@ func TestSinksDeliverEverythingInOrder(t *testing.T) {
 			rec := &recorder{}
 			p := e.Add(sink, rec, l, Counters{})
 			p.Send([]byte("private "))
-			p.Join(l, Cached)
+			p.Join(l, Start{})
 			var want bytes.Buffer
 			want.WriteString("private ")
 			for i := range 600 {
@@ -120,7 +120,7 @@ func TestSinksNoticeThatThePeerIsGone(t *testing.T) {
 			l := e.NewLog(testLog)
 			sink, r := mk(t, e)
 			gone := make(chan error, 1)
-			e.Add(sink, closedFunc(func(err error) { gone <- err }), l, Counters{}).Join(l, Cached)
+			e.Add(sink, closedFunc(func(err error) { gone <- err }), l, Counters{}).Join(l, Start{})
 			r.Close()
 			msg := string(make([]byte, 100_000))
 			for {
@@ -159,7 +159,7 @@ func BenchmarkRelay(b *testing.B) {
 			defer e.Close()
 			l := e.NewLog(testLog)
 			for range players {
-				e.Add(nullSink{}, nil, l, Counters{}).Join(l, Cached)
+				e.Add(nullSink{}, nil, l, Counters{}).Join(l, Start{})
 			}
 			msg := make([]byte, 4096)
 			key(l, "K", "")

@@ -28,7 +28,6 @@ type opKind uint8
 const (
 	opAdd opKind = iota
 	opJoin
-	opJoinNext
 	opPause
 	opResume
 	opServe
@@ -42,6 +41,7 @@ type op struct {
 	p    *Player
 	kind opKind
 	log  *Log
+	from Start // of opJoin
 	err  error
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/internal/peer"
 	"weir/internal/protocol"
 )
 
@@ -53,7 +54,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 		best.Handler(w, r, path)
 		return
 	}
-	if err := protocol.CheckPath(path); err != nil {
+	if err := peer.CheckPath(path); err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return
 	}

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"weir/internal/protocol"
+	"weir/internal/peer"
 )
 
 func TestForwardedForOfTrustedProxiesOnly(t *testing.T) {
@@ -27,7 +27,7 @@ func TestForwardedForOfTrustedProxiesOnly(t *testing.T) {
 			req.Header.Set("X-Forwarded-For", c.header)
 		}
 		s.address(req)
-		if got := protocol.Remote(req).Addr().String(); got != c.want {
+		if got := peer.Remote(req).Addr().String(); got != c.want {
 			t.Errorf("%q from a proxy trusted by %v: %s, want %s", c.header, c.trusted, got, c.want)
 		}
 	}

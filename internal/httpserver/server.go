@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"weir/internal/httpserver/http1"
+	"weir/internal/peer"
 	"weir/internal/protocol"
 )
 
@@ -76,7 +77,7 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return protocol.WrapTLS(c, l.conf, l.portable), nil
+	return peer.WrapTLS(c, l.conf, l.portable), nil
 }
 
 // Run serves until ctx ends, and closes the listeners.

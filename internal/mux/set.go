@@ -1,14 +1,13 @@
-// Package mux runs the muxers: for each stream and wire format in demand, one encoder
-// that turns frames into the bytes of a shared fanout.Log. A muxer is started by its
-// first player and stopped a while after its last.
+// Package mux runs the encoders: for each stream and variant in demand, one that turns frames into
+// the bytes of a shared fanout.Log. It is started by its first player and stopped a while after
+// its last. The package knows no format: each brings its own Variant and Encoder.
 //
-// What is encoded does not depend on who reads it: players that want another stream
-// id, other headers or other media get another Variant, not a private copy.
+// What is encoded does not depend on who reads it: players that want other headers or other
+// media get another Variant, not a private copy.
 package mux
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -17,14 +16,16 @@ import (
 )
 
 const (
-	// maxVariants bounds the encoders of one stream.
+	// maxVariants bounds the encoders of one stream in one format. It is more than the
+	// combinations that a format of today offers.
 	maxVariants = 16
 	// idleTime is how long a muxer outlives its last player.
 	idleTime = 10 * time.Second
 )
 
-// ErrTooManyVariants refuses a player that would need one more encoder than a stream may have.
-var ErrTooManyVariants = errors.New("mux: too many different players of this stream")
+// ErrTooManyVariants refuses a player that would need one more encoder than a stream may have
+// in the player's format.
+var ErrTooManyVariants = errors.New("mux: the stream is played in too many variants of this format already")
 
 // ErrEnded refuses a player of a stream that has ended meanwhile.
 var ErrEnded = errors.New("mux: stream has ended")
@@ -45,15 +46,16 @@ func NewSet(e *fanout.Engine, slow func(path string) fanout.SlowPolicy) *Set {
 }
 
 // Open returns the running muxer of s in this variant, started if need be. The player
-// calls Release once when it no longer reads the muxer's log.
+// calls Release once when it no longer reads the muxer's log. It fails with ErrTooManyVariants
+// or ErrEnded.
 func (set *Set) Open(s *stream.Stream, v Variant) (*Muxer, error) {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	of := set.m[s]
 	m := of[v]
 	if m == nil {
-		if len(of) >= maxVariants {
-			return nil, fmt.Errorf("%w: %d", ErrTooManyVariants, maxVariants)
+		if count(of, v.Format()) >= maxVariants {
+			return nil, ErrTooManyVariants
 		}
 		m = set.newMuxer(s, v)
 		if !s.Attach(m) {
@@ -73,43 +75,27 @@ func (set *Set) Open(s *stream.Stream, v Variant) (*Muxer, error) {
 	return m, nil
 }
 
+// count returns how many variants are of a format.
+func count(of map[Variant]*Muxer, format string) int {
+	n := 0
+	for v := range of {
+		if v.Format() == format {
+			n++
+		}
+	}
+	return n
+}
+
 func (set *Set) newMuxer(s *stream.Stream, v Variant) *Muxer {
 	st := s.Settings()
 	return &Muxer{
-		set: set, stream: s, variant: v,
+		set: set, stream: s, variant: v, encoder: v.NewEncoder(),
 		log: set.engine.NewLog(fanout.LogOptions{
 			Bounds: fanout.Bounds{GOPs: st.Cache.GOPs, Bytes: st.Cache.Bytes, Frames: st.Cache.Frames, Time: st.Cache.Time},
 			Slow:   set.slow(s.Path()),
 			Low:    st.Low,
 		}),
 	}
-}
-
-// Release says that one player no longer reads m.
-func (m *Muxer) Release() {
-	set := m.set
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	if m.users--; m.users == 0 {
-		m.idle = time.AfterFunc(idleTime, m.stop)
-	}
-}
-
-// stop ends a muxer that nobody has read for a while.
-func (m *Muxer) stop() {
-	set := m.set
-	set.mu.Lock()
-	if m.users > 0 {
-		set.mu.Unlock()
-		return
-	}
-	delete(set.m[m.stream], m.variant)
-	if len(set.m[m.stream]) == 0 {
-		delete(set.m, m.stream)
-	}
-	set.mu.Unlock()
-	m.stream.Detach(m)
-	m.log.Close()
 }
 
 // Len returns the number of running muxers.

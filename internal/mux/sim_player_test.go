@@ -1,4 +1,4 @@
-package mux
+package mux_test
 
 import (
 	"encoding/binary"
@@ -8,7 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/av"
+	"weir/format/flv"
 	"weir/internal/fanout"
+	"weir/internal/flvbody"
+	"weir/internal/mux"
 	"weir/internal/stream"
 )
 
@@ -74,6 +78,31 @@ func (s *simSink) take() []byte {
 	return b
 }
 
+// simVariant is FLV tags.
+type simVariant struct{}
+
+// Format implements mux.Variant.
+func (simVariant) Format() string { return "flv" }
+
+// NewEncoder implements mux.Variant.
+func (v simVariant) NewEncoder() mux.Encoder { return flvbody.NewEncoder(flvbody.Options{}, v) }
+
+const (
+	tagHeader  = 11 // FLV 10.1 Annex E.4.1
+	tagTrailer = 4
+)
+
+// Size implements flvbody.Framing.
+func (simVariant) Size(_ time.Duration, n int) int { return tagHeader + n + tagTrailer }
+
+// Append implements flvbody.Framing.
+func (simVariant) Append(dst []byte, dts time.Duration, t flv.TagType, header, payload []byte) []byte {
+	return flv.AppendTag(dst, t, av.Milliseconds(dts), header, payload)
+}
+
+// AppendEnd implements flvbody.Framing.
+func (simVariant) AppendEnd(dst []byte) []byte { return dst }
+
 // simPlayer is a player and what is known of what it has seen.
 type simPlayer struct {
 	w      *world
@@ -81,7 +110,7 @@ type simPlayer struct {
 	sink   *simSink
 	fan    *fanout.Player
 	stream *stream.Stream
-	muxer  *Muxer
+	muxer  *mux.Muxer
 	skips  atomic.Uint64
 	sent   atomic.Uint64
 	ended  chan error
@@ -101,7 +130,7 @@ func (w *world) join() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	m, err := w.set.Open(s, Variant{Format: FLV})
+	m, err := w.set.Open(s, simVariant{})
 	if err != nil {
 		s.Leave()
 		return // it has just ended
@@ -111,7 +140,7 @@ func (w *world) join() {
 		sink: &simSink{room: -1, wg: new(sync.WaitGroup)},
 	}
 	p.fan = w.engine.Add(p.sink, p, m.Log(), fanout.Counters{Sent: &p.sent, Skips: &p.skips})
-	p.fan.Join(m.Log(), fanout.Cached)
+	p.fan.Join(m.Log(), fanout.Start{})
 	w.players = append(w.players, p)
 }
 

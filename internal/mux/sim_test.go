@@ -1,4 +1,4 @@
-package mux
+package mux_test
 
 import (
 	"encoding/binary"
@@ -12,6 +12,7 @@ import (
 
 	"weir/av"
 	"weir/internal/fanout"
+	"weir/internal/mux"
 	"weir/internal/stream"
 )
 
@@ -59,7 +60,7 @@ type world struct {
 	t        *testing.T
 	rnd      *rand.Rand
 	hub      *stream.Hub
-	set      *Set
+	set      *mux.Set
 	engine   *fanout.Engine
 	encoders []*encoder
 	players  []*simPlayer
@@ -80,7 +81,7 @@ func simulate(t *testing.T, seed uint64) {
 	settings.Cache.GOPs = rnd.IntN(3)
 	settings.Low = rnd.IntN(4) == 0
 	w.hub = stream.New(stream.Options{Settings: func(string) stream.Settings { return settings }})
-	w.set = NewSet(w.engine, func(string) fanout.SlowPolicy {
+	w.set = mux.NewSet(w.engine, func(string) fanout.SlowPolicy {
 		return fanout.SlowPolicy{MaxLag: simLag, MaxStall: 10 * time.Second}
 	})
 	for range 1500 {

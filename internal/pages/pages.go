@@ -18,13 +18,14 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/stream"
 )
 
 // place is below what the files of the pages lie. No stream can be there: see
 // protocol.CheckPublishPath.
-const place = "/" + protocol.ReservedApp + "/"
+const place = "/" + peer.ReservedApp + "/"
 
 // policy lets the pages load nothing from elsewhere. mpegts.js and hls.js hand media over
 // by URLs of objects.
@@ -99,7 +100,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request, name, up string) {
 	if p.list {
 		b = bytes.ReplaceAll(b, []byte(`data-list="private"`), []byte(`data-list="public"`))
 	}
-	b = bytes.ReplaceAll(b, []byte(`"./assets/`), []byte(`"`+up+protocol.ReservedApp+`/assets/`))
+	b = bytes.ReplaceAll(b, []byte(`"./assets/`), []byte(`"`+up+peer.ReservedApp+`/assets/`))
 	sum := sha256.Sum256(b)
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")

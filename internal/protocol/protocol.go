@@ -1,122 +1,28 @@
-// Package protocol says what a protocol is to the server, what the server lends it,
-// and holds what protocols share: admission, ingest, and a player's life.
+// Package protocol says what a protocol is to the server and what the server lends it.
 //
 // Each protocol has a folder below this one and never imports another.
 package protocol
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
-	"time"
 
-	"weir/internal/admit"
-	"weir/internal/fanout"
 	"weir/internal/intake"
-	"weir/internal/mux"
-	"weir/internal/session"
-	"weir/internal/stream"
+	"weir/internal/peer"
 )
 
 // Env is what the server lends a protocol.
 type Env struct {
-	// Name is the protocol's name in the table of protocols: its log key, metric
-	// label and API name.
-	Name     string
-	Log      *slog.Logger
-	Hub      *stream.Hub
-	Mux      *mux.Set
-	Engine   *fanout.Engine
-	Sessions *session.Registry
-	Metrics  Metrics
-	Admit    Admission
-	// Wait returns how long a player of the path waits for a publisher.
-	Wait func(path string) time.Duration
+	// Door lets the protocol's peers in.
+	*peer.Door
 	// Bitrate bounds a publisher, in bits per second; 0 is no bound.
 	Bitrate int64
-	// SkipLog bounds the log lines about slow players: when the network or the machine is
-	// overloaded, thousands skip at once.
-	SkipLog *LogLimit
 	// Pacer sets the beat at which publishers are read.
 	Pacer *intake.Pacer
-	// Poller waits for the bytes of silent players; nil makes each use a goroutine.
-	Poller *intake.Poller
-	// Portable makes players use a goroutine each.
-	Portable bool
 	// Listen opens a TCP listener and logs where it listens.
 	Listen func(proto, addr string) (net.Listener, error)
-}
-
-// Metrics counts what protocols have to count by themselves.
-type Metrics interface {
-	// Dropped counts a message that was thrown away.
-	Dropped(protocol, reason string)
-	// HandshakeFailed counts a connection that never became a session.
-	HandshakeFailed(protocol, reason string)
-	// Rejected counts a peer that may not do what it asked for.
-	Rejected(reason string)
-}
-
-// Request is what a peer asks for.
-type Request struct {
-	Role     session.Role // Publish or Play
-	Protocol string
-	Session  string
-	Remote   netip.AddrPort
-	Path     string
-	// RawQuery is what followed the name, as sent. It holds keys: never log it.
-	RawQuery string
-}
-
-// Admission decides about a request; an error refuses. admit.ReasonOf and
-// session.ReasonOf tell why.
-type Admission func(ctx context.Context, r *Request) error
-
-// Refusal is an error that refuses a peer, with the word that weir_rejected_total has for it.
-type Refusal struct {
-	Reason string // bad_key, address, throttled, limit, path, conflict, codec, hook
-	Err    error
-}
-
-// Error implements error.
-func (e *Refusal) Error() string { return e.Err.Error() }
-
-// Unwrap returns Err.
-func (e *Refusal) Unwrap() error { return e.Err }
-
-// CloseReason implements session.Reasoner.
-func (e *Refusal) CloseReason() session.Reason {
-	switch e.Reason {
-	case "limit":
-		return session.Limit
-	case "conflict":
-		return session.Conflict
-	case "codec":
-		return session.Unsupported
-	}
-	return session.Rejected
-}
-
-// Refuse counts a refusal and makes the error for it. The reason is what admit or session
-// find in err, else the one given.
-func (e *Env) Refuse(reason string, err error) error {
-	if r, ok := admit.ReasonOf(err); ok {
-		reason = string(r)
-	}
-	e.Metrics.Rejected(reason)
-	return &Refusal{reason, err}
-}
-
-// Allow asks for admission.
-func (e *Env) Allow(ctx context.Context, s *session.Session, role session.Role, path, rawQuery string) error {
-	err := e.Admit(ctx, &Request{Role: role, Protocol: e.Name, Session: s.ID, Remote: s.Remote, Path: path, RawQuery: rawQuery})
-	if err != nil {
-		return e.Refuse("hook", err)
-	}
-	return nil
 }
 
 // Protocol serves until ctx ends, then returns with no goroutine left behind.

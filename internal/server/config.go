@@ -13,7 +13,7 @@ import (
 	"weir/internal/fanout"
 	"weir/internal/hls"
 	"weir/internal/listen"
-	"weir/internal/protocol"
+	"weir/internal/peer"
 	"weir/internal/protocol/rtmp"
 	"weir/internal/stream"
 )
@@ -34,7 +34,7 @@ func (c *Config) Check() error {
 	var errs []error
 	for i := range c.Streams {
 		match := &c.Streams[i].Match
-		if err := protocol.CheckMatch(*match); err != nil {
+		if err := peer.CheckMatch(*match); err != nil {
 			errs = append(errs, config.Errorf(match, "%q matches no stream: %w", *match, err))
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"weir/amf"
-	"weir/internal/protocol"
+	"weir/internal/peer"
 	"weir/internal/stream"
 	"weir/rtmp"
 )
@@ -77,9 +77,9 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 
 // TestC123_StartOnlyAfterAdmission holds the program's answer back.
 func TestC123_StartOnlyAfterAdmission(t *testing.T) {
-	asked, answer := make(chan protocol.Request, 1), make(chan error)
+	asked, answer := make(chan peer.Request, 1), make(chan error)
 	r := start(t, nil, func(o *Options) {
-		o.Admit = func(_ context.Context, q *protocol.Request) error { asked <- *q; return <-answer }
+		o.Admit = func(_ context.Context, q *peer.Request) error { asked <- *q; return <-answer }
 	})
 	p := r.raw().connect("live").send(blockPUB)
 	if q := <-asked; q.Path != "live/cam" || q.Protocol != "rtmp" || q.Session == "" || !q.Remote.IsValid() {

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"weir/av"
-	"weir/internal/protocol"
+	"weir/internal/peer"
 	"weir/rtmp"
 )
 
@@ -221,4 +221,4 @@ func isEnd(err error) bool {
 }
 
 // refuseAll is a program's admission that refuses everybody.
-func refuseAll(context.Context, *protocol.Request) error { return errors.New("not today") }
+func refuseAll(context.Context, *peer.Request) error { return errors.New("not today") }

@@ -403,7 +403,7 @@ func TestHLSWithoutPicture(t *testing.T) {
 		t.Errorf("%s: %s", res.Status, b)
 	}
 	off := start(t, hlsStream(func(s *StreamConfig) { s.HLS.Enabled = false }))
-	if res, b := off.get("live/a/index.m3u8"); res.StatusCode != http.StatusNotFound || !strings.Contains(string(b), "hls.enabled") {
+	if res, b := off.get("live/a/index.m3u8"); res.StatusCode != http.StatusNotFound || !strings.Contains(string(b), "HLS is turned off") {
 		t.Errorf("%s: %s", res.Status, b)
 	}
 }

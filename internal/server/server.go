@@ -19,6 +19,7 @@ import (
 	"weir/internal/listen"
 	"weir/internal/metrics"
 	"weir/internal/mux"
+	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -29,7 +30,7 @@ type Options struct {
 	Log *slog.Logger
 	// Admit, if not nil, is asked about each publisher and player that the configured
 	// rules let in.
-	Admit protocol.Admission
+	Admit func(ctx context.Context, r *peer.Request) error
 	// Notify, if not nil, is told of the events of streams. It must not block.
 	Notify func(stream.Event)
 }
@@ -52,8 +53,9 @@ type Server struct {
 	sessions     *session.Registry
 	metrics      *metrics.Metrics
 	parts        []part
-	skipLog      protocol.LogLimit
-	crowdLog     protocol.LogLimit
+	skipLog      peer.LogLimit
+	refusalLog   peer.LogLimit
+	crowdLog     peer.LogLimit
 	addrs        map[string]net.Addr
 	ready        atomic.Bool
 }
@@ -186,29 +188,38 @@ func (s *Server) open() (err error) {
 	return nil
 }
 
-// env is what a protocol gets.
-func (s *Server) env(name string, listen func(proto, addr string) (net.Listener, error)) protocol.Env {
-	return protocol.Env{
+// door is what lets the peers of a protocol in.
+func (s *Server) door(name string) *peer.Door {
+	return &peer.Door{
 		Name: name, Log: s.log.With(slog.String("protocol", name)),
 		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
-		Admit:    s.admit,
-		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
-		Bitrate:  s.conf.Limits.StreamBitrate,
-		Portable: s.conf.Delivery.Portable,
-		SkipLog:  &s.skipLog,
-		Pacer:    s.pacer,
-		Poller:   s.poller,
-		Listen:   listen,
+		Admit:      s.admit,
+		Wait:       func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
+		Portable:   s.conf.Delivery.Portable,
+		SkipLog:    &s.skipLog,
+		RefusalLog: &s.refusalLog,
+		Poller:     s.poller,
 	}
 }
 
-// admit asks the configured rules, then the program.
-func (s *Server) admit(ctx context.Context, r *protocol.Request) error {
-	_, err := s.gate.Admit(admit.Request{Role: r.Role, Path: r.Path, Query: r.RawQuery, Remote: r.Remote.Addr()})
-	if err == nil && s.opt.Admit != nil {
-		err = s.opt.Admit(ctx, r)
+// env is what a protocol gets.
+func (s *Server) env(name string, listen func(proto, addr string) (net.Listener, error)) protocol.Env {
+	return protocol.Env{Door: s.door(name), Bitrate: s.conf.Limits.StreamBitrate, Pacer: s.pacer, Listen: listen}
+}
+
+// admit asks the configured rules, then the program. A peer within the program needs neither.
+func (s *Server) admit(ctx context.Context, r *peer.Request) (session.Grant, error) {
+	if r.InProcess {
+		return session.Grant{Entry: s.gate.Rules().Match(r.Path)}, nil
 	}
-	return err
+	grant, err := s.gate.Admit(admit.Request{Role: r.Role, Path: r.Path, Query: r.RawQuery, Remote: r.Remote.Addr()})
+	if err != nil || s.opt.Admit == nil {
+		return grant, err
+	}
+	if err := s.opt.Admit(ctx, r); err != nil {
+		return session.Grant{}, &session.Refusal{Reason: session.Denied, Peer: err.Error(), Err: err}
+	}
+	return grant, nil
 }
 
 // Hub returns the streams, for in-process publishers and players.

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Reason says why a session ended. The set is closed and its words are the same in the
-// log, the metrics, the API and hooks.
+// Reason says why a peer was refused or its session ended. The set is closed and its words
+// are the same in the log, the metrics, the API and hooks.
 type Reason uint8
 
 // The reasons.
@@ -33,7 +33,11 @@ const (
 	ProtocolError               // the peer broke the protocol
 	TooLarge                    // a message or request was larger than its bound
 	Unsupported                 // the peer lacks, or we lack, the codec or feature asked for
-	Rejected                    // not allowed to publish or play
+	BadKey                      // the key is missing or wrong
+	Address                     // peers of this address may not
+	Throttled                   // too many wrong keys came from this address
+	Path                        // no stream may have this path
+	Denied                      // the program, or whoever it asked, said no
 	Limit                       // a limit of connections, streams, players or bit rate
 	Config                      // a changed configuration ended it
 	reasonCount
@@ -44,7 +48,7 @@ var reasonWords = [reasonCount]string{
 	Timeout: "timeout", Idle: "idle", Slow: "slow", Stalled: "stalled", Takeover: "takeover",
 	Conflict: "conflict", StreamEnded: "stream_ended", NotFound: "not_found", Handshake: "handshake",
 	ProtocolError: "protocol_error", TooLarge: "too_large", Unsupported: "unsupported",
-	Rejected: "rejected", Limit: "limit", Config: "config",
+	BadKey: "bad_key", Address: "address", Throttled: "throttled", Path: "path", Denied: "denied", Limit: "limit", Config: "config",
 }
 
 // String returns the word: "stream_ended".
@@ -74,6 +78,51 @@ func (r Reason) Normal() bool {
 		return true
 	}
 	return false
+}
+
+// peerTexts are what a peer is told of a reason where the error has no text of its own for it.
+var peerTexts = [reasonCount]string{
+	Internal: "The server failed; its log says why.", Kicked: "Ended by the server's operator.", Shutdown: "The server is shutting down.",
+	Timeout: "Nothing came in time.", Idle: "Nothing was sent for too long.", Slow: "The connection is too slow for this stream.",
+	Stalled: "The connection takes no data.", Takeover: "Another publisher took over this stream.",
+	Conflict: "Another publisher is live on this stream.", StreamEnded: "The stream has ended.",
+	NotFound: "Nobody publishes this stream.", Handshake: "The handshake failed.", ProtocolError: "The protocol was violated.",
+	TooLarge: "A message is too large.", Unsupported: "The stream cannot be played in this form.",
+	BadKey: "The key is missing or wrong.", Address: "Not allowed from this address.",
+	Throttled: "Too many wrong keys came from this address: wait before trying again.", Path: "The name of the stream is not valid.",
+	Denied: "Not allowed.", Limit: "The server is full.", Config: "The server's configuration has changed.",
+}
+
+// Refusal is an error with a reason and with a text for the peer, which is apart from the
+// one for the operator: Err may tell what the peer must not know.
+type Refusal struct {
+	Reason Reason
+	Peer   string // a sentence; empty stands for the reason's own
+	Err    error
+}
+
+// Error returns the text for the operator.
+func (e *Refusal) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *Refusal) Unwrap() error { return e.Err }
+
+// CloseReason implements Reasoner.
+func (e *Refusal) CloseReason() Reason { return e.Reason }
+
+// PeerText returns what a peer may be told of err: the text of the first Refusal in its chain
+// that has one, else that of its reason.
+func PeerText(err error) string {
+	for e := err; ; {
+		r, ok := errors.AsType[*Refusal](e)
+		if !ok {
+			return peerTexts[ReasonOf(err)]
+		}
+		if r.Peer != "" {
+			return r.Peer
+		}
+		e = r.Err
+	}
 }
 
 // Reasoner is an error that knows the reason it ends a session with.

@@ -17,7 +17,7 @@ import (
 type Limits struct {
 	Connections      int // of all protocols
 	ConnectionsPerIP int // of one address
-	PendingPerIP     int // of one address, neither publishing nor playing yet
+	PendingPerIP     int // of one address, neither publishing nor playing yet, or waiting for a stream
 }
 
 // LimitError refuses a session that would pass a limit. Its reason is Limit.
@@ -60,9 +60,9 @@ type perIP struct{ all, pending int32 }
 
 // Totals are the sums of one protocol's sessions, open and closed. The counters never fall.
 type Totals struct {
-	Protocol                               string
-	Roles                                  [roleCount]int // open sessions, by Role
-	BytesIn, BytesOut, Frames, Skips, Lost uint64
+	Protocol                         string
+	Roles                            [roleCount]int // open sessions, by Role
+	BytesIn, BytesOut, Frames, Skips uint64
 }
 
 func (t *Totals) add(s *Session) {
@@ -70,7 +70,6 @@ func (t *Totals) add(s *Session) {
 	t.BytesOut += s.BytesOut.Load()
 	t.Frames += s.Frames.Load()
 	t.Skips += s.Skips.Load()
-	t.Lost += s.Lost.Load()
 }
 
 // New returns an empty registry.
@@ -161,7 +160,7 @@ func (r *Registry) move(s *Session, role Role, stream string) bool {
 }
 
 func pending(r Role) int32 {
-	if r == Pending {
+	if r == Pending || r == Waiting {
 		return 1
 	}
 	return 0

@@ -13,17 +13,21 @@ import (
 // Role is what a session does.
 type Role uint8
 
-// The roles. A session is Pending until it publishes or plays.
+// The roles. A session is Pending until it publishes or plays. While it waits for a stream that
+// nobody publishes it is Waiting, which counts like Pending against limits.
 const (
 	Pending Role = iota
+	Waiting
 	Publish
 	Play
 	roleCount
 )
 
-// String returns "pending", "publish" or "play".
+// String returns "pending", "waiting", "publish" or "play".
 func (r Role) String() string {
 	switch r {
+	case Waiting:
+		return "waiting"
 	case Publish:
 		return "publish"
 	case Play:
@@ -38,7 +42,7 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // Info is what a protocol knows of a peer when it connects.
 type Info struct {
 	Protocol  string         // the protocol's name in the table of protocols; never what a peer sent
-	Remote    netip.AddrPort // the peer, or the client a trusted proxy speaks for
+	Remote    netip.AddrPort // the peer, or the client a trusted proxy speaks for; none if it is in this process
 	UserAgent string         // what the peer calls itself, if known so far; see SetUserAgent
 	// Cancel ends the session with a cause: usually a context.CancelCauseFunc. It is
 	// called at most once, without locks held, and must not wait. May be nil.
@@ -58,13 +62,13 @@ type Session struct {
 	BytesOut atomic.Uint64 // given to the kernel for it
 	Frames   atomic.Uint64 // frames published, or sent to a player
 	Skips    atomic.Uint64 // times a player skipped ahead
-	Lost     atomic.Uint64 // frames that a player skipped
 
 	reg    *Registry
 	cancel func(cause error)
 	state  atomic.Pointer[place]
 	agent  atomic.Pointer[string] // nil: unknown
 	cause  atomic.Pointer[cause]
+	grant  atomic.Pointer[Grant]
 	open   bool // guarded by reg.mu
 }
 
@@ -82,8 +86,11 @@ type cause struct{ err error }
 // Role returns what the session does now.
 func (s *Session) Role() Role { return s.state.Load().role }
 
-// Stream returns the path of the stream it publishes or plays; empty while pending.
+// Stream returns the path of the stream it publishes, plays or waits for; empty while pending.
 func (s *Session) Stream() string { return s.state.Load().stream }
+
+// InProcess reports whether the peer is part of this program: it has no address.
+func (s *Session) InProcess() bool { return !s.Remote.IsValid() }
 
 // UserAgent returns what the peer calls itself; empty if it has not said so.
 func (s *Session) UserAgent() string {
@@ -104,6 +111,26 @@ func (s *Session) SetUserAgent(name string) {
 
 const maxUserAgent = 128
 
+// Grant is what a session was let in with. It stays with the session.
+type Grant struct {
+	// Entry is the index of the configured stream entry that applied; -1 if none did.
+	Entry int
+	// Key stands for the key that was given; 0 if none was needed. Two publishers with the
+	// same Key hold the same key. It is not for logs.
+	Key uint64
+}
+
+// SetGrant keeps what the session was let in with.
+func (s *Session) SetGrant(g Grant) { s.grant.Store(&g) }
+
+// Grant returns what the session was let in with; false before it was.
+func (s *Session) Grant() (Grant, bool) {
+	if g := s.grant.Load(); g != nil {
+		return *g, true
+	}
+	return Grant{}, false
+}
+
 // End is how a session ended.
 type End struct {
 	Role     Role   // what it was last
@@ -113,14 +140,14 @@ type End struct {
 	Duration time.Duration
 }
 
-// Promote says that the session now publishes or plays stream, or with Pending (and
+// Promote says that the session now publishes, plays or waits for stream, or with Pending (and
 // any stream) that it stopped and is as new: an RTMP connection may publish again. It
 // reports false, and does nothing, if the session is closed.
 func (s *Session) Promote(role Role, stream string) bool {
 	if !s.reg.move(s, role, stream) {
 		return false
 	}
-	if f := s.reg.observer.Promoted; f != nil && role != Pending {
+	if f := s.reg.observer.Promoted; f != nil && (role == Publish || role == Play) {
 		f(s)
 	}
 	return true

@@ -183,10 +183,9 @@ func TestTotals(t *testing.T) {
 	a.Frames.Add(3)
 	b.BytesOut.Add(50)
 	b.Skips.Add(2)
-	b.Lost.Add(7)
 	want := []Totals{
 		{Protocol: "hls", Roles: [roleCount]int{Pending: 1}},
-		{Protocol: "rtmp", Roles: [roleCount]int{Publish: 1, Play: 1}, BytesIn: 100, BytesOut: 50, Frames: 3, Skips: 2, Lost: 7},
+		{Protocol: "rtmp", Roles: [roleCount]int{Publish: 1, Play: 1}, BytesIn: 100, BytesOut: 50, Frames: 3, Skips: 2},
 	}
 	if diff := cmp.Diff(want, r.Totals()); diff != "" {
 		t.Error(diff)
@@ -318,7 +317,7 @@ func TestReasonWords(t *testing.T) {
 	}
 	for _, w := range []string{
 		"eof", "unpublish", "kicked", "shutdown", "timeout", "slow", "stalled", "takeover", "handshake",
-		"protocol_error", "too_large", "rejected", "stream_ended", "idle", "limit", "internal",
+		"protocol_error", "too_large", "bad_key", "address", "throttled", "path", "denied", "stream_ended", "idle", "limit", "internal",
 	} {
 		if !seen[w] {
 			t.Error("no reason ", w)

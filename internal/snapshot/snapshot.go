@@ -15,6 +15,7 @@ import (
 
 	"weir/av"
 	"weir/format/fmp4"
+	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -95,11 +96,11 @@ var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes 
 
 // find admits a request and returns its stream; nil if it has been answered.
 func (p *Snapshots) find(w http.ResponseWriter, r *http.Request, path string) *stream.Stream {
-	err := p.env.Admit(r.Context(), &protocol.Request{
-		Role: session.Play, Protocol: p.env.Name, Remote: protocol.Remote(r), Path: path, RawQuery: r.URL.RawQuery,
+	_, err := p.env.Allow(r.Context(), &peer.Request{
+		Role: session.Play, Protocol: p.env.Name, Remote: peer.Remote(r), Path: path, RawQuery: r.URL.RawQuery,
 	})
 	if err != nil {
-		p.env.Fail(w, p.env.Refuse("hook", err))
+		p.env.Fail(w, err)
 		return nil
 	}
 	if s := p.env.Hub.Get(path); s != nil {

@@ -102,7 +102,9 @@ func (p *HLS) redirect(w http.ResponseWriter, r *http.Request, stream string) {
 }
 
 // errOff is the answer for streams that are not played by HLS.
-var errOff = session.Because(session.NotFound, errors.New("HLS is turned off for this stream (hls.enabled)"))
+var errOff error = &session.Refusal{
+	Reason: session.NotFound, Peer: "HLS is turned off for this stream.", Err: errors.New("hls.enabled is false"),
+}
 
 // index answers with the multivariant playlist, of a new viewer.
 func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {

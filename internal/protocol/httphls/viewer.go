@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"weir/internal/protocol"
+	"weir/internal/peer"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -36,7 +36,7 @@ type viewer struct {
 	mu      sync.Mutex // guards below
 	silence time.Duration
 	session *session.Session
-	view    *protocol.View
+	view    *peer.View
 	cancel  context.CancelCauseFunc // ends the wait to be let in
 	used    time.Time
 	barred  error // it was sent away, and does not come back
@@ -70,9 +70,9 @@ func (p *HLS) enter(r *http.Request, v *viewer) error {
 	v.mu.Lock()
 	v.cancel = cancel
 	v.mu.Unlock()
-	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: protocol.Remote(r), UserAgent: r.UserAgent(), Cancel: v.bar})
+	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.Remote(r), UserAgent: r.UserAgent(), Cancel: v.bar})
 	if err != nil {
-		return p.env.Refuse("limit", err)
+		return err
 	}
 	view, err := p.env.Claim(ctx, s, v.path, v.rawQuery, nil)
 	if err != nil {
@@ -240,7 +240,7 @@ func (vs *viewers) close(cause error) {
 // share a viewer only if they show the same key.
 func (p *HLS) viewer(r *http.Request, path, token string, silence time.Duration) (*viewer, error) {
 	if !isToken(token) {
-		token = "@" + protocol.Remote(r).Addr().String() + "?" + credentials(r.URL.Query())
+		token = "@" + peer.Remote(r).Addr().String() + "?" + credentials(r.URL.Query())
 	}
 	v := p.viewers.ask(path, token, r.URL.RawQuery)
 	defer p.viewers.leave(v)
@@ -261,7 +261,7 @@ func (p *HLS) viewer(r *http.Request, path, token string, silence time.Duration)
 
 func (v *viewer) unlessBarred(barred error) (*viewer, error) {
 	if barred != nil {
-		return nil, session.Because(session.Rejected, barred)
+		return nil, barred
 	}
 	return v, nil
 }

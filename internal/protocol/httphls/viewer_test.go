@@ -13,6 +13,7 @@ import (
 
 	"weir/av"
 	"weir/internal/hls"
+	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -26,7 +27,7 @@ func (noMetrics) HandshakeFailed(_, _ string) {}
 func (noMetrics) Rejected(_ string)           {}
 
 // newTestHLS returns HLS over a hub in which live/a is live. It is used in a synctest bubble.
-func newTestHLS(t *testing.T, admit protocol.Admission) *HLS {
+func newTestHLS(t *testing.T, admit peer.Admission) *HLS {
 	t.Helper()
 	hub := stream.New(stream.Options{Settings: func(string) stream.Settings { return stream.Default() }})
 	t.Cleanup(func() { hub.Close(nil) })
@@ -38,10 +39,11 @@ func newTestHLS(t *testing.T, admit protocol.Admission) *HLS {
 		t.Fatal(err)
 	}
 	time.Sleep(5 * time.Second) // the tracks are known
-	return New(protocol.Env{
+	return New(protocol.Env{Door: &peer.Door{
 		Name: "hls", Log: slog.New(slog.DiscardHandler), Hub: hub, Sessions: session.New(session.Limits{}, session.Observer{}),
 		Metrics: noMetrics{}, Admit: admit, Wait: func(string) time.Duration { return time.Second },
-	}, func(string) (hls.Settings, bool) { return hls.Default(), true })
+		RefusalLog: new(peer.LogLimit), SkipLog: new(peer.LogLimit),
+	}}, func(string) (hls.Settings, bool) { return hls.Default(), true })
 }
 
 // TestViewerEntersOnce: however many requests of a viewer come at the same time, it is admitted
@@ -50,10 +52,10 @@ func TestViewerEntersOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var admitted atomic.Int32
 		open := make(chan struct{})
-		p := newTestHLS(t, func(context.Context, *protocol.Request) error {
+		p := newTestHLS(t, func(context.Context, *peer.Request) (session.Grant, error) {
 			admitted.Add(1)
 			<-open
-			return nil
+			return session.Grant{}, nil
 		})
 		var wg sync.WaitGroup
 		for range 50 {
@@ -90,7 +92,7 @@ func TestViewerEntersOnce(t *testing.T) {
 // TestSilence: a viewer that asks once in a long target duration is not silent.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestHLS(t, func(context.Context, *protocol.Request) error { return nil })
+		p := newTestHLS(t, func(context.Context, *peer.Request) (session.Grant, error) { return session.Grant{}, nil })
 		r := httptest.NewRequest("GET", "/live/a/x.m3u8", nil)
 		if _, err := p.viewer(r, "live/a", "", 90*time.Second); err != nil {
 			t.Fatal(err)
@@ -111,7 +113,7 @@ func TestSilence(t *testing.T) {
 // TestRefusedIsNotKept: who is not let in is not remembered, under whatever id it asks.
 func TestRefusedIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestHLS(t, func(context.Context, *protocol.Request) error { return errors.New("no") })
+		p := newTestHLS(t, func(context.Context, *peer.Request) (session.Grant, error) { return session.Grant{}, errors.New("no") })
 		for range 10 {
 			r := httptest.NewRequest("GET", "/live/a/x.m3u8", nil)
 			if _, err := p.viewer(r, "live/a", newToken(), 0); err == nil {
@@ -128,7 +130,7 @@ func TestRefusedIsNotKept(t *testing.T) {
 func TestNobodyEntersAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open := make(chan struct{})
-		p := newTestHLS(t, func(context.Context, *protocol.Request) error { <-open; return nil })
+		p := newTestHLS(t, func(context.Context, *peer.Request) (session.Grant, error) { <-open; return session.Grant{}, nil })
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			if _, err := p.viewer(httptest.NewRequest("GET", "/live/a/x.m3u8", nil), "live/a", "", 0); err == nil {

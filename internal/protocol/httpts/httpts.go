@@ -3,27 +3,39 @@
 package httpts
 
 import (
+	"net/url"
+
+	"weir/internal/live"
 	"weir/internal/mux"
 	"weir/internal/protocol"
-	"weir/internal/stream"
 )
 
-var live = protocol.Live{
-	Suffix: ".ts", ContentType: "video/mp2t",
-	Plain: mux.TS, WebSocket: mux.WebSocketTS,
-	Check: check,
-}
+var format = live.Format{Suffix: ".ts", ContentType: "video/mp2t", Variant: newVariant, Check: check}
 
 // New returns HTTP-TS.
-func New(env protocol.Env) *protocol.LiveHTTP { return protocol.NewLiveHTTP(env, live) }
+func New(env protocol.Env) *live.HTTP { return live.NewHTTP(env, format) }
 
 // NewWebSocket returns WebSocket-TS.
-func NewWebSocket(env protocol.Env) *protocol.LiveWebSocket {
-	return protocol.NewLiveWebSocket(env, live)
+func NewWebSocket(env protocol.Env) *live.WebSocket { return live.NewWebSocket(env, format) }
+
+// variant is MPEG-TS: tables go before each key frame, so that nothing need precede it. For a
+// WebSocket the packets of each frame are in a frame of it.
+type variant struct {
+	mux.Selection
+	webSocket bool
 }
 
-// check refuses a stream of which the format can carry nothing. Tracks that it cannot
-// carry beside others are left out.
-func check(s *stream.Stream, v *mux.Variant) error {
-	return v.CheckTS(s.Headers().Descriptions())
+func newVariant(_ url.Values, s mux.Selection, webSocket bool) mux.Variant {
+	return variant{s, webSocket}
 }
+
+// Format implements mux.Variant.
+func (v variant) Format() string {
+	if v.webSocket {
+		return "ws-ts"
+	}
+	return "http-ts"
+}
+
+// NewEncoder implements mux.Variant.
+func (v variant) NewEncoder() mux.Encoder { return &encoder{variant: v} }

@@ -50,9 +50,7 @@ func (p *Protocol) Retracked(path string) {
 	}
 	p.wg.Go(func() {
 		for _, b := range players {
-			if err := b.checkCodecs(b.stream); err != nil {
-				b.fail(err)
-			}
+			b.recheck()
 		}
 	})
 }

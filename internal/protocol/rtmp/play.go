@@ -9,82 +9,90 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
-	"weir/internal/mux"
-	"weir/internal/protocol"
+	"weir/internal/peer"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/rtmp"
 )
 
 // errSecondPlay refuses to play two streams at once on one connection: its bytes come from one log.
-var errSecondPlay = errors.New("this connection plays a stream already: use another connection")
+var errSecondPlay = errors.New("the connection plays another stream")
 
 // Play implements rtmp.Handler.
 func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.PlayRequest) (rtmp.Playback, error) {
-	pr := peerOf(ctx)
+	pr := connectionOf(ctx)
 	path := r.Path
 	if r.Fallback != "" && p.env.Hub.Get(path) == nil && p.env.Hub.Get(r.Fallback) != nil {
 		path = r.Fallback
 	}
-	if err := p.env.Allow(ctx, pr.session, session.Play, path, r.RawQuery); err != nil {
-		return nil, refuse(rtmp.CodePlayFailed, err)
-	}
 	if pr.player != nil && pr.session.Role() == session.Play && pr.playing != r.StreamID {
-		return nil, refuse(rtmp.CodePlayFailed, p.env.Refuse("limit", errSecondPlay))
+		return nil, refuse(rtmp.CodePlayFailed, p.refuseSecondPlay(pr, path))
 	}
-	b := &playback{p: p, peer: pr, session: rs, caps: rs.Caps(), gone: make(chan struct{})}
-	b.variant = mux.Variant{
-		Format: mux.RTMP, StreamID: r.StreamID, ChunkSize: p.server.ChunkSize,
-		AllTracks: b.caps.CapsEx&rtmp.CapMultitrack != 0,
-	}
-	b.variant.Form.SingleTrack = !b.variant.AllTracks
-	if r.Query.Get("codec") == "legacy" {
-		b.variant.Form = flv.Form{HEVC12: true, SingleTrack: true}
-	}
-	view, err := p.env.View(path, func(*stream.Stream) mux.Variant { return b.variant })
+	b := &playback{p: p, peer: pr, session: rs, id: r.StreamID, caps: rs.Caps(), gone: make(chan struct{})}
+	b.variant = variant{chunkSize: p.server.ChunkSize}
+	b.variant.AllTracks = b.caps.CapsEx&rtmp.CapMultitrack != 0 || r.Query.Get("tracks") == "all"
+	b.variant.Form = flv.Form{SingleTrack: !b.variant.AllTracks, HEVC12: r.Query.Get("codec") == "legacy"}
+	view, err := p.env.Play(ctx, pr.session, path, r.RawQuery, b.variant)
 	if err != nil {
 		return nil, refuse(rtmp.CodePlayFailed, err)
 	}
-	if err := b.checkCodecs(view.Stream); err != nil {
-		view.Leave()
+	if err := b.checkCodecs(view); err != nil {
 		return nil, err
 	}
 	b.view = view
 	pr.playing = r.StreamID
-	pr.session.Promote(session.Play, path)
 	return b, nil
+}
+
+// refuseSecondPlay refuses to play two streams at once on one connection: its bytes come from
+// one log.
+func (p *Protocol) refuseSecondPlay(pr *connection, path string) error {
+	const told = "This connection plays a stream already: use another connection for a second one."
+	return p.env.Refuse(&peer.Request{
+		Role: session.Play, Protocol: p.env.Name, Session: pr.session.ID, Remote: pr.session.Remote, Path: path,
+	}, &session.Refusal{Reason: session.Limit, Peer: told, Err: errSecondPlay})
 }
 
 // playback is a stream being played.
 type playback struct {
 	p       *Protocol
-	peer    *peer
+	peer    *connection
+	id      uint32 // the message stream
 	session *rtmp.ServerSession
 	caps    *rtmp.Caps
-	view    *protocol.View // until Start
+	view    *peer.View // until Start
 	stream  *stream.Stream
 	writer  *rtmp.PlayWriter
 	paused  bool // by the player
 	gone    chan struct{}
 	once    sync.Once
 
-	mu      sync.Mutex  // guards below
-	variant mux.Variant // as asked for now
+	mu      sync.Mutex // guards below
+	variant variant    // as asked for now
 }
 
-// checkCodecs refuses a stream that has a codec which the player says it lacks.
-func (b *playback) checkCodecs(s *stream.Stream) error {
+// checkCodecs refuses a stream that has a codec which the player says it lacks; the claim on
+// it is given up then.
+func (b *playback) checkCodecs(v *peer.View) error {
+	if err := b.lacking(v.Stream); err != nil {
+		return refuse(rtmp.CodePlayFailed, v.Refuse(b.peer.session, err.Error(), err))
+	}
+	return nil
+}
+
+// lacking says which codec of the stream the player does not announce, nil if there is none.
+func (b *playback) lacking(s *stream.Stream) error {
 	if len(b.caps.FourCCs) == 0 {
 		return nil // it says nothing: it gets the stream as it is
 	}
 	b.mu.Lock()
 	v := b.variant
 	b.mu.Unlock()
-	lacks := v.Missing(s.Headers().Descriptions(), func(c av.Codec) bool { return legacyCodec(c) || b.caps.CanReceive(c.FourCC()) })
+	lacks := v.Missing(s.Headers(), func(c av.Codec) bool { return legacyCodec(c) || b.caps.CanReceive(c.FourCC()) })
 	if lacks == 0 {
 		return nil
 	}
-	return refuse(rtmp.CodePlayFailed, b.p.env.Refuse("codec", fmt.Errorf("the stream has %v, which this player does not announce", lacks)))
+	return fmt.Errorf("the stream has %v, which this player does not announce", lacks)
 }
 
 // legacyCodec reports whether every player of RTMP is taken to know the codec.
@@ -100,41 +108,50 @@ func legacyCodec(c av.Codec) bool {
 func (b *playback) Start(w *rtmp.PlayWriter) {
 	b.writer, b.stream = w, b.view.Stream
 	if b.peer.player != nil { // another play on the same connection
-		b.peer.player.Move(b.view)
+		b.peer.player.Move(b.view, b.rewrite())
 		b.view = nil
 		b.wait()
 		return
 	}
-	var player *protocol.Player
+	var player *peer.Player
 	nc, chunkSize := b.session.Detach(func(encoded []byte) error {
 		player.Send(encoded)
 		return nil
 	})
-	if chunkSize != b.variant.ChunkSize {
+	if chunkSize != b.variant.chunkSize {
 		panic("rtmp: session writes with another chunk size than the logs")
 	}
 	rs := b.session
-	player = b.view.Player(b.peer.session, protocol.Sink(b.p.env.Engine, nc, b.p.env.Portable), nil, func() { rs.Close(errEnginesEnd) })
+	player = b.view.Player(b.peer.session, peer.Sink(b.p.env.Engine, nc, b.p.env.Portable), nil, func() { rs.Close(errEnginesEnd) })
 	b.peer.player, b.view = player, nil
+	player.Join(b.rewrite())
 	b.wait()
+}
+
+// rewrite returns what gives the log's messages the message stream id that the player has chosen,
+// nil for the one that nearly all choose and that the log is written with.
+func (b *playback) rewrite() func([]byte) {
+	if b.id == logStreamID {
+		return nil
+	}
+	id, chunkSize := b.id, b.variant.chunkSize
+	return func(m []byte) { rtmp.SetStreamID(m, id, chunkSize) }
 }
 
 // errEnginesEnd ends a session whose player the engine has closed, for a cause of its own.
 var errEnginesEnd = errors.New("the connection was closed by delivery")
 
-// wait begins to play; a player that came before its stream waits for it.
+// wait lets a player that came before its stream wait for it.
 func (b *playback) wait() {
-	player := b.peer.player
-	player.Join()
 	if len(b.caps.FourCCs) > 0 {
 		b.p.choosy.add(b)
-		if err := b.checkCodecs(b.stream); err != nil { // it may have changed since play
-			b.fail(err)
+		if b.recheck() { // the codecs may have changed since play
 			return
 		}
 	}
 	select {
 	case <-b.stream.Begun():
+		b.peer.session.Promote(session.Play, b.stream.Path())
 		return
 	default:
 	}
@@ -143,16 +160,32 @@ func (b *playback) wait() {
 		defer t.Stop()
 		select {
 		case <-b.stream.Begun():
-			if err := b.checkCodecs(b.stream); err != nil {
-				b.fail(err)
-			}
+			b.peer.session.Promote(session.Play, b.stream.Path())
+			b.recheck()
+		case <-b.stream.Over():
+			b.fail(errNotLive)
 		case <-t.C:
-			b.fail(session.Because(session.NotFound, &rtmp.StatusError{
-				Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody publishes this stream.",
-			}))
+			b.fail(errNotLive)
 		case <-b.gone:
 		}
 	})
+}
+
+// errNotLive ends a player that waited in vain.
+var errNotLive = session.Because(session.NotFound, &rtmp.StatusError{
+	Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody publishes this stream.",
+})
+
+// recheck ends the player if its stream has a codec that it lacks, and reports whether it did.
+func (b *playback) recheck() bool {
+	err := b.lacking(b.stream)
+	if err == nil {
+		return false
+	}
+	b.fail(refuse(rtmp.CodePlayFailed, b.p.env.Refuse(&peer.Request{
+		Role: session.Play, Protocol: b.p.env.Name, Session: b.peer.session.ID, Remote: b.peer.session.Remote, Path: b.stream.Path(),
+	}, &session.Refusal{Reason: session.Unsupported, Peer: err.Error(), Err: err})))
+	return true
 }
 
 // fail tells the player why it is closed.
@@ -190,16 +223,16 @@ func (b *playback) ReceiveVideo(on bool) {
 }
 
 // change moves the player to another variant of the same stream.
-func (b *playback) change(v mux.Variant) {
+func (b *playback) change(v variant) {
 	if v == b.variant {
 		return
 	}
 	if !v.NoAudio || !v.NoVideo {
-		view, err := b.p.env.View(b.stream.Path(), func(*stream.Stream) mux.Variant { return v })
+		view, err := b.p.env.View(b.peer.session, b.stream.Path(), v)
 		if err != nil {
-			return
+			return // refused and logged; the player keeps what it has
 		}
-		b.peer.player.Move(view)
+		b.peer.player.Move(view, b.rewrite())
 	}
 	b.mu.Lock()
 	b.variant = v

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 
 	"weir/format/flv"
-	"weir/internal/protocol"
+	"weir/internal/ingest"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/rtmp"
@@ -14,25 +14,23 @@ import (
 
 // Publish implements rtmp.Handler.
 func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.PublishRequest) (rtmp.Publication, error) {
-	pr := peerOf(ctx)
-	if err := protocol.CheckPublishPath(r.Path); err != nil {
-		return nil, refuse(rtmp.CodePublishBadName, p.env.Refuse("path", err))
+	pr := connectionOf(ctx)
+	pub, err := p.env.Publish(ctx, pr.session, r.Path, r.RawQuery, func(cause error) { rs.Close(endOfPublisher(cause)) })
+	if err != nil {
+		code := rtmp.CodePublishDenied
+		switch session.ReasonOf(err) {
+		case session.Path, session.Conflict:
+			code = rtmp.CodePublishBadName
+		case session.Limit:
+			code = rtmp.CodePublishFailed
+		}
+		return nil, refuse(code, err)
 	}
-	if err := p.env.Allow(ctx, pr.session, session.Publish, r.Path, r.RawQuery); err != nil {
-		return nil, refuse(rtmp.CodePublishDenied, err)
-	}
-	pub, err := p.env.Hub.Publish(r.Path, stream.Info{
-		Session: pr.session.ID, Protocol: p.env.Name, Remote: pr.session.Remote.String(),
-		End: func(cause error) { rs.Close(endOfPublisher(cause)) },
+	b := &publication{p: p, peer: pr, pub: pub, path: r.Path, unpaced: func() {}}
+	b.feed = ingest.NewFLV(pub, ingest.Options{
+		Now: p.env.Hub.Now, Bitrate: p.env.Bitrate,
+		Dropped: func(reason string) { p.env.Metrics.Dropped(p.env.Name, reason) },
 	})
-	switch {
-	case errors.Is(err, stream.ErrBusy), errors.Is(err, stream.ErrFighting):
-		return nil, refuse(rtmp.CodePublishBadName, p.env.Refuse("conflict", err))
-	case err != nil:
-		return nil, refuse(rtmp.CodePublishFailed, p.env.Refuse("limit", err))
-	}
-	pr.session.Promote(session.Publish, r.Path)
-	b := &publication{p: p, peer: pr, pub: pub, ingest: p.env.NewIngest(pub), path: r.Path, unpaced: func() {}}
 	if pr.conn != nil {
 		pacer := p.env.Pacer
 		if pub.Stream().Settings().Low {
@@ -46,10 +44,10 @@ func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.
 	return b, nil
 }
 
-// refuse makes what the peer is told of an error that says why.
+// refuse is err with the status that the peer is told of it.
 func refuse(code string, err error) error {
 	return session.Because(session.ReasonOf(err), errors.Join(&rtmp.StatusError{
-		Level: rtmp.LevelError, Code: code, Description: err.Error(),
+		Level: rtmp.LevelError, Code: code, Description: session.PeerText(err),
 	}, err))
 }
 
@@ -68,11 +66,11 @@ func endOfPublisher(cause error) error {
 
 // publication is a stream being published.
 type publication struct {
-	p      *Protocol
-	peer   *peer
-	pub    *stream.Publisher
-	ingest *protocol.Ingest
-	path   string
+	p    *Protocol
+	peer *connection
+	pub  *stream.Publisher
+	feed *ingest.FLV
+	path string
 	// unpaced ends what Publishing of the connection began.
 	unpaced func()
 }
@@ -81,18 +79,18 @@ type publication struct {
 func (b *publication) Message(m *rtmp.Message) error {
 	b.peer.session.BytesIn.Add(uint64(len(m.Payload)))
 	b.peer.session.Frames.Add(1)
-	err := b.ingest.Tag(flv.TagType(m.Type), m.Timestamp, m.Payload)
+	err := b.feed.Tag(flv.TagType(m.Type), m.Timestamp, m.Payload)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, stream.ErrTakenOver):
 		return endOfPublisher(err)
-	case errors.Is(err, protocol.ErrBitrate):
-		return session.Because(session.Limit, &rtmp.StatusError{
+	case errors.Is(err, ingest.ErrBitrate):
+		return session.Because(session.ReasonOf(err), &rtmp.StatusError{
 			Level: rtmp.LevelError, Code: rtmp.CodePublishRejected, Description: err.Error(),
 		})
-	case errors.Is(err, protocol.ErrBadTags), errors.Is(err, flv.ErrUnknownCodec):
-		return session.Because(session.ProtocolError, &rtmp.StatusError{
+	case errors.Is(err, ingest.ErrMalformed), errors.Is(err, ingest.ErrUnusable):
+		return session.Because(session.ReasonOf(err), &rtmp.StatusError{
 			Level: rtmp.LevelError, Code: rtmp.CodePublishFailed, Description: err.Error(),
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"weir/internal/intake"
+	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/rtmp"
@@ -96,22 +97,22 @@ func (p *Protocol) Run(ctx context.Context) error {
 	return nil
 }
 
-// peer is one connection's place in the server.
-type peer struct {
+// connection is one connection's place in the server.
+type connection struct {
 	session *session.Session
 	conn    *intake.Conn // below everything else; nil if it is none of TCP
-	tls     *protocol.WaitingTLS
-	player  *protocol.Player // set once the connection is handed to the engine
-	playing uint32           // the message stream that is played
+	tls     *peer.WaitingTLS
+	player  *peer.Player // set once the connection is handed to the engine
+	playing uint32       // the message stream that is played
 }
 
-// peerKey is the context key of a connection's peer.
-type peerKey struct{}
+// connectionKey is the context key of a connection.
+type connectionKey struct{}
 
-func peerOf(ctx context.Context) *peer { return ctx.Value(peerKey{}).(*peer) }
+func connectionOf(ctx context.Context) *connection { return ctx.Value(connectionKey{}).(*connection) }
 
 // about is what a log line says of the peer.
-func (pr *peer) about() slog.Attr {
+func (pr *connection) about() slog.Attr {
 	return slog.Group("", slog.String("session", pr.session.ID), slog.String("remote", pr.session.Remote.String()))
 }
 
@@ -120,18 +121,18 @@ func (pr *peer) about() slog.Attr {
 // stays small. Nor does each have a context that ends with the listeners: who ends them
 // closes the sessions.
 func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, listening context.Context) {
-	pr := &peer{}
+	pr := &connection{}
 	if c, ok := intake.Wrap(nc, p.env.Poller); ok {
 		nc, pr.conn = c, c
 	}
 	switch {
 	case conf != nil && pr.conn != nil:
-		pr.tls = protocol.NewWaitingTLS(pr.conn, conf, p.env.Portable)
+		pr.tls = peer.NewWaitingTLS(pr.conn, conf, p.env.Portable)
 		nc = pr.tls
 	case conf != nil:
-		nc = protocol.WrapTLS(nc, conf, p.env.Portable)
+		nc = peer.WrapTLS(nc, conf, p.env.Portable)
 	}
-	rs := p.server.NewSession(context.WithValue(base, peerKey{}, pr), nc)
+	rs := p.server.NewSession(context.WithValue(base, connectionKey{}, pr), nc)
 	var wg sync.WaitGroup
 	wg.Go(func() { pr.open(p, nc, rs) })
 	wg.Wait()
@@ -150,8 +151,8 @@ func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, li
 }
 
 // open registers the connection; session stays nil if it is refused.
-func (pr *peer) open(p *Protocol, nc net.Conn, rs *rtmp.ServerSession) {
-	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: protocol.AddrPort(nc.RemoteAddr()), Cancel: rs.Close})
+func (pr *connection) open(p *Protocol, nc net.Conn, rs *rtmp.ServerSession) {
+	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.AddrPort(nc.RemoteAddr()), Cancel: rs.Close})
 	if err == nil {
 		pr.session = s
 	}
@@ -193,7 +194,7 @@ func endOfSession(err error) error {
 	case errors.Is(err, rtmp.ErrProtocol):
 		reason = session.ProtocolError
 	case errors.Is(err, rtmp.ErrRefused):
-		reason = session.Rejected
+		reason = session.Denied
 	case errors.Is(err, rtmp.ErrUnpublished):
 		reason = session.Unpublish
 	}
@@ -244,7 +245,7 @@ func (p *Protocol) observe(e rtmp.Event) {
 
 // Connect implements rtmp.Handler: every application is welcome, streams decide.
 func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.ConnectRequest) error {
-	pr := peerOf(ctx)
+	pr := connectionOf(ctx)
 	pr.session.SetUserAgent(r.FlashVer)
 	p.env.Log.Debug("connected", pr.about(), slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
 	return nil

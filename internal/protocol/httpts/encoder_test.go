@@ -1,4 +1,4 @@
-package mux
+package httpts
 
 import (
 	"context"
@@ -13,30 +13,35 @@ import (
 	"weir/av"
 	"weir/format/mpegts"
 	"weir/internal/fanout"
+	"weir/internal/mux"
 	"weir/internal/stream"
 )
 
-func TestCheckTS(t *testing.T) {
+func TestCheck(t *testing.T) {
 	h264, av1 := av.Track{Codec: av.H264}, av.Track{Codec: av.AV1}
 	mp3, flac := av.Track{Kind: av.Audio, Codec: av.MP3}, av.Track{Kind: av.Audio, Codec: av.FLAC}
 	second := av.Track{Codec: av.H265, ID: 1}
 	for _, c := range []struct {
 		name    string
-		variant Variant
+		sel     mux.Selection
 		tracks  []av.Track
 		reasons []string // none: it may be played
 	}{
-		{"none yet", Variant{}, nil, nil},
-		{"both", Variant{}, []av.Track{h264, mp3}, nil},
-		{"sound only", Variant{}, []av.Track{av1, mp3}, nil},
-		{"video only", Variant{}, []av.Track{h264, flac}, nil},
-		{"neither", Variant{}, []av.Track{av1, flac}, []string{"AV1", "FLAC"}},
-		{"unwanted sound", Variant{NoAudio: true}, []av.Track{av1, mp3}, []string{"AV1"}},
-		{"unwanted video", Variant{NoVideo: true}, []av.Track{h264, flac}, []string{"FLAC"}},
-		{"second track", Variant{}, []av.Track{av1, second}, []string{"AV1"}},
-		{"second track, wanted", Variant{AllTracks: true}, []av.Track{av1, second}, nil},
+		{"none yet", mux.Selection{}, nil, nil},
+		{"both", mux.Selection{}, []av.Track{h264, mp3}, nil},
+		{"sound only", mux.Selection{}, []av.Track{av1, mp3}, nil},
+		{"video only", mux.Selection{}, []av.Track{h264, flac}, nil},
+		{"neither", mux.Selection{}, []av.Track{av1, flac}, []string{"AV1", "FLAC"}},
+		{"unwanted sound", mux.Selection{NoAudio: true}, []av.Track{av1, mp3}, []string{"AV1"}},
+		{"unwanted video", mux.Selection{NoVideo: true}, []av.Track{h264, flac}, []string{"FLAC"}},
+		{"second track", mux.Selection{}, []av.Track{av1, second}, []string{"AV1"}},
+		{"second track, wanted", mux.Selection{AllTracks: true}, []av.Track{av1, second}, nil},
 	} {
-		err := c.variant.CheckTS(c.tracks)
+		h := &stream.Headers{}
+		for _, t := range c.tracks {
+			h.Tracks = append(h.Tracks, stream.TrackHeader{Track: t})
+		}
+		err := check(h, c.sel)
 		if (err == nil) != (c.reasons == nil) {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -48,9 +53,35 @@ func TestCheckTS(t *testing.T) {
 	}
 }
 
+// collector is a socket that takes everything.
+type collector struct {
+	mu  sync.Mutex
+	got []byte
+}
+
+// TrySend implements fanout.Sink.
+func (c *collector) TrySend(p []byte) (int, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.got = append(c.got, p...)
+	return len(p), false, nil
+}
+
+// Arm implements fanout.Sink: it is never full.
+func (c *collector) Arm(fanout.Writable) {}
+
+// Close implements fanout.Sink.
+func (c *collector) Close() error { return nil }
+
+func (c *collector) take() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.got
+}
+
 // tsPlayer is a player that only collects.
 type tsPlayer struct {
-	sink   *simSink
+	sink   *collector
 	fan    *fanout.Player
 	closed chan error
 }
@@ -64,16 +95,16 @@ func (p *tsPlayer) Skipped(*fanout.Player, time.Duration, int64) {}
 // testFrame reads a packet of the codecs' test data.
 func testFrame(t *testing.T, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile("../../codec/testdata/" + name)
+	b, err := os.ReadFile("../../../codec/testdata/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// TestTSJoin has players join streams of several kinds in mid-stream: each is given tables
+// TestJoin has players join streams of several kinds in mid-stream: each is given tables
 // first, then what can be decoded, and no counter jumps.
-func TestTSJoin(t *testing.T) {
+func TestJoin(t *testing.T) {
 	video := []av.Frame{
 		{Codec: av.H264, Type: av.Config, Payload: testFrame(t, "h264-high.config")},
 		{Codec: av.H264, Flags: av.Key, Payload: testFrame(t, "h264-high.key")},
@@ -91,20 +122,20 @@ func TestTSJoin(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name         string
-		variant      Variant
+		sel          mux.Selection
 		tracks       [][]av.Frame
 		video, sound bool
 	}{
-		{"both", Variant{Format: TS}, [][]av.Frame{video, sound}, true, true},
-		{"video", Variant{Format: TS}, [][]av.Frame{video}, true, false},
-		{"sound", Variant{Format: TS}, [][]av.Frame{sound}, false, true},
-		{"without video", Variant{Format: TS, NoVideo: true}, [][]av.Frame{video, sound}, false, true},
-		{"video left out", Variant{Format: TS}, [][]av.Frame{av1, sound}, false, true},
-		{"nothing", Variant{Format: TS}, [][]av.Frame{av1}, false, false},
+		{"both", mux.Selection{}, [][]av.Frame{video, sound}, true, true},
+		{"video", mux.Selection{}, [][]av.Frame{video}, true, false},
+		{"sound", mux.Selection{}, [][]av.Frame{sound}, false, true},
+		{"without video", mux.Selection{NoVideo: true}, [][]av.Frame{video, sound}, false, true},
+		{"video left out", mux.Selection{}, [][]av.Frame{av1, sound}, false, true},
+		{"nothing", mux.Selection{}, [][]av.Frame{av1}, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				got := joinTS(t, c.variant, c.tracks)
+				got := join(t, variant{Selection: c.sel}, c.tracks)
 				if !c.video && !c.sound {
 					if len(got) > 0 {
 						t.Errorf("%d bytes", len(got))
@@ -132,12 +163,12 @@ func TestTSJoin(t *testing.T) {
 	}
 }
 
-// joinTS publishes three seconds of tracks, of which a player joins the second, and
+// join publishes three seconds of tracks, of which a player joins the second, and
 // returns what it is sent.
-func joinTS(t *testing.T, v Variant, tracks [][]av.Frame) []byte {
+func join(t *testing.T, v variant, tracks [][]av.Frame) []byte {
 	engine := fanout.New(fanout.Options{})
 	hub := stream.New(stream.Options{})
-	set := NewSet(engine, func(string) fanout.SlowPolicy { return fanout.SlowPolicy{} })
+	set := mux.NewSet(engine, func(string) fanout.SlowPolicy { return fanout.SlowPolicy{} })
 	pub, err := hub.Publish("live/a", stream.Info{})
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +183,7 @@ func joinTS(t *testing.T, v Variant, tracks [][]av.Frame) []byte {
 		write(fs[0], 0)
 	}
 	var p *tsPlayer
-	var m *Muxer
+	var m *mux.Muxer
 	for i := range 75 {
 		if i == 30 {
 			s, err := hub.Play("live/a")
@@ -162,9 +193,9 @@ func joinTS(t *testing.T, v Variant, tracks [][]av.Frame) []byte {
 			if m, err = set.Open(s, v); err != nil {
 				t.Fatal(err)
 			}
-			p = &tsPlayer{sink: &simSink{room: -1, wg: new(sync.WaitGroup)}, closed: make(chan error, 1)}
+			p = &tsPlayer{sink: new(collector), closed: make(chan error, 1)}
 			p.fan = engine.Add(p.sink, p, m.Log(), fanout.Counters{})
-			p.fan.Join(m.Log(), fanout.Cached)
+			p.fan.Join(m.Log(), fanout.Start{})
 		}
 		for _, fs := range tracks {
 			f := fs[2]
@@ -181,8 +212,7 @@ func joinTS(t *testing.T, v Variant, tracks [][]av.Frame) []byte {
 	<-p.closed
 	hub.Close(context.Canceled)
 	m.Release()
-	time.Sleep(2 * idleTime)
+	time.Sleep(time.Minute) // the muxer stops when it has been idle
 	engine.Close()
-	p.sink.wg.Wait()
 	return b
 }

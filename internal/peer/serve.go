@@ -1,4 +1,4 @@
-package protocol
+package peer
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // Serve accepts connections of ln and handles each on a goroutine until ctx ends, then
 // waits for them. When accepting fails for want of descriptors it says so, pauses and goes
 // on. It closes ln, and returns the listener's error if ctx has not ended.
-func (e *Env) Serve(ctx context.Context, ln net.Listener, handle func(net.Conn)) error {
+func (d *Door) Serve(ctx context.Context, ln net.Listener, handle func(net.Conn)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
@@ -34,7 +34,7 @@ func (e *Env) Serve(ctx context.Context, ln net.Listener, handle func(net.Conn))
 			return err
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		e.Log.Warn("accepting connections: pausing", slog.Any("err", err), slog.Duration("dur", pause))
+		d.Log.Warn("accepting connections: pausing", slog.Any("err", err), slog.Duration("dur", pause))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -42,7 +42,7 @@ func (e *Env) Serve(ctx context.Context, ln net.Listener, handle func(net.Conn))
 	}
 }
 
-// AddrPort returns the address of a connection's end; the zero value if it is none of TCP.
+// AddrPort returns the address of a TCP connection's end, and the zero value for any other address.
 func AddrPort(a net.Addr) netip.AddrPort {
 	if t, ok := a.(*net.TCPAddr); ok {
 		ap := t.AddrPort()

@@ -1,4 +1,4 @@
-package protocol
+package peer
 
 import (
 	"context"
@@ -52,8 +52,15 @@ func (v *HTTPViewer) Play(sink fanout.Sink, first []byte, onEnd func()) *Player 
 	if cause := context.Cause(v.ctx); cause != nil { // before the player was there to be told
 		p.Close(cause)
 	}
-	p.Join()
+	p.Join(nil)
 	return p
+}
+
+// Refuse answers a viewer that cannot play the stream because of err, whose text is for the peer.
+func (v *HTTPViewer) Refuse(w http.ResponseWriter, err error) {
+	refusal := v.View.Refuse(v.Session, err.Error(), err)
+	v.View.door.Fail(w, refusal)
+	v.Session.CloseWith(refusal)
 }
 
 // Leave gives up a viewer that did not become a player.
@@ -64,41 +71,38 @@ func (v *HTTPViewer) Leave(cause error) {
 	v.Session.CloseWith(cause)
 }
 
-// Enter admits the viewer of a request and waits, with the response withheld, until the
+// Enter lets the viewer of a request in and waits, with the response withheld, until the
 // stream has begun and its tracks are known. If it may not or need not go on it has been
 // answered, and Enter returns nil.
-func (e *Env) Enter(w http.ResponseWriter, r *http.Request, path string, variant func(*stream.Stream) mux.Variant) *HTTPViewer {
+func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, variant mux.Variant) *HTTPViewer {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	v := &HTTPViewer{ctx: ctx, cancel: cancel}
-	s, err := e.Sessions.Open(session.Info{Protocol: e.Name, Remote: Remote(r), UserAgent: r.UserAgent(), Cancel: v.end})
+	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, Remote: Remote(r), UserAgent: r.UserAgent(), Cancel: v.end})
 	if err != nil {
-		e.Fail(w, e.Refuse("limit", err))
+		d.Fail(w, err)
 		return nil
 	}
 	v.Session = s
-	if v.View, err = e.Claim(ctx, s, path, r.URL.RawQuery, variant); err != nil {
-		e.Fail(w, err)
+	if v.View, err = d.Claim(ctx, s, path, r.URL.RawQuery, variant); err != nil {
+		d.Fail(w, err)
 		s.CloseWith(err)
 		return nil
 	}
 	return v
 }
 
-// Claim admits a session that wants to watch a stream, and waits until the stream has
+// Claim lets a session in that wants to watch a stream, and waits until the stream has
 // begun and its tracks are known. variant is nil for what reads no log.
-func (e *Env) Claim(ctx context.Context, s *session.Session, path, rawQuery string, variant func(*stream.Stream) mux.Variant) (*View, error) {
-	if err := e.Allow(ctx, s, session.Play, path, rawQuery); err != nil {
-		return nil, err
-	}
-	v, err := e.View(path, variant)
+func (d *Door) Claim(ctx context.Context, s *session.Session, path, rawQuery string, variant mux.Variant) (*View, error) {
+	v, err := d.Play(ctx, s, path, rawQuery, variant)
 	if err != nil {
 		return nil, err
 	}
-	s.Promote(session.Play, path)
-	if err := e.await(ctx, v.Stream); err != nil {
+	if err := d.await(ctx, v.Stream); err != nil {
 		v.Leave()
 		return nil, err
 	}
+	s.Promote(session.Play, path)
 	return v, nil
 }
 
@@ -106,8 +110,8 @@ func (e *Env) Claim(ctx context.Context, s *session.Session, path, rawQuery stri
 var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
 
 // await waits for a stream's tracks.
-func (e *Env) await(ctx context.Context, s *stream.Stream) error {
-	t := time.NewTimer(e.Wait(s.Path()))
+func (d *Door) await(ctx context.Context, s *stream.Stream) error {
+	t := time.NewTimer(d.Wait(s.Path()))
 	defer t.Stop()
 	for _, c := range []<-chan struct{}{s.Begun(), s.Settled()} {
 		select {
@@ -130,23 +134,22 @@ func (e *Env) await(ctx context.Context, s *stream.Stream) error {
 // retryAfter is what viewers are told to wait, in seconds.
 const retryAfter = 5
 
-// Fail answers a viewer that gets nothing.
-func (e *Env) Fail(w http.ResponseWriter, err error) {
+// Fail answers a viewer that gets nothing, with the status of the reason and the text for the peer.
+func (d *Door) Fail(w http.ResponseWriter, err error) {
 	status := http.StatusForbidden
 	switch session.ReasonOf(err) {
-	case session.NotFound:
+	case session.NotFound, session.StreamEnded, session.Path:
 		status = http.StatusNotFound
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-	case session.Limit:
+	case session.Limit, session.Shutdown:
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	case session.Unsupported:
 		status = http.StatusNotAcceptable
-	}
-	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == "throttled" {
+	case session.Throttled:
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", "60")
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	http.Error(w, err.Error(), status)
+	http.Error(w, session.PeerText(err), status)
 }

@@ -1,4 +1,4 @@
-package protocol
+package live
 
 import (
 	"bufio"
@@ -11,11 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
+	coder "github.com/coder/websocket"
 
 	"weir/internal/intake"
-	"weir/internal/mux"
+	"weir/internal/peer"
+	"weir/internal/protocol"
 	"weir/internal/session"
+	"weir/internal/websocket"
 )
 
 const (
@@ -25,41 +27,39 @@ const (
 	wsBuffer = 256
 )
 
-// LiveWebSocket plays a format by WebSockets, one message of the stream in each binary frame.
-type LiveWebSocket struct {
-	env  Env
-	live Live
-	wg   sync.WaitGroup // readers
+// WebSocket plays a format by WebSockets, one message of the stream in each binary frame.
+type WebSocket struct {
+	env    protocol.Env
+	format Format
+	wg     sync.WaitGroup // readers
 
 	mu      sync.Mutex // guards below
 	players map[*wsPlayer]struct{}
 	stopped bool // no reader starts any more
 }
 
-// NewLiveWebSocket returns a protocol that plays by WebSockets.
-func NewLiveWebSocket(env Env, l Live) *LiveWebSocket {
-	return &LiveWebSocket{env: env, live: l, players: map[*wsPlayer]struct{}{}}
+// NewWebSocket returns a protocol that plays by WebSockets.
+func NewWebSocket(env protocol.Env, f Format) *WebSocket {
+	return &WebSocket{env: env, format: f, players: map[*wsPlayer]struct{}{}}
 }
 
 // Routes implements Router.
-func (p *LiveWebSocket) Routes() []Route {
-	return []Route{{Method: http.MethodGet, Suffix: p.live.Suffix, WebSocket: true, Handler: p.play}}
+func (p *WebSocket) Routes() []protocol.Route {
+	return []protocol.Route{{Method: http.MethodGet, Suffix: p.format.Suffix, WebSocket: true, Handler: p.play}}
 }
 
 // wsPlayer is a player that can be pinged.
 type wsPlayer struct {
-	*Player
+	*peer.Player
 	conn  net.Conn // read by one goroutine at a time, or by none while the poller waits
-	input wsInput
+	input websocket.Input
 	heard atomic.Int64 // when a pong came last, Unix nanoseconds
 }
 
-// ping is a ping frame without payload (RFC 6455 §5.5.2).
-var ping = []byte{0x89, 0}
-
 // Run implements Protocol: it pings the players.
-func (p *LiveWebSocket) Run(ctx context.Context) error {
+func (p *WebSocket) Run(ctx context.Context) error {
 	defer p.stop()
+	ping := websocket.Ping()
 	t := time.NewTicker(pingEvery)
 	defer t.Stop()
 	for {
@@ -80,7 +80,7 @@ func (p *LiveWebSocket) Run(ctx context.Context) error {
 
 // stop waits for the readers, whose players have been told to end. Those that the poller
 // wakes are the poller's.
-func (p *LiveWebSocket) stop() {
+func (p *WebSocket) stop() {
 	p.mu.Lock()
 	p.stopped = true
 	p.mu.Unlock()
@@ -88,7 +88,7 @@ func (p *LiveWebSocket) stop() {
 }
 
 // add makes a player one that is pinged and read from.
-func (p *LiveWebSocket) add(pl *wsPlayer, early []byte) {
+func (p *WebSocket) add(pl *wsPlayer, early []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
@@ -103,7 +103,7 @@ func (p *LiveWebSocket) add(pl *wsPlayer, early []byte) {
 	})
 }
 
-func (p *LiveWebSocket) list() []*wsPlayer {
+func (p *WebSocket) list() []*wsPlayer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := make([]*wsPlayer, 0, len(p.players))
@@ -113,18 +113,18 @@ func (p *LiveWebSocket) list() []*wsPlayer {
 	return l
 }
 
-func (p *LiveWebSocket) play(w http.ResponseWriter, r *http.Request, path string) {
-	v, first := p.live.enter(&p.env, w, r, path, p.live.WebSocket)
+func (p *WebSocket) play(w http.ResponseWriter, r *http.Request, path string) {
+	v, first := p.format.enter(&p.env, w, r, path, true)
 	if v == nil {
 		return
 	}
 	if len(first) > 0 {
-		first = append(mux.AppendWebSocketHeader(nil, len(first)), first...)
+		first = append(websocket.AppendHeader(nil, len(first)), first...)
 	}
 	up := &upgrade{ResponseWriter: w, control: http.NewResponseController(w)}
-	if _, err := websocket.Accept(up, r, &websocket.AcceptOptions{
+	if _, err := coder.Accept(up, r, &coder.AcceptOptions{
 		InsecureSkipVerify: true, // the dispatcher has checked the origin
-		CompressionMode:    websocket.CompressionDisabled,
+		CompressionMode:    coder.CompressionDisabled,
 	}); err != nil {
 		v.Leave(session.Because(session.Handshake, err))
 		return
@@ -133,10 +133,10 @@ func (p *LiveWebSocket) play(w http.ResponseWriter, r *http.Request, path string
 	if c, ok := intake.Wrap(up.conn, p.env.Poller); ok {
 		pl.conn = c
 	}
-	pl.input.heard = func() { pl.heard.Store(time.Now().UnixNano()) }
-	pl.input.reply = func(b []byte) { pl.Send(b) }
-	pl.input.heard()
-	pl.Player = v.Play(Sink(p.env.Engine, pl.conn, p.env.Portable), first, func() {
+	pl.input.Heard = func() { pl.heard.Store(time.Now().UnixNano()) }
+	pl.input.Reply = func(b []byte) { pl.Send(b) }
+	pl.input.Heard()
+	pl.Player = v.Play(peer.Sink(p.env.Engine, pl.conn, p.env.Portable), first, func() {
 		p.mu.Lock()
 		delete(p.players, pl)
 		p.mu.Unlock()
@@ -177,9 +177,9 @@ func (pl *wsPlayer) readOnce() bool {
 
 // take takes in bytes. It reports whether the player goes on.
 func (pl *wsPlayer) take(b []byte) bool {
-	err := pl.input.feed(b)
+	err := pl.input.Feed(b)
 	switch {
-	case errors.Is(err, errWSClosed):
+	case errors.Is(err, websocket.ErrClosed):
 		pl.Finish(session.Because(session.EOF, err)) // the answer goes out first
 	case err != nil:
 		pl.Finish(session.Because(session.ProtocolError, err))

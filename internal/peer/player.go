@@ -1,4 +1,4 @@
-package protocol
+package peer
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 // reads, and its cursor in the engine. When its connection has been closed, everything is
 // given back and the session is closed with the engine's cause.
 type Player struct {
-	env     *Env
+	door    *Door
 	session *session.Session
 	stream  *stream.Stream
 	fan     *fanout.Player
@@ -28,26 +28,35 @@ type Player struct {
 
 // View is a player's claim on a stream before its connection is handed to the engine.
 type View struct {
-	env    *Env
+	door   *Door
 	Stream *stream.Stream
 	muxer  *mux.Muxer // nil if no log is read
 }
 
-// View claims a stream for a player, in one variant; nil if it reads no log. It fails with a *Refusal.
-func (e *Env) View(path string, v func(s *stream.Stream) mux.Variant) (*View, error) {
-	s, err := e.Hub.Play(path)
+// View claims a stream for a session that was let in, in one variant; nil if it reads no log. It
+// fails with a *session.Refusal.
+func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, error) {
+	st, err := d.Hub.Play(path)
 	if err != nil {
-		return nil, e.Refuse("limit", err)
+		return nil, d.Refuse(d.request(s, session.Play, path, ""), err)
 	}
 	if v == nil {
-		return &View{e, s, nil}, nil
+		return &View{d, st, nil}, nil
 	}
-	m, err := e.Mux.Open(s, v(s))
+	m, err := d.Mux.Open(st, v)
 	if err != nil {
-		s.Leave()
-		return nil, e.Refuse("limit", err)
+		st.Leave()
+		return nil, d.Refuse(d.request(s, session.Play, path, ""), err)
 	}
-	return &View{e, s, m}, nil
+	return &View{d, st, m}, nil
+}
+
+// Refuse gives the claim up because what the session s would be sent is of no use to it, and
+// returns the refusal. told is the sentence for the peer.
+func (v *View) Refuse(s *session.Session, told string, err error) error {
+	v.Leave()
+	r := v.door.request(s, session.Play, v.Stream.Path(), "")
+	return v.door.Refuse(r, &session.Refusal{Reason: session.Unsupported, Peer: told, Err: err})
 }
 
 // Leave gives the claim up.
@@ -61,37 +70,36 @@ func (v *View) Leave() {
 // Player hands a connection to the engine. first, if any, is sent before everything else. The
 // player does not read the stream until Join. onEnd, if not nil, is called once at the end.
 func (v *View) Player(s *session.Session, sink fanout.Sink, first []byte, onEnd func()) *Player {
-	p := &Player{env: v.env, session: s, stream: v.Stream, muxer: v.muxer, onEnd: onEnd}
-	p.fan = v.env.Engine.Add(sink, p, v.muxer.Log(), fanout.Counters{Sent: &s.BytesOut, Skips: &s.Skips})
+	p := &Player{door: v.door, session: s, stream: v.Stream, muxer: v.muxer, onEnd: onEnd}
+	p.fan = v.door.Engine.Add(sink, p, v.muxer.Log(), fanout.Counters{Sent: &s.BytesOut, Skips: &s.Skips})
 	if len(first) > 0 {
 		p.fan.Send(first)
 	}
 	return p
 }
 
-// Join begins to send the stream.
-func (p *Player) Join() {
+// Join begins to send the stream. rewrite, if not nil, changes the stream's messages for this
+// player; see fanout.Start.
+func (p *Player) Join(rewrite func(b []byte)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.muxer != nil {
-		p.fan.Join(p.muxer.Log(), fanout.Cached)
+		p.fan.Join(p.muxer.Log(), fanout.Start{Rewrite: rewrite})
 	}
 }
 
 // Move makes the player go on with another claim, from its beginning or, if it is for the
-// same stream in another variant, from the next point at which a player may start.
-func (p *Player) Move(v *View) {
+// same stream in another variant, from the next point at which a player may start. rewrite is as
+// for Join.
+func (p *Player) Move(v *View, rewrite func(b []byte)) {
 	p.mu.Lock()
 	if p.muxer == nil {
 		p.mu.Unlock()
 		v.Leave()
 		return
 	}
-	from := fanout.Cached
-	if v.Stream == p.stream {
-		from = fanout.Next
-	}
-	old := View{p.env, p.stream, p.muxer}
+	from := fanout.Start{Next: v.Stream == p.stream, Rewrite: rewrite}
+	old := View{p.door, p.stream, p.muxer}
 	p.stream, p.muxer = v.Stream, v.muxer
 	p.fan.Join(v.muxer.Log(), from)
 	p.mu.Unlock()
@@ -119,7 +127,7 @@ func (p *Player) Finish(cause error) { p.fan.Finish(cause) }
 // Closed implements fanout.Observer.
 func (p *Player) Closed(_ *fanout.Player, cause error) {
 	p.mu.Lock()
-	v := View{p.env, p.stream, p.muxer}
+	v := View{p.door, p.stream, p.muxer}
 	p.muxer = nil
 	p.mu.Unlock()
 	v.Leave()
@@ -131,11 +139,11 @@ func (p *Player) Closed(_ *fanout.Player, cause error) {
 
 // Skipped implements fanout.Observer.
 func (p *Player) Skipped(_ *fanout.Player, lag time.Duration, bytes int64) {
-	ok, suppressed := p.env.SkipLog.Allow(time.Now())
+	ok, suppressed := p.door.SkipLog.Allow(time.Now())
 	if !ok {
 		return
 	}
-	p.env.Log.Warn("player too slow: skipped to a newer key frame",
+	p.door.Log.Warn("player too slow: skipped to a newer key frame",
 		slog.String("session", p.session.ID), slog.String("remote", p.session.Remote.String()),
 		slog.String("stream", p.stream.Path()), slog.Duration("lag", lag.Round(time.Millisecond)),
 		slog.Int64("bytes", bytes), slog.Uint64("skips", p.session.Skips.Load()), slog.Int("suppressed", suppressed))

@@ -1,4 +1,4 @@
-package protocol
+package peer
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"weir/internal/session"
 )
 
 // Last segments of a path that players' URLs need, and ends of names likewise.
@@ -19,8 +21,8 @@ const ReservedApp = "_weir"
 
 // Errors of paths.
 var (
-	ErrReserved = errors.New("name is reserved")
-	ErrPath     = errors.New("invalid stream path")
+	ErrReserved = session.Because(session.Path, errors.New("the name is reserved"))
+	ErrPath     = session.Because(session.Path, errors.New("the stream path is not valid"))
 )
 
 // CheckPublishPath refuses paths under which a stream could not be watched.

@@ -1,4 +1,4 @@
-package protocol
+package websocket
 
 import (
 	"bytes"
@@ -13,11 +13,11 @@ func frame(first byte, payload string) []byte {
 	b := []byte{first}
 	switch n := len(payload); {
 	case n < 126:
-		b = append(b, wsMasked|byte(n))
+		b = append(b, isMasked|byte(n))
 	case n < 1<<16:
-		b = append(b, wsMasked|126, byte(n>>8), byte(n))
+		b = append(b, isMasked|126, byte(n>>8), byte(n))
 	default:
-		b = append(b, wsMasked|127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		b = append(b, isMasked|127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	}
 	b = append(b, mask[:]...)
 	for i := range len(payload) {
@@ -35,12 +35,12 @@ type heardOf struct {
 
 // feedAll feeds bytes in pieces of n.
 func feedAll(b []byte, n int) (h heardOf) {
-	w := wsInput{heard: func() { h.pongs++ }, reply: func(b []byte) { h.replies = append(h.replies, b...) }}
+	w := Input{Heard: func() { h.pongs++ }, Reply: func(b []byte) { h.replies = append(h.replies, b...) }}
 	for piece := range slices.Chunk(b, n) {
-		err := w.feed(piece)
-		if f, ok := errors.AsType[*wsFault](err); ok {
+		err := w.Feed(piece)
+		if f, ok := errors.AsType[*Fault](err); ok {
 			h.code = f.code
-		} else if errors.Is(err, errWSClosed) {
+		} else if errors.Is(err, ErrClosed) {
 			h.code = 1000
 		}
 		if err != nil {
@@ -83,6 +83,8 @@ var wsInputs = []struct {
 	{"message within a message", append(frame(0x02, "a"), frame(0x82, "b")...), heardOf{replies: []byte{0x88, 2, 3, 0xea}, code: 1002}},
 	{"too long", frame(0x82, string(make([]byte, 4097))), heardOf{replies: []byte{0x88, 2, 3, 0xf1}, code: 1009}},
 	{"too long in pieces", append(frame(0x02, string(make([]byte, 4000))), frame(0x80, string(make([]byte, 97)))...), heardOf{replies: []byte{0x88, 2, 3, 0xf1}, code: 1009}},
+	{"two bytes of a frame that is not masked", []byte{0x82, 0x05}, heardOf{replies: []byte{0x88, 2, 3, 0xea}, code: 1002}},
+	{"two bytes of a long control frame", []byte{0x89, 0xfe}, heardOf{replies: []byte{0x88, 2, 3, 0xea}, code: 1002}},
 	{"length of 2^63", []byte{0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, heardOf{replies: []byte{0x88, 2, 3, 0xf1}, code: 1009}},
 }
 

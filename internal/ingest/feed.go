@@ -1,0 +1,110 @@
+// Package ingest feeds publishers: the limits that hold for what every source sends, and fronts
+// that make frames of what one kind of source sends.
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"weir/av"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+const (
+	// maxMalformed is how many malformed messages a publisher may send in a minute.
+	maxMalformed = 100
+	// usableTime is how long a publisher may send nothing but codecs nobody knows.
+	usableTime = 10 * time.Second
+	// bitrateWindow is over what the bitrate limit is measured.
+	bitrateWindow = 5 * time.Second
+)
+
+// Errors with which a feed ends its publisher.
+var (
+	ErrMalformed = session.Because(session.ProtocolError, errors.New("too many malformed media messages"))
+	ErrBitrate   = session.Because(session.Limit, errors.New("bitrate over the limit"))
+	ErrUnusable  = session.Because(session.Unsupported, errors.New("no track that can be used"))
+)
+
+// Feed gives a publisher's frames to its stream and holds them to the limits. It belongs to one
+// goroutine.
+type Feed struct {
+	pub     *stream.Publisher
+	now     func() time.Duration
+	dropped func(reason string)
+	limit   int64 // bits per second; 0: none
+
+	since     time.Duration // when the minute of malformed began
+	malformed int
+	usable    bool
+	unknown   time.Duration // when a codec that nobody knows came first; 0: none did
+
+	window time.Duration
+	bytes  int64
+}
+
+// Options are what a feed needs beside its publisher.
+type Options struct {
+	// Now is the hub's clock.
+	Now func() time.Duration
+	// Dropped is told why a message was dropped.
+	Dropped func(reason string)
+	// Bitrate bounds what the publisher sends, in bits per second; 0 is no bound.
+	Bitrate int64
+}
+
+// NewFeed returns a feed of pub.
+func NewFeed(pub *stream.Publisher, o Options) *Feed {
+	return &Feed{pub: pub, now: o.Now, dropped: o.Dropped, limit: o.Bitrate}
+}
+
+// Write gives the stream the next frame, which has passed Meter. It returns the cause once the
+// publisher has ended.
+func (d *Feed) Write(f *av.Frame) error {
+	if f.Kind != av.Data {
+		d.usable = true
+	}
+	return d.pub.Write(f)
+}
+
+// Meter counts n bytes from the publisher. It fails with ErrBitrate beyond the limit.
+func (d *Feed) Meter(now time.Duration, n int) error {
+	if d.limit == 0 {
+		return nil
+	}
+	if now-d.window > bitrateWindow {
+		d.window, d.bytes = now, 0
+	}
+	if d.bytes += int64(n); d.bytes*8 > d.limit*int64(bitrateWindow/time.Second) {
+		return fmt.Errorf("%w: more than %d kbit/s", ErrBitrate, d.limit/1000)
+	}
+	return nil
+}
+
+// Malformed counts a message that could not be read whole because of err. It fails with
+// ErrMalformed when there are too many.
+func (d *Feed) Malformed(now time.Duration, err error) error {
+	d.dropped("malformed")
+	if now-d.since > time.Minute {
+		d.since, d.malformed = now, 0
+	}
+	if d.malformed++; d.malformed > maxMalformed {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return nil
+}
+
+// Unknown counts a message of a codec that nobody knows. It fails with ErrUnusable when the
+// publisher has sent nothing else for too long.
+func (d *Feed) Unknown(now time.Duration, err error) error {
+	d.dropped("unknown_codec")
+	if d.unknown == 0 {
+		d.unknown = now
+	}
+	if !d.usable && now-d.unknown > usableTime {
+		return fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package ingest
+
+import (
+	"errors"
+
+	"weir/amf"
+	"weir/av"
+	"weir/format/flv"
+	"weir/internal/stream"
+)
+
+// FLV feeds a publisher from FLV tag bodies, as RTMP messages and FLV files carry them. It
+// belongs to one goroutine.
+type FLV struct {
+	feed   *Feed
+	pub    *stream.Publisher
+	demux  flv.Demuxer
+	frames []av.Frame
+	clock  av.Unwrapper
+}
+
+// NewFLV returns the front of a feed of pub.
+func NewFLV(pub *stream.Publisher, o Options) *FLV { return &FLV{feed: NewFeed(pub, o), pub: pub} }
+
+// Tag takes one tag body, which the caller gives up. It returns the cause once the
+// publisher has ended or must be: it was taken over, it sends rubbish or too much.
+func (in *FLV) Tag(t flv.TagType, ts uint32, body []byte) error {
+	now := in.feed.now()
+	if err := in.feed.Meter(now, len(body)); err != nil {
+		return err
+	}
+	frames, err := in.demux.Demux(in.frames[:0], t, in.clock.Unwrap(ts), body)
+	in.frames = frames[:0]
+	switch {
+	case errors.Is(err, flv.ErrUnknownCodec):
+		err = in.feed.Unknown(now, err)
+	case err != nil:
+		err = in.feed.Malformed(now, err)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range frames {
+		f := &frames[i]
+		f.Arrived = now
+		if f.Kind == av.Data {
+			in.script(f)
+		}
+		if err := in.feed.Write(f); err != nil {
+			return err
+		}
+	}
+	clear(frames)
+	return nil
+}
+
+// script makes stream metadata of onMetaData, and tells what it promises.
+func (in *FLV) script(f *av.Frame) {
+	name, props, err := flv.ParseMetadata(f.Payload)
+	switch {
+	case err != nil:
+		return
+	case name == "@clearDataFrame":
+		f.Type, f.Payload = av.Meta, nil
+	case name == "onMetaData":
+		f.Type = av.Meta
+		in.pub.Expect(promises(props, "videocodecid", "width"), promises(props, "audiocodecid", "audiosamplerate"))
+	}
+}
+
+func promises(props amf.Object, keys ...string) bool {
+	for _, k := range keys {
+		if v, ok := props.Get(k); ok && v != nil && v != float64(0) {
+			return true
+		}
+	}
+	return false
+}

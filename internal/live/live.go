@@ -1,0 +1,58 @@
+// Package live plays formats over HTTP: by a response that does not end, or over a WebSocket.
+package live
+
+import (
+	"net/http"
+	"net/url"
+
+	"weir/internal/mux"
+	"weir/internal/peer"
+	"weir/internal/protocol"
+	"weir/internal/stream"
+)
+
+// Format is what a format has to say to be played.
+type Format struct {
+	// Suffix is what the path of a request has behind the stream's.
+	Suffix string
+	// ContentType is that of the response.
+	ContentType string
+	// Variant is the encoding that a request asks for: its query, the tracks it selects, and
+	// whether it is made for a WebSocket.
+	Variant func(q url.Values, s mux.Selection, webSocket bool) mux.Variant
+	// Check refuses, if not nil, a stream of which nothing can be played so. Its text is for the peer.
+	Check func(h *stream.Headers, s mux.Selection) error
+	// First returns, if not nil, what goes before the stream.
+	First func(h *stream.Headers, s mux.Selection) []byte
+}
+
+// selection is the tracks that a query asks for: all of them, or one kind of media only.
+func selection(q url.Values) mux.Selection {
+	s := mux.Selection{AllTracks: q.Get("tracks") == "all", NoVideo: q.Has("onlyAudio"), NoAudio: q.Has("onlyVideo")}
+	if s.NoVideo && s.NoAudio {
+		s.NoVideo, s.NoAudio = false, false
+	}
+	return s
+}
+
+// enter lets the viewer of a request in and returns it with what it is sent first. If it
+// may not or need not go on it has been answered, and the viewer is nil.
+func (f *Format) enter(env *protocol.Env, w http.ResponseWriter, r *http.Request, path string, webSocket bool) (v *peer.HTTPViewer, first []byte) {
+	q := r.URL.Query()
+	sel := selection(q)
+	v = env.Enter(w, r, path, f.Variant(q, sel, webSocket))
+	if v == nil {
+		return nil, nil
+	}
+	h := v.View.Stream.Headers()
+	if f.Check != nil {
+		if err := f.Check(h, sel); err != nil {
+			v.Refuse(w, err)
+			return nil, nil
+		}
+	}
+	if f.First != nil {
+		first = f.First(h, sel)
+	}
+	return v, first
+}

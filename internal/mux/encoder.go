@@ -1,0 +1,65 @@
+package mux
+
+import (
+	"weir/av"
+	"weir/internal/fanout"
+	"weir/internal/stream"
+)
+
+// Variant is everything that the bytes for a player depend on. Each format has a type of its own
+// for it, whose values are comparable: players with equal variants share one encoder and one log.
+type Variant interface {
+	// Format is the name of the format. The bound on the encoders of one stream holds for each
+	// format alone, so that the players of one cannot use up the places of another.
+	Format() string
+	// NewEncoder returns an encoder that has seen no frame yet.
+	NewEncoder() Encoder
+}
+
+// Encoder turns the frames of one stream into the bytes of one variant. Its methods are called
+// one at a time, under the stream's lock: they do memory work only.
+type Encoder interface {
+	// Append encodes one frame to out. It compares e.Headers with those of the frame before, and
+	// encodes what has changed first.
+	Append(e *stream.Entry, out Output)
+	// End encodes what the format says at the end of a stream.
+	End(out Output)
+}
+
+// Output is where an encoder puts its messages: Reserve returns an empty slice with room for n
+// bytes, to which the encoder appends one message, and Commit takes the result. A fanout.Log is one.
+type Output interface {
+	Reserve(n int) []byte
+	Commit(b []byte, m fanout.Message)
+}
+
+// Selection is which tracks of a stream a variant carries. The zero value is the default ones:
+// track 0 of video and of sound.
+type Selection struct {
+	// AllTracks adds the tracks beside the default ones, for players that know several.
+	AllTracks bool
+	// NoVideo and NoAudio leave that media out.
+	NoVideo, NoAudio bool
+}
+
+// Wants reports whether frames of this kind and track are selected. Data always is.
+func (s Selection) Wants(k av.Kind, track uint8) bool {
+	switch k {
+	case av.Video:
+		return !s.NoVideo && (track == 0 || s.AllTracks)
+	case av.Audio:
+		return !s.NoAudio && (track == 0 || s.AllTracks)
+	}
+	return true
+}
+
+// Missing returns the codec of the first selected track of video or sound that can does not
+// report as playable; 0 if there is none.
+func (s Selection) Missing(h *stream.Headers, can func(av.Codec) bool) av.Codec {
+	for i := range h.Tracks {
+		if t := &h.Tracks[i]; s.Wants(t.Kind, t.ID) && t.Kind != av.Data && !can(t.Codec) {
+			return t.Codec
+		}
+	}
+	return 0
+}

@@ -1,0 +1,117 @@
+package httpts
+
+import (
+	"fmt"
+	"strings"
+
+	"weir/av"
+	"weir/format/mpegts"
+	"weir/internal/fanout"
+	"weir/internal/mux"
+	"weir/internal/stream"
+	"weir/internal/websocket"
+)
+
+// encoder implements mux.Encoder. Its counters go on for as long as the log does, so that a
+// player sees them jump where it joins or skips and nowhere else.
+type encoder struct {
+	variant variant
+	headers *stream.Headers
+	mux     *mpegts.Muxer // nil until there is a track that the format can carry
+	video   int           // the id of the first video track that it carries; -1 if there is none
+	scratch []byte        // the packets of a frame
+}
+
+// check returns nil if MPEG-TS can carry at least one of the selected tracks, or if there is
+// none so far; else the reasons why not. Tracks that it cannot carry beside others are left out.
+func check(h *stream.Headers, s mux.Selection) error {
+	var reasons []string
+	for i := range h.Tracks {
+		t := &h.Tracks[i].Track
+		if t.Kind == av.Data || !s.Wants(t.Kind, t.ID) {
+			continue
+		}
+		err := mpegts.CheckTrack(t)
+		if err == nil {
+			return nil
+		}
+		reasons = append(reasons, err.Error())
+	}
+	if reasons == nil {
+		return nil
+	}
+	return fmt.Errorf("nothing of the stream can be played as MPEG-TS: %s", strings.Join(reasons, "; "))
+}
+
+// setHeaders takes new headers: tracks that the format cannot carry are left out.
+func (m *encoder) setHeaders(h *stream.Headers) {
+	m.headers = h
+	m.video = -1
+	var tracks []av.Track
+	for i := range h.Tracks {
+		t := &h.Tracks[i].Track
+		if !m.variant.Wants(t.Kind, t.ID) || mpegts.CheckTrack(t) != nil {
+			continue
+		}
+		tracks = append(tracks, *t)
+		if t.Kind == av.Video && m.video < 0 {
+			m.video = int(t.ID)
+		}
+	}
+	switch {
+	case len(tracks) == 0: // frames of the tracks before do not come any more
+	case m.mux == nil:
+		if ts, err := mpegts.NewMuxer(tracks, mpegts.Options{}); err == nil {
+			m.mux = ts
+		}
+	default:
+		_ = m.mux.SetTracks(tracks) // each was checked; of too many the ones before go on
+	}
+}
+
+// Append implements mux.Encoder. What the format cannot carry is left out.
+func (m *encoder) Append(e *stream.Entry, out mux.Output) {
+	if e.Headers != m.headers {
+		m.setHeaders(e.Headers)
+	}
+	f := &e.Frame
+	if m.mux == nil || f.Type != av.Media || !m.mux.Carries(f) {
+		return
+	}
+	b := m.scratch[:0]
+	if e.Sync && m.video < 0 {
+		b = m.mux.AppendTables(b)
+	}
+	b, err := m.mux.AppendFrame(b, f)
+	m.scratch = b[:0]
+	if len(b) == 0 {
+		return
+	}
+	dst := out.Reserve(websocket.HeaderSize(len(b)) + len(b))
+	if m.variant.webSocket {
+		dst = websocket.AppendHeader(dst, len(b))
+	}
+	out.Commit(append(dst, b...), fanout.Message{Sync: err == nil && m.startsAt(e, b)})
+}
+
+// startsAt reports whether a player may start at a frame, which b is: tables go before it, and
+// it is a key frame or, if there is no video, one at which the stream says so; where that
+// says so at video that is left out, any.
+func (m *encoder) startsAt(e *stream.Entry, b []byte) bool {
+	const patPID = 0
+	if tables := b[1]&0x1f == patPID && b[2] == patPID; !tables {
+		return false
+	}
+	if m.video < 0 {
+		return e.Kind == av.Audio && (e.Sync || m.headers.Has(av.Video))
+	}
+	return e.IsKey() && e.Kind == av.Video && int(e.Track) == m.video
+}
+
+// End implements mux.Encoder.
+func (m *encoder) End(out mux.Output) {
+	if m.variant.webSocket {
+		end := websocket.AppendClose(nil)
+		out.Commit(append(out.Reserve(len(end)), end...), fanout.Message{})
+	}
+}

@@ -1,0 +1,49 @@
+package rtmp
+
+import (
+	"time"
+
+	"weir/av"
+	"weir/format/flv"
+	"weir/internal/flvbody"
+	"weir/internal/mux"
+	"weir/rtmp"
+)
+
+// logStreamID is the message stream id that the logs are written with: the one that a server's
+// first createStream on a connection answers, so that nearly every player plays on it. For
+// players on another one the log's messages are rewritten.
+const logStreamID = 1
+
+// variant is what the messages of a log depend on.
+type variant struct {
+	flvbody.Options
+	chunkSize int
+}
+
+// Format implements mux.Variant.
+func (variant) Format() string { return "rtmp" }
+
+// NewEncoder implements mux.Variant.
+func (v variant) NewEncoder() mux.Encoder {
+	return flvbody.NewEncoder(v.Options, messages(v.chunkSize))
+}
+
+// messages implements flvbody.Framing: messages in chunks of this size.
+type messages int
+
+// Size implements flvbody.Framing.
+func (chunkSize messages) Size(dts time.Duration, n int) int {
+	return rtmp.EncodedSize(n, av.Milliseconds(dts), 0, int(chunkSize))
+}
+
+// Append implements flvbody.Framing.
+func (chunkSize messages) Append(dst []byte, dts time.Duration, t flv.TagType, header, payload []byte) []byte {
+	m := rtmp.Message{Type: rtmp.MessageType(t), StreamID: logStreamID, Timestamp: av.Milliseconds(dts)}
+	return rtmp.AppendMessage(dst, &m, int(chunkSize), header, payload)
+}
+
+// AppendEnd implements flvbody.Framing.
+func (chunkSize messages) AppendEnd(dst []byte) []byte {
+	return rtmp.AppendPlayEnd(dst, logStreamID, int(chunkSize))
+}
