@@ -66,3 +66,28 @@ func (p *Program) write(w *bits.Writer) {
 		w.U(8, uint64(v))
 	}
 }
+
+// elementProgram is the number of the element in a raw frame that holds a program config element.
+const elementProgram = 5
+
+// FrameProgram returns the program config element that a raw frame begins with, nil if it
+// begins with another element or is cut short. ADTS has no other place to tell channels
+// that are none of its configurations.
+func FrameProgram(raw []byte) *Program {
+	const elementBits = 3
+	r := bits.NewReader(raw)
+	if r.U(elementBits) != elementProgram {
+		return nil
+	}
+	return readProgram(&r)
+}
+
+// AppendFrame appends the element as a raw frame may begin with: whole bytes, which the
+// frame's own can follow.
+func (p *Program) AppendFrame(b []byte) []byte {
+	const elementBits = 3
+	w := bits.NewWriter(nil) // it aligns by its own first byte
+	w.U(elementBits, elementProgram)
+	p.write(&w)
+	return append(b, w.Bytes()...)
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/codec"
 	"weir/codec/aac"
 	"weir/codec/h264"
 	"weir/codec/h265"
@@ -65,8 +66,7 @@ func expected(t *av.Track, payload []byte) []byte {
 	}
 	var out []byte
 	for u := range nal.Units(payload, 4) {
-		switch roleOf(t.Codec, u) {
-		case isOther, isSlice:
+		if r := codec.RoleOf(t.Codec, u); !r.IsSet() && r != codec.UnitDelimiter {
 			out, _ = nal.Append(out, u, 4)
 		}
 	}

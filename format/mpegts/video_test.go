@@ -83,30 +83,6 @@ func TestParameterSets(t *testing.T) {
 	if d.counters.DroppedPES != before.DroppedPES+1 {
 		t.Errorf("%+v", d.counters)
 	}
-	for id := range 2 * maxSets { // ue(v) of growing length
-		n := bitsOfUE(uint64(id))
-		demuxVideo(&d, s, at(10), append([]byte{8}, n...))
-	}
-	if len(s.video.pps) > maxSets {
-		t.Errorf("%d parameter sets", len(s.video.pps))
-	}
-}
-
-// bitsOfUE returns an Exp-Golomb code and a stop bit.
-func bitsOfUE(v uint64) []byte {
-	v++
-	n := 0
-	for v>>n > 1 {
-		n++
-	}
-	v = v<<1 | 1 // the stop bit
-	v <<= 64 - (2*n + 2)
-	var b []byte
-	for range 8 {
-		b = append(b, byte(v>>56))
-		v <<= 8
-	}
-	return b
 }
 
 // TestC244_LongPES sends PES packets that do not end: what is held is bounded.
