@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"time"
 
 	"weir/av"
 	"weir/codec"
@@ -20,11 +21,18 @@ type Headers struct {
 
 // TrackHeader is one track's.
 type TrackHeader struct {
+	// Track describes the track. Its Config is the configuration in the form that its
+	// codec's specification gives it: the publisher's own if that can be used, else one made of
+	// what is in band; nil for codecs that have none, and if Unusable.
 	av.Track
-	// Version grows when the configuration changes.
+	// Version grows when the codec or the configuration changes in what matters to players.
 	Version uint32
-	// Config is the configuration frame; nil for codecs that have none.
+	// ConfigFrame is the publisher's configuration frame, its payload as it came, which
+	// players of the publisher's own format get; nil if it sent none.
 	ConfigFrame *av.Frame
+	// Unusable says why formats that need the configuration cannot carry the track; nil if
+	// they can. They leave the track out and play the others.
+	Unusable error
 	// Meta is the newest frame that changes how the track is shown or heard; nil if there was none.
 	Meta *av.Frame
 	// Media is true once the track carried media.
@@ -58,61 +66,140 @@ type track struct {
 	clock   timeline.Clock
 	present bool // the current publisher has it
 	header  TrackHeader
+	derive  codec.Deriver
+	derived bool // the configuration is made of what is in band
 	nalSize int
 	ended   bool // an End came since the configuration
+	pieces  pieces
 }
 
-// setConfig takes a configuration frame. It reports whether it differs from the one in force.
-func (t *track) setConfig(f *av.Frame) bool {
-	old := t.header.ConfigFrame
-	if old != nil && !t.ended && t.present && old.Codec == f.Codec && bytes.Equal(old.Payload, f.Payload) {
-		return false
+// setConfig takes a configuration frame. It reports whether the frame is to be passed on, which it
+// is not if it is the one in force again, and whether what it says differs from what was in
+// force in what matters.
+func (t *track) setConfig(f *av.Frame) (pass, differs bool) {
+	old, known := t.header.ConfigFrame, t.present && t.header.Codec == f.Codec
+	if old != nil && !t.ended && known && bytes.Equal(old.Payload, f.Payload) {
+		return false, false
+	}
+	if !known {
+		t.derive, t.header.Split = codec.Deriver{}, false
 	}
 	c := *f
-	tr, err := codec.Describe(f.Codec, f.Kind, f.Payload)
-	if err != nil { // what cannot be parsed passes through undescribed
-		tr = av.Track{Kind: f.Kind, Codec: f.Codec, Config: f.Payload}
-	}
-	t.header.Media = t.header.Media && t.present && len(f.Payload) > 0
-	tr.ID = f.Track
-	t.header.Track, t.header.ConfigFrame = tr, &c
+	t.header.ConfigFrame = &c
 	if t.header.Meta != nil && old != nil && old.Codec != f.Codec {
 		t.header.Meta = nil
 	}
+	config, err := t.derive.Record(f.Codec, f.Kind, f.Payload)
+	derived := err == nil && !bytes.Equal(config, f.Payload)
+	switch {
+	case err != nil && known && t.derived:
+		config = t.header.Config // what is in band goes on, whatever the publisher's own says
+		derived, err = true, nil
+	case err == nil && known && t.header.Unusable == nil && codec.SameCoding(f.Codec, t.header.Config, config):
+		config = t.header.Config
+	}
+	differs = !known || (t.header.Unusable == nil) != (err == nil) || !bytes.Equal(config, t.header.Config)
+	t.header.Media = t.header.Media && t.present && len(f.Payload) > 0
+	t.present, t.ended, t.derived = true, false, derived
+	if differs {
+		t.set(f, config, err)
+	}
+	return true, differs
+}
+
+// set takes a new configuration, or says that there is none because of err.
+func (t *track) set(f *av.Frame, config []byte, err error) {
+	tr := av.Track{Kind: f.Kind, Codec: f.Codec}
+	if err == nil { // what cannot be described passes through undescribed
+		if tr, _ = codec.Describe(f.Codec, f.Kind, config); tr.Config == nil {
+			tr.Config = config
+		}
+	}
+	tr.ID = f.Track
+	t.header.Track, t.header.Unusable = tr, nil
+	if err != nil && codec.NeedsConfig(f.Codec) {
+		t.header.Unusable = err
+	}
 	t.header.Version++
-	t.nalSize = codec.NALLengthSize(f.Codec, f.Payload)
-	t.present, t.ended = true, false
-	return true
+	t.nalSize = codec.NALLengthSize(f.Codec, config)
 }
 
 // describe takes a media frame; it reports whether the frame told something new of the
 // track. A codec without a configuration record, or with an empty one, is described by
-// its first frame, and by its key frames as long as the picture's size is unknown.
+// its first frame, and by its key frames as long as the picture's size is unknown. A
+// configuration that is missing is looked for in each frame; one that was found in band
+// may change with each key frame.
 func (t *track) describe(f *av.Frame) bool {
 	known := t.present && t.header.Codec == f.Codec
-	if known && t.header.Media {
-		if f.Kind != av.Video || t.header.Size.Width > 0 || !f.IsKey() {
-			return false
-		}
-		tr, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload)
-		if err != nil || tr.Size.Width == 0 {
-			return false
-		}
-		t.header.Size = tr.Size
-		return true
-	}
+	changed := !known || !t.header.Media
 	if !known {
-		t.header.ConfigFrame, t.header.Meta, t.nalSize = nil, nil, 0
-		t.header.Version++
-	}
-	if t.header.ConfigFrame == nil || len(t.header.ConfigFrame.Payload) == 0 {
-		tr, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload)
-		if err != nil { // what cannot be parsed passes through undescribed
-			tr = av.Track{Kind: f.Kind, Codec: f.Codec}
+		t.header.ConfigFrame, t.header.Meta, t.header.Split = nil, nil, false
+		t.derive, t.derived = codec.Deriver{}, false
+		var err error
+		if codec.NeedsConfig(f.Codec) {
+			err = codec.ErrNoConfig
 		}
-		tr.ID = f.Track
-		t.header.Track = tr
+		t.set(f, nil, err)
+	}
+	switch {
+	case t.header.Unusable != nil || t.derived && f.IsKey():
+		changed = t.look(f) || changed
+	case f.Kind == av.Video && t.header.Size.Width == 0 && f.IsKey(), changed && len(t.header.Config) == 0:
+		changed = t.peek(f) || changed
 	}
 	t.present, t.header.Media, t.ended = true, true, false
+	return changed
+}
+
+// look looks for the configuration in a media frame; it reports whether there is a new one.
+func (t *track) look(f *av.Frame) bool {
+	config := t.derive.Frame(f.Codec, f.Payload)
+	if config == nil {
+		again := !t.header.Media || f.Kind == av.Video && f.IsKey()
+		return t.header.Unusable != nil && again && t.peek(f)
+	}
+	if t.header.Unusable == nil && codec.SameCoding(f.Codec, t.header.Config, config) {
+		return false
+	}
+	t.set(f, config, nil)
+	t.derived = true
 	return true
+}
+
+// peek describes the track by a media frame as far as that is not known; it reports
+// whether it told something.
+func (t *track) peek(f *av.Frame) bool {
+	tr, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload)
+	if err != nil {
+		return false
+	}
+	old := t.header.Track
+	if tr.Config, tr.ID = old.Config, old.ID; old.Size.Width == 0 && len(old.Config) > 0 {
+		old.Size = tr.Size // what the configuration says counts
+		tr = old
+	}
+	if same := tr.Profile == old.Profile && tr.Size == old.Size && tr.SampleRate == old.SampleRate && tr.Channels == old.Channels; same {
+		return false
+	}
+	t.header.Track = tr
+	return true
+}
+
+// pieces follows a video track whose pictures come in several frames of one time.
+type pieces struct {
+	begun  bool
+	at     time.Duration // DTS of the newest frame
+	prefix bool          // it is a key frame without a picture, to which the next one belongs
+}
+
+// continues takes the next frame of video, placed in time; picture is false if there is none in
+// it. It reports whether the frame goes on with the picture of the one before, and whether players that
+// are to have the whole picture start earlier than at this frame.
+func (p *pieces) continues(f *av.Frame, picture bool, nalSize int) (split, inside bool) {
+	if p.begun && f.DTS == p.at {
+		split = codec.ContinuesPicture(f.Codec, f.Payload, nalSize)
+		inside = split || p.prefix
+	}
+	p.begun, p.at, p.prefix = true, f.DTS, f.IsKey() && !picture && (f.Codec == av.H264 || f.Codec == av.H265)
+	return split, inside
 }

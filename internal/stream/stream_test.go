@@ -188,7 +188,7 @@ func TestC161_ChangedHeaderFlushesAndRaisesTheVersion(t *testing.T) {
 		before := p.Stream().Headers()
 		c := vcfg()
 		c.Payload = append([]byte{}, avcConfig...)
-		c.Payload[3] = 0x1e
+		c.Payload[len(c.Payload)-1]++ // another picture parameter set
 		c.DTS = ms(40)
 		write(t, p, c, keyFrame(40))
 		after := p.Stream().Headers()

@@ -101,8 +101,10 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 	s.changed = true
 	configs := make([]*av.Frame, 0, len(p.configs))
 	for k, f := range p.configs {
-		if t := s.track(k); t != nil && t.setConfig(f) {
-			configs = append(configs, f)
+		if t := s.track(k); t != nil {
+			if pass, _ := t.setConfig(f); pass {
+				configs = append(configs, f)
+			}
 		}
 		if m := p.metas[k]; m != nil {
 			s.tracks[k].header.Meta = m
@@ -152,12 +154,13 @@ func (s *Stream) setMetadata(e *Entry) {
 // config takes a codec configuration that comes after the first media. mu is held.
 func (s *Stream) config(e *Entry, t *track) bool {
 	isNew := !t.present
-	if !t.setConfig(&e.Frame) {
+	pass, differs := t.setConfig(&e.Frame)
+	if !pass {
 		return false
 	}
 	s.changed = true
 	s.refresh(e.Arrived)
-	if e.Kind == av.Video && !isNew && e.Track == s.mainVideo() {
+	if differs && e.Kind == av.Video && !isNew && e.Track == s.mainVideo() {
 		s.flush()
 	}
 	return s.pass(e, t)
@@ -172,10 +175,7 @@ func (s *Stream) other(e *Entry, t *track) bool {
 		s.changed = true
 		s.refresh(e.Arrived)
 	case av.End:
-		t.ended = true
-		if e.Kind == av.Video && e.Track == s.mainVideo() {
-			s.flush()
-		}
+		t.ended = true // players may start before it: the same pictures go on, or else another configuration comes
 	}
 	return s.pass(e, t)
 }
@@ -194,8 +194,9 @@ func (s *Stream) media(e *Entry, t *track) bool {
 		s.changed = true
 	}
 	s.refresh(e.Arrived)
+	picture := true
 	if e.Kind == av.Video {
-		s.checkKey(e, t.nalSize)
+		picture = s.checkKey(e, t.nalSize)
 		if s.hold != 0 && e.Track == s.mainVideo() {
 			if !e.IsKey() && e.Arrived < s.hold {
 				s.repair(Dropped)
@@ -221,15 +222,24 @@ func (s *Stream) media(e *Entry, t *track) bool {
 	case timeline.Shifted:
 		s.repair(Shifted)
 	}
-	s.markSync(e, t)
+	split, inside := false, false
+	if e.Kind == av.Video {
+		split, inside = t.pieces.continues(&e.Frame, picture, t.nalSize)
+	}
+	if split && !t.header.Split {
+		t.header.Split, s.changed = true, true
+		s.refresh(e.Arrived)
+	}
+	s.markSync(e, t, inside)
 	return s.emit(e)
 }
 
 // markSync decides whether players may start at e: at key frames of the main video track or, while
-// there is no video or it has stopped, at one audio frame a second. mu is held.
-func (s *Stream) markSync(e *Entry, t *track) {
+// there is no video or it has stopped, at one audio frame a second. inside says that e is a
+// piece of a picture that began before it. mu is held.
+func (s *Stream) markSync(e *Entry, t *track, inside bool) {
 	lull := s.isLull(e)
-	if t.header.ConfigFrame == nil && codec.NeedsConfig(e.Codec) {
+	if inside || t.header.ConfigFrame == nil && t.header.Unusable != nil {
 		return
 	}
 	switch {
@@ -273,10 +283,13 @@ func (s *Stream) mainVideo() uint8 {
 	return 0
 }
 
-// checkKey corrects the key flag by the bitstream: encoders mislabel. mu is held.
-func (s *Stream) checkKey(e *Entry, nalSize int) {
-	if key, known := codec.IsKey(e.Codec, e.Payload, nalSize); known && key != e.IsKey() {
+// checkKey corrects the key flag by the bitstream: encoders mislabel. It reports whether the
+// bitstream tells. mu is held.
+func (s *Stream) checkKey(e *Entry, nalSize int) (known bool) {
+	key, known := codec.IsKey(e.Codec, e.Payload, nalSize)
+	if known && key != e.IsKey() {
 		s.repair(Mislabeled)
 		e.Flags ^= av.Key
 	}
+	return known
 }
