@@ -14,9 +14,10 @@ const exitFaults = 3
 
 // probeCmd is "weir probe".
 type probeCmd struct {
-	Source   string        `arg:"" help:"Stream (rtmp, rtmps, http, https, ws or wss URL), or FLV, MP4 or MPEG-TS file."`
+	Source   string        `arg:"" help:"Stream (rtmp, rtmps, http, https, ws or wss URL of RTMP, FLV, MPEG-TS or HLS), or FLV, MP4 or MPEG-TS file."`
 	JSON     bool          `name:"json" help:"Print JSON."`
 	Duration time.Duration `default:"5s" help:"How much of the stream to look at."`
+	access
 }
 
 // Help is the text below the flags.
@@ -34,7 +35,11 @@ func (faultsError) ExitCode() int { return exitFaults }
 
 // Run implements the command.
 func (c *probeCmd) Run(ctx context.Context, out *console) error {
-	s, err := relay.Open(ctx, c.Source)
+	a, err := c.options()
+	if err != nil {
+		return err
+	}
+	s, err := relay.Open(ctx, c.Source, a)
 	if err != nil {
 		return err
 	}

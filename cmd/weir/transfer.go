@@ -8,18 +8,35 @@ import (
 	"weir/internal/relay"
 )
 
+// access is the flags that say how servers are reached.
+type access struct {
+	Insecure bool          `help:"Do not verify the server's certificate."`
+	Timeout  time.Duration `default:"20s" help:"How long an answer may take, and the next frame of a server's stream."`
+}
+
+// options are the flags as the relay takes them.
+func (a *access) options() (relay.Access, error) {
+	if a.Timeout <= 0 {
+		return relay.Access{}, usageError{fmt.Errorf("--timeout is more than 0")}
+	}
+	return relay.Access{Insecure: a.Insecure, Timeout: a.Timeout}, nil
+}
+
 // pushCmd is "weir push".
 type pushCmd struct {
-	Source string        `arg:"" help:"FLV, MP4 or MPEG-TS file, or URL of another server's stream (rtmp, rtmps, http, https, ws, wss)."`
-	URL    string        `arg:"" help:"Where to publish: rtmp://HOST/app/name?key=SECRET or rtmps://."`
-	Loop   bool          `help:"Begin again at the end of a file, for ever."`
-	Speed  float64       `default:"1" help:"How fast a file is sent."`
-	Start  time.Duration `help:"Begin at the first key frame after this time of the file."`
+	Source     string        `arg:"" help:"FLV, MP4 or MPEG-TS file, or URL of another server's stream (rtmp, rtmps, http, https, ws, wss; HLS too)."`
+	URL        string        `arg:"" help:"Where to publish: rtmp://HOST/app/name?key=SECRET or rtmps://."`
+	Loop       bool          `help:"Begin again at the end of a file, for ever."`
+	Speed      float64       `default:"1" help:"How fast a file is sent."`
+	Start      time.Duration `help:"Begin at the first key frame after this time of the file."`
+	Multitrack bool          `help:"Send all tracks, also to a server that has not announced that it takes several of a kind."`
+	access
 }
 
 // Help is the text below the flags.
 func (pushCmd) Help() string {
-	return "Example: weir push --loop sample.flv rtmp://127.0.0.1/live/cam\n\nIf the server goes away it is tried again until the command is interrupted."
+	return "Example: weir push --loop sample.flv rtmp://127.0.0.1/live/cam\n\n" +
+		"If the server goes away it is tried again until the command is interrupted. A track that the server cannot take is left out, and named."
 }
 
 // Run implements the command.
@@ -27,15 +44,22 @@ func (c *pushCmd) Run(ctx context.Context, out *console) error {
 	if c.Speed <= 0 {
 		return usageError{fmt.Errorf("--speed is more than 0")}
 	}
-	return transfer(ctx, out, c.Source, c.URL, relay.Options{Loop: c.Loop, Speed: c.Speed, Start: c.Start, Reconnect: true})
+	a, err := c.options()
+	if err != nil {
+		return err
+	}
+	return transfer(ctx, out, c.Source, c.URL, relay.TargetOptions{Access: a, Multitrack: c.Multitrack},
+		relay.Options{Loop: c.Loop, Speed: c.Speed, Start: c.Start, Reconnect: true})
 }
 
 // pullCmd is "weir pull".
 type pullCmd struct {
-	URL      string        `arg:"" help:"Stream to play: rtmp, rtmps, http, https, ws or wss URL, or an FLV, MP4 or MPEG-TS file."`
+	URL      string        `arg:"" help:"Stream to play: rtmp, rtmps, http, https, ws or wss URL (HLS too), or an FLV, MP4 or MPEG-TS file."`
 	Output   string        `short:"o" placeholder:"FILE" help:"File to write (.flv); without one the stream is only received."`
+	Force    bool          `short:"f" help:"Overwrite the file if it exists."`
 	Duration time.Duration `help:"Stop after this much of the stream."`
 	Frames   int64         `help:"Stop after so many frames."`
+	access
 }
 
 // Help is the text below the flags.
@@ -45,29 +69,45 @@ func (pullCmd) Help() string {
 
 // Run implements the command.
 func (c *pullCmd) Run(ctx context.Context, out *console) error {
-	return transfer(ctx, out, c.URL, c.Output, relay.Options{Duration: c.Duration, Frames: c.Frames, Unpaced: true})
+	a, err := c.options()
+	if err != nil {
+		return err
+	}
+	return transfer(ctx, out, c.URL, c.Output, relay.TargetOptions{Access: a, Overwrite: c.Force},
+		relay.Options{Duration: c.Duration, Frames: c.Frames, Unpaced: true})
 }
 
 // transfer copies with a progress line and a summary.
-func transfer(ctx context.Context, out *console, source, target string, o relay.Options) error {
+func transfer(ctx context.Context, out *console, source, target string, t relay.TargetOptions, o relay.Options) error {
+	clear := ""
 	if out.Terminal {
+		clear = "\r\x1b[K"
 		o.Progress = func(s relay.Stats) {
 			state := ""
 			if !s.Live {
 				state = "  connecting again"
 			}
-			fmt.Fprintf(out.Err, "\r%s  %d frames  %s%s\x1b[K", s.Media.Round(100*time.Millisecond), s.Frames, size(s.Bytes), state)
+			fmt.Fprintf(out.Err, "\r%s  %s  %s%s\x1b[K", s.Media.Round(100*time.Millisecond), plural(s.Frames, "frame"), size(s.Bytes), state)
 		}
 	}
-	s, err := relay.Copy(ctx, source, func(ctx context.Context) (relay.Target, error) { return relay.Create(ctx, target) }, o)
-	if out.Terminal {
-		fmt.Fprint(out.Err, "\r\x1b[K")
-	}
+	o.Notice = func(s string) { fmt.Fprintf(out.Err, "%sweir: %s\n", clear, s) }
+	s, err := relay.Copy(ctx,
+		func(ctx context.Context) (relay.Source, error) { return relay.Open(ctx, source, t.Access) },
+		func(ctx context.Context) (relay.Target, error) { return relay.Create(ctx, target, t) }, o)
+	fmt.Fprint(out.Err, clear)
 	if s.Frames > 0 {
-		fmt.Fprintf(out.Err, "%d frames, %s, %v of the stream in %v, %d reconnects\n", s.Frames, size(s.Bytes),
-			s.Media.Round(time.Millisecond), s.Elapsed.Round(time.Millisecond), s.Reconnects)
+		fmt.Fprintf(out.Err, "%s, %s, %v of the stream in %v, %s\n", plural(s.Frames, "frame"), size(s.Bytes),
+			s.Media.Round(time.Millisecond), s.Elapsed.Round(time.Millisecond), plural(int64(s.Reconnects), "reconnect"))
 	}
 	return err
+}
+
+// plural is a number of things.
+func plural(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func size(n int64) string {

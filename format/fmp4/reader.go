@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"weir/av"
@@ -36,18 +37,19 @@ var (
 
 // Reader reads the frames of an MP4 file, plain or fragmented, in the order of their decoding
 // times over all tracks. The configurations of all tracks come first. Tracks of codecs
-// that are not known are left out. What is whole in a file that is cut off is read.
+// that are not known are left out, see LeftOut. What is whole in a file that is cut off is read.
 type Reader struct {
-	in     io.ReaderAt
-	size   int64
-	tracks []*readTrack
-	at     int64 // of the next box at the top, of a fragmented file
-	seen   int64 // samples in fragments so far
-	queued int   // samples in the last fragment
-	end    bool  // there are no more fragments
-	scale  int64
-	base   time.Duration // the earliest decoding time, which becomes 0
-	based  bool
+	in      io.ReaderAt
+	size    int64
+	tracks  []*readTrack
+	leftOut []string // see LeftOut
+	at      int64    // of the next box at the top, of a fragmented file
+	seen    int64    // samples in fragments so far
+	queued  int      // samples in the last fragment
+	end     bool     // there are no more fragments
+	scale   int64
+	base    time.Duration // the earliest decoding time, which becomes 0
+	based   bool
 }
 
 // readTrack is a track that is read.
@@ -109,6 +111,9 @@ func (r *Reader) open() error {
 				return err
 			}
 			if len(r.tracks) == 0 {
+				if len(r.leftOut) > 0 {
+					return fmt.Errorf("%w, but %s", ErrNoTracks, strings.Join(r.leftOut, ", "))
+				}
 				return ErrNoTracks
 			}
 			r.at = b.end
@@ -174,6 +179,9 @@ func (r *Reader) body(b fileBox, most int64) ([]byte, error) {
 	}
 	return body, nil
 }
+
+// Start returns the file's own time of what Next returns as 0; it is known once Next was called.
+func (r *Reader) Start() time.Duration { return r.base }
 
 // Next returns the next frame; its times begin at 0. It fails with io.EOF at the end of the file, or
 // of what is whole of it.

@@ -26,8 +26,14 @@ func (r *Reader) moov(b []byte) error {
 			return nil
 		}
 		t, err := r.trak(body)
-		if err != nil || t == nil {
+		if err != nil {
 			return err
+		}
+		if t == nil {
+			if mdia := find(body, "mdia"); len(r.leftOut) < maxTracks {
+				r.leftOut = append(r.leftOut, describeUnread(mdia, find(find(find(mdia, "minf"), "stbl"), "stsd")))
+			}
+			return nil
 		}
 		t.Track.Track.ID = ids[t.Kind]
 		ids[t.Kind]++

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,4 +206,33 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestReaderNamesWhatItLeavesOut has files of ffmpeg's with tracks of other codecs.
+func TestReaderNamesWhatItLeavesOut(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		want []string
+	}{
+		{"-c:v libx264 -pix_fmt yuv420p -c:a pcm_s16le -timecode 01:00:00:00", []string{"PCM audio", "timecode track"}},
+		{"-c:v mpeg4 -c:a aac", []string{"MPEG-4 Part 2 video"}},
+		{"-c:v libx264 -pix_fmt yuv420p -c:a alac", []string{"ALAC audio"}},
+		{"-c:v libx264 -pix_fmt yuv420p -c:a aac", nil},
+	} {
+		file := filepath.Join(t.TempDir(), "in.mov")
+		ffmpeg(t, append(strings.Fields("-f lavfi -i testsrc2=size=64x48:rate=25:duration=1 -f lavfi -i sine=duration=1 "+c.args), file)...)
+		r, frames := readFile(t, file)
+		if !slices.Equal(r.LeftOut(), c.want) || len(frames) == 0 {
+			t.Errorf("%s: it leaves out %q, not %q, of %d frames", c.args, r.LeftOut(), c.want, len(frames))
+		}
+	}
+	file := filepath.Join(t.TempDir(), "pcm.mov")
+	ffmpeg(t, append(strings.Fields("-f lavfi -i sine=duration=1 -c:a pcm_s16le"), file)...)
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewReader(bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrNoTracks) || !strings.Contains(err.Error(), "PCM audio") {
+		t.Errorf("a file of PCM alone: %v", err)
+	}
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"weir/av"
+	"weir/internal/timeline"
 )
 
 // Options say how Copy works.
@@ -25,6 +28,8 @@ type Options struct {
 	Reconnect bool
 	// Progress, if not nil, is called about twice a second.
 	Progress func(Stats)
+	// Notice, if not nil, is told once of each thing that is left out or damaged, and why.
+	Notice func(string)
 	// Unpaced takes a file as fast as it can be read.
 	Unpaced bool
 }
@@ -40,16 +45,22 @@ type Stats struct {
 }
 
 const (
-	progressEvery = 500 * time.Millisecond
-	firstBackoff  = 500 * time.Millisecond
-	maxBackoff    = 10 * time.Second
+	reportEvery  = 500 * time.Millisecond
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = 10 * time.Second
+	// maxHeld is how many frames without media are kept until the first with media comes.
+	maxHeld = 256
 )
 
-// Copy copies source to the target that create makes until the source ends, a bound of the
-// options is reached, or ctx ends, which is no error.
-func Copy(ctx context.Context, source string, create func(context.Context) (Target, error), o Options) (Stats, error) {
-	c := &copier{o: o, create: create, begin: time.Now(), headers: map[headerKey]*av.Frame{}}
-	err := c.run(ctx, source)
+// Copy copies the source that open opens to the target that create makes, until the source ends, a
+// bound of the options is reached, or ctx ends, which is no error. A source that ends without a
+// frame is one.
+//
+// All times are put on one timeline, which begins at 0: each round of a loop, and a clock that jumps
+// or begins again within a source, goes on where the one before ended, with the headers that are new.
+func Copy(ctx context.Context, open func(context.Context) (Source, error), create func(context.Context) (Target, error), o Options) (Stats, error) {
+	c := &copier{o: o, open: open, create: create, begin: time.Now(), clocks: map[clockKey]*timeline.Clock{}, told: map[string]bool{}}
+	err := c.run(ctx)
 	c.stats.Elapsed = time.Since(c.begin)
 	if c.target != nil {
 		if cerr := c.target.Close(); err == nil && ctx.Err() == nil {
@@ -65,40 +76,39 @@ func Copy(ctx context.Context, source string, create func(context.Context) (Targ
 // copier is one Copy at work.
 type copier struct {
 	o      Options
+	open   func(context.Context) (Source, error)
 	create func(context.Context) (Target, error)
 	target Target
 	source Source
 	begin  time.Time
 	stats  Stats
+	told   map[string]bool // notices
 
-	headers  map[headerKey]*av.Frame // what a target must have before media
-	order    []headerKey
+	headers  headers
 	hasVideo bool
 	waitKey  bool // after a reconnect
 	backoff  time.Duration
 	retryAt  time.Time
 
+	line     timeline.Timeline
+	clocks   map[clockKey]*timeline.Clock
 	pacing   bool
-	origin   time.Time     // when the frame of time first is due
-	first    time.Duration // the time of the first media frame of this round
-	offset   time.Duration // added to this round's times
-	head     time.Duration // newest time sent
-	step     time.Duration // between the last two frames
+	origin   time.Time // when the frame of time 0 is due
 	reported time.Time
 }
 
-type headerKey struct {
+// clockKey names a track.
+type clockKey struct {
 	kind  av.Kind
-	typ   av.Type
 	track uint8
 }
 
 // errDone ends a copy that has reached its bound.
 var errDone = errors.New("done")
 
-func (c *copier) run(ctx context.Context, name string) error {
+func (c *copier) run(ctx context.Context) error {
 	for round := 0; ; round++ {
-		s, err := Open(ctx, name)
+		s, err := c.open(ctx)
 		if err != nil {
 			return err
 		}
@@ -115,101 +125,168 @@ func (c *copier) run(ctx context.Context, name string) error {
 		sent := c.stats.Frames
 		err = c.round(ctx, round)
 		stop()
+		c.remark()
 		_ = s.Close()
 		switch {
 		case errors.Is(err, errDone), ctx.Err() != nil:
 			return nil
-		case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		case !errors.Is(err, io.EOF):
 			return err
+		case c.stats.Frames == sent:
+			if left := s.Condition().LeftOut; len(left) > 0 {
+				return fmt.Errorf("the source has no track that can be carried: %s", strings.Join(left, ", "))
+			}
+			return errors.New("the source has ended without a frame")
 		case !c.o.Loop || s.Live():
 			return nil
-		case c.stats.Frames == sent:
-			return fmt.Errorf("%s has no frames to loop", name)
 		}
-		c.offset = c.head + c.step
 	}
 }
 
 // round copies the source once. It returns why it ended, never nil.
 func (c *copier) round(ctx context.Context, round int) error {
-	begun, skipping := false, c.o.Start > 0
+	c.line.NewSource()
+	for _, k := range c.clocks {
+		k.Restart()
+	}
+	var held []*av.Frame // what comes before the first media frame
+	begun := false
+	skip := skipper{until: c.o.Start}
 	for {
 		f, err := c.source.ReadFrame()
 		if err != nil {
 			return err
 		}
-		if f.Type != av.Media {
-			if round > 0 {
-				continue // the target has it from the first round
-			}
-			c.note(f)
-			if begun {
-				c.place(f)
-				if err := c.send(ctx, f); err != nil {
-					return err
-				}
+		media := f.Type == av.Media && f.Kind != av.Data
+		c.hasVideo = c.hasVideo || f.Kind == av.Video
+		switch {
+		case !begun && !media:
+			held = hold(held, f, skip.until > 0)
+			continue
+		case !media:
+			c.headers.note(f)
+			if err := c.send(ctx, c.near(f)); err != nil {
+				return err
 			}
 			continue
-		}
-		c.hasVideo = c.hasVideo || f.Kind == av.Video
-		if skipping {
-			if f.DTS < c.o.Start || c.hasVideo && !f.IsKey() || c.hasVideo && f.Kind != av.Video {
-				continue
-			}
-			skipping = false
+		case skip.over(f, c.hasVideo):
+			continue
 		}
 		if !begun {
 			begun = true
-			c.first = f.DTS
 			if round == 0 {
 				c.origin = time.Now()
-				if err := c.sendHeaders(ctx, f.DTS); err != nil {
-					return err
-				}
+			}
+			if err := c.sendHeld(ctx, held, f, round); err != nil {
+				return err
 			}
 		}
-		c.place(f)
+		f = c.put(f)
 		if err := c.pace(ctx, f.DTS); err != nil {
 			return err
 		}
 		if err := c.send(ctx, f); err != nil {
 			return err
 		}
-		if d := f.DTS - c.head; d > 0 && d < time.Second {
-			c.step = d
-		}
-		c.head = max(c.head, f.DTS)
 		if err := c.count(f); err != nil {
 			return err
 		}
 	}
 }
 
-func isHeader(f *av.Frame) bool {
-	return f.Type == av.Config || f.Type == av.Meta || f.Kind == av.Data
-}
-
-// note keeps what a target needs before media.
-func (c *copier) note(f *av.Frame) {
-	if !isHeader(f) {
-		return
+// hold keeps f for when media begin: the newest of each header, and events unless what they belong
+// to is skipped.
+func hold(held []*av.Frame, f *av.Frame, skipping bool) []*av.Frame {
+	switch {
+	case isHeader(f):
+		held = slices.DeleteFunc(held, func(h *av.Frame) bool {
+			return isHeader(h) && h.Kind == f.Kind && h.Type == f.Type && h.Track == f.Track
+		})
+	case skipping:
+		return held
 	}
-	k := headerKey{f.Kind, f.Type, f.Track}
-	if c.headers[k] == nil {
-		c.order = append(c.order, k)
+	if len(held) == maxHeld {
+		return held
 	}
-	c.headers[k] = f
-	c.hasVideo = c.hasVideo || f.Kind == av.Video
+	return append(held, f)
 }
 
-// place puts f on the copy's own time, which begins at 0.
-func (c *copier) place(f *av.Frame) {
-	cts := f.PTS - f.DTS
-	f.DTS = max(f.DTS-c.first+c.offset, 0)
-	f.PTS = f.DTS + cts
+// sendHeld sends what came before first, with its time. In later rounds the target has some already.
+func (c *copier) sendHeld(ctx context.Context, held []*av.Frame, first *av.Frame, round int) error {
+	at := c.line.Peek(c.clock(first), first.DTS, first.PTS-first.DTS, c.arrived())
+	for _, f := range held {
+		if c.headers.note(f) && round > 0 {
+			continue
+		}
+		if err := c.send(ctx, moved(f, at)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// pace waits until f is due.
+// skipper leaves out the beginning of a source.
+type skipper struct {
+	until  time.Duration
+	line   timeline.Timeline
+	clocks map[clockKey]*timeline.Clock
+}
+
+// over reports whether a media frame is left out.
+func (s *skipper) over(f *av.Frame, hasVideo bool) bool {
+	if s.until <= 0 {
+		return false
+	}
+	if s.clocks == nil {
+		s.clocks = map[clockKey]*timeline.Clock{}
+		s.line.NewSource()
+	}
+	k := clockKey{f.Kind, f.Track}
+	if s.clocks[k] == nil {
+		s.clocks[k] = &timeline.Clock{}
+	}
+	at, _ := s.line.Put(s.clocks[k], f.DTS, f.PTS-f.DTS, s.line.Head())
+	if at < s.until || hasVideo && (f.Kind != av.Video || !f.IsKey()) {
+		return true
+	}
+	s.until = 0
+	return false
+}
+
+// clock returns the clock of f's track.
+func (c *copier) clock(f *av.Frame) *timeline.Clock {
+	k := clockKey{f.Kind, f.Track}
+	if c.clocks[k] == nil {
+		c.clocks[k] = &timeline.Clock{}
+	}
+	return c.clocks[k]
+}
+
+// arrived is when a frame comes in: of a file, when all before it has been played.
+func (c *copier) arrived() time.Duration {
+	if c.source.Live() {
+		return time.Since(c.begin)
+	}
+	return c.line.Head()
+}
+
+// put returns a media frame with its time on the timeline.
+func (c *copier) put(f *av.Frame) *av.Frame {
+	at, _ := c.line.Put(c.clock(f), f.DTS, f.PTS-f.DTS, c.arrived())
+	return moved(f, at)
+}
+
+// near returns a frame without media with its time on the timeline.
+func (c *copier) near(f *av.Frame) *av.Frame { return moved(f, c.line.Near(c.clock(f), f.DTS)) }
+
+// moved returns a copy of f at another time.
+func moved(f *av.Frame, at time.Duration) *av.Frame {
+	g := *f
+	g.DTS, g.PTS = at, at+f.PTS-f.DTS
+	return &g
+}
+
+// pace waits until a frame of this time is due.
 func (c *copier) pace(ctx context.Context, at time.Duration) error {
 	c.report()
 	if !c.pacing {
@@ -233,18 +310,6 @@ func (c *copier) pace(ctx context.Context, at time.Duration) error {
 	}
 }
 
-// sendHeaders writes what must come before media of time at.
-func (c *copier) sendHeaders(ctx context.Context, at time.Duration) error {
-	for _, k := range c.order {
-		f := *c.headers[k]
-		f.DTS, f.PTS = max(at-c.first+c.offset, 0), max(at-c.first+c.offset, 0)
-		if err := c.write(ctx, &f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // send writes a frame, over a new connection if the last one failed: then from the next key
 // frame on, with the headers before it.
 func (c *copier) send(ctx context.Context, f *av.Frame) error {
@@ -252,13 +317,14 @@ func (c *copier) send(ctx context.Context, f *av.Frame) error {
 		return nil
 	}
 	if c.waitKey {
-		if f.Type != av.Media || c.hasVideo && !(f.Kind == av.Video && f.IsKey()) {
+		if f.Type != av.Media || f.Kind == av.Data || c.hasVideo && !(f.Kind == av.Video && f.IsKey()) {
 			return nil
 		}
 		c.waitKey = false
-		at := f.DTS - c.offset + c.first
-		if err := c.sendHeaders(ctx, at); err != nil || c.target == nil {
-			return err
+		for _, k := range c.headers.order {
+			if err := c.write(ctx, moved(c.headers.newest[k], f.DTS)); err != nil || c.target == nil {
+				return err
+			}
 		}
 	}
 	return c.write(ctx, f)
@@ -297,19 +363,45 @@ func (c *copier) reopen(ctx context.Context) bool {
 func (c *copier) count(f *av.Frame) error {
 	c.stats.Frames++
 	c.stats.Bytes += int64(len(f.Payload))
-	c.stats.Media = c.head
-	if c.o.Frames > 0 && c.stats.Frames >= c.o.Frames || c.o.Duration > 0 && c.head >= c.o.Duration {
+	c.stats.Media = c.line.Head()
+	if c.o.Frames > 0 && c.stats.Frames >= c.o.Frames || c.o.Duration > 0 && c.stats.Media >= c.o.Duration {
 		return errDone
 	}
 	return nil
 }
 
+// report calls Progress and Notice now and then.
 func (c *copier) report() {
-	if c.o.Progress == nil || time.Since(c.reported) < progressEvery {
+	if time.Since(c.reported) < reportEvery {
 		return
 	}
 	c.reported = time.Now()
+	c.remark()
+	if c.o.Progress == nil {
+		return
+	}
 	s := c.stats
 	s.Elapsed, s.Live = time.Since(c.begin), c.target != nil
 	c.o.Progress(s)
+}
+
+// remark tells what is left out, and at the end what is damaged.
+func (c *copier) remark() {
+	if c.o.Notice == nil {
+		return
+	}
+	tell := func(s string) {
+		if !c.told[s] {
+			c.told[s] = true
+			c.o.Notice(s)
+		}
+	}
+	for _, name := range c.source.Condition().LeftOut {
+		tell(name + " is left out: it cannot be carried")
+	}
+	if c.target != nil {
+		for _, s := range c.target.LeftOut() {
+			tell(s)
+		}
+	}
 }

@@ -1,11 +1,13 @@
 package relay
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"time"
 
 	"weir/av"
 	"weir/format/flv"
@@ -13,13 +15,21 @@ import (
 	"weir/format/mpegts"
 )
 
-// openFile opens a file of one of the formats that are known, which its first bytes tell.
+// openFile opens a file of one of the formats that are known, which its first bytes tell. Its errors do
+// not hold the name.
 func openFile(name string) (Source, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, withoutPath(err)
 	}
-	s, err := fileSource(f)
+	s, err := fileSource(f, info.Size())
 	if err != nil {
 		_ = f.Close()
 		return nil, err
@@ -27,32 +37,102 @@ func openFile(name string) (Source, error) {
 	return s, nil
 }
 
-func fileSource(f *os.File) (Source, error) {
-	head := make([]byte, mpegts.PacketSize+1)
+// withoutPath takes the name of the file, which is said already, out of an error.
+func withoutPath(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+func fileSource(f *os.File, size int64) (Source, error) {
+	head := make([]byte, sniffSize)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, withoutPath(err)
 	}
 	head = head[:n]
 	switch {
+	case n == 0:
+		return nil, errors.New("the file is empty")
+	case bytes.HasPrefix(head, []byte(playlistHead)):
+		return nil, errors.New("a playlist is read over http:// or https:// only")
 	case isMP4(head):
-		info, err := f.Stat()
+		r, err := fmp4.NewReader(f, size)
 		if err != nil {
+			if cutOff(f, size) {
+				err = fmt.Errorf("%w: the file is cut off, or still being written", err)
+			}
 			return nil, err
 		}
-		r, err := fmp4.NewReader(f, info.Size())
-		if err != nil {
+		return &mp4Source{reader: r, file: f, truncated: cutOff(f, size)}, nil
+	}
+	return sniff(f, false, f.Close)
+}
+
+const (
+	// sniffSize is how much of a source tells its format.
+	sniffSize = 4 << 10
+	// playlistHead is how an HLS playlist begins.
+	playlistHead = "#EXTM3U"
+)
+
+// peeker is a bufio.Reader.
+type peeker interface {
+	io.Reader
+	Peek(n int) ([]byte, error)
+}
+
+// sniff reads FLV or MPEG-TS, whichever it is, from a file or a connection.
+func sniff(r io.Reader, live bool, end func() error) (Source, error) {
+	var head []byte
+	var err error
+	switch r := r.(type) {
+	case peeker:
+		head, err = r.Peek(3)
+		if err == nil && string(head) != "FLV" {
+			head, err = r.Peek(sniffSize)
+		}
+	case io.ReaderAt:
+		head = make([]byte, sniffSize)
+		var n int
+		n, err = r.ReadAt(head, 0)
+		head = head[:n]
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("FLV")):
+		tags := flv.NewReader(r)
+		if _, err := tags.Header(); err != nil {
 			return nil, err
 		}
-		return &mp4Source{r, f}, nil
-	case len(head) > mpegts.PacketSize && head[0] == tsSync && head[mpegts.PacketSize] == tsSync:
-		return &tsSource{file: f, buf: make([]byte, 64*mpegts.PacketSize)}, nil
+		return &flvSource{tags: tags, close: end, live: live}, nil
+	case isTS(head):
+		return &tsSource{in: r, close: end, live: live, buf: make([]byte, 64*mpegts.PacketSize)}, nil
+	case len(head) == 0:
+		return nil, errors.New("it ended before its first byte")
 	}
-	s := &flvSource{FrameReader: flv.NewFrameReader(f), close: f.Close}
-	if _, err := s.Header(); err != nil {
-		return nil, fmt.Errorf("neither an FLV, an MP4 nor an MPEG-TS file: %w", err)
+	return nil, errors.New("neither FLV, MP4, MPEG-TS nor an HLS playlist")
+}
+
+// isTS reports whether packets of one of the sizes that there are follow each other somewhere in head,
+// as many as demuxing takes for proof, or to the end of what there is.
+func isTS(head []byte) bool {
+	const sync, proof = 0x47, 5
+	for at := range head {
+		for _, stride := range []int{mpegts.PacketSize, 192, 204} {
+			n := 0
+			for i := at; i < len(head) && n < proof && head[i] == sync; i += stride {
+				n++
+			}
+			if n == proof || n > 0 && len(head) < sniffSize && at < stride && at+n*stride >= len(head) && len(head) >= mpegts.PacketSize {
+				return true
+			}
+		}
 	}
-	return s, nil
+	return false
 }
 
 // isMP4 reports whether a file begins with a box that MP4 files begin with.
@@ -67,59 +147,51 @@ func isMP4(head []byte) bool {
 	return false
 }
 
+// cutOff reports whether the last box at the top of an MP4 file goes past its end.
+func cutOff(r io.ReaderAt, size int64) bool {
+	const maxBoxes = 1 << 20
+	var head [16]byte
+	at := int64(0)
+	for range maxBoxes {
+		if at == size {
+			return false
+		}
+		n, _ := r.ReadAt(head[:], at)
+		if n < 8 {
+			return true
+		}
+		length := int64(binary.BigEndian.Uint32(head[:]))
+		switch {
+		case length == 0: // to the end
+			return false
+		case length == 1 && n == len(head):
+			length = int64(binary.BigEndian.Uint64(head[8:]) & (1<<63 - 1))
+		}
+		if length < 8 || length > size-at {
+			return true
+		}
+		at += length
+	}
+	return false
+}
+
 // mp4Source reads an MP4 file.
 type mp4Source struct {
-	reader *fmp4.Reader
-	file   *os.File
+	reader    *fmp4.Reader
+	file      *os.File
+	truncated bool
 }
 
+// ReadFrame implements Source.
 func (s *mp4Source) ReadFrame() (*av.Frame, error) { return s.reader.Next() }
-func (s *mp4Source) Live() bool                    { return false }
-func (s *mp4Source) Close() error                  { return s.file.Close() }
 
-const tsSync = 0x47
+// Live implements Source.
+func (s *mp4Source) Live() bool { return false }
 
-// tsSource reads an MPEG-TS file.
-type tsSource struct {
-	file   *os.File
-	demux  mpegts.Demuxer
-	buf    []byte
-	frames []av.Frame
-	ended  bool
-	base   time.Duration // the first frame's time, which becomes 0
-	based  bool
-}
+// Close implements Source.
+func (s *mp4Source) Close() error { return s.file.Close() }
 
-func (s *tsSource) Live() bool   { return false }
-func (s *tsSource) Close() error { return s.file.Close() }
-
-// ReadFrame reads packets until they hold a frame.
-func (s *tsSource) ReadFrame() (*av.Frame, error) {
-	for {
-		for len(s.frames) > 0 {
-			f := &s.frames[0]
-			s.frames = s.frames[1:]
-			if f.Kind == av.Data { // timed metadata is no message of FLV's
-				continue
-			}
-			if !s.based {
-				s.base, s.based = f.DTS, true
-			}
-			f.DTS -= s.base
-			f.PTS -= s.base
-			return f, nil
-		}
-		if s.ended {
-			return nil, io.EOF
-		}
-		n, err := s.file.Read(s.buf)
-		s.frames = s.demux.Demux(nil, s.buf[:n])
-		switch {
-		case errors.Is(err, io.EOF):
-			s.ended = true
-			s.frames = s.demux.Flush(s.frames)
-		case err != nil:
-			return nil, err
-		}
-	}
+// Condition implements Source.
+func (s *mp4Source) Condition() Condition {
+	return Condition{LeftOut: s.reader.LeftOut(), Truncated: s.truncated}
 }

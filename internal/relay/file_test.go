@@ -42,7 +42,7 @@ func TestFiles(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("this is no film"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), bad); err == nil {
+	if _, err := Open(t.Context(), bad, Access{}); err == nil {
 		t.Error("text is read as a film")
 	}
 }

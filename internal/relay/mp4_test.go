@@ -44,7 +44,7 @@ func TestMP4OfEachCodec(t *testing.T) {
 		t.Run(c.video.String()+" "+c.audio.String(), func(t *testing.T) {
 			in, out := filepath.Join(t.TempDir(), "in.mp4"), filepath.Join(t.TempDir(), "out.flv")
 			encode(t, in, c.args)
-			if _, err := Copy(t.Context(), in, to(out), Options{Unpaced: true}); err != nil {
+			if _, err := Copy(t.Context(), from(in), to(out), Options{Unpaced: true}); err != nil {
 				t.Fatal(err)
 			}
 			want, got := frames(t, in), frames(t, out)
@@ -81,11 +81,11 @@ func TestPushMP4(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			pushed := make(chan error, 1)
 			go func() {
-				_, err := Copy(ctx, file, to(rtmpURL), Options{Loop: true, Speed: 2})
+				_, err := Copy(ctx, from(file), to(rtmpURL), Options{Loop: true, Speed: 2})
 				pushed <- err
 			}()
 			out := filepath.Join(t.TempDir(), "out.flv")
-			s, err := Copy(ctx, rtmpURL, to(out), Options{Frames: 150, Unpaced: true})
+			s, err := Copy(ctx, from(rtmpURL), to(out), Options{Frames: 150, Unpaced: true})
 			if err != nil || s.Frames != 150 {
 				t.Error(s, err)
 			} else {
@@ -106,7 +106,7 @@ func TestStart(t *testing.T) {
 	for file, flags := range map[string]string{mp4: "", ts: " -muxdelay 5"} {
 		encode(t, file, "-c:v libx264 -g 5 -bf 0 -preset veryfast -c:a aac"+flags)
 		out := filepath.Join(t.TempDir(), "out.flv")
-		if _, err := Copy(t.Context(), file, to(out), Options{Start: 500 * time.Millisecond, Unpaced: true}); err != nil {
+		if _, err := Copy(t.Context(), from(file), to(out), Options{Start: 500 * time.Millisecond, Unpaced: true}); err != nil {
 			t.Fatal(err)
 		}
 		v := only(frames(t, out), av.Video)

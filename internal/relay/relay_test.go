@@ -26,7 +26,7 @@ const sample = "../demo/sample.flv"
 // frames reads a file's media frames.
 func frames(t *testing.T, name string) (fs []*av.Frame) {
 	t.Helper()
-	s, err := Open(t.Context(), name)
+	s, err := Open(t.Context(), name, Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +67,12 @@ func serve(t *testing.T) (rtmpURL, httpURL, wsURL string) {
 	return "rtmp://" + s.Addr("rtmp").String() + "/live/x", "http://" + h + "/live/x.flv", "ws://" + h + "/live/x.flv"
 }
 
+func from(name string) func(context.Context) (Source, error) {
+	return func(ctx context.Context) (Source, error) { return Open(ctx, name, Access{}) }
+}
+
 func to(name string) func(context.Context) (Target, error) {
-	return func(ctx context.Context) (Target, error) { return Create(ctx, name) }
+	return func(ctx context.Context) (Target, error) { return Create(ctx, name, TargetOptions{}) }
 }
 
 // TestRoundTrips pushes a file to a server and pulls it by each protocol: what comes is a run of
@@ -80,12 +84,12 @@ func TestRoundTrips(t *testing.T) {
 	defer stop()
 	pushed := make(chan error, 1)
 	go func() {
-		_, err := Copy(ctx, sample, to(rtmpURL), Options{Loop: true, Speed: 4})
+		_, err := Copy(ctx, from(sample), to(rtmpURL), Options{Loop: true, Speed: 4})
 		pushed <- err
 	}()
 	for _, url := range []string{rtmpURL, httpURL, wsURL} {
 		file := filepath.Join(t.TempDir(), "x.flv")
-		s, err := Copy(ctx, url, to(file), Options{Frames: 300, Unpaced: true})
+		s, err := Copy(ctx, from(url), to(file), Options{Frames: 300, Unpaced: true})
 		if err != nil || s.Frames != 300 {
 			t.Fatal(url, s, err)
 		}
@@ -135,7 +139,7 @@ func only(fs []*av.Frame, k av.Kind) (out []*av.Frame) {
 func TestLoopGoesOnInTime(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.flv")
 	n := int64(len(frames(t, sample)))
-	if _, err := Copy(t.Context(), sample, to(file), Options{Loop: true, Frames: 3 * n, Unpaced: true}); err != nil {
+	if _, err := Copy(t.Context(), from(sample), to(file), Options{Loop: true, Frames: 3 * n, Unpaced: true}); err != nil {
 		t.Fatal(err)
 	}
 	got := frames(t, file)
@@ -150,7 +154,7 @@ func TestLoopGoesOnInTime(t *testing.T) {
 
 func TestStartBeginsAtAKeyFrame(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.flv")
-	if _, err := Copy(t.Context(), sample, to(file), Options{Start: 3 * time.Second, Unpaced: true}); err != nil {
+	if _, err := Copy(t.Context(), from(sample), to(file), Options{Start: 3 * time.Second, Unpaced: true}); err != nil {
 		t.Fatal(err)
 	}
 	v := only(frames(t, file), av.Video)
@@ -178,14 +182,14 @@ func TestReconnectGoesOnAtAKeyFrameWithHeaders(t *testing.T) {
 	create := func(ctx context.Context) (Target, error) {
 		switch opened.Add(1) {
 		case 1:
-			f, err := Create(ctx, filepath.Join(dir, "1.flv"))
+			f, err := Create(ctx, filepath.Join(dir, "1.flv"), TargetOptions{})
 			return &brittle{f, 100}, err
 		case 2:
 			return nil, errors.New("still gone")
 		}
-		return Create(ctx, filepath.Join(dir, "2.flv"))
+		return Create(ctx, filepath.Join(dir, "2.flv"), TargetOptions{})
 	}
-	s, err := Copy(t.Context(), sample, create, Options{Reconnect: true, Speed: 4})
+	s, err := Copy(t.Context(), from(sample), create, Options{Reconnect: true, Speed: 4})
 	if err != nil || s.Reconnects != 1 {
 		t.Fatal(s, err)
 	}
@@ -214,13 +218,13 @@ func TestReconnectGoesOnAtAKeyFrameWithHeaders(t *testing.T) {
 func TestErrorsSayWhatToDo(t *testing.T) {
 	for _, c := range []struct{ source, target, names, says string }{
 		{"nowhere.flv", "", "nowhere.flv: ", "no such file or directory"},
-		{"copy.go", "", "copy.go: ", "neither an FLV, an MP4 nor an MPEG-TS file"},
+		{"copy.go", "", "copy.go: ", "neither FLV, MP4, MPEG-TS nor an HLS playlist"},
 		{"udp://127.0.0.1:1/x", "", "udp://127.0.0.1:1/x: ", "udp:// is not supported: use rtmp, rtmps, http, https, ws, wss or a file"},
 		{sample, "x.mp4", "x.mp4: ", "only .flv can be written"},
 		{sample, "http://127.0.0.1/x", "http://127.0.0.1/x: ", "publishing to http:// is not supported: use rtmp or rtmps"},
 		{"http://127.0.0.1:1/live/x.flv?key=hunter2", "", "http://127.0.0.1:1/live/x.flv?key=***: ", "connection refused"},
 	} {
-		_, err := Copy(t.Context(), c.source, to(c.target), Options{Unpaced: true})
+		_, err := Copy(t.Context(), from(c.source), to(c.target), Options{Unpaced: true})
 		if err == nil || !strings.HasPrefix(err.Error(), c.names) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s to %q: got %v, want %s…%s", c.source, c.target, err, c.names, c.says)
 		}

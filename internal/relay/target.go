@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,33 +19,45 @@ import (
 
 // Target is where frames go.
 type Target interface {
+	// WriteFrame writes a frame. What the target cannot take is left out without an error.
 	WriteFrame(f *av.Frame) error
+	// LeftOut says of each track that was left out which one it is, and why.
+	LeftOut() []string
 	// Close completes what was written.
 	Close() error
 }
 
+// TargetOptions say how a target is made.
+type TargetOptions struct {
+	Access
+	// Overwrite replaces a file that exists; without it that is an error.
+	Overwrite bool
+	// Multitrack sends all tracks to a server that has not announced that it takes several of a kind.
+	Multitrack bool
+}
+
 // Create opens a target: an rtmp:// or rtmps:// URL to publish to, a file whose name ends in
 // .flv, or nowhere for "".
-func Create(ctx context.Context, name string) (Target, error) {
-	t, err := create(ctx, name)
+func Create(ctx context.Context, name string, o TargetOptions) (Target, error) {
+	t, err := create(ctx, name, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", session.Redact(name), err)
 	}
 	return t, nil
 }
 
-func create(ctx context.Context, name string) (Target, error) {
+func create(ctx context.Context, name string, o TargetOptions) (Target, error) {
 	if name == "" {
 		return nowhere{}, nil
 	}
 	if u, err := url.Parse(name); err == nil && u.Host != "" {
 		if u.Scheme == "rtmp" || u.Scheme == "rtmps" {
-			return createRTMP(ctx, name)
+			return createRTMP(ctx, name, o)
 		}
 		return nil, fmt.Errorf("publishing to %s:// is not supported: use rtmp or rtmps", u.Scheme)
 	}
 	if strings.EqualFold(filepath.Ext(name), ".flv") {
-		return createFile(name)
+		return createFile(name, o.Overwrite)
 	}
 	return nil, errors.New("the file type is told by the name, and only .flv can be written")
 }
@@ -53,47 +66,93 @@ func create(ctx context.Context, name string) (Target, error) {
 type nowhere struct{}
 
 func (nowhere) WriteFrame(*av.Frame) error { return nil }
+func (nowhere) LeftOut() []string          { return nil }
 func (nowhere) Close() error               { return nil }
+
+// omissions are the tracks that a target leaves out.
+type omissions struct {
+	seen map[omission]bool
+	said []string
+}
+
+type omission struct {
+	kind  av.Kind
+	track uint8
+	codec av.Codec
+}
+
+// add remembers that f's track is left out.
+func (o *omissions) add(f *av.Frame, why string) {
+	k := omission{f.Kind, f.Track, f.Codec}
+	if f.Type != av.Media || o.seen[k] || len(o.said) >= maxLeftOut {
+		return
+	}
+	if o.seen == nil {
+		o.seen = map[omission]bool{}
+	}
+	o.seen[k] = true
+	o.said = append(o.said, fmt.Sprintf("%v track %d (%v) is left out: %s", f.Kind, f.Track, f.Codec, why))
+}
+
+// LeftOut implements Target.
+func (o *omissions) LeftOut() []string { return o.said }
 
 // fileTarget writes an FLV file.
 type fileTarget struct {
-	file *os.File
-	buf  *bufio.Writer
-	w    *flv.Writer
+	omissions
+	file   *os.File
+	buf    *bufio.Writer
+	w      *flv.Writer
+	frames int
 }
 
-func createFile(name string) (Target, error) {
-	f, err := os.Create(name)
+func createFile(name string, overwrite bool) (Target, error) {
+	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	if !overwrite {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	}
+	f, err := os.OpenFile(name, flags, 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, errors.New("the file exists; --force overwrites it")
+	}
 	if err != nil {
-		return nil, err
+		return nil, withoutPath(err)
 	}
 	b := bufio.NewWriterSize(f, 256<<10)
-	return &fileTarget{f, b, flv.NewWriter(b, flv.Form{Enhanced: flv.AsReceived}, true, true)}, nil
+	return &fileTarget{file: f, buf: b, w: flv.NewWriter(b, flv.Form{Enhanced: flv.AsReceived}, true, true)}, nil
 }
 
 // WriteFrame implements Target.
 func (t *fileTarget) WriteFrame(f *av.Frame) error {
 	err := t.w.WriteFrame(f)
 	if errors.Is(err, flv.ErrForm) {
-		return nil // what FLV cannot express is left out
+		t.add(f, "FLV has no place for it")
+		return nil
 	}
+	t.frames++
 	return err
 }
 
-// Close implements Target.
+// Close implements Target. A file in which there is nothing is removed.
 func (t *fileTarget) Close() error {
+	if t.frames == 0 {
+		return errors.Join(t.file.Close(), os.Remove(t.file.Name()))
+	}
 	return errors.Join(t.w.Flush(), t.buf.Flush(), t.file.Close())
 }
 
 // rtmpTarget publishes.
 type rtmpTarget struct {
+	omissions
 	client *rtmp.Client
 	pub    *rtmp.PublishStream
+	caps   *rtmp.Caps
+	form   flv.Form
 	body   []byte
 }
 
-func createRTMP(ctx context.Context, name string) (Target, error) {
-	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), ChunkSize: 65536})
+func createRTMP(ctx context.Context, name string, o TargetOptions) (Target, error) {
+	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), ChunkSize: 65536, TLSConfig: o.tls(), Timeout: o.timeout()})
 	if err != nil {
 		return nil, err
 	}
@@ -102,19 +161,51 @@ func createRTMP(ctx context.Context, name string) (Target, error) {
 		_ = c.Close()
 		return nil, err
 	}
-	return &rtmpTarget{client: c, pub: p}, nil
+	return &rtmpTarget{client: c, pub: p, caps: c.Caps(), form: formFor(c.Caps(), o.Multitrack)}, nil
+}
+
+// formFor is how a server is written to. One that announced nothing gets what RTMP always was, wherever
+// that is possible.
+func formFor(caps *rtmp.Caps, multitrack bool) flv.Form {
+	form := flv.Form{
+		Enhanced: flv.AsReceived, NoModEx: caps.CapsEx&rtmp.CapModEx == 0,
+		SingleTrack: !multitrack && caps.CapsEx&rtmp.CapMultitrack == 0,
+	}
+	if !caps.Enhanced() {
+		form.Enhanced = flv.WhenNeeded
+	}
+	return form
 }
 
 // WriteFrame implements Target.
 func (t *rtmpTarget) WriteFrame(f *av.Frame) error {
-	header, ok := flv.AppendHeader(t.body[:0], f, flv.Form{Enhanced: flv.AsReceived})
+	if f.Track != 0 && t.form.SingleTrack && f.Kind != av.Data {
+		t.add(f, "the server has not announced that it takes several tracks of a kind; --multitrack sends it nevertheless")
+		return nil
+	}
+	header, ok := flv.AppendHeader(t.body[:0], f, t.form)
+	if ok && !t.takes(f, header) {
+		legacy := t.form
+		legacy.Enhanced = flv.WhenNeeded
+		if header, ok = flv.AppendHeader(header[:0], f, legacy); ok && !t.takes(f, header) {
+			t.add(f, "the server has announced the codecs that it takes, and this is none of them")
+			return nil
+		}
+	}
 	if !ok {
+		t.add(f, "RTMP has no place for it")
 		return nil
 	}
 	t.body = append(header, f.Payload...)
 	return t.pub.WriteMessage(&rtmp.Message{
 		Type: rtmp.MessageType(flv.TagTypeOf(f)), Timestamp: av.Milliseconds(f.DTS), Payload: t.body,
 	})
+}
+
+// takes reports whether the server may be sent a message with this header.
+func (t *rtmpTarget) takes(f *av.Frame, header []byte) bool {
+	c, enhanced := flv.FourCC(flv.TagTypeOf(f), header)
+	return !enhanced || t.caps.CanReceive(c.FourCC())
 }
 
 // Close implements Target.

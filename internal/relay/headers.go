@@ -1,0 +1,51 @@
+package relay
+
+import (
+	"bytes"
+
+	"weir/av"
+	"weir/format/flv"
+)
+
+// headers are what a target must have before media: the newest configuration and metadata of each
+// track, in the order in which they came first.
+type headers struct {
+	newest map[headerKey]*av.Frame
+	order  []headerKey
+}
+
+type headerKey struct {
+	kind  av.Kind
+	typ   av.Type
+	track uint8
+}
+
+// isHeader reports whether f says something about the media behind it, for as long as nothing else of
+// its kind comes. Other script tags are events: they have a time, and are over.
+func isHeader(f *av.Frame) bool {
+	switch f.Type {
+	case av.Config, av.Meta:
+		return true
+	case av.Script:
+		name, _, err := flv.ParseMetadata(f.Payload)
+		return err == nil && name == "onMetaData"
+	}
+	return false
+}
+
+// note keeps f if it is a header. It reports whether the target has the same one already.
+func (h *headers) note(f *av.Frame) (known bool) {
+	if !isHeader(f) {
+		return false
+	}
+	k := headerKey{f.Kind, f.Type, f.Track}
+	if h.newest == nil {
+		h.newest = map[headerKey]*av.Frame{}
+	}
+	before := h.newest[k]
+	if before == nil {
+		h.order = append(h.order, k)
+	}
+	h.newest[k] = f
+	return before != nil && before.Codec == f.Codec && bytes.Equal(before.Payload, f.Payload)
+}

@@ -1,0 +1,207 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"weir/av"
+	"weir/format/m3u8"
+)
+
+const (
+	// maxSegment bounds a segment, and maxInit an initialization segment, in bytes.
+	maxSegment = 64 << 20
+	maxInit    = 4 << 20
+	// fromEnd is how many segments before the end of a live playlist reading begins: three, as
+	// players do (RFC 8216, 6.3.3).
+	fromEnd = 3
+	// minReload is the shortest time between two requests for a playlist.
+	minReload = 500 * time.Millisecond
+)
+
+// hlsSource reads an HLS stream: the variant with the highest bandwidth, and the sound that belongs to it
+// if that has a playlist of its own.
+type hlsSource struct {
+	ctx    context.Context //nolint:containedctx // reading is ended by Close
+	client *http.Client
+	end    func()
+	live   bool
+	lists  []*hlsList
+}
+
+// newHLS reads a playlist, and those that it names. It belongs to the source, which end ends.
+func newHLS(ctx context.Context, client *http.Client, at *url.URL, body io.Reader, end func()) (Source, error) {
+	b, err := readAll(body, m3u8.MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("reading the playlist: %w", err)
+	}
+	s := &hlsSource{ctx: ctx, client: client, end: end}
+	media, err := m3u8.ParseMedia(b)
+	if err == nil {
+		s.lists = []*hlsList{{s: s, url: at}}
+		s.lists[0].take(media)
+	} else if errors.Is(err, m3u8.ErrKind) {
+		err = s.variant(at, b)
+	}
+	switch {
+	case errors.Is(err, m3u8.ErrEncrypted):
+		return nil, errors.New("the stream is encrypted, which is not supported")
+	case err != nil:
+		return nil, err
+	}
+	for _, l := range s.lists {
+		s.live = s.live || !l.media.EndList
+	}
+	return s, nil
+}
+
+// variant takes the best variant of a multivariant playlist.
+func (s *hlsSource) variant(at *url.URL, b []byte) error {
+	p, err := m3u8.ParseMultivariant(b)
+	if err != nil {
+		return err
+	}
+	if len(p.Variants) == 0 {
+		return errors.New("the multivariant playlist names no variant")
+	}
+	best := &p.Variants[0]
+	for i := range p.Variants {
+		if p.Variants[i].Bandwidth > best.Bandwidth {
+			best = &p.Variants[i]
+		}
+	}
+	uris := []string{best.URI}
+	if sound := rendition(p, best.Audio); sound != "" && sound != best.URI {
+		uris = append(uris, sound)
+	}
+	for _, uri := range uris {
+		u, err := resolve(at, uri)
+		if err != nil {
+			return err
+		}
+		l := &hlsList{s: s, url: u, second: len(s.lists) > 0}
+		if err := l.reload(); err != nil {
+			return err
+		}
+		s.lists = append(s.lists, l)
+	}
+	return nil
+}
+
+// rendition returns the URI of the sound in a group: the default, else the first.
+func rendition(p *m3u8.Multivariant, group string) (uri string) {
+	for i := range p.Renditions {
+		r := &p.Renditions[i]
+		if r.Type != m3u8.TypeAudio || r.GroupID != group {
+			continue
+		}
+		if r.Default {
+			return r.URI
+		}
+		if uri == "" {
+			uri = r.URI
+		}
+	}
+	return uri
+}
+
+// resolve makes a playlist's URI a URL.
+func resolve(base *url.URL, uri string) (*url.URL, error) {
+	u, err := base.Parse(uri)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the playlist names a resource of %s://, not of http:// or https://", u.Scheme)
+	}
+	return u, nil
+}
+
+// fetch reads a resource of at most so many bytes. It returns its URL, which a redirection may change.
+func (s *hlsSource) fetch(u *url.URL, span m3u8.ByteRange, most int64) ([]byte, *url.URL, error) {
+	what := ""
+	if span.Length > 0 {
+		if span.Length > most || span.Offset < 0 {
+			return nil, nil, fmt.Errorf("%w: a range of %d bytes", errTooLarge, span.Length)
+		}
+		what = fmt.Sprintf("bytes=%d-%d", span.Offset, span.Offset+span.Length-1)
+	}
+	res, err := get(s.ctx, s.client, u.String(), what)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	body := io.Reader(res.Body)
+	if what != "" {
+		if res.StatusCode == http.StatusOK { // the server does not know ranges
+			if _, err := io.CopyN(io.Discard, body, span.Offset); err != nil {
+				return nil, nil, err
+			}
+		}
+		body = io.LimitReader(body, span.Length)
+	}
+	b, err := readAll(body, most)
+	return b, res.Request.URL, err
+}
+
+var errTooLarge = errors.New("more than can be read")
+
+// readAll reads at most so many bytes, and fails if there are more.
+func readAll(r io.Reader, most int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("%w: over %d bytes", errTooLarge, most)
+	}
+	return b, err
+}
+
+// Live implements Source.
+func (s *hlsSource) Live() bool { return s.live }
+
+// Close implements Source.
+func (s *hlsSource) Close() error {
+	s.end()
+	return nil
+}
+
+// Condition implements Source.
+func (s *hlsSource) Condition() (c Condition) {
+	for _, l := range s.lists {
+		one := l.condition()
+		c.LeftOut = append(c.LeftOut, one.LeftOut...)
+		c.Damage = append(c.Damage, one.Damage...)
+	}
+	return c
+}
+
+// ReadFrame returns the frame that comes first of all playlists.
+func (s *hlsSource) ReadFrame() (*av.Frame, error) {
+	var first *hlsList
+	for _, l := range s.lists {
+		for len(l.frames) == 0 && !l.ended {
+			if err := l.more(); err != nil {
+				return nil, err
+			}
+		}
+		if len(l.frames) == 0 {
+			continue
+		}
+		if f := &l.frames[0]; f.Type != av.Media || first == nil || f.DTS < first.frames[0].DTS {
+			first = l
+			if f.Type != av.Media {
+				break
+			}
+		}
+	}
+	if first == nil {
+		return nil, io.EOF
+	}
+	f := first.frames[0]
+	first.frames = first.frames[1:]
+	return &f, nil
+}

@@ -1,0 +1,43 @@
+package relay
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"weir/av"
+)
+
+// patient is a source that fails when no media comes for a while, whatever else does. The time in
+// which nobody reads does not count.
+type patient struct {
+	Source
+	limit   time.Duration
+	left    time.Duration // of the limit
+	expired atomic.Bool
+}
+
+func newPatient(s Source, limit time.Duration) *patient {
+	return &patient{Source: s, limit: limit, left: limit}
+}
+
+// ReadFrame implements Source.
+func (p *patient) ReadFrame() (*av.Frame, error) {
+	begin := time.Now()
+	t := time.AfterFunc(p.left, func() {
+		p.expired.Store(true)
+		_ = p.Close()
+	})
+	f, err := p.Source.ReadFrame()
+	t.Stop()
+	if err != nil {
+		if p.expired.Load() {
+			err = fmt.Errorf("no frame has come for %v: nobody publishes the stream, or its server or network hangs", p.limit)
+		}
+		return nil, err
+	}
+	if p.left -= time.Since(begin); f.Type == av.Media {
+		p.left = p.limit
+	}
+	return f, nil
+}

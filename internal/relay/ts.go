@@ -1,0 +1,71 @@
+package relay
+
+import (
+	"errors"
+	"io"
+
+	"weir/av"
+	"weir/format/mpegts"
+)
+
+// tsSource reads MPEG-TS from a byte stream.
+type tsSource struct {
+	in     io.Reader
+	close  func() error
+	live   bool
+	demux  mpegts.Demuxer
+	buf    []byte
+	frames []av.Frame
+	ended  bool
+}
+
+// Live implements Source.
+func (s *tsSource) Live() bool { return s.live }
+
+// Close implements Source.
+func (s *tsSource) Close() error { return s.close() }
+
+// ReadFrame reads packets until they hold a frame.
+func (s *tsSource) ReadFrame() (*av.Frame, error) {
+	for {
+		if len(s.frames) > 0 {
+			f := s.frames[0]
+			s.frames = s.frames[1:]
+			return &f, nil
+		}
+		if s.ended {
+			return nil, io.EOF
+		}
+		n, err := s.in.Read(s.buf)
+		s.frames = s.demux.Demux(nil, s.buf[:n])
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			s.ended = true
+			s.frames = s.demux.Flush(s.frames)
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// Condition implements Source.
+func (s *tsSource) Condition() Condition {
+	c := tsCondition(&s.demux)
+	if n := s.demux.Counters(); s.ended && !s.live && n.Skipped > 0 && n.Resyncs == 0 {
+		c.Truncated = true
+	}
+	return c
+}
+
+// tsCondition says what is wrong with a transport stream so far.
+func tsCondition(d *mpegts.Demuxer) (c Condition) {
+	n := d.Counters()
+	c.damage(int64(n.Errors), "transport packet", "marked as damaged")
+	c.damage(int64(n.Malformed), "transport packet", "malformed")
+	c.damage(int64(n.Scrambled), "transport packet", "encrypted")
+	c.damage(int64(n.Gaps), "place", "where transport packets are missing")
+	c.damage(int64(n.BadSections), "table", "damaged")
+	c.damage(int64(n.DroppedPES), "PES packet", "damaged or incomplete")
+	c.damage(int64(n.BadFrames), "frame", "damaged")
+	return c
+}
