@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"strconv"
@@ -124,6 +125,64 @@ func refuse(folder, p string) string {
 
 // under reports whether p is prefix or lies below it. Nothing lies below ".".
 func under(p, prefix string) bool { return p == prefix || strings.HasPrefix(p, prefix+"/") }
+
+// protocolTable is the one file outside the protocols' folders that names them.
+const protocolTable = "internal/server/protocols.go"
+
+// TestNothingNamesAProtocol holds the sources to the rule that a protocol is one folder and one line: every
+// folder has a line in the table, and nothing else imports one or uses its section of the configuration.
+func TestNothingNamesAProtocol(t *testing.T) {
+	folders, inTable, sections := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	const prefix = module + "/internal/protocol/"
+	eachFile(t, parser.SkipObjectResolution, func(name string, _ *token.FileSet, f *ast.File) {
+		if folder, ok := strings.CutPrefix(path.Dir(name), "internal/protocol/"); ok && !strings.HasSuffix(folder, "test") {
+			folders[strings.Split(folder, "/")[0]] = true
+		}
+		if name != protocolTable {
+			return
+		}
+		for _, im := range f.Imports {
+			if p, _ := strconv.Unquote(im.Path.Value); strings.HasPrefix(p, prefix) {
+				inTable[strings.TrimPrefix(p, prefix)] = true
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok && spec.Name.Name == "Protocols" {
+				for _, field := range spec.Type.(*ast.StructType).Fields.List {
+					sections[field.Names[0].Name] = true
+				}
+			}
+			return true
+		})
+	})
+	if len(sections) == 0 || !maps.Equal(folders, inTable) {
+		t.Errorf("%s has the folders %v and the lines %v; there are %v", protocolTable, inTable, sections, folders)
+	}
+	eachFile(t, parser.SkipObjectResolution, func(name string, fset *token.FileSet, f *ast.File) {
+		own, _, _ := strings.Cut(strings.TrimPrefix(name, "internal/protocol/"), "/")
+		if strings.HasSuffix(name, "_test.go") || name == protocolTable || strings.HasPrefix(name, "internal/protocol/") && folders[own] {
+			return
+		}
+		packages := map[string]bool{}
+		for _, im := range f.Imports {
+			p, _ := strconv.Unquote(im.Path.Value)
+			if strings.HasPrefix(p, prefix) && folders[strings.TrimPrefix(p, prefix)] {
+				t.Errorf("%s imports %s: only %s does", name, p, protocolTable)
+			}
+			if packages[path.Base(p)] = true; im.Name != nil {
+				packages[im.Name.Name] = true
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sections[sel.Sel.Name] {
+				if x, ok := sel.X.(*ast.Ident); !ok || !packages[x.Name] {
+					t.Errorf("%v: .%s is a protocol's section: only its folder knows it", fset.Position(n.Pos()), sel.Sel.Name)
+				}
+			}
+			return true
+		})
+	})
+}
 
 // TestLayersRefuse holds the policy's reader to a few imports of known verdict.
 func TestLayersRefuse(t *testing.T) {

@@ -30,8 +30,7 @@ type Config = server.Config
 // StreamConfig is one entry of Config.Streams; begin with DefaultStreamConfig.
 type StreamConfig = server.StreamConfig
 
-// DefaultConfig returns the configuration that serves when nothing is configured: RTMP
-// on :1935, HTTP-FLV and WebSocket-FLV on :8080, the admin listener on 127.0.0.1:8088.
+// DefaultConfig returns the configuration that serves when nothing is configured. Begin with it.
 func DefaultConfig() Config { return server.Default() }
 
 // DefaultStreamConfig returns the settings of a stream that no entry matches.
@@ -41,11 +40,15 @@ func DefaultStreamConfig() StreamConfig { return server.DefaultStream() }
 // fail at (certificates that cannot be read), and entries of Streams that no stream ever gets.
 func Check(c Config) error { return config.Check(&c) }
 
+// Protocols returns the names of the protocols that the server speaks, such as "rtmp": those of Request,
+// of the log, the metrics and the API.
+func Protocols() []string { return server.ProtocolNames() }
+
 // Request is what a peer asks for.
 type Request struct {
 	// Publish tells a publisher from a player.
 	Publish bool
-	// Protocol is "rtmp", "http-flv", "ws-flv", "http-ts", "ws-ts" or "hls".
+	// Protocol is one of Protocols.
 	Protocol string
 	// Session is the session's id in log and API.
 	Session string
@@ -122,14 +125,17 @@ func (s *Server) URL(proto string) string {
 	if proto == "admin" {
 		scheme = "http"
 	}
-	if proto == "rtmp" && port == "1935" {
-		if strings.Contains(host, ":") {
-			host = "[" + host + "]"
-		}
-		return scheme + "://" + host
+	if port != defaultPorts[scheme] {
+		return scheme + "://" + net.JoinHostPort(host, port)
 	}
-	return scheme + "://" + net.JoinHostPort(host, port)
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return scheme + "://" + host
 }
+
+// defaultPorts are those that a URL may leave out.
+var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443", "http": "80", "https": "443"}
 
 // Publisher publishes a stream from within the program. It is for one goroutine.
 type Publisher struct {

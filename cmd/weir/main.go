@@ -8,10 +8,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"weir"
 )
 
 // The exit statuses.
@@ -52,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var c cli
 	parser, err := kong.New(&c,
 		kong.Name("weir"),
-		kong.Description("A live-streaming server: RTMP in; RTMP, FLV, MPEG-TS and HLS out, and a page to watch on.\n\nTry: weir demo"),
+		kong.Description("A live-streaming server that speaks "+strings.ToUpper(strings.Join(weir.Protocols(), ", "))+", with a page to watch on.\n\nTry: weir demo"),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(stdout, stderr),

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"weir"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -115,6 +118,26 @@ func TestConfigCheckRefusesHiddenEntries(t *testing.T) {
 				t.Errorf("exit status %d\n got %s\nwant %s", status, got, c.says)
 			}
 		})
+	}
+}
+
+// What the program says of its protocols comes from the table of protocols.
+func TestProtocolsAreNamedByTheTable(t *testing.T) {
+	_, text, _ := command(t, "version")
+	_, js, _ := command(t, "version", "--json")
+	_, help, _ := command(t, "--help")
+	all, err := json.Marshal(weir.Protocols())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "protocols " + strings.Join(weir.Protocols(), " ") + "\n"; !strings.HasSuffix(text, want) {
+		t.Errorf("version says %q, want %q", text, want)
+	}
+	if want := `"protocols":` + string(all); !strings.Contains(js, want) {
+		t.Errorf("version --json says %s, want %s", js, want)
+	}
+	if flat := strings.Join(strings.Fields(help), " "); !strings.Contains(flat, strings.ToUpper(strings.Join(weir.Protocols(), ", "))) {
+		t.Errorf("--help says %s", help)
 	}
 }
 

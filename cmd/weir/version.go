@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
+
+	"weir"
 )
 
 // version and commit are set when the program is linked.
@@ -28,12 +31,12 @@ func (c *versionCmd) Run(out *console) error {
 			}
 		}
 	}
-	protocols := []string{"rtmp", "rtmps", "http-flv", "ws-flv", "http-ts", "ws-ts", "hls"}
+	protocols := weir.Protocols()
 	if c.JSON {
 		return json.NewEncoder(out.Out).Encode(map[string]any{
 			"version": v, "commit": rev, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "protocols": protocols,
 		})
 	}
-	_, err := fmt.Fprintf(out.Out, "weir %s\ncommit %s\n%s %s/%s\nprotocols %v\n", v, rev, runtime.Version(), runtime.GOOS, runtime.GOARCH, protocols)
+	_, err := fmt.Fprintf(out.Out, "weir %s\ncommit %s\n%s %s/%s\nprotocols %s\n", v, rev, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(protocols, " "))
 	return err
 }

@@ -152,6 +152,9 @@ func (f *field) addStruct(t reflect.Type, index []int, depth int) error {
 		if err != nil {
 			return err
 		}
+		if c.kind == group && len(c.fields) == 0 {
+			continue // a section without keys is none
+		}
 		if c.kind != group && c.help == "" {
 			return fmt.Errorf("config: %s: no help tag", c.path)
 		}
@@ -183,10 +186,24 @@ func (f *field) child(name string) *field {
 // of returns the value of f inside parent, the value of its group.
 func (f *field) of(parent reflect.Value) reflect.Value { return parent.FieldByIndex(f.index) }
 
-// Defaulter is implemented by a struct in a list whose entries begin with other values than
-// zero: SetDefaults is called on each new entry before its keys are read.
+// Defaulter is implemented by a struct of the configuration that has defaults other than zero. On an
+// entry of a list it is called before the entry's keys are read.
 type Defaulter interface {
 	SetDefaults()
+}
+
+// SetDefaults calls every Defaulter of the struct that conf points to, inner ones last, except in
+// lists: those begin empty.
+func SetDefaults(conf any) {
+	if d, ok := conf.(Defaulter); ok {
+		d.SetDefaults()
+	}
+	v := reflect.ValueOf(conf).Elem()
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Struct && v.Type().Field(i).IsExported() {
+			SetDefaults(f.Addr().Interface())
+		}
+	}
 }
 
 // newEntry returns what an entry of the list f starts from, settable.

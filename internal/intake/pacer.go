@@ -16,17 +16,24 @@ const (
 // Pacer sets the beat at which publishers are read. With few publishers there is none:
 // what they send is read as it comes. It may be used by any number of goroutines.
 type Pacer struct {
-	max        time.Duration
+	max        atomic.Int64 // a time.Duration
 	start      time.Time
 	publishers atomic.Int32
 }
 
 // NewPacer returns a pacer whose beats are at most max apart; 0 is never to wait.
-func NewPacer(max time.Duration) *Pacer { return &Pacer{max: max, start: time.Now()} }
+func NewPacer(max time.Duration) *Pacer {
+	p := &Pacer{start: time.Now()}
+	p.SetMax(max)
+	return p
+}
+
+// SetMax changes how far apart beats are at most.
+func (p *Pacer) SetMax(max time.Duration) { p.max.Store(int64(max)) }
 
 // Interval returns the time between two beats, 0 if what comes is read at once.
 func (p *Pacer) Interval() time.Duration {
-	d := min(time.Duration(p.publishers.Load())*perPublisher, p.max)
+	d := min(time.Duration(p.publishers.Load())*perPublisher, time.Duration(p.max.Load()))
 	if d < worthwhile {
 		return 0
 	}

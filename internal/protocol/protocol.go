@@ -21,6 +21,9 @@ type Env struct {
 	Bitrate int64
 	// Pacer sets the beat at which publishers are read.
 	Pacer *intake.Pacer
+	// Settings returns the protocol's part of the entry of streams that applies to a path: a pointer to
+	// its struct in the table of protocols, which does not change. It is nil without one.
+	Settings func(path string) any
 	// Listen opens a TCP listener and logs where it listens.
 	Listen func(proto, addr string) (net.Listener, error)
 }

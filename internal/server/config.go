@@ -11,17 +11,15 @@ import (
 	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/fanout"
-	"weir/internal/hls"
 	"weir/internal/listen"
 	"weir/internal/peer"
-	"weir/internal/protocol/rtmp"
 	"weir/internal/stream"
 )
 
 // Config is the whole configuration. Default returns a usable one; the zero value is not.
 type Config struct {
-	Log      LogConfig      `yaml:"log" help:"What is logged, to standard error."`
-	RTMP     rtmp.Config    `yaml:"rtmp" help:"RTMP: publishing and playing."`
+	Log LogConfig `yaml:"log" help:"What is logged, to standard error."`
+	Protocols
 	HTTP     HTTPConfig     `yaml:"http" help:"Playback by HTTP and WebSocket."`
 	Admin    AdminConfig    `yaml:"admin" help:"The API, metrics, health and pprof."`
 	Delivery DeliveryConfig `yaml:"delivery" help:"How frames are sent to players."`
@@ -131,7 +129,7 @@ type StreamConfig struct {
 	Cache   CacheConfig   `yaml:"gop_cache"`
 	Slow    SlowConfig    `yaml:"slow_player"`
 	Repair  bool          `yaml:"repair" help:"send FLV and RTMP players whole pictures where the publisher splits them into several messages; false passes on the publisher's bytes untouched"`
-	HLS     HLSConfig     `yaml:"hls"`
+	StreamProtocols
 }
 
 // PublishConfig is streams[].publish.
@@ -165,60 +163,24 @@ type SlowConfig struct {
 	Then     string        `yaml:"then" enum:"skip,close" help:"what happens to a player that is too slow: skip to a newer key frame, or be closed"`
 }
 
-// HLSConfig is streams[].hls.
-type HLSConfig struct {
-	Enabled    bool          `yaml:"enabled" help:"play by HLS; it costs nothing until somebody asks for it"`
-	LowLatency bool          `yaml:"low_latency" help:"Low-Latency HLS: parts of segments, and playlists that are held until they are new"`
-	Segment    time.Duration `yaml:"segment" min:"500ms" max:"30s" help:"how long segments should be; they end at key frames"`
-	Part       time.Duration `yaml:"part" min:"50ms" max:"5s" help:"how long the parts of a segment are at most"`
-	Window     int           `yaml:"window" min:"3" max:"1000" help:"whole segments in a playlist"`
-	Directory  string        `yaml:"directory" help:"where segments are kept instead of in memory, which is about bitrate × segment × (2 × window + 3) for each stream watched by HLS"`
-	Container  string        `yaml:"container" enum:"fmp4,ts" help:"what segments are: fragmented MP4, or MPEG-TS for old players"`
-}
-
-// Validate implements config.Validator.
-func (c *HLSConfig) Validate() error {
-	if c.Part > c.Segment {
-		return config.Errorf(&c.Part, "%v is more than segment %v", c.Part, c.Segment)
-	}
-	return nil
-}
-
-// settings returns what the packager needs of it.
-func (c *HLSConfig) settings() (s hls.Settings, enabled bool) {
-	s = hls.Settings{LowLatency: c.LowLatency, Segment: c.Segment, Part: c.Part, Window: c.Window, Directory: c.Directory}
-	if c.Container == "ts" {
-		s.Container = hls.TS
-	}
-	return s, c.Enabled
-}
-
-// defaultHLS is streams[].hls of streams that have none of their own.
-func defaultHLS() HLSConfig {
-	s := hls.Default()
-	return HLSConfig{
-		Enabled: true, LowLatency: s.LowLatency, Segment: s.Segment, Part: s.Part,
-		Window: s.Window, Container: "fmp4",
-	}
-}
-
 // Default returns the configuration that serves when nothing is configured.
 func Default() Config {
-	return Config{
+	c := Config{
 		Log:      LogConfig{Level: "info", Format: "auto"},
-		RTMP:     rtmp.DefaultConfig(),
 		HTTP:     HTTPConfig{Listen: ":8080", TLS: listen.TLSConfig{Listen: ":8443"}, CORS: []string{"*"}},
 		Admin:    AdminConfig{Listen: "127.0.0.1:8088"},
 		Delivery: DeliveryConfig{MaxDelay: 50 * time.Millisecond},
 		Limits:   LimitsConfig{Connections: 20000, PendingPerIP: 200, Streams: 10000, StreamBitrate: 100e6},
 	}
+	config.SetDefaults(&c.Protocols)
+	return c
 }
 
 // DefaultStream returns the settings of a stream that no entry matches, and those
 // that each entry begins with.
 func DefaultStream() StreamConfig {
 	s := stream.Default()
-	return StreamConfig{
+	c := StreamConfig{
 		Match:   "**",
 		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: s.Grace, GraceAfterStop: s.GraceAfterStop},
 		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: 10 * time.Second, Start: "burst"},
@@ -227,8 +189,9 @@ func DefaultStream() StreamConfig {
 			GOPs: s.Cache.GOPs, MaxBytes: s.Cache.Bytes, MaxFrames: s.Cache.Frames, MaxTime: s.Cache.Time,
 		},
 		Slow: SlowConfig{MaxLag: s.MaxLag, MaxStall: 30 * time.Second, Then: "skip"},
-		HLS:  defaultHLS(),
 	}
+	config.SetDefaults(&c.StreamProtocols)
+	return c
 }
 
 // Validate implements config.Validator.

@@ -19,8 +19,8 @@ type page interface {
 // pageTable is everything of that kind. The name is its log key and metric label.
 var pageTable = []struct {
 	name string
-	new  func(env protocol.Env, s setup) page
+	new  func(env protocol.Env, conf *Config) page
 }{
-	{"snapshot", func(env protocol.Env, _ setup) page { return snapshot.New(env) }},
-	{"pages", func(env protocol.Env, s setup) page { return pages.New(env, web.Files(), s.conf.HTTP.Index) }},
+	{"snapshot", func(env protocol.Env, _ *Config) page { return snapshot.New(env) }},
+	{"pages", func(env protocol.Env, conf *Config) page { return pages.New(env, web.Files(), conf.HTTP.Index) }},
 }

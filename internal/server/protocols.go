@@ -1,9 +1,9 @@
 package server
 
 import (
-	"crypto/tls"
+	"fmt"
+	"reflect"
 
-	"weir/internal/hls"
 	"weir/internal/protocol"
 	"weir/internal/protocol/httpflv"
 	"weir/internal/protocol/httphls"
@@ -11,27 +11,54 @@ import (
 	"weir/internal/protocol/rtmp"
 )
 
-// setup is what a protocol may be built from besides its Env.
-type setup struct {
-	conf    *Config
-	stream  func(path string) *StreamConfig
-	loadTLS func(cert, key string) (*tls.Config, error)
+// Protocols is THE table of protocols: a line for each folder below internal/protocol, with its section
+// of the configuration. A folder that has none, or no keys in it, has the key "-".
+type Protocols struct {
+	RTMP    rtmp.Config    `yaml:"rtmp" help:"RTMP: publishing and playing."`
+	HTTPFLV httpflv.Config `yaml:"-"`
+	HTTPTS  httpts.Config  `yaml:"-"`
+	HLS     httphls.Config `yaml:"-"`
 }
 
-// protocols is every protocol that the server speaks. The name is its log key, metric
-// label and name in the API, and its section of the configuration if it has one.
-var protocols = []struct {
-	name string
-	new  func(env protocol.Env, s setup) (protocol.Protocol, error)
-}{
-	{"rtmp", func(env protocol.Env, s setup) (protocol.Protocol, error) {
-		return rtmp.New(env, s.conf.RTMP, s.loadTLS)
-	}},
-	{"http-flv", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpflv.New(env), nil }},
-	{"ws-flv", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpflv.NewWebSocket(env), nil }},
-	{"http-ts", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpts.New(env), nil }},
-	{"ws-ts", func(env protocol.Env, _ setup) (protocol.Protocol, error) { return httpts.NewWebSocket(env), nil }},
-	{"hls", func(env protocol.Env, s setup) (protocol.Protocol, error) {
-		return httphls.New(env, func(path string) (hls.Settings, bool) { return s.stream(path).HLS.settings() }), nil
-	}},
+// StreamProtocols is the keys that protocols have in each entry of streams: a line, of the same name as
+// in Protocols, for each that has any.
+type StreamProtocols struct {
+	HLS httphls.StreamConfig `yaml:"hls"`
+}
+
+// folder is a line of the table.
+type folder struct {
+	protocol.Section
+	// settings returns the protocol's part of an entry of streams, nil if it has none.
+	settings func(s *StreamConfig) any
+}
+
+// folders returns the lines of the table.
+func (p *Protocols) folders() []folder {
+	v, parts := reflect.ValueOf(p).Elem(), reflect.TypeFor[StreamProtocols]()
+	list := make([]folder, v.NumField())
+	for i := range list {
+		section, ok := v.Field(i).Addr().Interface().(protocol.Section)
+		if !ok {
+			panic(fmt.Sprintf("server: %s is no protocol.Section", v.Type().Field(i).Type)) // TestTable would have failed
+		}
+		list[i] = folder{section, func(*StreamConfig) any { return nil }}
+		if part, ok := parts.FieldByName(v.Type().Field(i).Name); ok {
+			list[i].settings = func(s *StreamConfig) any {
+				return reflect.ValueOf(&s.StreamProtocols).Elem().FieldByIndex(part.Index).Addr().Interface()
+			}
+		}
+	}
+	return list
+}
+
+// ProtocolNames returns the names of all protocols, in the order of the table.
+func ProtocolNames() []string {
+	var names []string
+	for _, f := range new(Protocols).folders() {
+		for _, e := range f.Protocols() {
+			names = append(names, e.Name)
+		}
+	}
+	return names
 }

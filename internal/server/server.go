@@ -123,7 +123,7 @@ func (s *Server) build() {
 		Workers: c.Delivery.Workers, MinDelay: c.Delivery.MinDelay, MaxDelay: c.Delivery.MaxDelay,
 		Hooks: fanout.Hooks{FirstSent: s.metrics.FirstFrame},
 	})
-	s.pacer = intake.NewPacer(c.RTMP.IngestDelay)
+	s.pacer = intake.NewPacer(0)
 	s.hub = stream.New(stream.Options{
 		Settings: func(path string) stream.Settings { return s.streamConfig(path).settings() },
 		Limits:   stream.Limits{Streams: c.Limits.Streams},
@@ -160,24 +160,28 @@ func (s *Server) open() (err error) {
 	}()
 	load := func(cert, key string) (*tls.Config, error) { return listen.TLS(s.log, cert, key) }
 	var routes []protocol.Route
-	for _, p := range protocols {
-		proto, err := p.new(s.env(p.name, open), setup{&s.conf, s.streamConfig, load})
-		if err != nil {
-			return err
+	for _, f := range s.conf.folders() {
+		for _, p := range f.Protocols() {
+			env := s.env(p.Name, open)
+			env.Settings = func(path string) any { return f.settings(s.streamConfig(path)) }
+			proto, err := p.New(env)
+			if err != nil {
+				return err
+			}
+			if r, ok := proto.(protocol.Router); ok {
+				routes = append(routes, r.Routes()...)
+			}
+			if r, ok := proto.(protocol.Retracker); ok {
+				s.retracked = append(s.retracked, r.Retracked)
+			}
+			if h, ok := proto.(protocol.Holder); ok {
+				s.held = append(s.held, h.Held)
+			}
+			s.parts = append(s.parts, part{p.Name, proto.Run})
 		}
-		if r, ok := proto.(protocol.Router); ok {
-			routes = append(routes, r.Routes()...)
-		}
-		if r, ok := proto.(protocol.Retracker); ok {
-			s.retracked = append(s.retracked, r.Retracked)
-		}
-		if h, ok := proto.(protocol.Holder); ok {
-			s.held = append(s.held, h.Held)
-		}
-		s.parts = append(s.parts, part{p.name, proto.Run})
 	}
 	for _, p := range pageTable {
-		answers := p.new(s.env(p.name, open), setup{&s.conf, s.streamConfig, load})
+		answers := p.new(s.env(p.name, open), &s.conf)
 		routes = append(routes, answers.Routes()...)
 		s.parts = append(s.parts, part{p.name, answers.Run})
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"weir/internal/listen"
+	"weir/internal/protocol"
 )
 
 // Config is the section "rtmp".
@@ -16,10 +17,15 @@ type Config struct {
 	IdleTimeout      time.Duration    `yaml:"idle_timeout" min:"10s" max:"10m" help:"silence after which a publisher is pinged; after as long again it is closed"`
 }
 
-// DefaultConfig returns the section's defaults.
-func DefaultConfig() Config {
-	return Config{
+// SetDefaults implements config.Defaulter.
+func (c *Config) SetDefaults() {
+	*c = Config{
 		Listen: ":1935", TLS: listen.TLSConfig{Listen: ":1936"}, ChunkSize: 65536,
 		HandshakeTimeout: 10 * time.Second, IngestDelay: 50 * time.Millisecond, IdleTimeout: 30 * time.Second,
 	}
+}
+
+// Protocols implements protocol.Section.
+func (c *Config) Protocols() []protocol.Entry {
+	return []protocol.Entry{{Name: "rtmp", New: func(env protocol.Env) (protocol.Protocol, error) { return New(env, *c) }}}
 }

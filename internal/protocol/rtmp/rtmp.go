@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"weir/internal/intake"
+	"weir/internal/listen"
 	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/session"
@@ -29,8 +30,9 @@ type Protocol struct {
 	choosy choosy
 }
 
-// New opens the listeners. load makes the configuration of a certificate and its key.
-func New(env protocol.Env, conf Config, load func(cert, key string) (*tls.Config, error)) (*Protocol, error) {
+// New opens the listeners.
+func New(env protocol.Env, conf Config) (*Protocol, error) {
+	env.Pacer.SetMax(conf.IngestDelay)
 	p := &Protocol{env: env, conf: conf}
 	timeout := conf.HandshakeTimeout
 	p.server = rtmp.Server{
@@ -46,7 +48,7 @@ func New(env protocol.Env, conf Config, load func(cert, key string) (*tls.Config
 		}
 	}
 	if conf.TLS.Enabled() {
-		if p.tlsCfg, err = load(conf.TLS.Cert, conf.TLS.Key); err == nil {
+		if p.tlsCfg, err = listen.TLS(env.Log, conf.TLS.Cert, conf.TLS.Key); err == nil {
 			p.tls, err = env.Listen("rtmps", conf.TLS.Listen)
 		}
 		if err != nil {

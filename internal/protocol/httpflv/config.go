@@ -1,0 +1,14 @@
+package httpflv
+
+import "weir/internal/protocol"
+
+// Config is the protocols' line in the table of protocols. They have no section of their own.
+type Config struct{}
+
+// Protocols implements protocol.Section.
+func (Config) Protocols() []protocol.Entry {
+	return []protocol.Entry{
+		{Name: "http-flv", New: func(env protocol.Env) (protocol.Protocol, error) { return New(env), nil }},
+		{Name: "ws-flv", New: func(env protocol.Env) (protocol.Protocol, error) { return NewWebSocket(env), nil }},
+	}
+}
