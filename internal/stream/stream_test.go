@@ -621,30 +621,6 @@ func TestC252_PublishAndUnpublishKeepsEventsInOrder(t *testing.T) {
 	}
 }
 
-func BenchmarkPublisherWrite(b *testing.B) {
-	h := New(Options{})
-	p, err := h.Publish("live/a", Info{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer h.Close(errors.New("over"))
-	_ = p.Write(vcfg())
-	f, k := inter(0), keyFrame(0)
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		x := f
-		if i%60 == 0 {
-			x = k
-		}
-		x.DTS = ms(33 * i)
-		x.PTS, x.Arrived = x.DTS, x.DTS+1
-		if err := p.Write(x); err != nil {
-			b.Fatal(err)
-		}
-		i++
-	}
-}
 
 // TestKeyInterval: the longest time between key frames is that of the present publisher.
 func TestKeyInterval(t *testing.T) {
