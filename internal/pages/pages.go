@@ -24,7 +24,7 @@ import (
 )
 
 // place is below what the files of the pages lie. No stream can be there: see
-// protocol.CheckPublishPath.
+// peer.Reserved.
 const place = "/" + peer.ReservedApp + "/"
 
 // policy lets the pages load nothing from elsewhere. mpegts.js and hls.js hand media over

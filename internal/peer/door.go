@@ -28,6 +28,8 @@ type Door struct {
 	Sessions *session.Registry
 	Metrics  Metrics
 	Admit    Admission
+	// Reserved is the names that publishers may not take.
+	Reserved *Reserved
 	// Wait returns how long a player of the path waits for a publisher.
 	Wait func(path string) time.Duration
 	// SkipLog and RefusalLog bound the lines about slow players and refused peers: when the
@@ -117,7 +119,7 @@ func (d *Door) enter(ctx context.Context, s *session.Session, r *Request) error 
 func (d *Door) Allow(ctx context.Context, r *Request) (session.Grant, error) {
 	err := CheckPath(r.Path)
 	if err == nil && r.Role == session.Publish {
-		err = CheckPublishPath(r.Path)
+		err = d.Reserved.Check(r.Path)
 	}
 	if err != nil { // the rules are no secret
 		return session.Grant{}, d.Refuse(r, &session.Refusal{Reason: session.Path, Peer: err.Error(), Err: err})

@@ -3,17 +3,12 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"weir/internal/session"
-)
-
-// Last segments of a path that players' URLs need, and ends of names likewise.
-var (
-	reservedNames    = map[string]bool{"index.m3u8": true, "whip": true, "whep": true, "snapshot.jpg": true, "snapshot.mp4": true}
-	reservedSuffixes = []string{".flv", ".ts", ".m3u8"}
 )
 
 // ReservedApp is the application under which the server has files of its own.
@@ -25,16 +20,44 @@ var (
 	ErrPath     = session.Because(session.Path, errors.New("the stream path is not valid"))
 )
 
-// CheckPublishPath refuses paths under which a stream could not be watched.
-func CheckPublishPath(path string) error {
+// comingNames are those that a protocol will need which does not exist yet.
+var comingNames = []string{"whip", "whep"}
+
+// Reserved is the names that no stream may have because players' URLs need them. The zero value has
+// only those of the server itself. It is filled before the first peer comes.
+type Reserved struct {
+	names     []string
+	suffixes  []string
+	resources []func(name string) bool
+}
+
+// AddSuffix reserves what the path of a request has behind the stream's: of "/index.m3u8" the name, of
+// ".flv" the end of names.
+func (r *Reserved) AddSuffix(suffix string) {
+	name, whole := strings.CutPrefix(suffix, "/")
+	switch {
+	case name == "":
+	case whole:
+		r.names = append(r.names, name)
+	default:
+		r.suffixes = append(r.suffixes, suffix)
+	}
+}
+
+// AddResource reserves the names that is accepts.
+func (r *Reserved) AddResource(is func(name string) bool) { r.resources = append(r.resources, is) }
+
+// Check refuses the path of a stream that could not be watched.
+func (r *Reserved) Check(path string) error {
 	if strings.HasPrefix(path, ReservedApp+"/") {
 		return fmt.Errorf("%w: %q", ErrReserved, ReservedApp)
 	}
 	last := path[strings.LastIndexByte(path, '/')+1:]
-	if reservedNames[last] {
+	if slices.Contains(comingNames, last) || slices.Contains(r.names, last) ||
+		slices.ContainsFunc(r.resources, func(is func(string) bool) bool { return is(last) }) {
 		return fmt.Errorf("%w: %q", ErrReserved, last)
 	}
-	for _, s := range reservedSuffixes {
+	for _, s := range r.suffixes {
 		if strings.HasSuffix(last, s) {
 			return fmt.Errorf("%w: a name may not end in %q", ErrReserved, s)
 		}

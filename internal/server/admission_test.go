@@ -105,7 +105,7 @@ func TestAdmissionByTheProgram(t *testing.T) {
 
 func TestReservedAndInvalidNames(t *testing.T) {
 	r := start(t, nil)
-	for _, path := range []string{"live/cam.flv", "live/whip", "live/index.m3u8", "live/..%2fx"} {
+	for _, path := range []string{"live/cam.flv", "live/cam.ts", "live/cam.m3u8", "live/whip", "live/index.m3u8", "live/snapshot.jpg", "live/..%2fx"} {
 		var st *rtmp.StatusError
 		if _, err := r.publish(t.Context(), path); !errors.As(err, &st) || st.Code != rtmp.CodePublishBadName {
 			t.Errorf("%s: %v", path, err)

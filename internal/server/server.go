@@ -56,6 +56,7 @@ type Server struct {
 	skipLog      peer.LogLimit
 	refusalLog   peer.LogLimit
 	crowdLog     peer.LogLimit
+	reserved     peer.Reserved
 	addrs        map[string]net.Addr
 	ready        atomic.Bool
 }
@@ -185,6 +186,13 @@ func (s *Server) open() (err error) {
 		routes = append(routes, answers.Routes()...)
 		s.parts = append(s.parts, part{p.name, answers.Run})
 	}
+	for i := range routes {
+		if r := &routes[i]; r.Resource != nil {
+			s.reserved.AddResource(r.Resource)
+		} else {
+			s.reserved.AddSuffix(r.Suffix)
+		}
+	}
 	if err := s.openHTTP(routes, open, load); err != nil {
 		return err
 	}
@@ -198,6 +206,7 @@ func (s *Server) door(name string) *peer.Door {
 		Name: name, Log: s.log.With(slog.String("protocol", name)),
 		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
 		Admit:      s.admit,
+		Reserved:   &s.reserved,
 		Wait:       func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
 		Portable:   s.conf.Delivery.Portable,
 		SkipLog:    &s.skipLog,
