@@ -60,6 +60,8 @@ type Track struct {
 	FrameRate  float64 `json:"frame_rate,omitempty"`
 	SampleRate int     `json:"sample_rate,omitempty"`
 	Channels   int     `json:"channels,omitempty"`
+	// Unusable says why HLS and MPEG-TS leave the track out; empty if they do not.
+	Unusable string `json:"unusable,omitempty"`
 }
 
 func (s *server) listStreams() any {
@@ -87,10 +89,14 @@ func describeStream(st *stream.Stream) Stream {
 		info.Bitrate = stats.Bitrate
 	}
 	for _, t := range st.Headers().Tracks {
+		unusable := ""
+		if t.Unusable != nil {
+			unusable = t.Unusable.Error()
+		}
 		info.Tracks = append(info.Tracks, Track{
 			Kind: t.Kind.String(), ID: t.ID, Codec: t.Codec.String(), Profile: t.Profile, Level: t.Level,
 			Width: t.Size.Width, Height: t.Size.Height, FrameRate: t.FrameRate,
-			SampleRate: t.SampleRate, Channels: t.Channels,
+			SampleRate: t.SampleRate, Channels: t.Channels, Unusable: unusable,
 		})
 	}
 	return info

@@ -28,7 +28,7 @@ func (p *Packager) audio() trackKey {
 
 // can reports whether a track can be packaged.
 func (p *Packager) can(t *stream.TrackHeader) bool {
-	return (t.Media || t.ConfigFrame != nil) && p.renditions[0].box.supports(&t.Track)
+	return (t.Media || t.ConfigFrame != nil) && t.Unusable == nil && p.renditions[0].box.supports(&t.Track)
 }
 
 // hasLead reports whether the main rendition's lead is among the tracks.

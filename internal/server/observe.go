@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -136,6 +137,10 @@ func (s *Server) notify(e stream.Event) {
 			"set the encoder's key-frame interval to 2 seconds (OBS: Keyframe Interval; ffmpeg: -g)", at)
 	case stream.Fighting:
 		s.log.Warn("several publishers take this stream from each other: the present one stays for 30 s; give each its own name", at)
+	case stream.Unusable:
+		s.log.Warn("a track has no configuration that can be used: HLS and MPEG-TS play the stream without it; check the encoder's settings for it", at,
+			slog.String("track", fmt.Sprintf("%s %d", e.Track.Kind, e.Track.ID)), slog.String("codec", e.Track.Codec.String()),
+			slog.String("err", e.Track.Unusable.Error()))
 	}
 	if e.Kind == stream.Retracked {
 		for _, f := range s.retracked {

@@ -8,6 +8,8 @@ type Event struct {
 	Repair Repair
 	// Unpublished says, if Kind is Waiting, that the publisher said that it stops.
 	Unpublished bool
+	// Track is the track's header, if Kind is Unusable.
+	Track TrackHeader
 }
 
 // EventKind names an event.
@@ -36,6 +38,9 @@ const (
 	// Repaired: a frame had to be repaired for the first time since the publisher came; Stats
 	// counts them all.
 	Repaired
+	// Unusable: a track has carried media for a second and its configuration has not come or cannot
+	// be used, so that most formats leave the track out. It is told once for each publisher.
+	Unusable
 )
 
 // Repair names what a stream does to frames that are not as they should be.

@@ -52,15 +52,6 @@ func (h *Headers) Has(k av.Kind) bool {
 	return false
 }
 
-// Descriptions returns the tracks as package av describes them.
-func (h *Headers) Descriptions() []av.Track {
-	tracks := make([]av.Track, len(h.Tracks))
-	for i := range h.Tracks {
-		tracks[i] = h.Tracks[i].Track
-	}
-	return tracks
-}
-
 // track is the state of one track of a stream; it lives as long as the stream.
 type track struct {
 	clock   timeline.Clock
@@ -71,6 +62,9 @@ type track struct {
 	nalSize int
 	ended   bool // an End came since the configuration
 	pieces  pieces
+
+	unusable time.Duration // arrival of the first media frame while the track could not be used
+	told     bool          // so was said
 }
 
 // setConfig takes a configuration frame. It reports whether the frame is to be passed on, which it
@@ -202,4 +196,21 @@ func (p *pieces) continues(f *av.Frame, picture bool, nalSize int) (split, insid
 	}
 	p.begun, p.at, p.prefix = true, f.DTS, f.IsKey() && !picture && (f.Codec == av.H264 || f.Codec == av.H265)
 	return split, inside
+}
+
+// unusableTime is how long a configuration may stay out until that is told.
+const unusableTime = time.Second
+
+// complains reports, once, that a track which now has another media frame cannot be used.
+func (t *track) complains(arrived time.Duration) bool {
+	switch {
+	case t.header.Unusable == nil:
+		t.unusable = 0
+	case t.unusable == 0:
+		t.unusable = max(arrived, 1)
+	case !t.told && arrived-t.unusable >= unusableTime:
+		t.told = true
+		return true
+	}
+	return false
 }

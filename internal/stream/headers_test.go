@@ -215,3 +215,31 @@ func TestPicturesInPieces(t *testing.T) {
 		m.want(t, "vK80*") // another picture, of a source whose clock stands still
 	})
 }
+
+func TestUnusableIsToldOnce(t *testing.T) {
+	var told []string
+	sound := func(at int) *av.Frame {
+		return &av.Frame{Kind: av.Audio, Codec: av.AAC, DTS: ms(at), PTS: ms(at), Payload: []byte{0x21}}
+	}
+	o := Options{Notify: func(e Event) {
+		if e.Kind == Unusable {
+			told = append(told, e.Track.Codec.String()+": "+e.Track.Unusable.Error())
+		}
+	}}
+	want := "AAC: " + codec.ErrNoConfig.Error()
+	bubble(t, o, func(t *testing.T, h *Hub) {
+		p := publish(t, h, nil)
+		elapse(ms(1))
+		write(t, p, vcfg(), keyFrame(0), sound(0))
+		elapse(ms(999))
+		if write(t, p, sound(999)); len(told) > 0 {
+			t.Errorf("after 999 ms: %q", told)
+		}
+		elapse(ms(1))
+		write(t, p, sound(1000), sound(1020))
+		elapse(ms(5000))
+		if write(t, p, sound(6000)); len(told) != 1 || told[0] != want {
+			t.Errorf("got %q, want %q once", told, want)
+		}
+	})
+}

@@ -84,6 +84,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 	for _, t := range s.tracks {
 		t.present, t.ended, t.header.Media = false, false, false
 		t.clock.Restart()
+		t.unusable, t.told = 0, false
 	}
 	s.synced, s.keyed, s.stats.KeyInterval = false, false, 0
 	s.repaired = 0
@@ -194,6 +195,9 @@ func (s *Stream) media(e *Entry, t *track) bool {
 		s.changed = true
 	}
 	s.refresh(e.Arrived)
+	if t.complains(e.Arrived) {
+		s.note(Event{Kind: Unusable, Track: t.header})
+	}
 	picture := true
 	if e.Kind == av.Video {
 		picture = s.checkKey(e, t.nalSize)

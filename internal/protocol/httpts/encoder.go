@@ -6,6 +6,7 @@ import (
 
 	"weir/av"
 	"weir/format/mpegts"
+	"weir/internal/accessunit"
 	"weir/internal/fanout"
 	"weir/internal/mux"
 	"weir/internal/stream"
@@ -17,6 +18,7 @@ import (
 type encoder struct {
 	variant variant
 	headers *stream.Headers
+	join    accessunit.Joiner
 	mux     *mpegts.Muxer // nil until there is a track that the format can carry
 	video   int           // the id of the first video track that it carries; -1 if there is none
 	scratch []byte        // the packets of a frame
@@ -27,11 +29,11 @@ type encoder struct {
 func check(h *stream.Headers, s mux.Selection) error {
 	var reasons []string
 	for i := range h.Tracks {
-		t := &h.Tracks[i].Track
+		t := &h.Tracks[i]
 		if t.Kind == av.Data || !s.Wants(t.Kind, t.ID) {
 			continue
 		}
-		err := mpegts.CheckTrack(t)
+		err := checkTrack(t)
 		if err == nil {
 			return nil
 		}
@@ -43,17 +45,26 @@ func check(h *stream.Headers, s mux.Selection) error {
 	return fmt.Errorf("nothing of the stream can be played as MPEG-TS: %s", strings.Join(reasons, "; "))
 }
 
+// checkTrack returns nil if MPEG-TS can carry a track, else the reason why not.
+func checkTrack(t *stream.TrackHeader) error {
+	if t.Unusable != nil {
+		return fmt.Errorf("%s track %d: %w", t.Kind, t.ID, t.Unusable)
+	}
+	return mpegts.CheckTrack(&t.Track)
+}
+
 // setHeaders takes new headers: tracks that the format cannot carry are left out.
 func (m *encoder) setHeaders(h *stream.Headers) {
 	m.headers = h
+	m.join.SetTracks(h.Tracks)
 	m.video = -1
 	var tracks []av.Track
 	for i := range h.Tracks {
-		t := &h.Tracks[i].Track
-		if !m.variant.Wants(t.Kind, t.ID) || mpegts.CheckTrack(t) != nil {
+		t := &h.Tracks[i]
+		if !m.variant.Wants(t.Kind, t.ID) || checkTrack(t) != nil {
 			continue
 		}
-		tracks = append(tracks, *t)
+		tracks = append(tracks, t.Track)
 		if t.Kind == av.Video && m.video < 0 {
 			m.video = int(t.ID)
 		}
@@ -74,12 +85,19 @@ func (m *encoder) Append(e *stream.Entry, out mux.Output) {
 	if e.Headers != m.headers {
 		m.setHeaders(e.Headers)
 	}
-	f := &e.Frame
-	if m.mux == nil || f.Type != av.Media || !m.mux.Carries(f) {
+	if m.mux == nil || e.Type != av.Media || !m.mux.Carries(&e.Frame) {
 		return
 	}
+	units := m.join.Put(&e.Frame)
+	for i := range units {
+		m.write(&units[i], e.Sync && i == 0, out)
+	}
+}
+
+// write encodes one access unit. sync says that the stream's players may start at it.
+func (m *encoder) write(f *av.Frame, sync bool, out mux.Output) {
 	b := m.scratch[:0]
-	if e.Sync && m.video < 0 {
+	if sync && m.video < 0 {
 		b = m.mux.AppendTables(b)
 	}
 	b, err := m.mux.AppendFrame(b, f)
@@ -91,21 +109,21 @@ func (m *encoder) Append(e *stream.Entry, out mux.Output) {
 	if m.variant.webSocket {
 		dst = websocket.AppendHeader(dst, len(b))
 	}
-	out.Commit(append(dst, b...), fanout.Message{Sync: err == nil && m.startsAt(e, b)})
+	out.Commit(append(dst, b...), fanout.Message{Sync: err == nil && m.startsAt(f, sync, b)})
 }
 
-// startsAt reports whether a player may start at a frame, which b is: tables go before it, and
+// startsAt reports whether a player may start at an access unit, which b is: tables go before it, and
 // it is a key frame or, if there is no video, one at which the stream says so; where that
 // says so at video that is left out, any.
-func (m *encoder) startsAt(e *stream.Entry, b []byte) bool {
+func (m *encoder) startsAt(f *av.Frame, sync bool, b []byte) bool {
 	const patPID = 0
 	if tables := b[1]&0x1f == patPID && b[2] == patPID; !tables {
 		return false
 	}
 	if m.video < 0 {
-		return e.Kind == av.Audio && (e.Sync || m.headers.Has(av.Video))
+		return f.Kind == av.Audio && (sync || m.headers.Has(av.Video))
 	}
-	return e.IsKey() && e.Kind == av.Video && int(e.Track) == m.video
+	return f.IsKey() && f.Kind == av.Video && int(f.Track) == m.video
 }
 
 // End implements mux.Encoder.

@@ -2,6 +2,7 @@ package httpts
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/codec"
+	"weir/codec/h264"
+	"weir/codec/nal"
 	"weir/format/mpegts"
 	"weir/internal/fanout"
 	"weir/internal/mux"
@@ -50,6 +54,92 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}
+	}
+}
+
+func TestCheckUnusable(t *testing.T) {
+	aac := stream.TrackHeader{Track: av.Track{Kind: av.Audio, Codec: av.AAC}, Unusable: codec.ErrNoConfig}
+	if err := check(&stream.Headers{Tracks: []stream.TrackHeader{aac}}, mux.Selection{}); !strings.Contains(fmt.Sprint(err), codec.ErrNoConfig.Error()) {
+		t.Errorf("sound without configuration: %v", err)
+	}
+	h264 := stream.TrackHeader{Track: av.Track{Codec: av.H264}}
+	if err := check(&stream.Headers{Tracks: []stream.TrackHeader{h264, aac}}, mux.Selection{}); err != nil {
+		t.Errorf("a picture beside it: %v", err)
+	}
+}
+
+// messages is a log that keeps everything.
+type messages struct {
+	bytes []byte
+	syncs int
+}
+
+// Reserve implements mux.Output.
+func (m *messages) Reserve(n int) []byte { return make([]byte, 0, n) }
+
+// Commit implements mux.Output.
+func (m *messages) Commit(b []byte, msg fanout.Message) {
+	m.bytes = append(m.bytes, b...)
+	if msg.Sync {
+		m.syncs++
+	}
+}
+
+// TestPiecesBecomeOneAccessUnit sends a picture in four messages, beside sound that cannot be used.
+func TestPiecesBecomeOneAccessUnit(t *testing.T) {
+	record, err := os.ReadFile("../../../codec/testdata/h264-high.config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := h264.ParseConfig(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	track, err := codec.Describe(av.H264, av.Video, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &stream.Headers{Tracks: []stream.TrackHeader{
+		{Track: track, Media: true},
+		{Track: av.Track{Kind: av.Audio, Codec: av.AAC}, Media: true, Unusable: codec.ErrNoConfig},
+	}}
+	sei, idr, slice := []byte{6, 5, 1, 0, 0x80}, []byte{0x65, 0x88, 0x84}, []byte{0x41, 0x9a, 1}
+	enc := variant{}.NewEncoder()
+	var out messages
+	put := func(ms int, key bool, units ...[]byte) {
+		var b []byte
+		for _, u := range units {
+			b, _ = nal.Append(b, u, 4)
+		}
+		e := stream.Entry{Frame: av.Frame{Codec: av.H264, DTS: time.Duration(ms) * time.Millisecond, Payload: b}, Headers: h}
+		if e.PTS = e.DTS; key {
+			e.Flags = av.Key
+		}
+		enc.Append(&e, &out)
+	}
+	put(0, true, c.SPS[0])
+	put(0, true, c.PPS[0])
+	put(0, true, sei)
+	if len(out.bytes) > 0 {
+		t.Fatal("something went out before the picture")
+	}
+	put(0, true, idr)
+	put(40, false, slice)
+	enc.Append(&stream.Entry{Frame: av.Frame{Kind: av.Audio, Codec: av.AAC, Payload: []byte{0x21}}, Headers: h}, &out)
+	var d mpegts.Demuxer
+	var got []string
+	for _, f := range d.Flush(d.Demux(nil, out.bytes)) {
+		got = append(got, fmt.Sprintf("%v %v %v %x", f.Codec, f.DTS, f.IsKey(), f.Payload))
+	}
+	want := []string{"", "H.264 200ms true 00000005060501008000000003658884", "H.264 240ms false 00000003419a01"}
+	if len(got) == len(want) {
+		got[0] = "" // the configuration
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if out.syncs != 1 {
+		t.Errorf("players may start at %d places", out.syncs)
 	}
 }
 
