@@ -18,7 +18,9 @@ type Stream struct {
 	Publisher     *Publisher   `json:"publisher,omitempty"`
 	Publishers    int          `json:"publishers"`
 	BytesReceived int64        `json:"bytes_received"`
-	Bitrate       int64        `json:"bitrate"`
+	Bitrate       int64        `json:"bitrate"`      // over the last two seconds
+	Stalled       bool         `json:"stalled"`      // the publisher is connected and sends nothing
+	Silent        float64      `json:"silent"`       // for how long it has sent nothing
 	KeyInterval   float64      `json:"key_interval"` // the longest of the present publisher
 	Frames        FrameCounts  `json:"frames"`
 	Repairs       RepairCounts `json:"repairs"`
@@ -86,7 +88,7 @@ func describeStream(st *stream.Stream) Stream {
 	}
 	if p, ok := st.Publisher(); ok {
 		info.Publisher = &Publisher{p.Session, p.Protocol, p.Remote}
-		info.Bitrate = stats.Bitrate
+		info.Bitrate, info.Stalled, info.Silent = stats.Bitrate, stats.Stalled, stats.Silent.Seconds()
 	}
 	for _, t := range st.Headers().Tracks {
 		unusable := ""

@@ -30,6 +30,8 @@ type Sources struct {
 	Bytes func(yield func(protocol string, received, sent uint64))
 	// Frames yields the frames received so far of a kind: video, audio, data.
 	Frames func(yield func(kind string, n uint64))
+	// Publishers returns what the publishers that are connected do now.
+	Publishers func() Publishers
 	// Repairs yields the timestamps and tracks repaired so far, by the kind of repair.
 	Repairs func(yield func(kind string, n uint64))
 	// Skips returns how often players skipped ahead so far.
@@ -43,6 +45,13 @@ type Sources struct {
 	Intake func() time.Duration
 	// Held returns the bytes of segments that are held in memory.
 	Held func() int64
+}
+
+// Publishers is what the publishers that are connected do now.
+type Publishers struct {
+	Bitrate int64         // bits per second of all of them
+	Stalled int           // those that send nothing
+	Silence time.Duration // the longest time for which one of them has sent nothing
 }
 
 // Metrics is the registry with the counters of rare events. Its methods are safe for
@@ -123,7 +132,7 @@ func word(s string) string {
 // reader collects from Sources.
 type reader struct {
 	Sources
-	streams, sessions, received, sent, frames, repairs, skips, load, interval, intake, held *prometheus.Desc
+	streams, bitrate, stalled, silence, sessions, received, sent, frames, repairs, skips, load, interval, intake, held *prometheus.Desc
 
 	mu   sync.Mutex // guards below
 	lag  prometheus.Histogram
@@ -137,6 +146,9 @@ func newReader(s Sources) *reader {
 	return &reader{
 		Sources:  s,
 		streams:  desc("weir_streams", "Streams, those that players wait for included."),
+		bitrate:  desc("weir_ingest_bits_per_second", "What publishers sent over the last two seconds."),
+		stalled:  desc("weir_streams_stalled", "Streams whose publisher is connected and sends nothing."),
+		silence:  desc("weir_publisher_silence_seconds", "The longest time for which a connected publisher has sent nothing."),
 		sessions: desc("weir_sessions", "Open sessions.", "protocol", "role"),
 		received: desc("weir_received_bytes_total", "Bytes received from peers.", "protocol"),
 		sent:     desc("weir_sent_bytes_total", "Bytes sent to peers.", "protocol"),
@@ -159,7 +171,7 @@ const lagEvery = time.Second
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.streams, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.held, r.lag.Desc()} {
+	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.held, r.lag.Desc()} {
 		ch <- d
 	}
 }
@@ -186,6 +198,12 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.Frames != nil {
 		r.Frames(func(kind string, n uint64) { total(r.frames, n, word(kind)) })
+	}
+	if r.Publishers != nil {
+		p := r.Publishers()
+		gauge(r.bitrate, float64(p.Bitrate))
+		gauge(r.stalled, float64(p.Stalled))
+		gauge(r.silence, p.Silence.Seconds())
 	}
 	if r.Repairs != nil {
 		r.Repairs(func(kind string, n uint64) { total(r.repairs, n, word(kind)) })

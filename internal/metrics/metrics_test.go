@@ -44,6 +44,9 @@ func ours(text string) string {
 func sources() Sources {
 	return Sources{
 		Streams: func() int { return 3 },
+		Publishers: func() Publishers {
+			return Publishers{Bitrate: 4e6, Stalled: 1, Silence: 1500 * time.Millisecond}
+		},
 		Sessions: func(yield func(string, string, int)) {
 			yield("rtmp", "play", 5)
 			yield("rtmp", "publish", 1)
@@ -110,9 +113,9 @@ func TestNames(t *testing.T) {
 		}
 	}
 	want := strings.Fields(`weir_delivery_round_interval_seconds weir_delivery_worker_load weir_dropped_messages_total
-		weir_first_frame_seconds weir_frames_received_total weir_handshake_failures_total weir_intake_interval_seconds weir_player_lag_seconds
-		weir_player_skips_total weir_received_bytes_total weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
-		weir_session_closed_total weir_sessions weir_stream_repairs_total weir_streams`)
+		weir_first_frame_seconds weir_frames_received_total weir_handshake_failures_total weir_ingest_bits_per_second weir_intake_interval_seconds weir_player_lag_seconds
+		weir_player_skips_total weir_publisher_silence_seconds weir_received_bytes_total weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
+		weir_session_closed_total weir_sessions weir_stream_repairs_total weir_streams weir_streams_stalled`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}

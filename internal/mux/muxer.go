@@ -30,6 +30,9 @@ func (m *Muxer) Append(e *stream.Entry) { m.encoder.Append(e, m.log) }
 // Flush implements stream.Muxer.
 func (m *Muxer) Flush() { m.log.DropSyncs() }
 
+// Idle implements stream.Idler: players that come now wait for the next publisher.
+func (m *Muxer) Idle() { m.log.DropSyncs() }
+
 // End implements stream.Muxer: the log ends with what its format says at the end.
 func (m *Muxer) End() {
 	m.encoder.End(m.log)

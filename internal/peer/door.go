@@ -169,6 +169,7 @@ var hubReasons = []struct {
 	{stream.ErrFighting, session.Conflict, "Several publishers take this stream from each other: give each its own name."},
 	{stream.ErrTooManyStreams, session.Limit, "The server has as many streams as it may have."},
 	{stream.ErrTooManyPlayers, session.Limit, "The stream has as many players as it may have."},
+	{stream.ErrHubClosed, session.Shutdown, "The server is stopping."},
 	{mux.ErrTooManyVariants, session.Limit, "The stream is played in too many forms already."},
 	{mux.ErrEnded, session.StreamEnded, ""},
 }

@@ -35,6 +35,17 @@ func (s *Server) sources() metrics.Sources {
 				yield(k.String(), uint64(t.Frames[k]))
 			}
 		},
+		Publishers: func() (p metrics.Publishers) {
+			for _, st := range s.hub.List() {
+				stats := st.Stats()
+				p.Bitrate += stats.Bitrate
+				p.Silence = max(p.Silence, stats.Silent)
+				if stats.Stalled {
+					p.Stalled++
+				}
+			}
+			return p
+		},
 		Repairs: func(yield func(kind string, n uint64)) {
 			t := s.hub.Totals()
 			yield("clamped", uint64(t.Clamped))
@@ -120,6 +131,15 @@ func about(x *session.Session) []any {
 	}
 }
 
+// repairText says what was wrong with a publisher's frames, and what becomes of them.
+var repairText = map[stream.Repair]string{
+	stream.Clamped:    "a timestamp went back a little, and is held at the one before",
+	stream.Jump:       "the clock jumped, and the timeline goes on without a gap",
+	stream.Shifted:    "a track began far from the others, and was moved to them",
+	stream.Mislabeled: "a frame is marked as a key frame and is none, or the other way round, and is marked by what it holds",
+	stream.Dropped:    "frames are left out: there are more than 16 tracks of a kind, the metadata is over 64 KB, or video came before a new publisher's first key frame",
+}
+
 // notify logs the events of streams.
 func (s *Server) notify(e stream.Event) {
 	at := slog.String("stream", e.Path)
@@ -127,7 +147,11 @@ func (s *Server) notify(e stream.Event) {
 	case stream.Started:
 		s.log.Info("stream started", at)
 	case stream.Waiting:
-		s.log.Info("publisher is gone: waiting for its return", at, slog.Duration("grace", s.streamConfig(e.Path).Publish.Grace))
+		grace := s.streamConfig(e.Path).Publish.Grace
+		if e.Unpublished {
+			grace = s.streamConfig(e.Path).Publish.GraceAfterStop
+		}
+		s.log.Info("publisher is gone: waiting for its return", at, slog.Bool("unpublished", e.Unpublished), slog.Duration("grace", grace))
 	case stream.Resumed:
 		s.log.Info("stream goes on with a new publisher", at)
 	case stream.Ended:
@@ -141,6 +165,15 @@ func (s *Server) notify(e stream.Event) {
 		s.log.Warn("a track has no configuration that can be used: HLS and MPEG-TS play the stream without it; check the encoder's settings for it", at,
 			slog.String("track", fmt.Sprintf("%s %d", e.Track.Kind, e.Track.ID)), slog.String("codec", e.Track.Codec.String()),
 			slog.String("err", e.Track.Unusable.Error()))
+	case stream.Stalled:
+		s.log.Warn("publisher is connected but has sent nothing for 5 s: see whether its encoder runs and its network carries the stream", at)
+	case stream.Unstalled:
+		s.log.Info("publisher sends again", at)
+	case stream.Repaired:
+		if ok, more := s.repairLog.Allow(time.Now()); ok {
+			s.log.Warn("publisher's frames are repaired: "+repairText[e.Repair]+"; further repairs of this kind are only counted, in the stream's figures",
+				at, slog.String("repair", e.Repair.String()), slog.Int("suppressed", more))
+		}
 	}
 	if e.Kind == stream.Retracked {
 		for _, f := range s.retracked {

@@ -54,6 +54,7 @@ type Server struct {
 	metrics      *metrics.Metrics
 	parts        []part
 	skipLog      peer.LogLimit
+	repairLog    peer.LogLimit
 	refusalLog   peer.LogLimit
 	crowdLog     peer.LogLimit
 	reserved     peer.Reserved

@@ -16,7 +16,7 @@ type Stats struct {
 	Jumps      int64         // clock jumps
 	Shifted    int64         // tracks that began far from the others
 	Mislabeled int64         // frames whose key flag the bitstream contradicts
-	Bitrate    int64         // bits per second over the last two seconds; 0 without a publisher
+	Bitrate    int64         // bits per second over the last two seconds; 0 without a publisher that sends
 	// Silent is for how long the live publisher has sent nothing; 0 without one.
 	Silent time.Duration
 	// Stalled says that this is longer than an encoder pauses.
@@ -48,9 +48,10 @@ func (s *Stream) Stats() Stats {
 	st := s.stats
 	st.Players, st.Live, st.Duration = s.players, s.live != nil, s.time.Head()
 	if st.Live {
-		st.Bitrate = s.meter.rate(now)
 		st.Silent = max(now-s.heardOf(), 0)
-		st.Stalled = st.Silent >= stallTime
+		if st.Stalled = st.Silent >= stallTime; !st.Stalled {
+			st.Bitrate = s.meter.rate(now)
+		}
 	}
 	return st
 }

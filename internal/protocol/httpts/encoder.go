@@ -97,7 +97,7 @@ func (m *encoder) Append(e *stream.Entry, out mux.Output) {
 // write encodes one access unit. sync says that the stream's players may start at it.
 func (m *encoder) write(f *av.Frame, sync bool, out mux.Output) {
 	b := m.scratch[:0]
-	if sync && m.video < 0 {
+	if sync && (m.video < 0 || f.Kind == av.Audio) {
 		b = m.mux.AppendTables(b)
 	}
 	b, err := m.mux.AppendFrame(b, f)
@@ -113,8 +113,8 @@ func (m *encoder) write(f *av.Frame, sync bool, out mux.Output) {
 }
 
 // startsAt reports whether a player may start at an access unit, which b is: tables go before it, and
-// it is a key frame or, if there is no video, one at which the stream says so; where that
-// says so at video that is left out, any.
+// it is a key frame or sound at which the stream says so: it has no video, or its video has
+// stopped. Where the stream says so at video that is left out, any sound will do.
 func (m *encoder) startsAt(f *av.Frame, sync bool, b []byte) bool {
 	const patPID = 0
 	if tables := b[1]&0x1f == patPID && b[2] == patPID; !tables {
@@ -123,7 +123,7 @@ func (m *encoder) startsAt(f *av.Frame, sync bool, b []byte) bool {
 	if m.video < 0 {
 		return f.Kind == av.Audio && (sync || m.headers.Has(av.Video))
 	}
-	return f.IsKey() && f.Kind == av.Video && int(f.Track) == m.video
+	return f.Kind == av.Audio && sync || f.IsKey() && f.Kind == av.Video && int(f.Track) == m.video
 }
 
 // End implements mux.Encoder.
