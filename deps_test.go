@@ -49,7 +49,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/live", "internal/intake internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", "github.com/coder/websocket"},
 	// One line for every protocol: none imports another.
 	{"internal/protocol", "av codec amf format rtmp internal/accessunit internal/config internal/fanout internal/flvbody internal/hls internal/ingest internal/intake internal/listen internal/live internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", ""},
-	{"internal/pages", "av internal/peer internal/protocol/. internal/stream", ""},
+	{"internal/pages", "av format/fmp4 internal/peer internal/protocol/. internal/stream internal/session", ""},
 	{"internal/snapshot", "av format/fmp4 internal/peer internal/protocol/. internal/stream internal/session", ""},
 	{"internal/relay", "av codec amf format rtmp internal/timeline internal/session", "github.com/coder/websocket"},
 	{"internal/probe", "av codec amf format internal/timeline internal/relay", ""},

@@ -3,6 +3,7 @@ package test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ import (
 // A sight is what was to be seen on a page at one moment.
 type sight struct {
 	State, Transport, Message, Text string
+	What, Word                      string // the sentence on what is played, and the button's word
+	Bars                            bool   // the picture that stands for sound alone
 	Delay                           string // seconds
 	Time                            float64
 	Frames, Sound                   int
@@ -28,28 +31,37 @@ type sight struct {
 	Stills                          int  // pictures that were loaded
 }
 
-// A browser is Chromium with one page.
+// A chromium is a running browser, in which each test has pages of its own.
+type chromium struct {
+	cmd  *exec.Cmd
+	read sync.WaitGroup
+	said strings.Builder
+
+	mu    sync.Mutex // guards below
+	in    io.WriteCloser
+	pages map[string]*browser
+	next  int
+}
+
+// A browser is a page in Chromium.
 type browser struct {
 	t     *testing.T
-	cmd   *exec.Cmd
-	in    io.WriteCloser
+	of    *chromium
+	name  string
 	done  chan string
-	read  sync.WaitGroup
 	stray string // what may be complained of
 
 	mu         sync.Mutex // guards below
 	now        sight
 	sights     int
 	complaints []string
-	said       strings.Builder
 }
 
 // browserScript drives Chromium; see there.
 const browserScript = "web/test/browser.mjs"
 
-// openBrowser opens a page. The test fails if the browser complains of anything but what
-// holds the text stray.
-func openBrowser(t *testing.T, url, stray string, more ...string) *browser {
+// startChromium starts a browser that ends with the test.
+func startChromium(t *testing.T) *chromium {
 	t.Helper()
 	if _, err := os.Stat("/usr/bin/chromium"); err != nil {
 		t.Fatalf("the browser tests need Chromium (scripts/install browser): %v", err)
@@ -57,35 +69,49 @@ func openBrowser(t *testing.T, url, stray string, more ...string) *browser {
 	if _, err := os.Stat(filepath.Join(root, "web/node_modules/playwright-core")); err != nil {
 		t.Fatalf("the browser tests need the packages of web/ (make build): %v", err)
 	}
-	b := &browser{t: t, stray: stray, done: make(chan string, 16)}
-	b.cmd = exec.Command("node", append([]string{browserScript, url}, more...)...)
-	b.cmd.Dir = root
-	b.cmd.Stderr = &b.said
-	out, err := b.cmd.StdoutPipe()
+	c := &chromium{cmd: exec.Command("node", browserScript), pages: map[string]*browser{}}
+	c.cmd.Dir = root
+	c.cmd.Stderr = &c.said
+	out, err := c.cmd.StdoutPipe()
 	if err == nil {
-		b.in, err = b.cmd.StdinPipe()
+		c.in, err = c.cmd.StdinPipe()
 	}
 	if err == nil {
-		err = b.cmd.Start()
+		err = c.cmd.Start()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.read.Go(func() { b.follow(out) })
-	t.Cleanup(b.close)
-	return b
+	c.read.Go(func() { c.follow(out) })
+	t.Cleanup(func() {
+		_ = c.in.Close()
+		ended := time.AfterFunc(10*time.Second, func() { _ = c.cmd.Process.Kill() })
+		c.read.Wait()
+		_ = c.cmd.Wait()
+		ended.Stop()
+		if t.Failed() && c.said.Len() > 0 {
+			t.Log(c.said.String())
+		}
+	})
+	return c
 }
 
 // follow reads what the script prints.
-func (b *browser) follow(r io.Reader) {
+func (c *chromium) follow(r io.Reader) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var e struct {
 			sight
-			Event, Text, Level string
+			Event, Page, Text, Level string
 		}
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			continue
+		}
+		c.mu.Lock()
+		b := c.pages[e.Page]
+		c.mu.Unlock()
+		if b == nil {
 			continue
 		}
 		b.mu.Lock()
@@ -105,18 +131,42 @@ func (b *browser) follow(r io.Reader) {
 	}
 }
 
-// close ends the browser, and fails the test for what it complained of.
+// open opens a page that is closed with the test, which fails if the browser complains of anything but
+// what holds the text stray. The screen is 1280×720 and light unless more says width, height and scheme.
+func (c *chromium) open(t *testing.T, url, stray string, more ...string) *browser {
+	t.Helper()
+	if len(more) == 0 {
+		more = []string{"1280", "720", "light"}
+	}
+	c.mu.Lock()
+	c.next++
+	b := &browser{t: t, of: c, name: fmt.Sprint("page", c.next), done: make(chan string, 16), stray: stray}
+	c.pages[b.name] = b
+	c.mu.Unlock()
+	t.Cleanup(b.close)
+	b.do("open " + url + " " + strings.Join(more, " "))
+	return b
+}
+
+// close closes the page, and fails the test for what it complained of. It may have been closed.
 func (b *browser) close() {
-	_ = b.in.Close()
-	ended := time.AfterFunc(10*time.Second, func() { _ = b.cmd.Process.Kill() })
-	b.read.Wait()
-	_ = b.cmd.Wait()
-	ended.Stop()
+	b.of.mu.Lock()
+	open := b.of.pages[b.name] != nil
+	b.of.mu.Unlock()
+	if !open {
+		return
+	}
+	b.do("close")
+	b.of.mu.Lock()
+	delete(b.of.pages, b.name)
+	b.of.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, c := range b.complaints {
 		b.t.Errorf("the browser complains: %s", c)
 	}
 	if b.sights == 0 {
-		b.t.Errorf("there was nothing to see: %s", b.said.String())
+		b.t.Error("there was nothing to see")
 	}
 }
 
@@ -125,6 +175,13 @@ func (b *browser) sight() sight {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.now
+}
+
+// complained is what the browser has complained of so far.
+func (b *browser) complained() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string{}, b.complaints...)
 }
 
 // until waits until ok, and returns what is to be seen then.
@@ -137,21 +194,24 @@ func (b *browser) until(what string, within time.Duration, ok func(s sight) bool
 		return nil
 	})
 	if err != nil {
-		b.t.Fatalf("%v\ncomplaints: %q\n%s", err, b.complaints, b.said.String())
+		b.t.Fatalf("%v\ncomplaints: %q", err, b.complained())
 	}
 	return b.sight()
 }
 
-// do has the script do something.
+// do has the script do something with the page.
 func (b *browser) do(command string) {
 	b.t.Helper()
-	if _, err := io.WriteString(b.in, command+"\n"); err != nil {
+	b.of.mu.Lock()
+	_, err := io.WriteString(b.of.in, b.name+" "+command+"\n")
+	b.of.mu.Unlock()
+	if err != nil {
 		b.t.Fatal(err)
 	}
 	select {
 	case <-b.done:
-	case <-time.After(20 * time.Second):
-		b.t.Fatalf("%q is not done: %q", command, b.complaints)
+	case <-time.After(30 * time.Second):
+		b.t.Errorf("%q is not done: %q", command, b.complained())
 	}
 }
 
@@ -163,13 +223,13 @@ func (b *browser) watches(transport string, within time.Duration, pictures, soun
 	}
 	from := b.until("it plays", within, isPlaying)
 	begun := time.Now()
-	const span = 4 * time.Second
+	const span = 3 * time.Second
 	to := b.until("it plays on", 3*span, func(s sight) bool { return time.Since(begun) > span && isPlaying(s) })
 	took := time.Since(begun).Seconds()
 	if d := to.Time - from.Time; d < 0.7*took {
 		b.t.Errorf("%s: in %.1f s it played %.1f s", transport, took, d)
 	}
-	if n := to.Frames - from.Frames; pictures && float64(n) < 0.3*30*took {
+	if n := to.Frames - from.Frames; pictures && float64(n) < 0.3*15*took {
 		b.t.Errorf("%s: in %.1f s it showed %d frames", transport, took, n)
 	}
 	if sound && to.Sound <= from.Sound {
@@ -184,6 +244,90 @@ func (b *browser) delayed(most time.Duration) {
 		d, err := time.ParseDuration(s.Delay + "s")
 		return err == nil && d > 0 && d <= most
 	})
+}
+
+// A film is a file that is published for browsers: small, 15 pictures a second, a key frame each second.
+type film struct {
+	video, audio string // "" for none
+	size         string // 320x180 unless given
+	more         string // of ffmpeg's arguments, parted by spaces
+}
+
+// String names the film.
+func (f film) String() string {
+	name := func(s string) string {
+		if s == "" {
+			return "none"
+		}
+		return s
+	}
+	return name(f.video) + "-" + name(f.audio)
+}
+
+// filmLength is how long a film is before it begins again.
+const filmLength = 8 * sec
+
+// filmCodecs is how ffmpeg encodes.
+var filmCodecs = map[string][]string{
+	"h264": {"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "15", "-sc_threshold", "0"},
+	"hevc": {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "keyint=15:log-level=error", "-pix_fmt", "yuv420p", "-tag:v", "hvc1"},
+	"av1":  {"-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-g", "15", "-b:v", "200k", "-pix_fmt", "yuv420p"},
+	"vp9":  {"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "15", "-b:v", "200k", "-pix_fmt", "yuv420p"},
+	"aac":  {"-c:a", "aac", "-ac", "2"},
+	"mp3":  {"-c:a", "libmp3lame", "-ac", "2"},
+	"opus": {"-c:a", "libopus", "-ac", "2"},
+	"flac": {"-c:a", "flac", "-ac", "2", "-strict", "-2"},
+	"ac3":  {"-c:a", "ac3", "-ac", "2"},
+	"eac3": {"-c:a", "eac3", "-ac", "2"},
+}
+
+// file makes the film unless it is there.
+func (f film) file(t *testing.T) string {
+	t.Helper()
+	size := f.size
+	if size == "" {
+		size = "320x180"
+	}
+	var how []string
+	if f.video != "" {
+		how = args(how, picture(size, 15, filmLength))
+	}
+	if f.audio != "" {
+		how = args(how, []string{"-f", "lavfi", "-i", fmt.Sprintf("sine=sample_rate=48000:duration=%g", filmLength.Seconds())})
+	}
+	how = args(how, filmCodecs[f.video], filmCodecs[f.audio], strings.Fields(f.more))
+	cache, err := cacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "films")
+	sum := sha256.Sum256(fmt.Append(nil, how))
+	file := filepath.Join(dir, fmt.Sprintf("%v-%x.mp4", f, sum[:6]))
+	if _, err := os.Stat(file); err == nil {
+		return file
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	making, err := os.MkdirTemp(dir, "making-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(making)
+	whole := filepath.Join(making, "whole.mp4")
+	if err := ffmpeg(how, whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(whole, file); err != nil { // what has the final name is complete
+		t.Fatal(err)
+	}
+	return file
+}
+
+// publish publishes a film again and again until it is ended.
+func (f film) publish(t *testing.T, url string) *process {
+	t.Helper()
+	return publish(t, mustBuild(t), "push", "--loop", f.file(t), url)
 }
 
 // encoder publishes pictures and sound in real time until it is ended.
@@ -202,9 +346,16 @@ func encoder(t *testing.T, url string, pictures, tones bool) *process {
 	if tones {
 		a = append(a, "-c:a", "aac", "-ac", "2")
 	}
+	return publish(t, append(a, "-f", "flv", url)...)
+}
+
+// publish starts a program that publishes until it is ended.
+func publish(t *testing.T, args ...string) *process {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p, err := start(ctx, command{sys: debian12(), args: append(a, "-f", "flv", url)})
+	p, err := start(ctx, command{sys: debian12(), args: args})
 	if err != nil {
+		cancel()
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -212,171 +363,4 @@ func encoder(t *testing.T, url string, pictures, tones bool) *process {
 		cancel()
 	})
 	return p
-}
-
-// TestBrowser watches with Chromium, by every way of playing.
-func TestBrowser(t *testing.T) {
-	s := startServer(t)
-	page := func(path, query string) string { return "http://" + s.http + "/" + path + "/" + query }
-	live := func(t *testing.T, path string, pictures, tones bool) {
-		t.Helper()
-		encoder(t, s.rtmpURL(path), pictures, tones)
-		if err := s.waitLive(t.Context(), path, 4*time.Second); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// One after the other: a browser and an encoder keep a small machine busy.
-	t.Run("ways", func(t *testing.T) {
-		live(t, "return/cam", true, true)
-		for _, c := range []struct {
-			name, query, transport string
-			within, delay          time.Duration
-		}{
-			{"automatic", "", "flv", 6 * time.Second, time.Second},
-			{"websocket", "?via=ws", "ws", 6 * time.Second, time.Second},
-			{"low-latency HLS", "?via=hls", "hls", 15 * time.Second, 2 * time.Second},
-		} {
-			t.Run(c.name, func(t *testing.T) {
-				b := openBrowser(t, page("return/cam", c.query), "")
-				b.watches(c.transport, c.within, true, true)
-				b.delayed(c.delay)
-				if s := b.sight(); s.Width != 640 || s.Height != 360 || s.Wide {
-					t.Errorf("%+v", s)
-				}
-			})
-		}
-		t.Run("keys", func(t *testing.T) {
-			b := openBrowser(t, page("return/cam", "?embed=1"), "", "320", "480", "dark")
-			b.watches("flv", 6*time.Second, true, true)
-			if b.sight().Wide {
-				t.Error("it is wider than the screen")
-			}
-			// Chromium plays no sound before somebody has touched the page.
-			if !b.sight().Muted {
-				t.Error("it was not muted at the beginning")
-			}
-			b.do("click #unmute")
-			b.until("there is sound", 3*time.Second, func(s sight) bool { return !s.Muted })
-			b.do("key m")
-			b.until("there is none", 3*time.Second, func(s sight) bool { return s.Muted })
-			b.do("key k")
-			at := b.until("it is paused", 3*time.Second, func(sight) bool { return true }).Time
-			b.do("key k")
-			b.until("it plays on", 5*time.Second, func(s sight) bool { return s.Time > at+0.5 })
-			b.do("select ws")
-			b.watches("ws", 6*time.Second, true, true)
-			if dir := os.Getenv("WEIR_TEST_KEEP"); dir != "" {
-				b.do("shot " + filepath.Join(dir, "narrow.png"))
-				b.do("size 1280 800")
-				b.do("shot " + filepath.Join(dir, "wide.png"))
-			}
-		})
-	})
-	t.Run("plain HLS", func(t *testing.T) {
-		plain := startServer(t, "streams.0.hls.low_latency=false")
-		encoder(t, plain.rtmpURL("return/plain"), true, true)
-		if err := plain.waitLive(t.Context(), "return/plain", 4*time.Second); err != nil {
-			t.Fatal(err)
-		}
-		b := openBrowser(t, "http://"+plain.http+"/return/plain/?via=hls", "")
-		b.watches("hls", 20*time.Second, true, true)
-		b.delayed(9 * time.Second) // four targets of two seconds, and one
-	})
-	t.Run("a key", func(t *testing.T) {
-		locked := startServer(t, "streams.0.play.keys=[hunter3]")
-		encoder(t, locked.rtmpURL("return/secret"), true, true)
-		if err := locked.waitLive(t.Context(), "return/secret", 4*time.Second); err != nil {
-			t.Fatal(err)
-		}
-		at := "http://" + locked.http + "/return/secret/"
-		b := openBrowser(t, at, "Failed to load resource")
-		b.until("it says that it may not", 8*time.Second, func(s sight) bool { return s.State == "forbidden" })
-		for _, way := range []string{"flv", "hls"} {
-			b := openBrowser(t, at+"?key=hunter3&via="+way, "")
-			b.until("it plays", 15*time.Second, func(s sight) bool { return s.State == "playing" && s.Transport == way && s.Frames > 5 })
-		}
-	})
-	t.Run("sound only", func(t *testing.T) {
-		live(t, "return/radio", false, true)
-		ways := []struct {
-			way   string
-			delay time.Duration
-		}{{"flv", time.Second}, {"hls", 2 * time.Second}, {"hls", 2 * time.Second}}
-		for _, c := range ways { // the second by HLS finds more than one segment
-			b := openBrowser(t, page("return/radio", "?via="+c.way), "")
-			b.watches(c.way, 15*time.Second, false, true)
-			b.delayed(c.delay)
-		}
-	})
-	t.Run("list", func(t *testing.T) {
-		b := openBrowser(t, "http://"+s.http+"/", "")
-		b.until("it says how to watch", 5*time.Second, func(s sight) bool { return strings.Contains(s.Text, "/live/cam/") && s.Stills == 0 })
-		public := startServer(t, "http.index=true")
-		for path, pictures := range map[string]bool{"return/cam": true, "return/radio": false} {
-			encoder(t, public.rtmpURL(path), pictures, true)
-			if err := public.waitLive(t.Context(), path, 4*time.Second); err != nil {
-				t.Fatal(err)
-			}
-		}
-		b = openBrowser(t, "http://"+public.http+"/", "", "320", "640", "dark")
-		b.until("it lists the streams", 8*time.Second, func(s sight) bool {
-			return strings.Contains(s.Text, "2 live") && strings.Contains(s.Text, "640×360 H.264 · AAC") && strings.Contains(s.Text, "return/radio") && s.Stills == 1 && !s.Wide
-		})
-		b.do(`click a[href="return/cam/"]`)
-		b.watches("flv", 6*time.Second, true, true)
-	})
-	t.Run("H.265", func(t *testing.T) {
-		file := newMediaFiles().get(t, "hevc-aac")
-		ctx, cancel := context.WithCancel(context.Background())
-		p, err := start(ctx, command{sys: debian12(), args: []string{mustBuild(t), "push", "--loop", file.flv, s.rtmpURL("return/hevc")}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			p.end(syscall.SIGKILL)
-			cancel()
-		}()
-		if err := s.waitLive(t.Context(), "return/hevc", 4*time.Second); err != nil {
-			t.Fatal(err)
-		}
-		for way, of := range map[string]string{"": "flv", "?via=hls": "hls"} {
-			b := openBrowser(t, page("return/hevc", way), "")
-			if b.until("it is looked at", 5*time.Second, func(sight) bool { return true }).HEVC {
-				b.watches(of, 15*time.Second, true, true)
-				continue
-			}
-			b.until("it says why it does not play", 15*time.Second, func(s sight) bool {
-				return s.State == "impossible" && strings.Contains(s.Text, "has no decoder for H.265.")
-			})
-		}
-	})
-	t.Run("the publisher comes, goes and returns", func(t *testing.T) {
-		b := openBrowser(t, page("return/late", ""), "Failed to load resource")
-		b.until("it says that it waits", 8*time.Second, func(s sight) bool {
-			return s.State == "waiting" && strings.Contains(s.Message, "Waiting")
-		})
-		for range 2 {
-			p := encoder(t, s.rtmpURL("return/late"), true, true)
-			b.watches("flv", 20*time.Second, true, true)
-			b.delayed(time.Second) // the absence does not stay as delay
-			p.end(syscall.SIGKILL)
-			b.until("it notices", 20*time.Second, func(s sight) bool { return s.State != "playing" })
-		}
-		encoder(t, s.rtmpURL("return/late"), true, true) // within the grace
-		b.watches("flv", 20*time.Second, true, true)
-		b.delayed(time.Second)
-	})
-	t.Run("the publisher returns to HLS", func(t *testing.T) {
-		first := encoder(t, s.rtmpURL("return/hls"), true, true)
-		if err := s.waitLive(t.Context(), "return/hls", 4*time.Second); err != nil {
-			t.Fatal(err)
-		}
-		b := openBrowser(t, page("return/hls", "?via=hls"), "")
-		b.watches("hls", 15*time.Second, true, true)
-		first.end(syscall.SIGKILL)
-		b.until("it notices", 20*time.Second, func(s sight) bool { return s.State != "playing" })
-		encoder(t, s.rtmpURL("return/hls"), true, true)
-		b.watches("hls", 20*time.Second, true, true)
-		b.delayed(2 * time.Second)
-	})
 }

@@ -8,8 +8,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -17,10 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"weir/av"
 	"weir/internal/peer"
 	"weir/internal/protocol"
-	"weir/internal/stream"
 )
 
 // place is below what the files of the pages lie. No stream can be there: see
@@ -34,13 +30,32 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // Pages shows the pages.
 type Pages struct {
-	env   protocol.Env
-	files fs.FS
-	list  bool
+	env    protocol.Env
+	html   map[string][]byte
+	assets map[string]*asset
+	list   bool
 }
 
-// New returns the pages in files. With list, the streams are shown to everybody.
-func New(env protocol.Env, files fs.FS, list bool) *Pages { return &Pages{env, files, list} }
+// New returns the pages in files. With list, the streams that everybody may watch are shown to everybody.
+func New(env protocol.Env, files fs.FS, list bool) (*Pages, error) {
+	p := &Pages{env: env, html: map[string][]byte{}, assets: map[string]*asset{}, list: list}
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := fs.ReadFile(files, name)
+		if strings.HasPrefix(name, "assets/") {
+			p.assets[name] = newAsset(name, b)
+		} else {
+			p.html[name] = b
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	return p, nil
+}
 
 // Run returns when ctx ends: there is nothing to do.
 func (p *Pages) Run(ctx context.Context) error {
@@ -57,6 +72,7 @@ func (p *Pages) Routes() []protocol.Route {
 		get("/", p.index),
 		get("/streams.json", p.streams),
 		get(place, p.asset),
+		{Method: http.MethodGet, Suffix: "/stream.json", Handler: p.describe},
 		{Method: http.MethodGet, Suffix: "/", Handler: p.watch},
 		{Method: http.MethodGet, Suffix: "", Handler: p.redirect},
 	}
@@ -89,13 +105,9 @@ const unbuilt = `<!doctype html><html lang="en"><title>Weir</title>
 
 // page sends a page, in which up leads from its place to the root.
 func (p *Pages) page(w http.ResponseWriter, r *http.Request, name, up string) {
-	b, err := fs.ReadFile(p.files, name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	b, ok := p.html[name]
+	if !ok {
 		b = []byte(unbuilt)
-	case err != nil:
-		http.Error(w, "the page cannot be read", http.StatusInternalServerError)
-		return
 	}
 	if p.list {
 		b = bytes.ReplaceAll(b, []byte(`data-list="private"`), []byte(`data-list="public"`))
@@ -110,56 +122,4 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request, name, up string) {
 	header.Set("Cache-Control", "no-cache")
 	header.Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
-}
-
-// asset sends a file that a page loads. Its name changes with its content.
-func (p *Pages) asset(w http.ResponseWriter, r *http.Request, name string) {
-	b, err := fs.ReadFile(p.files, name)
-	if err != nil || !strings.HasPrefix(name, "assets/") {
-		http.Error(w, "there is no such file", http.StatusNotFound)
-		return
-	}
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	http.ServeContent(w, r, path.Base(name), time.Time{}, bytes.NewReader(b))
-}
-
-// listed is a stream in the list.
-type listed struct {
-	Path  string `json:"path"`
-	Video string `json:"video"` // "1920×1080 H.264", "" without video
-	Audio string `json:"audio"` // "AAC"
-}
-
-// streams sends the list of what is live.
-func (p *Pages) streams(w http.ResponseWriter, _ *http.Request, _ string) {
-	w.Header().Set("Cache-Control", "no-cache")
-	if !p.list {
-		http.Error(w, "the list of streams is not public (http.index)", http.StatusNotFound)
-		return
-	}
-	list := []listed{}
-	for _, s := range p.env.Hub.List() {
-		if _, live := s.Publisher(); live {
-			list = append(list, describe(s))
-		}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(list) // the viewer is gone if it fails
-}
-
-func describe(s *stream.Stream) listed {
-	l := listed{Path: s.Path()}
-	for _, t := range s.Headers().Tracks {
-		switch {
-		case t.Kind == av.Video && l.Video == "":
-			l.Video = t.Codec.String()
-			if t.Size.Width > 0 {
-				l.Video = fmt.Sprintf("%d×%d %v", t.Size.Width, t.Size.Height, t.Codec)
-			}
-		case t.Kind == av.Audio && l.Audio == "":
-			l.Audio = t.Codec.String()
-		}
-	}
-	return l
 }

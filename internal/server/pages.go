@@ -19,8 +19,8 @@ type page interface {
 // pageTable is everything of that kind. The name is its log key and metric label.
 var pageTable = []struct {
 	name string
-	new  func(env protocol.Env, conf *Config) page
+	new  func(env protocol.Env, conf *Config) (page, error)
 }{
-	{"snapshot", func(env protocol.Env, _ *Config) page { return snapshot.New(env) }},
-	{"pages", func(env protocol.Env, conf *Config) page { return pages.New(env, web.Files(), conf.HTTP.Index) }},
+	{"snapshot", func(env protocol.Env, _ *Config) (page, error) { return snapshot.New(env), nil }},
+	{"pages", func(env protocol.Env, conf *Config) (page, error) { return pages.New(env, web.Files(), conf.HTTP.Index) }},
 }

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -62,16 +65,94 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestStreamList: the list of streams is for everybody only where that is configured.
+// TestAssetsAreShared: what the pages load is compressed for those who take it, is not sent again to
+// those who have it, and is not copied for an answer.
+func TestAssetsAreShared(t *testing.T) {
+	r := start(t, nil)
+	_, page := r.get("live/a/")
+	_, rest, ok := strings.Cut(string(page), `src="../../_weir/`)
+	if !ok {
+		t.Fatalf("the pages are not built (make pages): %s", page)
+	}
+	script, _, _ := strings.Cut(rest, `"`)
+	script = "_weir/" + script
+	plain, whole := r.get(script, "Accept-Encoding", "gzip;q=0, br")
+	if plain.StatusCode != http.StatusOK || plain.Header.Get("Content-Encoding") != "" || plain.Header.Get("Vary") != "Accept-Encoding" || plain.Header.Get("Content-Type") != "text/javascript; charset=utf-8" {
+		t.Errorf("%s %v", plain.Status, plain.Header)
+	}
+	packed, small := r.get(script, "Accept-Encoding", "br, gzip")
+	if packed.Header.Get("Content-Encoding") != "gzip" || len(small) >= len(whole) || packed.Header.Get("ETag") == plain.Header.Get("ETag") {
+		t.Errorf("%d of %d bytes, %v", len(small), len(whole), packed.Header)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unpacked, err := io.ReadAll(z); err != nil || !bytes.Equal(unpacked, whole) {
+		t.Errorf("what was compressed is another file: %v", err)
+	}
+	for _, tag := range []string{plain.Header.Get("ETag"), "W/" + plain.Header.Get("ETag"), `"x", ` + plain.Header.Get("ETag")} {
+		if res, b := r.get(script, "If-None-Match", tag, "Accept-Encoding", "identity"); res.StatusCode != http.StatusNotModified || len(b) > 0 {
+			t.Errorf("%s: %s", tag, res.Status)
+		}
+	}
+	if res, _ := r.get(script, "If-None-Match", `"x"`, "Accept-Encoding", "identity"); res.StatusCode != http.StatusOK {
+		t.Error(res.Status)
+	}
+}
+
+// TestStreamList: the list of streams is for everybody only where that is configured, and has none
+// that needs a key or is not for the visitor's address.
 func TestStreamList(t *testing.T) {
-	r := start(t, func(c *Config) { c.HTTP.Index = true })
-	p := r.mustPublish("live/a")
-	publishSome(p, 0, 10)
-	r.arrived("live/a", 5)
-	res, b := r.get("streams.json")
+	r := start(t, func(c *Config) {
+		c.HTTP.Index = true
+		locked, elsewhere := DefaultStream(), DefaultStream()
+		locked.Match, locked.Play.Keys = "live/locked", []string{secret}
+		elsewhere.Match, elsewhere.Play.Allow = "live/elsewhere", nil
+		c.Streams = []StreamConfig{locked, elsewhere}
+	})
+	for _, path := range []string{"live/a", "live/locked", "live/elsewhere"} {
+		publishSome(r.mustPublish(path), 0, 10)
+		r.arrived(path, 5)
+	}
+	res, b := r.get("streams.json?key=" + secret)
 	var list []struct{ Path, Video, Audio string }
 	if err := json.Unmarshal(b, &list); err != nil || res.StatusCode != http.StatusOK || len(list) != 1 || list[0].Path != "live/a" || !strings.Contains(list[0].Video, "H.264") {
 		t.Errorf("%s %s %v", res.Status, b, err)
+	}
+}
+
+// TestDescription: the page of a stream is told its state and its codecs, if the visitor may watch it.
+func TestDescription(t *testing.T) {
+	r := start(t, func(c *Config) {
+		locked := DefaultStream()
+		locked.Match, locked.Play.Keys = "live/locked", []string{secret}
+		c.Streams = []StreamConfig{locked, DefaultStream()}
+	})
+	expect := func(path string, status int, want string) {
+		t.Helper()
+		res, b := r.get(path)
+		if res.StatusCode != status || want != "" && strings.TrimSpace(string(b)) != want || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %s %v %s", path, res.Status, res.Header, b)
+		}
+	}
+	expect("live/a/stream.json", http.StatusOK, `{"state":"offline"}`)
+	expect("live/locked/stream.json", http.StatusForbidden, "")
+	expect("live/locked/stream.json?key="+secret, http.StatusOK, `{"state":"offline"}`)
+	tags, _, _ := readFLV(t, makeFLV(t, "320x180"))
+	p := r.mustPublish("live/a")
+	publishTags(p, tags, 0)
+	r.arrived("live/a", 90)
+	res, b := r.get("live/a/stream.json")
+	var got struct {
+		State        string
+		Video, Audio struct{ Codec, ID string }
+	}
+	if err := json.Unmarshal(b, &got); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s %v", res.Status, b, err)
+	}
+	if got.State != "live" || got.Video.Codec != "H.264" || !strings.HasPrefix(got.Video.ID, "avc1.") || got.Audio.Codec != "AAC" || got.Audio.ID != "mp4a.40.2" {
+		t.Errorf("%s", b)
 	}
 }
 

@@ -183,7 +183,10 @@ func (s *Server) open() (err error) {
 		}
 	}
 	for _, p := range pageTable {
-		answers := p.new(s.env(p.name, open), &s.conf)
+		answers, err := p.new(s.env(p.name, open), &s.conf)
+		if err != nil {
+			return err
+		}
 		routes = append(routes, answers.Routes()...)
 		s.parts = append(s.parts, part{p.name, answers.Run})
 	}

@@ -1,5 +1,6 @@
-import type { Transport } from "./transport";
+import { nearestBuffered } from "./transport";
 import type { State, Watch } from "./watch";
+import type { Way } from "./ways";
 
 const icons = {
   play: "M8 5v14l11-7z",
@@ -9,13 +10,19 @@ const icons = {
   full: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
 };
 
-const messages: Record<State, [message: string, detail: string]> = {
-  connecting: ["Connecting…", ""],
-  playing: ["", ""],
-  waiting: ["Waiting for the stream", "It starts by itself as soon as it is live."],
-  forbidden: ["You may not watch this stream", "It needs a key, or is not for your address."],
-  impossible: ["This stream cannot be played here", ""],
+/** What the viewer reads in each state: a message, a detail where there is none of its own, and the button's word. */
+const texts: Record<State, { message: string; detail: string; button: string }> = {
+  connecting: { message: "Connecting…", detail: "", button: "Connecting" },
+  playing: { message: "", detail: "", button: "Live" },
+  waiting: { message: "Waiting for the stream", detail: "Its publisher is away for a moment. It goes on by itself.", button: "Waiting" },
+  offline: { message: "The stream is offline", detail: "It starts by itself as soon as it is live.", button: "Offline" },
+  forbidden: { message: "You may not watch this stream", detail: "It needs a key, or is not for your address.", button: "No access" },
+  impossible: { message: "This stream cannot be played here", detail: "", button: "Error" },
+  error: { message: "The server does not answer", detail: "This page goes on trying.", button: "Error" },
 };
+
+/** The delay from which on the button takes the viewer to the newest picture, in seconds. */
+const behindTime = 10;
 
 /** How long the controls stay after the pointer has moved, in milliseconds. */
 const restTime = 2500;
@@ -37,6 +44,8 @@ export class Controls {
   private readonly mute = element("mute", HTMLButtonElement);
   private readonly volume = element("volume", HTMLInputElement);
   private readonly live = element("live", HTMLButtonElement);
+  private readonly word = element("word", HTMLElement);
+  private readonly what = element("what", HTMLElement);
   private readonly delay = element("delay", HTMLOutputElement);
   private readonly quality = element("quality", HTMLOutputElement);
   private readonly transport = element("transport", HTMLSelectElement);
@@ -47,7 +56,7 @@ export class Controls {
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly watch: Watch,
-    ways: readonly Transport[],
+    ways: readonly Way[],
     title: string,
   ) {
     element("title", HTMLHeadingElement).textContent = title;
@@ -103,11 +112,16 @@ export class Controls {
   /** Tells the viewer what goes on. */
   show(state: State, detail: string): void {
     this.root.dataset.state = state;
-    const [message, more] = messages[state];
-    // What has not changed must not be read out again.
-    if (this.message.textContent !== message) this.message.textContent = message;
-    this.detail.textContent = detail || more;
+    const text = texts[state];
+    write(this.message, text.message);
+    write(this.detail, detail || text.detail);
+    const plan = this.watch.plan;
+    const of = this.watch.description;
+    write(this.what, state === "playing" ? (plan?.sentence ?? "") : "");
+    this.root.dataset.silent = String(state === "playing" && plan?.silent === true);
+    this.root.dataset.sound = String(state === "playing" && of !== undefined && of.video === undefined);
     this.draw();
+    this.measure();
   }
 
   private toggle(): void {
@@ -161,7 +175,7 @@ export class Controls {
         break;
       case "ArrowLeft":
         if (onSlider) return;
-        this.video.currentTime = Math.max(0, this.video.currentTime - 5);
+        this.video.currentTime = nearestBuffered(this.video, this.video.currentTime - 5) ?? this.video.currentTime;
         break;
       case "ArrowRight":
         if (onSlider) return;
@@ -194,14 +208,18 @@ export class Controls {
     this.delay.value = playing && delay !== undefined ? `${delay.toFixed(1)} s` : "";
     this.delay.title = "From the newest picture at the server to this one";
     this.root.dataset.delay = delay?.toFixed(2) ?? "";
-    this.root.dataset.transport = this.watch.transport?.id ?? "";
+    this.root.dataset.transport = this.watch.plan?.way?.id ?? "";
     const parts: string[] = [];
     if (this.video.videoWidth > 0) parts.push(`${String(this.video.videoWidth)}×${String(this.video.videoHeight)}`);
     if (this.frames.rate > 0) parts.push(`${String(this.frames.rate)} fps`);
     const bitrate = this.watch.bitrate;
     if (bitrate !== undefined && bitrate > 0) parts.push(bitrate >= 1e6 ? `${(bitrate / 1e6).toFixed(1)} Mbit/s` : `${(bitrate / 1e3).toFixed(0)} kbit/s`);
     this.quality.value = playing ? parts.join(" · ") : "";
-    this.live.dataset.behind = String(delay !== undefined && delay > 10);
+    const behind = playing && (this.video.paused || (delay !== undefined && delay > behindTime));
+    this.live.dataset.behind = String(behind);
+    this.live.disabled = !playing;
+    const state = this.root.dataset.state as State | undefined;
+    write(this.word, behind ? "Go live" : texts[state ?? "connecting"].button);
   }
 
   private draw(): void {
@@ -213,6 +231,11 @@ export class Controls {
     this.unmute.hidden = !(v.muted && "silenced" in v.dataset && this.root.dataset.state === "playing");
     this.root.dataset.paused = String(v.paused);
   }
+}
+
+/** Changes a text: what has not changed must not be read out again. */
+function write(e: HTMLElement, text: string): void {
+  if (e.textContent !== text) e.textContent = text;
 }
 
 function icon(button: HTMLButtonElement, path: string, label: string, key: string): void {

@@ -1,5 +1,5 @@
 import mpegts from "mpegts.js";
-import { answered, bufferedEnd, type Events, type Running, type Source, type Transport } from "./transport";
+import { bufferedEnd, newestRange, nearestBuffered, type Events, type Running, type Start } from "./transport";
 
 /** The delay that is kept between what has come in and what is shown, in seconds. */
 const target = 0.5;
@@ -8,6 +8,9 @@ const leap = 1;
 
 mpegts.LoggingControl.applyConfig({ enableAll: false });
 
+/** What an error of mpegts.js says of itself. */
+type Info = { code?: number; msg?: string } | undefined;
+
 /** FLV over a response without end, or over a WebSocket, by mpegts.js. */
 class FLV implements Running {
   private readonly player: mpegts.Player;
@@ -15,9 +18,14 @@ class FLV implements Running {
   private stopped = false;
   private end = 0;
 
-  constructor(private readonly video: HTMLVideoElement, url: URL, events: Events) {
+  constructor(
+    private readonly video: HTMLVideoElement,
+    url: URL,
+    private readonly events: Events,
+  ) {
     this.player = mpegts.createPlayer(
-      { type: "flv", isLive: true, url: url.href },
+      // With the sound left out mpegts.js must not wait for it.
+      { type: "flv", isLive: true, url: url.href, ...(url.searchParams.has("onlyVideo") ? { hasAudio: false } : {}) },
       {
         enableWorker: false,
         enableStashBuffer: false,
@@ -29,33 +37,44 @@ class FLV implements Running {
         liveSyncPlaybackRate: 1.15,
       },
     );
-    this.player.on(mpegts.Events.ERROR, (type: string, detail: string, info: { code?: number; msg?: string } | undefined) => {
-      // Not within the event: mpegts.js goes on with what this ends.
-      setTimeout(() => {
-        if (!this.stopped) this.failed(type, detail, info, events);
-      });
+    this.player.on(mpegts.Events.ERROR, (type: string, detail: string, info: Info) => {
+      this.failed(type, detail, info);
     });
     this.player.on(mpegts.Events.LOADING_COMPLETE, () => {
-      setTimeout(() => {
-        if (!this.stopped) events.absent();
+      this.later(() => {
+        events.ended("the stream has ended");
       });
     });
     this.player.on(mpegts.Events.STATISTICS_INFO, (s: { speed?: number }) => {
       this.kilobytes = s.speed;
     });
     video.addEventListener("progress", this.place);
+    video.addEventListener("error", this.undecodable);
     this.player.attachMediaElement(video);
     this.player.load();
   }
 
-  private failed(type: string, detail: string, info: { code?: number; msg?: string } | undefined, events: Events): void {
-    const why = info?.msg ?? detail;
-    const unsupported: string[] = [mpegts.ErrorDetails.MEDIA_CODEC_UNSUPPORTED, mpegts.ErrorDetails.MEDIA_FORMAT_UNSUPPORTED];
-    if (detail === mpegts.ErrorDetails.NETWORK_STATUS_CODE_INVALID && info?.code !== undefined) answered(info.code, events);
-    else if (type === mpegts.ErrorTypes.NETWORK_ERROR) events.broken(why);
-    else if (unsupported.includes(detail) || (detail === mpegts.ErrorDetails.MEDIA_MSE_ERROR && info?.code === DOMException.NOT_SUPPORTED_ERR)) events.unusable(why);
-    else events.broken(why);
+  /** Does something not within an event: mpegts.js goes on with what it ends. */
+  private later(f: () => void): void {
+    setTimeout(() => {
+      if (!this.stopped) f();
+    });
   }
+
+  private failed(type: string, detail: string, info: Info): void {
+    const why = info?.msg ?? detail;
+    const notAcceptable = detail === mpegts.ErrorDetails.NETWORK_STATUS_CODE_INVALID && info?.code === 406;
+    this.later(() => {
+      if (notAcceptable || (type === mpegts.ErrorTypes.MEDIA_ERROR && this.video.currentTime === 0)) this.events.unusable(why);
+      else this.events.ended(why);
+    });
+  }
+
+  /** The element could not decode what mpegts.js has given it, which does not tell. */
+  private readonly undecodable = (): void => {
+    const error = this.video.error;
+    if (error !== null) this.failed(mpegts.ErrorTypes.MEDIA_ERROR, error.message, undefined);
+  };
 
   /**
    * Follows leaps of what is buffered: at the beginning, where the newest group of pictures comes
@@ -78,35 +97,25 @@ class FLV implements Running {
     return this.kilobytes === undefined ? undefined : this.kilobytes * 8000;
   }
 
+  /**
+   * Goes to the newest picture, but nowhere that is not buffered: mpegts.js would throw away all that
+   * is. The newest range may be shorter than the delay, as when a publisher has just returned.
+   */
   toLive(): void {
-    const end = bufferedEnd(this.video);
-    if (end > 0) this.video.currentTime = Math.max(0, end - target);
+    const newest = newestRange(this.video);
+    if (newest === undefined) return;
+    const to = nearestBuffered(this.video, Math.max(newest.start, newest.end - target));
+    const isThere = this.video.currentTime >= newest.start && Math.abs(newest.end - this.video.currentTime) <= target;
+    if (to !== undefined && !isThere) this.video.currentTime = to;
   }
 
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
     this.video.removeEventListener("progress", this.place);
+    this.video.removeEventListener("error", this.undecodable);
     this.player.destroy();
   }
 }
 
-function mediaURL(source: Source, protocol: (p: string) => string): URL {
-  const u = new URL(source.base.href + ".flv" + source.query);
-  u.protocol = protocol(u.protocol);
-  return u;
-}
-
-export const flv: Transport = {
-  id: "flv",
-  label: "FLV",
-  supported: () => mpegts.getFeatureList().mseLivePlayback,
-  start: (video, source, events) => new FLV(video, mediaURL(source, (p) => p), events),
-};
-
-export const websocket: Transport = {
-  id: "ws",
-  label: "FLV by WebSocket",
-  supported: () => mpegts.isSupported() && "WebSocket" in globalThis,
-  start: (video, source, events) => new FLV(video, mediaURL(source, (p) => (p === "https:" ? "wss:" : "ws:")), events),
-};
+export const start: Start = (video, url, events) => new FLV(video, url, events);

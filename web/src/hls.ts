@@ -1,5 +1,5 @@
 import Hls, { type ErrorData } from "hls.js";
-import { answered, bufferedEnd, type Events, type Running, type Source, type Transport } from "./transport";
+import { bufferedEnd, type Events, type Running, type Start } from "./transport";
 
 /** How long before the end of the only segment sound alone begins, in seconds. */
 const soundDelay = 1;
@@ -79,7 +79,7 @@ class HLS implements Running {
     if (n !== partLoads) return;
     // Not within the event: hls.js goes on with what this ends.
     setTimeout(() => {
-      if (!this.stopped) this.events.broken("hls.js asks for the same part again and again");
+      if (!this.stopped) this.events.ended("hls.js asks for the same part again and again");
     });
   }
 
@@ -92,7 +92,7 @@ class HLS implements Running {
     setTimeout(() => {
       if (this.stopped || this.asked !== asked || this.video.paused || this.video.seeking) return;
       const end = bufferedEnd(this.video);
-      if (edge > end + 1 && end < this.video.currentTime + 1) this.events.broken("hls.js asks for nothing");
+      if (edge > end + 1 && end < this.video.currentTime + 1) this.events.ended("hls.js asks for nothing");
     }, idleTime);
   }
 
@@ -109,20 +109,19 @@ class HLS implements Running {
   };
 
   private readonly ended = (): void => {
-    if (!this.stopped) this.events.absent();
+    if (!this.stopped) this.events.ended("the stream has ended");
   };
 
   private failed(data: ErrorData): void {
     if (this.stopped || !data.fatal) return;
-    if (data.details === Hls.ErrorDetails.BUFFER_ADD_CODEC_ERROR || data.details === Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
+    const code = data.response?.code;
+    if (data.details === Hls.ErrorDetails.BUFFER_ADD_CODEC_ERROR || data.details === Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR || code === 406) {
       this.events.unusable(data.error.message);
-    } else if (data.type === Hls.ErrorTypes.NETWORK_ERROR && data.response?.code !== undefined && data.response.code > 0) {
-      answered(data.response.code, this.events);
     } else if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !this.recovered) {
       this.recovered = true;
       this.hls.recoverMediaError();
     } else {
-      this.events.broken(data.error.message);
+      this.events.ended(data.error.message);
     }
   }
 
@@ -148,78 +147,4 @@ class HLS implements Running {
   }
 }
 
-/** HLS by the browser itself, as on Apple's systems. */
-class Native implements Running {
-  private stopped = false;
-
-  constructor(private readonly video: HTMLVideoElement, private readonly url: URL, private readonly events: Events) {
-    video.addEventListener("error", this.failed);
-    video.addEventListener("ended", this.ended);
-    video.src = url.href;
-  }
-
-  /** The element does not tell the status of an answer: the playlist is asked for again. */
-  private readonly failed = (): void => {
-    const error = this.video.error;
-    const played = this.video.currentTime > 0;
-    if (this.stopped) return;
-    fetch(this.url).then(
-      async (r) => {
-        const codecs = r.ok ? (/CODECS="([^"]*)"/.exec(await r.text())?.[1] ?? "") : "";
-        if (this.stopped) return;
-        if (!r.ok) answered(r.status, this.events);
-        else if (error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED && !played) this.events.unusable(`${error.message} ${codecs}`);
-        else this.events.broken(error?.message ?? "playback failed");
-      },
-      () => {
-        if (!this.stopped) this.events.broken("the server cannot be reached");
-      },
-    );
-  };
-
-  private readonly ended = (): void => {
-    if (!this.stopped) this.events.absent();
-  };
-
-  delay(): number | undefined {
-    const v: HTMLVideoElement & { getStartDate?: () => Date } = this.video;
-    const begun = v.getStartDate?.().getTime();
-    return begun === undefined || Number.isNaN(begun) ? undefined : Math.max(0, (Date.now() - begun) / 1000 - v.currentTime);
-  }
-
-  bitrate(): number | undefined {
-    return undefined;
-  }
-
-  toLive(): void {
-    const s = this.video.seekable;
-    if (s.length > 0) this.video.currentTime = s.end(s.length - 1);
-  }
-
-  stop(): void {
-    if (this.stopped) return;
-    this.stopped = true;
-    this.video.removeEventListener("error", this.failed);
-    this.video.removeEventListener("ended", this.ended);
-    this.video.removeAttribute("src");
-    this.video.load();
-  }
-}
-
-function playlistURL(source: Source): URL {
-  return new URL(source.base.href + "/index.m3u8" + source.query);
-}
-
-export const hls: Transport = {
-  id: "hls",
-  label: "HLS",
-  supported: () => Hls.isSupported(),
-  start: (video, source, events) => new HLS(video, playlistURL(source), events),
-};
-
-export const native: Transport = {
-  id: "native",
-  label: "HLS by the browser",
-  supported: () => document.createElement("video").canPlayType("application/vnd.apple.mpegurl") !== "",
-  start: (video, source, events) => new Native(video, playlistURL(source), events),
-};
+export const start: Start = (video, url, events) => new HLS(video, url, events);

@@ -39,16 +39,17 @@ function card(s: Stream): HTMLLIElement {
 }
 
 async function read(): Promise<Stream[] | undefined> {
-  const answer = await fetch("streams.json");
+  const answer = await fetch("streams.json", { signal: AbortSignal.timeout(period) });
   return answer.ok ? ((await answer.json()) as Stream[]) : undefined;
 }
 
 async function refresh(): Promise<void> {
-  const streams = await read().catch(() => undefined); // the server may be away for a moment
-  if (streams !== undefined && list !== null && lead !== null) {
-    const text = streams.length === 0 ? "No stream is live." : `${String(streams.length)} live`;
+  const streams = await read().catch(() => undefined);
+  if (list !== null && lead !== null) {
+    let text = "The server does not answer. This page goes on trying.";
+    if (streams !== undefined) text = streams.length === 0 ? "No public stream is live." : `${String(streams.length)} live`;
     if (lead.textContent !== text) lead.textContent = text;
-    list.replaceChildren(...streams.map(card));
+    list.replaceChildren(...(streams ?? []).map(card));
   }
   setTimeout(() => {
     void refresh();

@@ -1,7 +1,6 @@
-import { flv, websocket } from "./flv";
-import { hls, native } from "./hls";
 import { Controls } from "./controls";
 import { Watch } from "./watch";
+import { ways } from "./ways";
 import "./style.css";
 
 const here = new URL(location.href);
@@ -15,9 +14,6 @@ const base = new URL(here.href.split(/[?#]/)[0]?.replace(/\/+$/, "") ?? here.hre
 const title = decodeURIComponent(base.pathname.split("/").slice(-2).join("/"));
 document.title = title;
 document.documentElement.dataset.embedded = String(embedded);
-
-const apple = navigator.vendor.startsWith("Apple");
-const ways = apple ? [native, flv, websocket, hls] : [flv, websocket, hls, native];
 
 const video = document.querySelector<HTMLVideoElement>("#video");
 if (video !== null) {

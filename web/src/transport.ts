@@ -1,18 +1,14 @@
-// How media gets from the server into the video element: one file for each way.
+// How media gets from the server into the video element: one file for each player.
 
-/** What a way of playing tells its owner. */
+/** What a player tells its owner. */
 export interface Events {
-  /** The stream is not there, or has ended: it may come (back). */
-  absent(): void;
-  /** The viewer may not watch. */
-  forbidden(): void;
-  /** This way does not work with this stream or browser; another one may. */
+  /** The stream has ended or broken off; it may be there again at once. */
+  ended(why: string): void;
+  /** This player does not take this stream as it is; another one may. */
   unusable(why: string): void;
-  /** Something broke; the same way may work again. */
-  broken(why: string): void;
 }
 
-/** A way of playing that is in use. */
+/** A player that is in use. */
 export interface Running {
   /** Seconds from the newest picture at the server to the one on screen; undefined if unknown. */
   delay(): number | undefined;
@@ -23,61 +19,31 @@ export interface Running {
   stop(): void;
 }
 
-export interface Transport {
-  id: string;
-  label: string;
-  supported(): boolean;
-  start(video: HTMLVideoElement, source: Source, events: Events): Running;
-}
+/** Starts a player with the URL of the media. */
+export type Start = (video: HTMLVideoElement, url: URL, events: Events) => Running;
 
-/** Where a stream is found. */
-export interface Source {
-  /** What the media URLs begin with: the page's URL without the slash at its end. */
-  base: URL;
-  /** The query that media URLs carry, with a key perhaps: "" or "?…". */
-  query: string;
+/** The last range of what is buffered; undefined if nothing is. */
+export function newestRange(video: HTMLVideoElement): { start: number; end: number } | undefined {
+  const b = video.buffered;
+  const last = b.length - 1;
+  return last < 0 ? undefined : { start: b.start(last), end: b.end(last) };
 }
 
 /** The end of what is buffered, 0 if nothing is. */
 export function bufferedEnd(video: HTMLVideoElement): number {
+  return newestRange(video)?.end ?? 0;
+}
+
+/** The buffered time that is nearest to the one wanted; undefined if nothing is buffered. */
+export function nearestBuffered(video: HTMLVideoElement, wanted: number): number | undefined {
   const b = video.buffered;
-  return b.length > 0 ? b.end(b.length - 1) : 0;
-}
-
-/** Maps the status of an HTTP answer to an event. */
-export function answered(status: number, events: Events): void {
-  switch (status) {
-    case 401:
-    case 403:
-      events.forbidden();
-      return;
-    case 406:
-      events.unusable("the server cannot send this stream so");
-      return;
-    case 404:
-    case 503:
-      events.absent();
-      return;
-    default:
-      events.broken(`the server answered ${String(status)}`);
+  let best: number | undefined;
+  for (let i = 0; i < b.length; i++) {
+    const t = Math.min(Math.max(wanted, b.start(i) + margin), Math.max(b.start(i), b.end(i) - margin));
+    if (best === undefined || Math.abs(t - wanted) < Math.abs(best - wanted)) best = t;
   }
+  return best;
 }
 
-const codecs: readonly [RegExp, string][] = [
-  [/^h(vc|ev)1/, "H.265"],
-  [/^avc[13]/, "H.264"],
-  [/^av01/, "AV1"],
-  [/^vp09/, "VP9"],
-  [/^mp4a/, "AAC"],
-  [/^opus/i, "Opus"],
-  [/^flac/i, "FLAC"],
-  [/^ec-3/, "E-AC-3"],
-  [/^ac-3/, "AC-3"],
-];
-
-/** The codecs, in people's words, that are named in a complaint (RFC 6381) and that the browser cannot decode. */
-export function undecodable(complaint: string): string[] {
-  const video = document.createElement("video");
-  const lacking = (complaint.match(/[\w.-]+/g) ?? []).filter((id) => video.canPlayType(`video/mp4; codecs="${id}"`) === "");
-  return codecs.filter(([name]) => lacking.some((id) => name.test(id))).map(([, name]) => name);
-}
+/** How far within a range a position must be so that rounding does not take it out, in seconds. */
+const margin = 0.01;

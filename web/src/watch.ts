@@ -1,42 +1,58 @@
-import { undecodable, type Events, type Running, type Source, type Transport } from "./transport";
+import { describe, type Description, type Source } from "./stream";
+import type { Events, Running } from "./transport";
+import { plan, type Plan, type Way } from "./ways";
 
 /** What the viewer is told. */
-export type State = "connecting" | "playing" | "waiting" | "forbidden" | "impossible";
+export type State = "connecting" | "playing" | "waiting" | "offline" | "forbidden" | "impossible" | "error";
 
-/** How soon it is tried again, in milliseconds: doubled each time, and spread so that many viewers do not come at once. */
-const firstRetry = 500;
+// All times are in milliseconds.
+
+/** How soon it is tried again what broke: doubled each time, and spread so that many viewers do not come at once. */
+const firstRetry = 300;
 const lastRetry = 8000;
-/** How long a stream that cannot be played is left alone, in milliseconds: it may change its codecs. */
-const impossibleTime = 30_000;
+/** How often the server is asked for a stream that is not there: growing from the first to the last. */
+const firstLook = 700;
+const lastLook = 4000;
+/** How long what cannot be played, or may not be, is left alone: it may change. */
+const impossibleTime = 10_000;
 /** How long nothing may move before the connection is given up, and before a gap is jumped. */
 const stuckTime = 12_000;
 const gapTime = 400;
-/** How long nothing may come before the viewer is told that the stream is not there: the server withholds its answer meanwhile. */
+/** How long nothing may move before the viewer is told that the stream is not there. */
 const silentTime = 2500;
+/** Over which time playback is judged, and how many leaps it may make then if it plays less than half of it. */
+const judgedTime = 8000;
+const mostLeaps = 3;
+/** How many seconds must have played so that the next trouble is the first. */
+const goodTime = 3;
 
 /**
- * Watch keeps a stream playing: it picks a way, tries again when the stream is gone, and
- * goes on when playback gets stuck.
+ * Watch keeps a stream playing: it asks the server what the stream is, picks a player that
+ * takes it, and begins anew when the stream ends, changes or gets stuck.
  */
 export class Watch {
   private running: Running | undefined;
-  private current: Transport | undefined;
-  private readonly unusable = new Set<string>();
-  private readonly undecodable = new Set<string>(); // codecs
   private chosen: string | undefined; // by the viewer
+  private readonly unusable = new Set<string>(); // players that failed with the stream as it was described
+  private described = "";
+  private planned: Plan | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private tries = 0;
+  private looks = 0;
   private moved = { at: 0, time: 0 };
+  private judged = { since: 0, last: 0, time: 0, played: 0, leaps: 0 };
+  private shown = 0; // seconds that this attempt has played
   private attempt = 0;
 
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly source: Source,
-    private readonly ways: readonly Transport[],
+    private readonly ways: readonly Way[],
     private readonly changed: (state: State, detail: string) => void,
   ) {
     video.addEventListener("playing", () => {
-      this.tries = 0;
+      if (this.running === undefined) return;
+      this.looks = 0;
       this.changed("playing", "");
     });
     setInterval(() => {
@@ -44,10 +60,13 @@ export class Watch {
     }, 200);
   }
 
-  /** The way that is in use. */
-  get transport(): Transport | undefined {
-    return this.current;
+  /** What is played, or why nothing is; undefined while it is not known. */
+  get plan(): Plan | undefined {
+    return this.planned;
   }
+
+  /** What the server said of the stream; undefined while nothing plays. */
+  description: Description | undefined;
 
   get delay(): number | undefined {
     return this.running?.delay();
@@ -65,33 +84,77 @@ export class Watch {
   choose(id: string | undefined): void {
     this.chosen = id;
     this.unusable.clear();
-    this.undecodable.clear();
     this.tries = 0;
-    this.start();
+    this.looks = 0;
+    this.changed("connecting", "");
+    void this.start();
   }
 
-  start(): void {
+  /** Asks what the stream is, and plays it. */
+  private async start(): Promise<void> {
+    const attempt = this.halt();
+    const d = await describe(this.source);
+    if (attempt !== this.attempt) return;
+    if (d.state !== "live" || (d.video === undefined && d.audio === undefined)) {
+      this.absent(d.state === "live" ? "waiting" : d.state);
+      return;
+    }
+    const known = JSON.stringify([d.video, d.audio]);
+    if (known !== this.described) this.unusable.clear();
+    this.described = known;
+    this.description = d;
+    this.planned = plan(
+      d,
+      this.ways.filter((w) => !this.unusable.has(w.id) && (this.chosen === undefined || w.id === this.chosen)),
+    );
+    const { way, silent, sentence } = this.planned;
+    if (way === undefined) {
+      this.changed("impossible", this.unusable.size > 0 ? "The players of this page have failed with it." : sentence);
+      this.unusable.clear();
+      this.again(impossibleTime);
+      return;
+    }
+    const player = await way.load().catch(() => undefined);
+    if (attempt !== this.attempt) return;
+    if (player === undefined) {
+      this.changed("error", "The player could not be loaded. Reload this page.");
+      this.again(lastRetry);
+      return;
+    }
+    const url = way.url(this.source);
+    if (silent && way.silent !== undefined) url.searchParams.set(way.silent, "1");
+    const now = performance.now();
+    this.moved = { at: now, time: -1 };
+    this.judged = { since: now, last: now, time: 0, played: 0, leaps: 0 };
+    this.shown = 0;
+    this.running = player(this.video, url, this.events(way, attempt));
+    this.play();
+  }
+
+  /** Ends what plays. What it still has to say is not heard. */
+  private halt(): number {
     clearTimeout(this.retry);
     this.running?.stop();
     this.running = undefined;
-    const way = this.ways.find((w) => w.supported() && !this.unusable.has(w.id) && (this.chosen === undefined || w.id === this.chosen));
-    this.current = way;
-    if (way === undefined) {
-      const lacking = [...this.undecodable].join(", ");
-      this.changed("impossible", lacking === "" ? "This browser cannot play the stream." : `This browser has no decoder for ${lacking}.`);
-      this.retry = setTimeout(() => {
-        this.tries = 1; // nothing is said before it plays
-        this.unusable.clear();
-        this.undecodable.clear();
-        this.start();
-      }, impossibleTime);
-      return;
-    }
-    if (this.tries === 0) this.changed("connecting", "");
-    this.moved = { at: performance.now(), time: -1 };
-    const attempt = ++this.attempt;
-    this.running = way.start(this.video, this.source, this.events(way, attempt));
-    this.play();
+    return ++this.attempt;
+  }
+
+  private again(wait: number): void {
+    this.halt();
+    this.retry = setTimeout(
+      () => {
+        void this.start();
+      },
+      wait * (0.7 + 0.6 * Math.random()),
+    );
+  }
+
+  /** Tells the viewer why there is nothing to play, and asks again later. */
+  private absent(state: "waiting" | "offline" | "forbidden" | "error"): void {
+    this.tries = 0;
+    this.changed(state, "");
+    if (state === "forbidden") this.again(impossibleTime);
+    else this.again(Math.min(lastLook, firstLook * 1.5 ** this.looks++));
   }
 
   /** Starts playback with sound if the browser allows it, else without. */
@@ -105,68 +168,38 @@ export class Watch {
     });
   }
 
-  private events(way: Transport, attempt: number): Events {
-    // What a way that is no longer in use has to say is not heard.
-    const still = (f: () => void): void => {
-      if (attempt === this.attempt) f();
-    };
+  private events(way: Way, attempt: number): Events {
     return {
-      absent: () => {
-        still(() => {
-          this.changed("waiting", "");
-          this.again();
-        });
-      },
-      forbidden: () => {
-        still(() => {
-          this.changed("forbidden", "");
-          this.tries = Math.max(this.tries, 5);
-          this.again();
-        });
+      ended: (why) => {
+        if (attempt === this.attempt) this.restart(`${way.label}: ${why}`);
       },
       unusable: (why) => {
-        still(() => {
-          this.unusable.add(way.id);
-          for (const c of undecodable(why)) this.undecodable.add(c);
-          console.info(`${way.label} cannot be used: ${why}`);
-          this.start();
-        });
-      },
-      broken: (why) => {
-        still(() => {
-          console.info(`${way.label}: ${why}`);
-          if (++this.tries > 6 && this.chosen === undefined && this.ways.some((w) => w !== way && w.supported() && !this.unusable.has(w.id))) {
-            this.unusable.add(way.id);
-            this.tries = 0;
-          }
-          this.changed("connecting", "");
-          this.again();
-        });
+        if (attempt !== this.attempt) return;
+        console.info(`${way.label} cannot be used: ${why}`);
+        this.unusable.add(way.id);
+        void this.start();
       },
     };
   }
 
-  private again(): void {
-    clearTimeout(this.retry);
-    const wait = Math.min(lastRetry, firstRetry * 2 ** this.tries++);
-    this.attempt++;
-    this.running?.stop();
-    this.running = undefined;
-    this.retry = setTimeout(
-      () => {
-        this.start();
-      },
-      wait * (0.7 + 0.6 * Math.random()),
-    );
+  /** Begins anew: at once what has played well, and later and later what has not. */
+  private restart(why: string): void {
+    console.info(why);
+    if (this.shown > goodTime) this.tries = 0;
+    this.changed("connecting", "");
+    this.again(this.tries === 0 ? 0 : Math.min(lastRetry, firstRetry * 2 ** this.tries));
+    this.tries++;
   }
 
-  /** Looks whether the picture moves. */
+  /** Looks whether the picture moves, and as it should. */
   private look(): void {
+    const now = performance.now();
     if (this.running === undefined || this.video.paused) {
-      this.moved.at = performance.now();
+      this.moved.at = now;
+      this.judged = { since: now, last: now, time: this.video.currentTime, played: 0, leaps: 0 };
       return;
     }
-    const now = performance.now();
+    this.judge(now);
     if (this.video.currentTime !== this.moved.time) {
       this.moved = { at: now, time: this.video.currentTime };
       return;
@@ -174,11 +207,25 @@ export class Watch {
     const still = now - this.moved.at;
     if (still > gapTime) this.jump();
     if (still > silentTime) this.changed("waiting", "");
-    else if (still > 2 * gapTime && this.tries === 0) this.changed("connecting", "");
-    if (still > stuckTime) {
-      console.info("nothing comes any more: connecting anew");
-      this.again();
-    }
+    else if (still > 2 * gapTime && this.shown === 0 && this.tries === 0) this.changed("connecting", "");
+    if (still > stuckTime) this.restart("nothing comes any more");
+  }
+
+  /** Begins anew if time moves by leaps more than by playing: nothing else would notice. */
+  private judge(now: number): void {
+    const j = this.judged;
+    const step = this.video.currentTime - j.time;
+    const passed = (now - j.last) / 1000;
+    j.last = now;
+    j.time = this.video.currentTime;
+    if (step > 0 && step < 2 * passed + 0.1) {
+      j.played += step;
+      this.shown += step;
+    } else if (step !== 0) j.leaps++;
+    if (now - j.since < judgedTime) return;
+    const isBad = j.leaps > mostLeaps && j.played < (now - j.since) / 2000;
+    this.judged = { ...j, since: now, played: 0, leaps: 0 };
+    if (isBad) this.restart("playback leaps again and again");
   }
 
   /** Goes over a gap in what is buffered, such as a publisher leaves that was away. */

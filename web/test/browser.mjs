@@ -1,84 +1,109 @@
-// Opens a page in Chromium and tells what is to be seen on it: a line of JSON every 200 ms,
+// Opens pages in one Chromium and tells what is to be seen on each: a line of JSON every 200 ms,
 // one for each complaint, and one for each answer to a command. It ends with its input.
 //
-//   node browser.mjs URL [WIDTH HEIGHT light|dark]
-//
-// Commands, one a line: "key NAME", "click SELECTOR", "size WIDTH HEIGHT", "select WAY", "shot FILE".
+// Commands, one a line, each with the name of a page first:
+//   NAME open URL WIDTH HEIGHT light|dark      NAME close
+//   NAME key KEY        NAME click SELECTOR    NAME select WAY
+//   NAME size WIDTH HEIGHT                     NAME shot FILE
 import readline from "node:readline";
 import { chromium } from "playwright-core";
 
-const [url, width = "1280", height = "720", colorScheme = "light"] = process.argv.slice(2);
-const say = (event, more) => process.stdout.write(JSON.stringify({ event, ...more }) + "\n");
+const say = (event, page, more) => process.stdout.write(JSON.stringify({ event, page, ...more }) + "\n");
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
-const page = await browser.newPage({ viewport: { width: Number(width), height: Number(height) }, colorScheme, ignoreHTTPSErrors: true });
-page.on("console", (m) => {
-  if (m.type() === "error" || m.type() === "warning") say("complaint", { text: m.text(), level: m.type() });
-});
-page.on("pageerror", (e) => say("complaint", { text: String(e), level: "error" }));
-page.on("request", (r) => {
-  const to = new URL(r.url());
-  if (!["data:", "blob:"].includes(to.protocol) && to.host !== new URL(url).host) say("complaint", { text: `a request to ${to.host}`, level: "error" });
-});
-// A player that asks for the same file again and again plays, but is a burden to the server.
-const asked = new Map();
-page.on("request", (r) => {
-  if (!/\.(m4s|mp4)$/.test(new URL(r.url()).pathname)) return;
-  const times = (asked.get(r.url()) ?? 0) + 1;
-  asked.set(r.url(), times);
-  if (times === 5) say("complaint", { text: `asks again and again for ${r.url()}`, level: "error" });
-});
-await page.goto(url);
+const pages = new Map();
 
-const look = () =>
-  page.evaluate(() => {
-    const root = document.documentElement;
-    const video = document.querySelector("video");
-    const quality = video?.getVideoPlaybackQuality();
-    return {
-      ...root.dataset,
-      message: document.querySelector("#message")?.textContent ?? "",
-      text: document.body.innerText,
-      time: video?.currentTime ?? 0,
-      frames: (quality?.totalVideoFrames ?? 0) - (quality?.droppedVideoFrames ?? 0),
-      sound: video?.webkitAudioDecodedByteCount ?? 0,
-      width: video?.videoWidth ?? 0,
-      height: video?.videoHeight ?? 0,
-      muted: video?.muted ?? false,
-      wide: root.scrollWidth > root.clientWidth,
-      stills: [...document.images].filter((i) => i.complete && i.naturalWidth > 0).length,
-      hevc: MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'),
-    };
+async function open(name, url, width, height, colorScheme) {
+  const page = await browser.newPage({ viewport: { width: Number(width), height: Number(height) }, colorScheme, ignoreHTTPSErrors: true });
+  const complain = (text, level) => say("complaint", name, { text, level });
+  page.on("console", (m) => {
+    if (m.type() === "error" || m.type() === "warning") complain(m.text(), m.type());
   });
+  page.on("pageerror", (e) => complain(String(e), "error"));
+  // A player that asks for the same file again and again plays, but is a burden to the server.
+  const asked = new Map();
+  page.on("request", (r) => {
+    const to = new URL(r.url());
+    if (!["data:", "blob:"].includes(to.protocol) && to.host !== new URL(url).host) complain(`a request to ${to.host}`, "error");
+    if (!/\.(m4s|mp4)$/.test(to.pathname)) return;
+    const times = (asked.get(r.url()) ?? 0) + 1;
+    asked.set(r.url(), times);
+    if (times === 5) complain(`asks again and again for ${r.url()}`, "error");
+  });
+  await page.goto(url);
+  pages.set(name, page);
+}
+
+const look = () => {
+  const root = document.documentElement;
+  const video = document.querySelector("video");
+  const quality = video?.getVideoPlaybackQuality();
+  const text = (selector) => document.querySelector(selector)?.textContent ?? "";
+  return {
+    ...root.dataset,
+    message: text("#message"),
+    what: text("#what"),
+    word: text("#word"),
+    bars: (document.querySelector("#sound")?.clientHeight ?? 0) > 0,
+    text: document.body.innerText,
+    time: video?.currentTime ?? 0,
+    frames: (quality?.totalVideoFrames ?? 0) - (quality?.droppedVideoFrames ?? 0),
+    sound: video?.webkitAudioDecodedByteCount ?? 0,
+    width: video?.videoWidth ?? 0,
+    height: video?.videoHeight ?? 0,
+    muted: video?.muted ?? false,
+    wide: root.scrollWidth > root.clientWidth,
+    stills: [...document.images].filter((i) => i.complete && i.naturalWidth > 0).length,
+    hevc: MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'),
+  };
+};
+
+async function obey(name, command, args) {
+  const page = pages.get(name);
+  switch (command) {
+    case "open":
+      return open(name, ...args);
+    case "close":
+      pages.delete(name);
+      return page.close();
+    case "key":
+      return page.keyboard.press(args[0]);
+    case "click":
+      return page.click(args.join(" "), { timeout: 5000 });
+    case "size":
+      return page.setViewportSize({ width: Number(args[0]), height: Number(args[1]) });
+    case "select":
+      return page.selectOption("#transport", args[0] ?? "");
+    case "shot":
+      return page.screenshot({ path: args[0] });
+  }
+}
 
 let over = false;
-const commands = {
-  key: (name) => page.keyboard.press(name),
-  click: (selector) => page.click(selector, { timeout: 5000 }),
-  size: (w, h) => page.setViewportSize({ width: Number(w), height: Number(h) }),
-  select: (way) => page.selectOption("#transport", way),
-  shot: (file) => page.screenshot({ path: file }),
-};
 const input = readline.createInterface({ input: process.stdin });
 input.on("close", () => (over = true));
 input.on("line", async (line) => {
-  const [name, ...args] = line.split(" ");
+  const [name, command, ...args] = line.split(" ");
   try {
-    await commands[name](...args);
-    say("done", { text: line });
+    await obey(name, command, args);
   } catch (e) {
-    say("complaint", { text: `${line}: ${e}`, level: "error" });
+    say("complaint", name, { text: `${line}: ${e}`, level: "error" });
   }
+  say("done", name, { text: line });
 });
 while (!over) {
-  try {
-    say("seen", await look());
-  } catch (e) {
-    say("complaint", { text: String(e), level: "error" });
-  }
+  await Promise.all(
+    [...pages].map(async ([name, page]) => {
+      try {
+        say("seen", name, await page.evaluate(look));
+      } catch (e) {
+        if (pages.has(name)) say("complaint", name, { text: String(e), level: "error" });
+      }
+    }),
+  );
   await new Promise((r) => setTimeout(r, 200));
 }
 await browser.close();

@@ -1,0 +1,144 @@
+package pages
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"weir/av"
+	"weir/format/fmp4"
+	"weir/internal/peer"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// listed is a stream in the list.
+type listed struct {
+	Path  string `json:"path"`
+	Video string `json:"video"` // "1920×1080 H.264", "" without video
+	Audio string `json:"audio"` // "AAC"
+}
+
+// streams sends the list of what is live and may be watched without a key from the visitor's address.
+func (p *Pages) streams(w http.ResponseWriter, r *http.Request, _ string) {
+	w.Header().Set("Cache-Control", "no-store")
+	if !p.list {
+		http.Error(w, "the list of streams is not public (http.index)", http.StatusNotFound)
+		return
+	}
+	list := []listed{}
+	for _, s := range p.env.Hub.List() {
+		if _, live := s.Publisher(); !live {
+			continue
+		}
+		// A stream that is not shown is nobody's refusal: it is not counted.
+		if _, err := p.env.Admit(r.Context(), p.request(r, s.Path(), "")); err == nil {
+			list = append(list, inList(s))
+		}
+	}
+	send(w, r, list)
+}
+
+func inList(s *stream.Stream) listed {
+	l := listed{Path: s.Path()}
+	video, audio := tracks(s.Headers())
+	if video != nil {
+		l.Video = video.Codec.String()
+		if video.Size.Width > 0 {
+			l.Video = fmt.Sprintf("%d×%d %v", video.Size.Width, video.Size.Height, video.Codec)
+		}
+	}
+	if audio != nil {
+		l.Audio = audio.Codec.String()
+	}
+	return l
+}
+
+// tracks returns the tracks that players get: the first of each kind, nil if there is none.
+func tracks(h *stream.Headers) (video, audio *av.Track) {
+	for i := range h.Tracks {
+		switch t := &h.Tracks[i].Track; {
+		case t.Kind == av.Video && video == nil:
+			video = t
+		case t.Kind == av.Audio && audio == nil:
+			audio = t
+		}
+	}
+	return video, audio
+}
+
+// description is what the watch page must know before it plays a stream.
+type description struct {
+	// State is "live"; "waiting" while the publisher is away for a moment, or its tracks are not
+	// known yet; "offline" where nobody publishes.
+	State string      `json:"state"`
+	Video *trackEntry `json:"video,omitempty"`
+	Audio *trackEntry `json:"audio,omitempty"`
+}
+
+// trackEntry is a track in a description.
+type trackEntry struct {
+	Codec string `json:"codec"` // in people's words
+	ID    string `json:"id"`    // as RFC 6381 has it; "" if the configuration does not tell
+}
+
+// describe sends a stream's description to those who may watch it. It waits for nothing.
+func (p *Pages) describe(w http.ResponseWriter, r *http.Request, path string) {
+	w.Header().Set("Cache-Control", "no-store")
+	if _, err := p.env.Allow(r.Context(), p.request(r, path, r.URL.RawQuery)); err != nil {
+		p.env.Fail(w, err)
+		return
+	}
+	send(w, r, descriptionOf(p.env.Hub.Get(path)))
+}
+
+func descriptionOf(s *stream.Stream) description {
+	if s == nil {
+		return description{State: "offline"}
+	}
+	_, live := s.Publisher()
+	if !live {
+		if isClosed(s.Begun()) && !isClosed(s.Over()) {
+			return description{State: "waiting"}
+		}
+		return description{State: "offline"}
+	}
+	if !isClosed(s.Settled()) {
+		return description{State: "waiting"}
+	}
+	video, audio := tracks(s.Headers())
+	return description{State: "live", Video: entryOf(video), Audio: entryOf(audio)}
+}
+
+func entryOf(t *av.Track) *trackEntry {
+	if t == nil {
+		return nil
+	}
+	id, err := fmp4.CodecString(*t)
+	if err != nil {
+		id = ""
+	}
+	return &trackEntry{Codec: t.Codec.String(), ID: id}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// request is a visitor's wish to watch a stream.
+func (p *Pages) request(r *http.Request, path, query string) *peer.Request {
+	return &peer.Request{Role: session.Play, Protocol: p.env.Name, Remote: peer.Remote(r), Path: path, RawQuery: query}
+}
+
+func send(w http.ResponseWriter, r *http.Request, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Method != http.MethodHead {
+		_ = json.NewEncoder(w).Encode(v) // the viewer is gone if it fails
+	}
+}

@@ -1,0 +1,99 @@
+// The ways of playing: which player takes what, and the choice of one for a stream. That the table is right is tested
+// in Chromium for every pair of codecs.
+import { decodes, type Description, type Source } from "./stream";
+import type { Start } from "./transport";
+
+export interface Way {
+  id: string;
+  label: string;
+  /** Reports whether the browser can run the player at all. */
+  supported(): boolean;
+  /** The codecs that the player takes; undefined if it takes what the browser decodes. */
+  takes?: { video: readonly string[]; audio: readonly string[] };
+  /** The query parameter with which the server leaves the sound out, if it can. */
+  silent?: string;
+  /** Where the media is. */
+  url(source: Source): URL;
+  /** Loads the player, which the page does without until it needs it. */
+  load(): Promise<Start>;
+}
+
+const hasMediaSource = (): boolean => "MediaSource" in globalThis || "ManagedMediaSource" in globalThis;
+
+function at(source: Source, suffix: string, protocol: (p: string) => string = (p) => p): URL {
+  const u = new URL(source.base.href + suffix + source.query);
+  u.protocol = protocol(u.protocol);
+  return u;
+}
+
+// mpegts.js 1.8: its FLAC is refused by browsers, and its AV1 never begins.
+const mpegts = { video: ["H.264", "H.265"], audio: ["AAC", "MP3", "Opus"] };
+
+const flv: Way = {
+  id: "flv",
+  label: "FLV",
+  supported: hasMediaSource,
+  takes: mpegts,
+  silent: "onlyVideo",
+  url: (s) => at(s, ".flv"),
+  load: async () => (await import("./flv")).start,
+};
+
+const websocket: Way = {
+  ...flv,
+  id: "ws",
+  label: "FLV by WebSocket",
+  supported: () => hasMediaSource() && "WebSocket" in globalThis,
+  url: (s) => at(s, ".flv", (p) => (p === "https:" ? "wss:" : "ws:")),
+};
+
+const hls: Way = {
+  id: "hls",
+  label: "HLS",
+  supported: hasMediaSource,
+  takes: { video: ["H.264", "H.265", "AV1", "VP9"], audio: ["AAC", "Opus", "FLAC", "AC-3", "E-AC-3"] },
+  url: (s) => at(s, "/index.m3u8"),
+  load: async () => (await import("./hls")).start,
+};
+
+const native: Way = {
+  id: "native",
+  label: "HLS by the browser",
+  supported: () => document.createElement("video").canPlayType("application/vnd.apple.mpegurl") !== "",
+  url: (s) => at(s, "/index.m3u8"),
+  load: async () => (await import("./native")).start,
+};
+
+/** All ways, the best one first. */
+export const ways: readonly Way[] = navigator.vendor.startsWith("Apple") ? [native, flv, websocket, hls] : [flv, websocket, hls, native];
+
+/** What is to be done about a stream: play it in some way, or say why not. */
+export interface Plan {
+  way: Way | undefined;
+  /** Whether the stream's sound is left out. */
+  silent: boolean;
+  /** One sentence about it. */
+  sentence: string;
+}
+
+/** Chooses among ways the best one for a stream, as the server has described it. */
+export function plan(d: Description, among: readonly Way[]): Plan {
+  const lacking = [];
+  if (d.video && !decodes("video", d.video)) lacking.push(d.video.codec);
+  const deaf = d.audio !== undefined && !decodes("audio", d.audio);
+  if (deaf) lacking.push(d.audio?.codec ?? "");
+  const decoder = `this browser has no decoder for ${lacking.join(" and ")}.`;
+  const of = [d.video, d.audio].flatMap((t) => t?.codec ?? []).join(" and ");
+  const usable = among.filter((w) => w.supported());
+  const takes = (w: Way, kind: "video" | "audio"): boolean => d[kind] === undefined || w.takes === undefined || w.takes[kind].includes(d[kind].codec);
+
+  let way = lacking.length > 0 ? undefined : usable.find((w) => takes(w, "video") && takes(w, "audio"));
+  if (way) return { way, silent: false, sentence: `Plays ${of} by ${way.label}.` };
+  if (d.video && d.audio && lacking.every((c) => c === d.audio?.codec)) {
+    way = usable.find((w) => takes(w, "video") && w.silent !== undefined);
+    const why = deaf ? decoder : `it cannot be played with ${d.audio.codec}.`;
+    if (way) return { way, silent: true, sentence: `Plays the picture without the sound: ${why}` };
+  }
+  if (lacking.length > 0) return { way, silent: false, sentence: decoder.replace("this", "This") };
+  return { way, silent: false, sentence: `${of} cannot be played ${among.length === 1 ? `by ${among[0]?.label ?? ""}` : "in this browser"}.` };
+}
