@@ -22,5 +22,7 @@ var pageTable = []struct {
 	new  func(env protocol.Env, conf *Config) (page, error)
 }{
 	{"snapshot", func(env protocol.Env, _ *Config) (page, error) { return snapshot.New(env), nil }},
-	{"pages", func(env protocol.Env, conf *Config) (page, error) { return pages.New(env, web.Files(), conf.HTTP.Index) }},
+	{"pages", func(env protocol.Env, conf *Config) (page, error) {
+		return pages.New(env, web.Files(), conf.HTTP.Index)
+	}},
 }
