@@ -25,7 +25,7 @@ type Counters struct {
 	Resyncs      uint64 // how often packets were no longer where they should be
 	Skipped      uint64 // bytes that belong to no packet
 	BadSections  uint64 // damaged, or longer than 4096 bytes
-	Unsupported  uint64 // streams in program maps that are not read
+	Unsupported  uint64 // streams in program maps that are not read; see LeftOut
 	DroppedPES   uint64 // PES packets that are damaged, incomplete or longer than 8 MiB
 	BadFrames    uint64 // places where a frame should be and is not, and units without use
 	Undecodable  uint64 // frames before the first time stamp or the configuration
@@ -52,6 +52,7 @@ type Demuxer struct {
 	mapped  bool // there has been a program map
 
 	streams []*stream
+	leftOut []string // by the program map
 	index   [nullPID + 1]uint8 // of PIDs, in streams plus 1
 	clock   unwrapper
 	held    int // bytes of all PES packets in progress
@@ -65,6 +66,7 @@ type stream struct {
 	codec    av.Codec
 	pid      uint16
 	opus     uint8 // channel_config_code
+	layer    int   // of MPEG audio that is left out for it, 1 or 2; else 0
 	config   []byte
 
 	continuity continuity
@@ -105,11 +107,14 @@ func (d *Demuxer) Flush(dst []av.Frame) []av.Frame {
 // Counters returns what was wrong so far.
 func (d *Demuxer) Counters() Counters { return d.counters }
 
-// Tracks returns what is known of the streams in the program map, in its order; nil
-// before there is one.
+// Tracks returns what is known of the streams in the program map that are read, in its order;
+// nil before there is one.
 func (d *Demuxer) Tracks() []av.Track {
 	var tracks []av.Track
 	for _, s := range d.streams {
+		if s.layer != 0 {
+			continue
+		}
 		t := av.Track{Kind: s.kind, ID: s.id, Codec: s.codec, Config: s.config}
 		if s.config != nil {
 			if known, err := codec.Describe(s.codec, s.kind, s.config); err == nil {

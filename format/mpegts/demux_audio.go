@@ -31,6 +31,7 @@ type found struct {
 	samples int
 	rate    int
 	config  aac.Config // of AAC
+	layer   int        // of MPEG audio
 }
 
 var (
@@ -75,6 +76,12 @@ func (d *Demuxer) readAudio(s *stream, t times, b []byte) {
 // emitAudio appends a frame of sound, its configuration before it if that is new.
 func (d *Demuxer) emitAudio(s *stream, f *found, payload []byte) {
 	r := &s.audio
+	const layerIII = 3
+	if s.codec == av.MP3 && f.layer != layerIII {
+		s.layer = f.layer // LeftOut tells
+		return
+	}
+	s.layer = 0
 	if !r.known {
 		d.counters.Undecodable++
 		return
@@ -150,7 +157,7 @@ func parseAudio(c av.Codec, b []byte) (found, error) {
 		return found{size: h.Size, skip: h.HeaderSize, samples: perBlock, rate: h.SampleRate, config: h.Config()}, nil
 	case av.MP3:
 		h, err := mp3.ParseHeader(b)
-		return found{size: h.Size, samples: h.Samples, rate: h.SampleRate}, err
+		return found{size: h.Size, samples: h.Samples, rate: h.SampleRate, layer: h.Layer}, err
 	}
 	h, err := ac3.ParseFrame(b)
 	return found{size: h.Size, samples: h.Samples, rate: h.SampleRate}, err

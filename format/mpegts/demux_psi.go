@@ -149,13 +149,16 @@ func (d *Demuxer) readPMT(b []byte) {
 // PID and coding, goes on as it is.
 func (d *Demuxer) setStreams(about []byte, entries []mapped) {
 	before := d.streams
-	d.streams = nil
+	d.streams, d.leftOut = nil, nil
 	var fresh []*stream
 	for _, e := range entries {
 		c, code := codecOf(&e, about)
 		if c == 0 || e.pid == patPID || e.pid == nullPID || e.pid == d.pmtPID || len(d.streams) == maxStreams ||
 			slices.ContainsFunc(d.streams, func(s *stream) bool { return s.pid == e.pid }) {
 			d.counters.Unsupported++
+			if len(d.leftOut) < maxLeftOut {
+				d.leftOut = append(d.leftOut, nameOf(&e))
+			}
 			continue
 		}
 		i := slices.IndexFunc(before, func(s *stream) bool { return s.pid == e.pid && s.codec == c && s.opus == code })

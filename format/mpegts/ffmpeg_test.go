@@ -199,7 +199,6 @@ func TestFFmpegWroteAndReads(t *testing.T) {
 		{"h264-bframes aac", append(append(video, sound...), "-c:v", "libx264", "-bf", "3", "-g", "25", "-pix_fmt", "yuv420p", "-preset", "veryfast", "-c:a", "aac"), []av.Codec{av.H264, av.AAC}},
 		{"h265-bframes ac3", append(append(video, sound...), "-c:v", "libx265", "-g", "25", "-x265-params", "log-level=error:bframes=3", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "ac3"), []av.Codec{av.H265, av.AC3}},
 		{"h264-intra-only-slices mp3", append(append(video, sound...), "-c:v", "libx264", "-slices", "4", "-bf", "0", "-g", "1", "-pix_fmt", "yuv420p", "-preset", "veryfast", "-c:a", "libmp3lame"), []av.Codec{av.H264, av.MP3}},
-		{"mp2", append(sound, "-c:a", "mp2"), []av.Codec{av.MP3}},
 		{"eac3", append(sound, "-c:a", "eac3", "-ac", "6"), []av.Codec{av.EAC3}},
 		{"opus", append(sound, "-c:a", "libopus", "-ac", "2"), []av.Codec{av.Opus}},
 		{"opus-6", append(sound, "-c:a", "libopus", "-ac", "6", "-frame_duration", "60"), []av.Codec{av.Opus}},

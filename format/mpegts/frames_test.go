@@ -31,7 +31,6 @@ func sources(t testing.TB) []source {
 		{"h264-", av.H264},
 		{"h265-", av.H265},
 		{"aac-", av.AAC},
-		{"mp2-", av.MP3},
 		{"mp3-", av.MP3},
 		{"ac3-", av.AC3},
 		{"eac3-", av.EAC3},

@@ -59,6 +59,7 @@ func (s *tsSource) Condition() Condition {
 
 // tsCondition says what is wrong with a transport stream so far.
 func tsCondition(d *mpegts.Demuxer) (c Condition) {
+	c.LeftOut = d.LeftOut()
 	n := d.Counters()
 	c.damage(int64(n.Errors), "transport packet", "marked as damaged")
 	c.damage(int64(n.Malformed), "transport packet", "malformed")
