@@ -29,7 +29,7 @@ type Publisher struct {
 	// Guarded by s.mu.
 	cause error
 	began bool // the stream's present media is its own
-	// What it announced before it became live.
+	// What it announced before it became live, of tracks below maxTracks.
 	configs  map[trackKey]*av.Frame
 	metas    map[trackKey]*av.Frame
 	metadata []byte
@@ -264,30 +264,37 @@ func (p *Publisher) Write(f *av.Frame) error {
 	if e.Arrived == 0 {
 		e.Arrived = s.hub.Now()
 	}
-	var old *Publisher
-	if s.live != p {
-		if !p.takesOverWith(&e) {
-			s.mu.Unlock()
-			return nil
-		}
-		if old = s.switchTo(p); old == nil {
-			s.mu.Unlock()
-			return ErrTakenOver
-		}
-	}
-	s.write(p, &e)
-	muxers := s.muxers
-	told := len(s.events) == 0
+	old, err := s.take(p, &e)
+	muxers, events := s.muxers, len(s.events) > 0
 	s.mu.Unlock()
 	s.bell.strike()
 	for _, m := range muxers {
 		m.Wake()
 	}
 	s.dismiss(old)
-	if !told {
+	if events {
 		s.tell()
 	}
-	return nil
+	return err
+}
+
+// take is one frame of a publisher. It returns the publisher from which this one takes over with
+// it. mu is held.
+func (s *Stream) take(p *Publisher, e *Entry) (old *Publisher, err error) {
+	if !p.began && e.Kind != av.Data && e.Track >= maxTracks {
+		s.repair(Dropped) // nothing begins with it, and it takes part in nothing
+		return nil, nil
+	}
+	if s.live != p {
+		if !p.takesOverWith(e) {
+			return nil, nil
+		}
+		if old = s.switchTo(p); old == nil {
+			return nil, ErrTakenOver
+		}
+	}
+	s.write(p, e)
+	return old, nil
 }
 
 // takesOverWith notes what a waiting publisher announces, and reports whether e is the
@@ -313,15 +320,17 @@ func (p *Publisher) takesOverWith(e *Entry) bool {
 func (p *Publisher) announce(e *Entry) bool {
 	k := trackKey{e.Kind, e.Track}
 	switch {
+	case isMetadata(&e.Frame) && len(e.Payload) > maxMetadata:
+		p.s.repair(Dropped)
 	case isMetadata(&e.Frame):
 		p.metadata = e.Payload
 	case e.Kind == av.Data:
 		return false
-	case e.Type == av.Config && len(p.configs) < 2*maxTracks:
+	case e.Type == av.Config:
 		f := e.Frame
 		p.configs[k] = &f
 		p.video = p.video || e.Kind == av.Video
-	case e.Type == av.Meta && len(p.metas) < 2*maxTracks:
+	case e.Type == av.Meta:
 		f := e.Frame
 		p.metas[k] = &f
 	default:

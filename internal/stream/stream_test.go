@@ -621,7 +621,6 @@ func TestC252_PublishAndUnpublishKeepsEventsInOrder(t *testing.T) {
 	}
 }
 
-
 // TestKeyInterval: the longest time between key frames is that of the present publisher.
 func TestKeyInterval(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, h *Hub) {

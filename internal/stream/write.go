@@ -102,13 +102,12 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 	s.changed = true
 	configs := make([]*av.Frame, 0, len(p.configs))
 	for k, f := range p.configs {
-		if t := s.track(k); t != nil {
-			if pass, _ := t.setConfig(f); pass {
-				configs = append(configs, f)
-			}
+		t := s.track(k)
+		if pass, _ := t.setConfig(f); pass {
+			configs = append(configs, f)
 		}
 		if m := p.metas[k]; m != nil {
-			s.tracks[k].header.Meta = m
+			t.header.Meta = m
 		}
 	}
 	slices.SortFunc(configs, func(a, b *av.Frame) int {
