@@ -16,13 +16,13 @@ const exitFaults = 3
 type probeCmd struct {
 	Source   string        `arg:"" help:"Stream (rtmp, rtmps, http, https, ws or wss URL of RTMP, FLV, MPEG-TS or HLS), or FLV, MP4 or MPEG-TS file."`
 	JSON     bool          `name:"json" help:"Print JSON."`
-	Duration time.Duration `default:"5s" help:"How much of the stream to look at."`
+	Duration time.Duration `help:"How much of the stream to look at: by default 5s of a live stream, and all of a file."`
 	access
 }
 
 // Help is the text below the flags.
 func (probeCmd) Help() string {
-	return "Example: weir probe rtmp://127.0.0.1/live/cam\n\nThe exit status is 3 if faults were found."
+	return "Example: weir probe rtmp://127.0.0.1/live/cam\n\nThe exit status is 3 if faults were found. A live stream is looked at for up to 12 s if it takes so long to see two key frames."
 }
 
 // faultsError ends a probe that found faults; they have been printed.

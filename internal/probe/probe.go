@@ -7,37 +7,44 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strings"
 	"time"
 
 	"weir/amf"
 	"weir/av"
 	"weir/codec"
 	"weir/format/flv"
+	"weir/internal/relay"
+	"weir/internal/timeline"
 )
 
-// The bounds past which something is a fault.
 const (
-	maxOffset   = 100 * time.Millisecond
-	maxGap      = time.Second
-	maxKeyGap   = 10 * time.Second
-	maxBackward = 0
+	// liveDuration is how much of a live stream is looked at by default.
+	liveDuration = 5 * time.Second
+	// keySearch is how long a second key frame is waited for, to know the distance between them.
+	keySearch = 12 * time.Second
+	// grace is how long a live stream may take to begin.
+	grace = 10 * time.Second
 )
 
-// Source is where the frames come from.
-type Source interface {
-	ReadFrame() (*av.Frame, error)
-	Live() bool   // they come in real time
-	Close() error // a ReadFrame in progress fails
-}
-
-// grace is how long a live stream may take to begin.
-const grace = 10 * time.Second
-
-// Run reads s for duration of its own time and reports. It fails if no frame came at all.
-func Run(ctx context.Context, s Source, duration time.Duration) (*Report, error) {
-	bounded, cancel := context.WithTimeout(ctx, duration+grace)
-	defer cancel()
-	defer context.AfterFunc(bounded, func() { _ = s.Close() })()
+// Run reads s for duration of its own time and reports; 0 is 5 s of a live stream, and all of a file. It
+// goes on to at most 12 s if there was no second key frame by then. It fails if no frame came at all.
+func Run(ctx context.Context, s relay.Source, duration time.Duration) (*Report, error) {
+	switch {
+	case duration > 0:
+	case s.Live():
+		duration = liveDuration
+	default:
+		duration = math.MaxInt64
+	}
+	if s.Live() {
+		bounded, cancel := context.WithTimeout(ctx, max(duration, keySearch)+grace)
+		defer cancel()
+		defer context.AfterFunc(bounded, func() { _ = s.Close() })()
+	} else {
+		defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	}
 	p := newProber()
 	begin := time.Now()
 	for {
@@ -46,18 +53,28 @@ func Run(ctx context.Context, s Source, duration time.Duration) (*Report, error)
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
-			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && bounded.Err() == nil && p.frames == 0 {
+			p.whole = errors.Is(err, io.EOF) && !s.Live()
+			if p.frames == 0 && !errors.Is(err, io.EOF) {
 				return nil, err
 			}
 			break
 		}
-		p.add(f)
-		if p.length() >= duration || s.Live() && time.Since(begin) >= duration {
+		elapsed := p.line.Head()
+		if s.Live() {
+			elapsed = time.Since(begin)
+		}
+		p.add(f, elapsed)
+		length := max(p.line.Head(), elapsed)
+		if length >= duration && (p.keyed() || length >= keySearch) {
 			break
 		}
 	}
+	p.condition = s.Condition()
 	if p.frames == 0 {
-		return nil, fmt.Errorf("no frames came within %v: nobody publishes the stream, or it has no key frame", duration)
+		if len(p.condition.LeftOut) > 0 {
+			return nil, fmt.Errorf("there is no track that can be read: %s", strings.Join(p.condition.LeftOut, ", "))
+		}
+		return nil, errors.New("the stream has ended without a frame")
 	}
 	return p.report(), nil
 }
@@ -67,41 +84,106 @@ type key struct {
 	id   uint8
 }
 
-// track is what is known of one track.
-type track struct {
-	info     av.Track
-	nalSize  int
-	config   bool
-	frames   int
-	bytes    int64
-	first    time.Duration
-	last     time.Duration
-	pts      time.Duration // highest so far
-	reorder  bool
-	keys     []time.Duration
-	keyAt    []int // frame numbers of keys
-	mislabel int
-	back     int
-	gaps     int
-	largest  time.Duration
-}
-
+// prober is what is known of a stream.
 type prober struct {
-	tracks   map[key]*track
-	order    []key
-	metadata amf.Object
-	frames   int
-	begun    bool
-	first    time.Duration
-	last     time.Duration
+	tracks    map[key]*track
+	order     []key
+	metadata  amf.Object
+	line      timeline.Timeline
+	frames    int
+	jumps     []jump
+	jumped    int
+	whole     bool // a file was read to its end
+	condition relay.Condition
+	apart     []apart // of sound behind the picture, to tell drift
 }
 
-func newProber() *prober { return &prober{tracks: map[key]*track{}} }
+// jump is a place where the clock goes on from elsewhere.
+type jump struct {
+	at time.Duration // on the timeline
+	by time.Duration
+}
 
-func (p *prober) length() time.Duration { return p.last - p.first }
+// maxJumps bounds the jumps that are told one by one.
+const maxJumps = 3
 
-func (p *prober) add(f *av.Frame) {
+// track is what is known of one track. Times are on the timeline but raw ones.
+type track struct {
+	clock      timeline.Clock
+	info       av.Track
+	config     []byte
+	hasSetup   bool   // there was a configuration
+	badSetup   string // why one cannot be used
+	nalSize    int
+	frames     int
+	bytes      int64
+	first      time.Duration
+	last       time.Duration
+	rawFirst   time.Duration
+	rawLast    time.Duration
+	moved      bool          // the raw times are not all the same
+	flow       time.Duration // the sum of the steps between frames that are no gaps
+	steps      int           // how many they are
+	pts        time.Duration // highest so far
+	reorder    bool
+	back       int // how often the time falls a little
+	gaps       int
+	largest    time.Duration // step
+	mislabel   int
+	startCodes int // frames that hold them
+	adts       int // frames that have its headers
+	damaged    int
+	damage     string // of the first frame that is
+	keys       keys
+	pace       pace
+}
+
+// keys are the key frames of a track.
+type keys struct {
+	n            int
+	first, last  time.Duration
+	at           int // number of the last one's frame
+	longest      time.Duration
+	fewest, most int // frames from one to the next
+}
+
+// add takes a key frame, which is frame number n.
+func (k *keys) add(at time.Duration, n int) {
+	if k.n++; k.n == 1 {
+		k.first = at
+	} else {
+		k.longest = max(k.longest, at-k.last)
+		if frames := n - k.at; k.n == 2 {
+			k.fewest, k.most = frames, frames
+		} else {
+			k.fewest, k.most = min(k.fewest, frames), max(k.most, frames)
+		}
+	}
+	k.last, k.at = at, n
+}
+
+func newProber() *prober {
+	p := &prober{tracks: map[key]*track{}}
+	p.line.NewSource()
+	return p
+}
+
+// keyed reports whether the distance of key frames is known of each video track.
+func (p *prober) keyed() bool {
+	for _, t := range p.tracks {
+		if t.info.Kind == av.Video && t.frames > 0 && t.keys.n < 2 {
+			return false
+		}
+	}
+	return true
+}
+
+// add takes a frame that arrived when so much of the stream had gone by.
+func (p *prober) add(f *av.Frame, arrived time.Duration) {
 	if f.Kind == av.Data {
+		if f.Type != av.Script {
+			return
+		}
 		if name, props, err := flv.ParseMetadata(f.Payload); err == nil && name == "onMetaData" {
 			p.metadata = props
 		}
@@ -116,56 +198,87 @@ func (p *prober) add(f *av.Frame) {
 	}
 	switch f.Type {
 	case av.Config:
-		if info, err := codec.Describe(f.Codec, f.Kind, f.Payload); err == nil {
+		info, err := codec.Describe(f.Codec, f.Kind, f.Payload)
+		if err != nil && t.badSetup == "" {
+			t.badSetup = strings.TrimPrefix(err.Error(), fmt.Sprintf("codec: describing %v: ", f.Codec))
+		} else if err == nil {
 			info.ID = f.Track
 			t.info = info
 		}
-		t.config = true
+		t.hasSetup, t.config = true, f.Payload
 		t.nalSize = codec.NALLengthSize(f.Codec, f.Payload)
 	case av.Media:
-		p.media(t, f)
+		p.media(t, f, arrived)
 	}
 }
 
-func (p *prober) media(t *track, f *av.Frame) {
+func (p *prober) media(t *track, f *av.Frame, arrived time.Duration) {
 	p.frames++
-	if !p.begun {
-		p.begun, p.first, p.last = true, f.DTS, f.DTS
-	}
-	p.last = max(p.last, f.DTS)
+	at, what := p.line.Put(&t.clock, f.DTS, f.PTS-f.DTS, arrived)
 	if t.frames == 0 {
-		t.first, t.last, t.pts = f.DTS, f.DTS, f.PTS
-		if !t.config {
-			if info, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload); err == nil {
-				info.ID = f.Track
-				t.info = info
-			}
+		t.begin(f, at)
+	}
+	switch by := f.DTS - t.rawLast; {
+	case what == timeline.Rebased:
+		if p.jumped++; len(p.jumps) < maxJumps {
+			p.jumps = append(p.jumps, jump{at, by})
 		}
-	}
-	d := f.DTS - t.last
-	switch {
-	case d < maxBackward:
+	case by < 0 && by > -maxBack:
 		t.back++
-	case d > maxGap:
+	}
+	t.moved = t.moved || f.DTS != t.rawFirst
+	t.rawLast = f.DTS
+	step := at - t.last
+	if step > maxGap {
 		t.gaps++
+	} else if t.frames > 0 {
+		t.flow += step
+		t.steps++
 	}
-	t.largest = max(t.largest, d)
-	t.last = f.DTS
-	if f.PTS < t.pts {
-		t.reorder = true
+	if f.Kind == av.Audio {
+		t.pace.add(at, codec.FrameDuration(f.Codec, t.config, f.Payload), what == timeline.Rebased || step > maxGap)
 	}
-	t.pts = max(t.pts, f.PTS)
-	if f.Kind == av.Video {
+	t.largest = max(t.largest, step)
+	t.last = at
+	pts := at + f.PTS - f.DTS
+	t.reorder = t.reorder || pts < t.pts
+	t.pts = max(t.pts, pts)
+	if startCodes(f, t.nalSize) {
+		t.startCodes++
+	}
+	if addsADTS(f, t.config) {
+		t.adts++
+	}
+	if why := damage(f, t.nalSize); why != "" {
+		if t.damaged++; t.damaged == 1 {
+			t.damage = why
+		}
+	} else if f.Kind == av.Video {
 		isKey := f.IsKey()
 		if real, known := codec.IsKey(f.Codec, f.Payload, t.nalSize); known && real != isKey {
 			t.mislabel++
 			isKey = real
 		}
 		if isKey {
-			t.keys = append(t.keys, f.DTS)
-			t.keyAt = append(t.keyAt, t.frames)
+			t.keys.add(at, t.frames)
 		}
 	}
 	t.frames++
 	t.bytes += int64(len(f.Payload))
+	if f.Kind == av.Video && f.Track == 0 {
+		p.compare(t)
+	}
+}
+
+// begin takes what the first media frame says.
+func (t *track) begin(f *av.Frame, at time.Duration) {
+	t.first, t.last, t.pts = at, at, at+f.PTS-f.DTS
+	t.rawFirst, t.rawLast = f.DTS, f.DTS
+	if t.hasSetup {
+		return
+	}
+	if info, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload); err == nil {
+		info.ID = f.Track
+		t.info = info
+	}
 }

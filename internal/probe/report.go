@@ -5,11 +5,11 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"weir/av"
-	"weir/codec"
 )
 
 // Report is what is in a stream and what is wrong with it. Durations are in seconds,
@@ -19,7 +19,9 @@ type Report struct {
 	Bitrate  int64   `json:"bitrate"`
 	Encoder  string  `json:"encoder,omitempty"`
 	Tracks   []Track `json:"tracks"`
-	Faults   []Fault `json:"faults"`
+	// LeftOut names the tracks that nothing here can carry.
+	LeftOut []string `json:"left_out,omitempty"`
+	Faults  []Fault  `json:"faults"`
 }
 
 // Track is one track of a report.
@@ -38,6 +40,8 @@ type Track struct {
 	GOPSeconds        float64 `json:"gop_seconds,omitempty"`
 	SampleRate        int     `json:"sample_rate,omitempty"`
 	Channels          int     `json:"channels,omitempty"`
+	Chroma            string  `json:"chroma,omitempty"`    // unless it is 4:2:0
+	BitDepth          int     `json:"bit_depth,omitempty"` // unless it is 8
 	Frames            int     `json:"frames"`
 	Bitrate           int64   `json:"bitrate"`
 }
@@ -51,7 +55,7 @@ type Fault struct {
 
 // report draws the conclusions.
 func (p *prober) report() *Report {
-	r := &Report{Duration: seconds(p.length()), Tracks: []Track{}, Faults: []Fault{}}
+	r := &Report{Duration: seconds(p.line.Head()), Tracks: []Track{}, LeftOut: p.condition.LeftOut, Faults: []Fault{}}
 	r.Encoder, _ = p.metadata.GetString("encoder")
 	slices.SortFunc(p.order, func(a, b key) int {
 		if a.kind != b.kind {
@@ -62,15 +66,16 @@ func (p *prober) report() *Report {
 	for _, k := range p.order {
 		t := p.tracks[k]
 		if t.frames == 0 {
-			r.fault("empty_track", fmt.Sprintf("%s has a configuration but no frames", t.name()), "Remove the track from the encoder, or see why it sends nothing.")
+			r.fault("empty_track", t.name()+" has a configuration but no frames", "Remove the track from the encoder, or see why it sends nothing.")
 			continue
 		}
 		x := p.describe(t)
 		r.Bitrate += x.Bitrate
 		r.Tracks = append(r.Tracks, x)
-		r.judge(t)
+		r.judge(t, &x)
 	}
 	p.judgeTogether(r)
+	r.judgeSource(&p.condition)
 	return r
 }
 
@@ -81,98 +86,62 @@ func (t *track) name() string {
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
 
 func (p *prober) describe(t *track) Track {
-	span := t.last - t.first
 	x := Track{
 		Kind: t.info.Kind.String(), ID: t.info.ID, Codec: t.info.Codec.String(), Profile: t.info.Profile, Level: t.info.Level,
 		Width: t.info.Size.Width, Height: t.info.Size.Height, DeclaredFrameRate: t.info.FrameRate, BFrames: t.reorder,
 		SampleRate: t.info.SampleRate, Channels: t.info.Channels, Frames: t.frames,
 	}
-	if span > 0 && t.frames > 1 {
-		x.FrameRate = math.Round(float64(t.frames-1)/span.Seconds()*100) / 100
-		x.Bitrate = int64(float64(t.bytes*8) / span.Seconds())
-	}
-	for i := 1; i < len(t.keyAt); i++ {
-		n := t.keyAt[i] - t.keyAt[i-1]
-		if x.GOPFrames == nil {
-			x.GOPFrames = []int{n, n}
+	if chroma, depth := sampling(t.info.Codec, t.config); chroma != chroma420 || depth > 8 {
+		x.Chroma, x.BitDepth = chroma, depth
+		if chroma == chroma420 {
+			x.Chroma = ""
 		}
-		x.GOPFrames = []int{min(x.GOPFrames[0], n), max(x.GOPFrames[1], n)}
+		if depth == 8 {
+			x.BitDepth = 0
+		}
 	}
-	if n := len(t.keys); n > 1 {
-		x.GOPSeconds = seconds((t.keys[n-1] - t.keys[0]) / time.Duration(n-1))
+	if declared, ok := p.metadata.GetNumber("framerate"); ok && x.DeclaredFrameRate == 0 && t.info.Kind == av.Video && t.info.ID == 0 {
+		x.DeclaredFrameRate = declared
+	}
+	if span, steps := t.running(); span > 0 {
+		x.FrameRate = math.Round(float64(steps)/span.Seconds()*100) / 100
+		x.Bitrate = int64(float64(t.bytes*8) * float64(steps) / float64(t.frames) / span.Seconds())
+	}
+	if t.keys.n > 1 {
+		x.GOPFrames = []int{t.keys.fewest, t.keys.most}
+		x.GOPSeconds = seconds((t.keys.last - t.keys.first) / time.Duration(t.keys.n-1))
 	}
 	return x
 }
+
+// running is how long frames came, gaps left out, and how many steps there were between frames.
+func (t *track) running() (span time.Duration, steps int) {
+	if t.gapped() {
+		return t.flow, t.steps
+	}
+	return t.last - t.first, t.frames - 1
+}
+
+// gapped reports whether there are gaps. A track of nothing else is a slow one.
+func (t *track) gapped() bool { return t.gaps > 0 && t.gaps < t.steps }
 
 func (r *Report) fault(code, detail, advice string) {
 	r.Faults = append(r.Faults, Fault{code, detail, advice})
 }
 
-// judge looks for faults of one track.
-func (r *Report) judge(t *track) {
-	if !t.config && codec.NeedsConfig(t.info.Codec) {
-		r.fault("no_sequence_header", t.name()+" has no sequence header: nobody can decode it",
-			"Restart the encoder; if it is behind a relay, see whether that passes headers on.")
-	}
-	if t.back > 0 {
-		r.fault("dts_backward", fmt.Sprintf("%s: the decoding time goes back %d times", t.name(), t.back),
-			"Look for a second encoder on the same stream, or an unstable clock.")
-	}
-	if t.gaps > 0 {
-		r.fault("gap", fmt.Sprintf("%s: %d gaps of more than %v, the longest %v", t.name(), t.gaps, maxGap, t.largest.Round(time.Millisecond)),
-			"The encoder or its network drops out: lower the bitrate, or look at its CPU load.")
-	}
-	if t.mislabel > 0 {
-		r.fault("key_flag", fmt.Sprintf("%s: %d frames are key frames by name or by content, but not both", t.name(), t.mislabel),
-			"Weir corrects it; other servers may start players in the wrong place. Update the encoder.")
-	}
-	if t.info.Kind != av.Video {
-		return
-	}
-	longest := t.last - t.first
-	if len(t.keys) > 0 {
-		longest = t.last - t.keys[len(t.keys)-1]
-		for i := 1; i < len(t.keys); i++ {
-			longest = max(longest, t.keys[i]-t.keys[i-1])
-		}
-	}
-	if longest > maxKeyGap {
-		r.fault("long_gop", fmt.Sprintf("%s: no key frame for %v", t.name(), longest.Round(time.Millisecond)),
-			"Set the key-frame interval to 2 seconds (OBS: Keyframe Interval; ffmpeg: -g with twice the frame rate).")
-	}
-}
-
-// judgeTogether looks for faults between tracks and metadata.
-func (p *prober) judgeTogether(r *Report) {
-	v, a := p.tracks[key{av.Video, 0}], p.tracks[key{av.Audio, 0}]
-	if v != nil && a != nil && v.frames > 0 && a.frames > 0 {
-		if d := (a.first - v.first).Abs(); d > maxOffset {
-			r.fault("av_offset", fmt.Sprintf("audio and video begin %v apart", d.Round(time.Millisecond)),
-				"Players show this as sound out of step if the encoder's times are wrong: compare with a clap.")
-		}
-	}
-	for _, promise := range []struct {
-		key   string
-		kind  av.Kind
-		track *track
-	}{{"videocodecid", av.Video, v}, {"audiocodecid", av.Audio, a}} {
-		if _, ok := p.metadata.Get(promise.key); ok && (promise.track == nil || promise.track.frames == 0) {
-			r.fault("missing_track", fmt.Sprintf("the metadata promises %s, and none came", promise.kind),
-				"Some players wait for it: remove the track from the encoder's settings, or connect its source.")
-		}
-	}
-}
-
 // WriteText writes the report for people.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%.1f s, %s", r.Duration, rate(r.Bitrate))
+	fmt.Fprintf(&b, "%.1f s, %s", r.Duration, bitrate(r.Bitrate))
 	if r.Encoder != "" {
 		fmt.Fprintf(&b, ", made by %q", r.Encoder)
 	}
 	b.WriteString("\n")
 	for i := range r.Tracks {
 		b.WriteString("  " + r.Tracks[i].text() + "\n")
+	}
+	for _, name := range r.LeftOut {
+		b.WriteString("  left out: " + name + ", which cannot be carried\n")
 	}
 	if len(r.Faults) == 0 {
 		b.WriteString("no faults found\n")
@@ -198,13 +167,16 @@ func (t *Track) text() string {
 		parts[0] += "@" + t.Level
 	}
 	add(t.Width > 0, "%dx%d", t.Width, t.Height)
-	add(t.Kind == "video", "%.4g frames/s", t.FrameRate)
+	add(t.Chroma != "", "%s", t.Chroma)
+	add(t.BitDepth > 0, "%d bits", t.BitDepth)
+	add(t.Kind == "video" && t.FrameRate > 0, "%.4g frames/s", t.FrameRate)
 	add(t.DeclaredFrameRate > 0 && math.Abs(t.DeclaredFrameRate-t.FrameRate) > 0.1*t.FrameRate, "declared %.4g", t.DeclaredFrameRate)
 	add(t.SampleRate > 0, "%d Hz", t.SampleRate)
-	add(t.Channels > 0, "%d channels", t.Channels)
-	parts = append(parts, rate(t.Bitrate))
+	add(t.Channels == 1, "mono")
+	add(t.Channels > 1, "%d channels", t.Channels)
+	parts = append(parts, bitrate(t.Bitrate))
 	if t.GOPFrames != nil {
-		n := fmt.Sprint(t.GOPFrames[0])
+		n := strconv.Itoa(t.GOPFrames[0])
 		if t.GOPFrames[1] != t.GOPFrames[0] {
 			n += fmt.Sprintf("-%d", t.GOPFrames[1])
 		}
@@ -215,7 +187,10 @@ func (t *Track) text() string {
 	return strings.Join(parts, ", ")
 }
 
-func rate(bps int64) string {
+func bitrate(bps int64) string {
+	if bps == 0 {
+		return "bitrate unknown"
+	}
 	if bps >= 1e6 {
 		return fmt.Sprintf("%.2f Mbit/s", float64(bps)/1e6)
 	}

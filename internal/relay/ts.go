@@ -17,6 +17,8 @@ type tsSource struct {
 	buf    []byte
 	frames []av.Frame
 	ended  bool
+	// truncated says that there were bytes behind the last packet.
+	truncated bool
 }
 
 // Live implements Source.
@@ -41,7 +43,9 @@ func (s *tsSource) ReadFrame() (*av.Frame, error) {
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			s.ended = true
+			before := s.demux.Counters()
 			s.frames = s.demux.Flush(s.frames)
+			s.truncated = !s.live && s.demux.Counters().Skipped > before.Skipped
 		case err != nil:
 			return nil, err
 		}
@@ -51,9 +55,7 @@ func (s *tsSource) ReadFrame() (*av.Frame, error) {
 // Condition implements Source.
 func (s *tsSource) Condition() Condition {
 	c := tsCondition(&s.demux)
-	if n := s.demux.Counters(); s.ended && !s.live && n.Skipped > 0 && n.Resyncs == 0 {
-		c.Truncated = true
-	}
+	c.Truncated = s.truncated
 	return c
 }
 
