@@ -46,7 +46,7 @@ func TestSourcesThatHang(t *testing.T) {
 		"script tags without end":  {ok + head, script, noFrame},
 		"rubbish behind FLV":       {ok + head, strings.Repeat("\xaa", 500), noFrame},
 		"rubbish":                  {ok, strings.Repeat("\xaa", 500), "neither FLV, MP4, MPEG-TS nor an HLS playlist"},
-		"empty transport packets":  {ok, "\x47\x1f\xff\x10" + strings.Repeat("\xff", 184), noFrame},
+		"empty transport packets":  {ok, strings.Repeat("\x47\x1f\xff\x10"+strings.Repeat("\xff", 184), 7), noFrame},
 		"a playlist without end":   {ok + "#EXTM3U\n", "#EXT-X-A\n", unanswered},
 		"a playlist that is empty": {"HTTP/1.1 200 OK\r\nContent-Length: 34\r\nConnection: close\r\n\r\n#EXTM3U\n#EXT-X-TARGETDURATION:20\r\n", "", noFrame},
 	} {

@@ -88,10 +88,12 @@ func sniff(r io.Reader, live bool, end func() error) (Source, error) {
 	var head []byte
 	var err error
 	switch r := r.(type) {
-	case peeker:
+	case peeker: // as few bytes as tell: they may come slowly
 		head, err = r.Peek(3)
 		if err == nil && string(head) != "FLV" {
-			head, err = r.Peek(sniffSize)
+			if head, err = r.Peek(tsProof * (maxStride + 1)); err == nil && !isTS(head, false) {
+				head, err = r.Peek(sniffSize)
+			}
 		}
 	case io.ReaderAt:
 		head = make([]byte, sniffSize)
@@ -109,7 +111,7 @@ func sniff(r io.Reader, live bool, end func() error) (Source, error) {
 			return nil, err
 		}
 		return &flvSource{tags: tags, close: end, live: live}, nil
-	case isTS(head):
+	case isTS(head, errors.Is(err, io.EOF)):
 		return &tsSource{in: r, close: end, live: live, buf: make([]byte, 64*mpegts.PacketSize)}, nil
 	case len(head) == 0:
 		return nil, errors.New("it ended before its first byte")
@@ -117,17 +119,24 @@ func sniff(r io.Reader, live bool, end func() error) (Source, error) {
 	return nil, errors.New("neither FLV, MP4, MPEG-TS nor an HLS playlist")
 }
 
-// isTS reports whether packets of one of the sizes that there are follow each other somewhere in head,
-// as many as demuxing takes for proof, or to the end of what there is.
-func isTS(head []byte) bool {
-	const sync, proof = 0x47, 5
+const (
+	// tsProof is how many packets must follow each other to be taken for MPEG-TS, as in demuxing.
+	tsProof = 5
+	// maxStride is the longest of the packets that there are.
+	maxStride = 204
+)
+
+// isTS reports whether packets of one of the sizes that there are follow each other somewhere in head;
+// fewer are enough if there is nothing else, all of which head is.
+func isTS(head []byte, all bool) bool {
+	const sync = 0x47
 	for at := range head {
-		for _, stride := range []int{mpegts.PacketSize, 192, 204} {
+		for _, stride := range []int{mpegts.PacketSize, 192, maxStride} {
 			n := 0
-			for i := at; i < len(head) && n < proof && head[i] == sync; i += stride {
+			for i := at; i < len(head) && n < tsProof && head[i] == sync; i += stride {
 				n++
 			}
-			if n == proof || n > 0 && len(head) < sniffSize && at < stride && at+n*stride >= len(head) && len(head) >= mpegts.PacketSize {
+			if n == tsProof || all && n > 0 && at < stride && at+n*stride >= len(head) && len(head) >= mpegts.PacketSize {
 				return true
 			}
 		}

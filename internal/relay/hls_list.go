@@ -121,7 +121,7 @@ func (l *hlsList) segment(i int) error {
 		if err := l.fragment(b); err != nil {
 			l.bad++
 		}
-	case isTS(b[:min(len(b), sniffSize)]):
+	case isTS(b[:min(len(b), sniffSize)], len(b) <= sniffSize):
 		l.add(l.demux.Demux(nil, b))
 	default:
 		return fmt.Errorf("segment %d is neither MPEG-TS nor fragmented MP4", l.next-1)

@@ -1,0 +1,65 @@
+package relay
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"weir/av"
+	"weir/format/mpegts"
+)
+
+// TestFramingOfTransportStreams has the same packets as camcorders, receivers and captures store them.
+func TestFramingOfTransportStreams(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "one.ts")
+	encode(t, file, "-c:v libx264 -g 5 -bf 0 -preset veryfast -c:a aac -f mpegts -pat_period 0.1")
+	plain, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed := func(before, behind int) (out []byte) {
+		for p := range slices.Chunk(plain, mpegts.PacketSize) {
+			out = slices.Concat(out, make([]byte, before), p, make([]byte, behind))
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		b    []byte
+		lose int
+	}{
+		"188 bytes": {plain, 0}, "192 bytes": {packed(4, 0), 0}, "204 bytes": {packed(0, 16), 0},
+		"from within a packet":     {plain[3*mpegts.PacketSize-77:], 10},
+		"9 bytes missing early on": {slices.Concat(plain[:2*mpegts.PacketSize], plain[2*mpegts.PacketSize+9:]), 10},
+	} {
+		file := filepath.Join(t.TempDir(), "x.ts")
+		if err := os.WriteFile(file, c.b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(of(frames(t, file), av.Video)); n > 25 || n < 25-c.lose {
+			t.Errorf("%s: %d of 25 pictures", name, n)
+		}
+	}
+}
+
+func TestIsTS(t *testing.T) {
+	packet := append([]byte{0x47, 0x1f, 0xff, 0x10}, bytes.Repeat([]byte{0xff}, 184)...)
+	for name, c := range map[string]struct {
+		b    []byte
+		all  bool
+		want bool
+	}{
+		"five":              {bytes.Repeat(packet, 5), false, true},
+		"four of more":      {bytes.Repeat(packet, 4), false, false},
+		"a file of four":    {bytes.Repeat(packet, 4), true, true},
+		"a file of one":     {packet, true, true},
+		"a cut-off packet":  {packet[:187], true, false},
+		"text":              {bytes.Repeat([]byte("G is a letter. "), 200), true, false},
+		"rubbish before it": {append([]byte("rubbish"), bytes.Repeat(packet, 5)...), false, true},
+	} {
+		if got := isTS(c.b, c.all); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
