@@ -60,29 +60,33 @@ type Request struct {
 }
 
 // Option adds to what a configuration can say.
-type Option func(*server.Options)
+type Option struct{ set func(*server.Options) }
 
 // Logger makes the server log to l; without it nothing is logged.
-func Logger(l *slog.Logger) Option { return func(o *server.Options) { o.Log = l } }
+func Logger(l *slog.Logger) Option { return Option{func(o *server.Options) { o.Log = l }} }
+
+// Level makes the server set v to log.level of its configuration. A program gives it to the handler of
+// its Logger: log.level alone does not hold that back.
+func Level(v *slog.LevelVar) Option { return Option{func(o *server.Options) { o.Level = v }} }
 
 // Admit makes the server ask decide about each publisher and player that the configured keys
 // and addresses let in, before the peer is told of success. An error refuses; its text is
 // shown to the peer. decide may take its time; ctx ends when the peer goes.
 func Admit(decide func(ctx context.Context, r Request) error) Option {
-	return func(o *server.Options) {
+	return Option{func(o *server.Options) {
 		o.Admit = func(ctx context.Context, r *peer.Request) error {
 			return decide(ctx, Request{
 				Publish: r.Role == session.Publish, Protocol: r.Protocol, Session: r.Session,
 				Remote: r.Remote, Path: r.Path, Query: r.RawQuery,
 			})
 		}
-	}
+	}}
 }
 
 // Server is a server whose listeners are open.
 type Server struct{ s *server.Server }
 
-// New builds a server and opens its listeners; they are closed by Run, which must follow.
+// New builds a server and opens its listeners; Run or Close must follow.
 // It fails if the configuration is wrong or a port is taken.
 func New(c Config, opts ...Option) (*Server, error) {
 	if err := config.Validate(&c); err != nil {
@@ -90,7 +94,7 @@ func New(c Config, opts ...Option) (*Server, error) {
 	}
 	var o server.Options
 	for _, opt := range opts {
-		opt(&o)
+		opt.set(&o)
 	}
 	s, err := server.New(c, o)
 	if err != nil {
@@ -100,8 +104,12 @@ func New(c Config, opts ...Option) (*Server, error) {
 }
 
 // Run serves until ctx ends, then ends every session in order and returns nil once nothing of
-// it runs any more. It returns earlier, with an error, if a listener fails.
+// it runs any more. It returns earlier, with an error, if a listener fails. A server is run once.
 func (s *Server) Run(ctx context.Context) error { return s.s.Run(ctx) }
+
+// Close ends the server, whether it runs or not, and returns once nothing of it is left. It may be
+// called more than once. A server cannot be run after it.
+func (s *Server) Close() { s.s.Close() }
 
 // Addr returns where a listener ("rtmp", "rtmps", "http", "https", "admin") really
 // listens, nil if it is off: with port 0 in the configuration, this tells the port.

@@ -97,6 +97,9 @@ came from, keys and passwords as ` + "`***`" + `.
 A stream's path is ` + "`app/name`" + `. The first entry of ` + "`streams`" + ` whose ` + "`match`" + ` fits it applies
 alone; what the entry leaves out has the default, not the value of another entry.
 
+A key whose change says *restart* has its value for as long as the server runs. The others are made
+to be changed while it runs; for now ` + "`weir serve`" + ` reads its file once, when it starts.
+
 `
 
 // Run implements the command.

@@ -26,7 +26,7 @@ func (c *demoCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	s, err := weir.New(*conf, weir.Logger(newLogger(conf, out)))
+	s, err := newServer(conf, out)
 	if err != nil {
 		return err
 	}

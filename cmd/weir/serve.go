@@ -58,17 +58,21 @@ func (c *serveCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	s, err := weir.New(*conf, weir.Logger(newLogger(conf, out)))
+	s, err := newServer(conf, out)
 	if err != nil {
 		return err
 	}
 	return s.Run(ctx)
 }
 
-// newLogger returns the log that the configuration asks for.
-func newLogger(c *weir.Config, out *console) *slog.Logger {
-	level := c.Log.SlogLevel()
-	format := c.Log.Format
+// newServer makes the server that the configuration asks for, with its log.
+func newServer(c *weir.Config, out *console) (*weir.Server, error) {
+	level := new(slog.LevelVar)
+	return weir.New(*c, weir.Logger(newLogger(c.Log.Format, level, out)), weir.Level(level))
+}
+
+// newLogger returns a log of a format of the configuration.
+func newLogger(format string, level slog.Leveler, out *console) *slog.Logger {
 	if format == "text" || format == "auto" && out.Terminal {
 		return slog.New(tint.NewTextHandler(out.Err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !out.Color}))
 	}

@@ -285,6 +285,13 @@ func TestDiff(t *testing.T) {
 	if changes, err := Diff(a, testConf()); changes != nil || err != nil {
 		t.Error(changes, err)
 	}
+	c := *a
+	if err := CopyLive(&c, b); err != nil {
+		t.Fatal(err)
+	}
+	if c.RTMP != a.RTMP || c.Limits != b.Limits || c.Streams[0].Match != "a/b" {
+		t.Errorf("the keys that need no restart, and only they: got %+v", c)
+	}
 	a.Streams, b.Streams = nil, []streamEntry{} // both are no entry
 	b.RTMP.TLS.Listen, b.Limits.Connections = a.RTMP.TLS.Listen, a.Limits.Connections
 	if changes, err := Diff(a, b); changes != nil || err != nil {

@@ -37,6 +37,32 @@ func (f *field) diff(changes []Change, a, b reflect.Value) []Change {
 	return append(changes, Change{f.path, f.restart})
 }
 
+// CopyLive gives conf the values that from has in all keys but those that take a restart. Both
+// point to structs of one type; lists are shared.
+func CopyLive(conf, from any) error {
+	root, a, err := newTree(conf)
+	if err != nil {
+		return err
+	}
+	_, b, err := newTree(from)
+	if err != nil {
+		return err
+	}
+	root.copyLive(a, b)
+	return nil
+}
+
+func (f *field) copyLive(to, from reflect.Value) {
+	switch {
+	case f.kind == group:
+		for _, c := range f.fields {
+			c.copyLive(c.of(to), c.of(from))
+		}
+	case !f.restart:
+		to.Set(from)
+	}
+}
+
 // Keys returns the paths of all keys of conf, with [] behind those of lists, and whether a change
 // of each applies when the server starts again.
 func Keys(conf any) ([]Change, error) {

@@ -9,7 +9,7 @@ import (
 )
 
 // WriteReference writes the reference of all keys as Markdown: a table per section
-// with each key, what it takes, its default and what it does.
+// with each key, what it takes, its default, whether a change takes a restart, and what it does.
 func WriteReference(w io.Writer, conf any) error {
 	root, v, err := newTree(conf)
 	if err != nil {
@@ -21,7 +21,7 @@ func WriteReference(w io.Writer, conf any) error {
 		if f.help != "" && f.kind == group {
 			fmt.Fprintf(&b, "%s\n\n", sentence(f.help))
 		}
-		b.WriteString("| key | takes | default | what it does |\n|---|---|---|---|\n")
+		b.WriteString("| key | takes | default | change | what it does |\n|---|---|---|---|---|\n")
 		f.rows(&b, f.of(v))
 		b.WriteString("\n")
 	}
@@ -52,13 +52,13 @@ func (f *field) rows(b *bytes.Buffer, v reflect.Value) {
 		} else if v.Len() > 0 {
 			standard = fmt.Sprintf("%d entry", v.Len())
 		}
-		row(b, f.path, takes, standard, f.help)
+		f.row(b, takes, standard)
 		if f.elem.kind == group {
 			f.elem.rows(b, f.newEntry())
 		}
 		return
 	}
-	row(b, f.path, f.takes(), code(f.yaml(v, true)), f.help)
+	f.row(b, f.takes(), code(f.yaml(v, true)))
 }
 
 func (f *field) takes() string {
@@ -82,8 +82,12 @@ func (f *field) takes() string {
 	return text
 }
 
-func row(b *bytes.Buffer, path, takes, standard, help string) {
-	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", path, cell(takes), cell(standard), cell(sentence(help)))
+func (f *field) row(b *bytes.Buffer, takes, standard string) {
+	change := "live"
+	if f.restart {
+		change = "restart"
+	}
+	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", f.path, cell(takes), cell(standard), change, cell(sentence(f.help)))
 }
 
 func code(s string) string { return "`" + s + "`" }

@@ -30,6 +30,7 @@ type Hooks struct {
 // Engine owns the workers. Close it after the last log was closed.
 type Engine struct {
 	opt     Options
+	delays  atomic.Pointer[delays]
 	epoch   time.Time
 	workers []*worker
 	next    atomic.Uint32
@@ -44,8 +45,8 @@ func New(o Options) *Engine {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	o.MaxDelay = max(o.MaxDelay, o.MinDelay)
 	e := &Engine{opt: o, epoch: time.Now(), stop: make(chan struct{})}
+	e.SetDelays(o.MinDelay, o.MaxDelay)
 	for i := range o.Workers {
 		e.workers = append(e.workers, newWorker(e, i))
 	}
@@ -53,6 +54,20 @@ func New(o Options) *Engine {
 		e.wg.Go(w.run)
 	}
 	return e
+}
+
+// delays bound the rest of a worker, in nanoseconds.
+type delays struct{ min, max int64 }
+
+// SetDelays changes Options.MinDelay and Options.MaxDelay, from each worker's next round on.
+func (e *Engine) SetDelays(least, most time.Duration) {
+	e.delays.Store(&delays{int64(least), int64(max(most, least))})
+}
+
+// Delays returns what SetDelays set last.
+func (e *Engine) Delays() (least, most time.Duration) {
+	d := e.delays.Load()
+	return time.Duration(d.min), time.Duration(d.max)
 }
 
 // now is the engine's clock: monotonic nanoseconds since it was made, never 0.

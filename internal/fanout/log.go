@@ -75,7 +75,7 @@ type SlowPolicy struct {
 	Close bool
 }
 
-// LogOptions configure a log for its lifetime.
+// LogOptions configure a log.
 type LogOptions struct {
 	Bounds Bounds
 	Slow   SlowPolicy
@@ -100,7 +100,7 @@ func (p *syncPoint) pos() int64 { return p.seg.base + int64(p.off) }
 // may append (Reserve, Commit, DropSyncs, Close); everything else is safe from any.
 type Log struct {
 	engine *Engine
-	opt    LogOptions
+	opt    atomic.Pointer[LogOptions]
 	parts  []part  // one a worker
 	home   *worker // of a small audience
 
@@ -118,13 +118,20 @@ type Log struct {
 
 // NewLog returns an empty log whose players this engine's workers serve.
 func (e *Engine) NewLog(o LogOptions) *Log {
-	l := &Log{engine: e, opt: o, parts: make([]part, len(e.workers))}
+	l := &Log{engine: e, parts: make([]part, len(e.workers))}
+	l.opt.Store(&o)
 	l.home = e.workers[int(e.next.Add(1))%len(e.workers)]
 	for i := range l.parts {
 		l.parts[i].log, l.parts[i].worker = l, e.workers[i]
 	}
 	return l
 }
+
+// Options returns the log's options.
+func (l *Log) Options() LogOptions { return *l.opt.Load() }
+
+// SetOptions changes the log's options. They hold from the next message and the next round on.
+func (l *Log) SetOptions(o LogOptions) { l.opt.Store(&o) }
 
 // Reserve returns an empty slice with room for one message of n bytes at the head
 // of the log. Append the message to it and pass the result to Commit.
@@ -191,7 +198,7 @@ func (l *Log) Commit(b []byte, m Message) {
 // trimLocked forgets the marks past the bounds. Without GOPs the newest mark stays
 // within the other bounds, for the players that already wait for it.
 func (l *Log) trimLocked(now, head int64) {
-	b := &l.opt.Bounds
+	b := &l.opt.Load().Bounds
 	keep := max(len(l.marks)-max(b.GOPs, 1), 0)
 	for keep < len(l.marks) {
 		p := &l.marks[keep]
@@ -253,7 +260,7 @@ func (l *Log) ahead(from, now int64) (syncPoint, bool) {
 		return syncPoint{}, false
 	}
 	p := l.marks[len(l.marks)-1]
-	return p, p.pos() >= from && now-p.at <= int64(l.opt.Slow.MaxLag)
+	return p, p.pos() >= from && now-p.at <= int64(l.opt.Load().Slow.MaxLag)
 }
 
 // part is the players of one log that one worker owns.

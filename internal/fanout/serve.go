@@ -55,7 +55,7 @@ func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 	p.landed, p.headers, p.syncs = false, 0, -1
 	p.rewrite = s.Rewrite
 	p.from = -1
-	if s.Next || l.opt.Bounds.GOPs == 0 {
+	if s.Next || l.opt.Load().Bounds.GOPs == 0 {
 		p.from = l.head.Load()
 	}
 	p.joined, p.first = now, now
@@ -239,7 +239,7 @@ func (w *worker) checkLag(p *Player, now int64) {
 	if p.part == nil || age == 0 {
 		return
 	}
-	slow := &p.part.log.opt.Slow
+	slow := &p.part.log.opt.Load().Slow
 	if age <= int64(slow.MaxLag) {
 		return
 	}
@@ -260,7 +260,7 @@ func (w *worker) checkLag(p *Player, now int64) {
 func (w *worker) sweep(now int64) {
 	for i := len(w.parts) - 1; i >= 0; i-- {
 		pt := w.parts[i]
-		stall := int64(pt.log.opt.Slow.MaxStall)
+		stall := int64(pt.log.opt.Load().Slow.MaxStall)
 		for j := len(pt.players) - 1; j >= 0; j-- {
 			p := pt.players[j]
 			if p.state == blocked && stall > 0 && now-p.progress > stall {

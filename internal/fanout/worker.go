@@ -120,12 +120,12 @@ func (w *worker) enqueue(p *part) {
 		w.qmu.Unlock()
 		return
 	}
-	if p.log.opt.Low {
+	if p.log.opt.Load().Low {
 		w.low = append(w.low, p)
 	} else {
 		w.queue = append(w.queue, p)
 	}
-	asleep := w.status == sleeping || w.status == resting && p.log.opt.Low
+	asleep := w.status == sleeping || w.status == resting && p.log.opt.Load().Low
 	w.qmu.Unlock()
 	if !asleep {
 		return
@@ -142,8 +142,8 @@ func (w *worker) enqueue(p *part) {
 
 // rest returns how long to rest after a round that took r.
 func (w *worker) rest(r int64) int64 {
-	o := &w.e.opt
-	d := min(max(restFactor*r, int64(o.MinDelay)), int64(o.MaxDelay))
+	o := w.e.delays.Load()
+	d := min(max(restFactor*r, o.min), o.max)
 	w.interval.Store(d)
 	return d
 }

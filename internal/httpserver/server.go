@@ -33,9 +33,9 @@ type Config struct {
 	CORS []string
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-For tells the viewer's address.
 	TrustedProxies []netip.Prefix
-	// Connections is how many connections each listener may have open at once; 0 is no limit. One
+	// Connections, if not nil, is how many connections each listener may have open at once; 0 is no limit. One
 	// too many is closed, and Refused, if not nil, is told.
-	Connections int
+	Connections func() int
 	Refused     func(remote net.Addr)
 	// Portable makes players over TLS use a goroutine each.
 	Portable bool
@@ -101,7 +101,11 @@ func (s *Server) watch() func(net.Conn, http.ConnState) {
 	return func(c net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
-			if now := n.Add(1); s.conf.Connections > 0 && now > int64(s.conf.Connections) {
+			now, most := n.Add(1), int64(0)
+			if s.conf.Connections != nil {
+				most = int64(s.conf.Connections())
+			}
+			if most > 0 && now > most {
 				_ = c.Close()
 				if s.conf.Refused != nil {
 					s.conf.Refused(c.RemoteAddr())

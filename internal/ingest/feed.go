@@ -34,7 +34,7 @@ type Feed struct {
 	pub     *stream.Publisher
 	now     func() time.Duration
 	dropped func(reason string)
-	limit   int64 // bits per second; 0: none
+	limit   func() int64 // bits per second; 0: none
 
 	since     time.Duration // when the minute of malformed began
 	malformed int
@@ -51,12 +51,16 @@ type Options struct {
 	Now func() time.Duration
 	// Dropped is told why a message was dropped.
 	Dropped func(reason string)
-	// Bitrate bounds what the publisher sends, in bits per second; 0 is no bound.
-	Bitrate int64
+	// Bitrate, if not nil, bounds what the publisher sends, in bits per second; 0 is no bound. The bound
+	// may change.
+	Bitrate func() int64
 }
 
 // NewFeed returns a feed of pub.
 func NewFeed(pub *stream.Publisher, o Options) *Feed {
+	if o.Bitrate == nil {
+		o.Bitrate = func() int64 { return 0 }
+	}
 	return &Feed{pub: pub, now: o.Now, dropped: o.Dropped, limit: o.Bitrate}
 }
 
@@ -71,14 +75,15 @@ func (d *Feed) Write(f *av.Frame) error {
 
 // Meter counts n bytes from the publisher. It fails with ErrBitrate beyond the limit.
 func (d *Feed) Meter(now time.Duration, n int) error {
-	if d.limit == 0 {
+	limit := d.limit()
+	if limit == 0 {
 		return nil
 	}
 	if now-d.window > bitrateWindow {
 		d.window, d.bytes = now, 0
 	}
-	if d.bytes += int64(n); d.bytes*8 > d.limit*int64(bitrateWindow/time.Second) {
-		return fmt.Errorf("%w: more than %d kbit/s", ErrBitrate, d.limit/1000)
+	if d.bytes += int64(n); d.bytes*8 > limit*int64(bitrateWindow/time.Second) {
+		return fmt.Errorf("%w: more than %d kbit/s", ErrBitrate, limit/1000)
 	}
 	return nil
 }

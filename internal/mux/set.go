@@ -8,6 +8,7 @@ package mux
 
 import (
 	"errors"
+	"iter"
 	"sync"
 	"time"
 
@@ -87,14 +88,42 @@ func count(of map[Variant]*Muxer, format string) int {
 }
 
 func (set *Set) newMuxer(s *stream.Stream, v Variant) *Muxer {
+	return &Muxer{set: set, stream: s, variant: v, encoder: v.NewEncoder(), log: set.engine.NewLog(set.options(s))}
+}
+
+// options returns those of a stream's logs.
+func (set *Set) options(s *stream.Stream) fanout.LogOptions {
 	st := s.Settings()
-	return &Muxer{
-		set: set, stream: s, variant: v, encoder: v.NewEncoder(),
-		log: set.engine.NewLog(fanout.LogOptions{
-			Bounds: fanout.Bounds{GOPs: st.Cache.GOPs, Bytes: st.Cache.Bytes, Frames: st.Cache.Frames, Time: st.Cache.Time},
-			Slow:   set.slow(s.Path()),
-			Low:    st.Low,
-		}),
+	return fanout.LogOptions{
+		Bounds: fanout.Bounds{GOPs: st.Cache.GOPs, Bytes: st.Cache.Bytes, Frames: st.Cache.Frames, Time: st.Cache.Time},
+		Slow:   set.slow(s.Path()),
+		Low:    st.Low,
+	}
+}
+
+// Refresh gives the running muxers what their streams' settings and slow players' policies are now.
+func (set *Set) Refresh() {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	for s, of := range set.m {
+		for _, m := range of {
+			m.log.SetOptions(set.options(s))
+		}
+	}
+}
+
+// Options yields the options of the running muxers' logs.
+func (set *Set) Options() iter.Seq[fanout.LogOptions] {
+	return func(yield func(fanout.LogOptions) bool) {
+		set.mu.Lock()
+		defer set.mu.Unlock()
+		for _, of := range set.m {
+			for _, m := range of {
+				if !yield(m.log.Options()) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ type Env struct {
 	// Door lets the protocol's peers in.
 	*peer.Door
 	// Bitrate bounds a publisher, in bits per second; 0 is no bound.
-	Bitrate int64
+	Bitrate func() int64
 	// Pacer sets the beat at which publishers are read.
 	Pacer *intake.Pacer
 	// Settings returns the protocol's part of the entry of streams that applies to a path: a pointer to

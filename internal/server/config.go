@@ -20,8 +20,8 @@ import (
 type Config struct {
 	Log LogConfig `yaml:"log" help:"What is logged, to standard error."`
 	Protocols
-	HTTP     HTTPConfig     `yaml:"http" help:"Playback by HTTP and WebSocket."`
-	Admin    AdminConfig    `yaml:"admin" help:"The API, metrics, health and pprof."`
+	HTTP     HTTPConfig     `yaml:"http" reload:"restart" help:"Playback by HTTP and WebSocket."`
+	Admin    AdminConfig    `yaml:"admin" reload:"restart" help:"The API, metrics, health and pprof."`
 	Delivery DeliveryConfig `yaml:"delivery" help:"How frames are sent to players."`
 	Limits   LimitsConfig   `yaml:"limits" help:"Bounds on everything that peers can make grow."`
 	Streams  []StreamConfig `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`
@@ -49,7 +49,7 @@ func (c *Config) Check() error {
 // LogConfig is the section "log".
 type LogConfig struct {
 	Level  string `yaml:"level" enum:"debug,info,warn,error" help:"least level that is logged"`
-	Format string `yaml:"format" enum:"auto,text,json" help:"auto is text on a terminal and json elsewhere"`
+	Format string `yaml:"format" reload:"restart" enum:"auto,text,json" help:"auto is text on a terminal and json elsewhere"`
 }
 
 // SlogLevel returns the level as log/slog has it.
@@ -96,10 +96,10 @@ func (c *AdminConfig) Validate() error {
 
 // DeliveryConfig is the section "delivery".
 type DeliveryConfig struct {
-	Workers  int           `yaml:"workers" min:"0" max:"1024" help:"workers that send to players; 0 is one per CPU"`
+	Workers  int           `yaml:"workers" reload:"restart" min:"0" max:"1024" help:"workers that send to players; 0 is one per CPU"`
 	MinDelay time.Duration `yaml:"min_delay" max:"2s" help:"rest between two rounds of sending at least"`
 	MaxDelay time.Duration `yaml:"max_delay" max:"2s" help:"rest that a busy worker takes at most so that each send carries more; 0s sends every frame at once"`
-	Portable bool          `yaml:"portable" help:"send by one goroutine per player, as on systems without non-blocking sends; for tests and comparison"`
+	Portable bool          `yaml:"portable" reload:"restart" help:"send by one goroutine per player, as on systems without non-blocking sends; for tests and comparison"`
 }
 
 // Validate implements config.Validator.

@@ -15,7 +15,7 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 	c := &s.conf
 	web := httpserver.New(httpserver.Config{
 		CORS: c.HTTP.CORS, TrustedProxies: c.HTTP.TrustedProxies,
-		Connections: c.Limits.Connections, Refused: s.tooMany, Portable: c.Delivery.Portable, Log: s.log,
+		Connections: func() int { return s.current.Load().conf.Limits.Connections }, Refused: s.tooMany, Portable: c.Delivery.Portable, Log: s.log,
 	}, routes)
 	if c.HTTP.Listen != "" {
 		ln, err := open("http", c.HTTP.Listen)

@@ -14,7 +14,7 @@ import (
 // Protocols is THE table of protocols: a line for each folder below internal/protocol, with its section
 // of the configuration. A folder that has none, or no keys in it, has the key "-".
 type Protocols struct {
-	RTMP    rtmp.Config    `yaml:"rtmp" help:"RTMP: publishing and playing."`
+	RTMP    rtmp.Config    `yaml:"rtmp" reload:"restart" help:"RTMP: publishing and playing."`
 	HTTPFLV httpflv.Config `yaml:"-"`
 	HTTPTS  httpts.Config  `yaml:"-"`
 	HLS     httphls.Config `yaml:"-"`

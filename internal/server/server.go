@@ -4,11 +4,8 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,35 +28,43 @@ type Options struct {
 	// Admit, if not nil, is asked about each publisher and player that the configured
 	// rules let in.
 	Admit func(ctx context.Context, r *peer.Request) error
+	// Level, if not nil, is set to log.level, now and whenever it changes.
+	Level *slog.LevelVar
 	// Notify, if not nil, is told of the events of streams. It must not block.
 	Notify func(stream.Event)
 }
 
 // Server is a server that has opened its listeners.
 type Server struct {
-	conf Config
-	opt  Options
-	log  *slog.Logger
-	gate *admit.Gate
-	// streamConfig returns the entry that applies to a path.
-	streamConfig func(path string) *StreamConfig
-	engine       *fanout.Engine
-	pacer        *intake.Pacer
-	poller       *intake.Poller
-	retracked    []func(path string)
-	held         []func() int64
-	hub          *stream.Hub
-	mux          *mux.Set
-	sessions     *session.Registry
-	metrics      *metrics.Metrics
-	parts        []part
-	skipLog      peer.LogLimit
-	repairLog    peer.LogLimit
-	refusalLog   peer.LogLimit
-	crowdLog     peer.LogLimit
-	reserved     peer.Reserved
-	addrs        map[string]net.Addr
-	ready        atomic.Bool
+	conf       Config
+	opt        Options
+	log        *slog.Logger
+	gate       *admit.Gate
+	current    atomic.Pointer[settings]
+	applying   sync.Mutex // held while a Change is applied; guards limited
+	limited    bool       // by limits.memory
+	engine     *fanout.Engine
+	pacer      *intake.Pacer
+	poller     *intake.Poller
+	retracked  []func(path string)
+	held       []func() int64
+	hub        *stream.Hub
+	mux        *mux.Set
+	sessions   *session.Registry
+	metrics    *metrics.Metrics
+	parts      []part
+	skipLog    peer.LogLimit
+	repairLog  peer.LogLimit
+	refusalLog peer.LogLimit
+	crowdLog   peer.LogLimit
+	reserved   peer.Reserved
+	opened     []net.Listener
+	addrs      map[string]net.Addr
+	ready      atomic.Bool
+
+	life sync.Mutex // guards below
+	stop context.CancelCauseFunc
+	over chan struct{} // closed once all of Run or Close is done; nil before both
 }
 
 // part is something that runs until its context ends.
@@ -68,53 +73,29 @@ type part struct {
 	run  func(context.Context) error
 }
 
-// New builds a server and opens its listeners. Run it once, which also closes them.
+// New builds a server and opens its listeners. Run or Close closes them.
 func New(conf Config, opt Options) (*Server, error) {
 	s := &Server{conf: conf, opt: opt, log: opt.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := s.rules(); err != nil {
+	first, err := newSettings(&conf)
+	if err != nil {
 		return nil, err
 	}
+	s.current.Store(first)
+	s.gate = admit.New(first.rules)
 	if !conf.Delivery.Portable {
-		var err error
 		if s.poller, err = intake.NewPoller(); err != nil {
 			return nil, err
 		}
 	}
 	s.build()
 	if err := s.open(); err != nil {
-		s.close()
+		s.release()
 		return nil, err
 	}
 	return s, nil
-}
-
-// close ends what has no listener, once all sessions have ended.
-func (s *Server) close() {
-	s.engine.Close()
-	if s.poller != nil {
-		s.poller.Close()
-	}
-}
-
-// rules compiles the stream entries.
-func (s *Server) rules() error {
-	entries := make([]admit.Entry, len(s.conf.Streams))
-	for i, e := range s.conf.Streams {
-		entries[i] = admit.Entry{Match: e.Match, Publish: e.Publish.Rule, Play: e.Play.Rule}
-	}
-	d := DefaultStream()
-	rules, err := admit.NewRules(entries, admit.Entry{Match: d.Match, Publish: d.Publish.Rule, Play: d.Play.Rule})
-	if err != nil {
-		return fmt.Errorf("streams: %w", err)
-	}
-	s.gate = admit.New(rules)
-	configs := append([]StreamConfig{d}, s.conf.Streams...)
-	match := func(path string) *StreamConfig { return &configs[rules.Match(path)+1] }
-	s.streamConfig = match
-	return nil
 }
 
 // build makes everything that opens no listener.
@@ -128,38 +109,26 @@ func (s *Server) build() {
 	s.pacer = intake.NewPacer(0)
 	s.hub = stream.New(stream.Options{
 		Settings: func(path string) stream.Settings { return s.streamConfig(path).settings() },
-		Limits:   stream.Limits{Streams: c.Limits.Streams},
+		Limits:   c.Limits.streams(),
 		Notify:   s.notify,
 	})
 	s.mux = mux.NewSet(s.engine, func(path string) fanout.SlowPolicy { return s.streamConfig(path).slow() })
-	s.sessions = session.New(
-		session.Limits{Connections: c.Limits.Connections, ConnectionsPerIP: c.Limits.ConnectionsPerIP, PendingPerIP: c.Limits.PendingPerIP},
-		s.observer())
-	if c.Limits.Memory > 0 {
-		debug.SetMemoryLimit(c.Limits.Memory)
-	}
+	s.sessions = session.New(c.Limits.sessions(), s.observer())
+	s.setGlobals(c)
 }
 
 // open opens the listeners.
-func (s *Server) open() (err error) {
+func (s *Server) open() error {
 	s.addrs = map[string]net.Addr{}
-	var opened []net.Listener
 	open := func(proto, addr string) (net.Listener, error) {
 		ln, err := listen.TCP(context.Background(), proto, addr)
 		if err == nil {
-			opened = append(opened, ln)
+			s.opened = append(s.opened, ln)
 			s.addrs[proto] = ln.Addr()
 			s.log.Info("listening", slog.String("proto", proto), slog.String("addr", ln.Addr().String()))
 		}
 		return ln, err
 	}
-	defer func() {
-		if err != nil {
-			for _, ln := range opened {
-				_ = ln.Close()
-			}
-		}
-	}()
 	load := func(cert, key string) (*tls.Config, error) { return listen.TLS(s.log, cert, key) }
 	var routes []protocol.Route
 	for _, f := range s.conf.folders() {
@@ -221,7 +190,7 @@ func (s *Server) door(name string) *peer.Door {
 
 // env is what a protocol gets.
 func (s *Server) env(name string, listen func(proto, addr string) (net.Listener, error)) protocol.Env {
-	return protocol.Env{Door: s.door(name), Bitrate: s.conf.Limits.StreamBitrate, Pacer: s.pacer, Listen: listen}
+	return protocol.Env{Door: s.door(name), Bitrate: func() int64 { return s.current.Load().conf.Limits.StreamBitrate }, Pacer: s.pacer, Listen: listen}
 }
 
 // admit asks the configured rules, then the program. A peer within the program needs neither.
@@ -245,32 +214,3 @@ func (s *Server) Hub() *stream.Hub { return s.hub }
 // Addr returns where a listener ("rtmp", "rtmps", "http", "https", "admin") listens, nil if
 // it is off.
 func (s *Server) Addr(proto string) net.Addr { return s.addrs[proto] }
-
-// Run serves until ctx ends or a part fails, then ends every session and waits for all of it.
-// It returns nil if ctx ended.
-func (s *Server) Run(ctx context.Context) error {
-	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stop(nil)
-	defer context.AfterFunc(ctx, func() { stop(session.ErrShutdown) })()
-	var wg sync.WaitGroup
-	for _, p := range s.parts {
-		wg.Go(func() {
-			if err := p.run(running); err != nil {
-				stop(fmt.Errorf("%s: %w", p.name, err))
-			}
-		})
-	}
-	s.ready.Store(true)
-	<-running.Done()
-	s.ready.Store(false)
-	cause := context.Cause(running)
-	s.log.Info("stopping", slog.Any("cause", cause), slog.Int("sessions", s.sessions.Len()))
-	s.sessions.CloseAll(session.ErrShutdown)
-	s.hub.Close(session.ErrShutdown)
-	wg.Wait()
-	s.close()
-	if errors.Is(cause, session.ErrShutdown) {
-		return nil
-	}
-	return cause
-}

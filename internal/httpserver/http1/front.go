@@ -22,9 +22,9 @@ type Config struct {
 	// long until the next one, and WriteTime how long an answer may take to be sent,
 	// unless the handler sets another deadline.
 	FirstTime, IdleTime, WriteTime time.Duration
-	// Most is how many connections there may be at once, 0 for any number. One too many is closed,
+	// Most, if not nil, is how many connections there may be at once, 0 for any number. One too many is closed,
 	// and Refused, if not nil, told.
-	Most    int
+	Most    func() int
 	Refused func(remote net.Addr)
 	Log     *slog.Logger
 }
@@ -118,7 +118,11 @@ func (f *Front) serve(tc *net.TCPConn) {
 	c.try = c.attempt
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	isFull := f.conf.Most > 0 && len(f.conns) >= f.conf.Most
+	most := 0
+	if f.conf.Most != nil {
+		most = f.conf.Most()
+	}
+	isFull := most > 0 && len(f.conns) >= most
 	if f.closing.Load() || isFull {
 		_ = tc.Close()
 		if isFull && f.conf.Refused != nil {

@@ -181,7 +181,7 @@ func TestSilence(t *testing.T) {
 func TestMost(t *testing.T) {
 	refused := make(chan net.Addr, 1)
 	addr, f := both(t, echo, func(c *Config) {
-		c.Most = 2
+		c.Most = func() int { return 2 }
 		c.Refused = func(a net.Addr) { refused <- a }
 	})
 	const get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"

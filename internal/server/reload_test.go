@@ -1,0 +1,253 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/internal/admit"
+	"weir/internal/config"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// configured returns the defaults with an entry for live/*, and sets laid over.
+func configured(t *testing.T, sets ...string) Config {
+	t.Helper()
+	conf := Default()
+	all := append([]string{"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "admin.listen=", "streams.0.match=live/*"}, sets...)
+	if _, err := config.Load(&conf, config.Source{Sets: all}); err != nil {
+		t.Fatal(err)
+	}
+	return conf
+}
+
+// probe is how a test sees that a key's value is in force in a running server.
+type probe struct {
+	set  string // the value that the change gives the key
+	see  func(t *testing.T, s *Server) any
+	want any // what see returns once it is in force, and not before
+}
+
+// ofStream sees something of the running stream live/a.
+func ofStream(see func(set stream.Settings) any) func(*testing.T, *Server) any {
+	return func(_ *testing.T, s *Server) any { return see(s.hub.Get("live/a").Settings()) }
+}
+
+// ofEntry sees something of the entry that applies to live/a, for keys that are read there when they are used.
+func ofEntry(see func(c *StreamConfig) any) func(*testing.T, *Server) any {
+	return func(_ *testing.T, s *Server) any { return see(s.streamConfig("live/a")) }
+}
+
+// admits sees whether a peer without a key is let in.
+func admits(role session.Role) func(*testing.T, *Server) any {
+	return func(_ *testing.T, s *Server) any {
+		_, err := s.gate.Admit(admit.Request{Role: role, Path: "live/a", Remote: netip.MustParseAddr("192.0.2.1")})
+		return session.ReasonOf(err)
+	}
+}
+
+// room sees how many sessions of one address can be opened, three at most.
+func room(promoted bool) func(*testing.T, *Server) any {
+	return func(t *testing.T, s *Server) any {
+		n := 0
+		for ; n < 3; n++ {
+			x, err := s.sessions.Open(session.Info{Protocol: "test", Remote: netip.MustParseAddrPort("192.0.2.1:1")})
+			if err != nil {
+				break
+			}
+			if promoted {
+				x.Promote(session.Play, "live/a")
+			}
+			t.Cleanup(func() { x.CloseWith(session.ErrKicked) })
+			defer x.CloseWith(session.ErrKicked)
+		}
+		return n
+	}
+}
+
+var probes = map[string]probe{
+	"log.level":                 {"debug", func(_ *testing.T, s *Server) any { return s.opt.Level.Level() }, slog.LevelDebug},
+	"delivery.min_delay":        {"20ms", func(_ *testing.T, s *Server) any { least, _ := s.engine.Delays(); return least }, 20 * time.Millisecond},
+	"delivery.max_delay":        {"20ms", func(_ *testing.T, s *Server) any { _, most := s.engine.Delays(); return most }, 20 * time.Millisecond},
+	"limits.connections":        {"1", room(true), 1},
+	"limits.connections_per_ip": {"2", room(true), 2},
+	"limits.pending_per_ip":     {"1", room(false), 1},
+	"limits.streams": {"1", func(_ *testing.T, s *Server) any {
+		p, err := s.hub.Publish("live/b", stream.Info{})
+		if err == nil {
+			p.Close(session.ErrKicked)
+		}
+		return errors.Is(err, stream.ErrTooManyStreams)
+	}, true},
+	"limits.stream_bitrate": {"1Mbps", func(_ *testing.T, s *Server) any { return s.env("test", nil).Bitrate() }, int64(1e6)},
+	"limits.memory":         {"64GiB", func(*testing.T, *Server) any { return debug.SetMemoryLimit(-1) }, int64(64 << 30)},
+
+	"streams[].match": {"other/*", ofEntry(func(c *StreamConfig) any { return c.Match }), "**"},
+
+	"streams[].publish.keys":             {"[a]", admits(session.Publish), session.BadKey},
+	"streams[].publish.allow":            {"[]", admits(session.Publish), session.Address},
+	"streams[].publish.on_conflict":      {"reject", ofStream(func(s stream.Settings) any { return s.Reject }), true},
+	"streams[].publish.grace":            {"1s", ofStream(func(s stream.Settings) any { return s.Grace }), time.Second},
+	"streams[].publish.grace_after_stop": {"1s", ofStream(func(s stream.Settings) any { return s.GraceAfterStop }), time.Second},
+
+	"streams[].play.keys":        {"[a]", admits(session.Play), session.BadKey},
+	"streams[].play.allow":       {"[]", admits(session.Play), session.Address},
+	"streams[].play.max_players": {"3", ofStream(func(s stream.Settings) any { return s.MaxPlayers }), 3},
+	"streams[].play.wait":        {"1s", func(_ *testing.T, s *Server) any { return s.door("test").Wait("live/a") }, time.Second},
+	"streams[].play.start":       {"key", ofEntry(func(c *StreamConfig) any { return c.Play.Start }), "key"},
+
+	"streams[].latency":               {"low", ofStream(func(s stream.Settings) any { return s.Low }), true},
+	"streams[].repair":                {"true", ofEntry(func(c *StreamConfig) any { return c.Repair }), true},
+	"streams[].gop_cache.gops":        {"2", ofStream(func(s stream.Settings) any { return s.Cache.GOPs }), 2},
+	"streams[].gop_cache.max_bytes":   {"1MiB", ofStream(func(s stream.Settings) any { return s.Cache.Bytes }), int64(1 << 20)},
+	"streams[].gop_cache.max_frames":  {"10", ofStream(func(s stream.Settings) any { return s.Cache.Frames }), 10},
+	"streams[].gop_cache.max_time":    {"1s", ofStream(func(s stream.Settings) any { return s.Cache.Time }), time.Second},
+	"streams[].slow_player.max_lag":   {"1s", ofStream(func(s stream.Settings) any { return s.MaxLag }), time.Second},
+	"streams[].slow_player.max_stall": {"1s", ofEntry(func(c *StreamConfig) any { return c.slow().MaxStall }), time.Second},
+	"streams[].slow_player.then":      {"close", ofEntry(func(c *StreamConfig) any { return c.slow().Close }), true},
+}
+
+// ofProtocol are the keys of protocols in streams, which they read there when they use them.
+func ofProtocol(path string) bool {
+	rest, ok := strings.CutPrefix(path, "streams[].")
+	if !ok {
+		return false
+	}
+	keys, err := config.Keys(new(StreamProtocols))
+	if err != nil {
+		panic(err)
+	}
+	for _, k := range keys {
+		if k.Path == rest {
+			return true
+		}
+	}
+	return false
+}
+
+// TestEachKeyIsAppliedOrTakesARestart walks all keys: those that do not say that they take a restart hold in a
+// running server once a change of them was applied, and not before.
+func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
+	limit := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(limit)
+	defaults := Default()
+	keys, err := config.Keys(&defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := map[string]bool{}
+	for _, k := range keys {
+		if k.Restart || k.Path == "streams" || ofProtocol(k.Path) {
+			continue
+		}
+		live[k.Path] = true
+		p, ok := probes[k.Path]
+		if !ok {
+			t.Errorf("%s is neither applied by Change.Apply, as a row of probes would show, nor has it the tag reload:\"restart\"", k.Path)
+			continue
+		}
+		t.Run(k.Path, func(t *testing.T) {
+			s, err := New(configured(t), Options{Level: new(slog.LevelVar)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if _, err := s.hub.Publish("live/a", stream.Info{}); err != nil {
+				t.Fatal(err)
+			}
+			change, err := s.Prepare(configured(t, strings.Replace(k.Path, "[]", ".0", 1)+"="+p.set))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.see(t, s); cmp.Equal(got, p.want) {
+				t.Fatalf("%v is in force before Apply", got)
+			}
+			change.Apply()
+			if got := p.see(t, s); !cmp.Equal(got, p.want) {
+				t.Errorf("after Apply: %v, want %v", got, p.want)
+			}
+			if r := change.Restart(); r != nil {
+				t.Errorf("takes a restart: %v", r)
+			}
+		})
+	}
+	for path := range probes {
+		if !live[path] {
+			t.Errorf("probes has %s, which is no key, or takes a restart", path)
+		}
+	}
+}
+
+// The logs that players read get what Apply changed too.
+func TestApplyReachesRunningMuxers(t *testing.T) {
+	r := start(t, nil)
+	publishSome(r.mustPublish("live/a"), 0, 15)
+	r.mustPlay("live/a")
+	conf := r.conf
+	entry := DefaultStream()
+	entry.Slow.Then, entry.Slow.MaxStall = "close", 2*time.Second
+	conf.Streams = []StreamConfig{entry}
+	change, err := r.Prepare(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change.Apply()
+	n := 0
+	for o := range r.mux.Options() {
+		if n++; !o.Slow.Close || o.Slow.MaxStall != 2*time.Second {
+			t.Errorf("a log has %+v", o.Slow)
+		}
+	}
+	if n == 0 {
+		t.Error("nobody plays")
+	}
+}
+
+func TestPrepare(t *testing.T) {
+	s, err := New(configured(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	bad := configured(t)
+	bad.Streams[0].Match = "live//x"
+	if _, err := s.Prepare(bad); err == nil || !strings.Contains(err.Error(), `streams.0.match: the pattern "live//x" has an empty segment`) {
+		t.Errorf("a pattern that is none: %v", err)
+	}
+	// What takes a restart is told each time, and is not in force.
+	for range 2 {
+		change, err := s.Prepare(configured(t, "http.listen=127.0.0.1:1", "limits.streams=7"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"http.listen"}, change.Restart()); diff != "" {
+			t.Error(diff)
+		}
+		change.Apply()
+		if now := s.current.Load().conf; now.HTTP.Listen != "127.0.0.1:0" || now.Limits.Streams != 7 {
+			t.Errorf("in force: %q, %d", now.HTTP.Listen, now.Limits.Streams)
+		}
+	}
+	// A memory limit that is taken away is none.
+	for _, c := range []struct {
+		set  string
+		want int64
+	}{{"1GiB", 1 << 30}, {"0", math.MaxInt64}} {
+		change, err := s.Prepare(configured(t, "limits.memory="+c.set))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change.Apply()
+		if got := debug.SetMemoryLimit(-1); got != c.want {
+			t.Errorf("limits.memory %s: %d", c.set, got)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"weir/internal/session"
+)
+
+// ErrNotFresh is the error of Run for a server that was run or closed before.
+var ErrNotFresh = errors.New("server: it was run or closed before; make a new one")
+
+// begin makes the caller the one who ends the server. It returns false if there was another.
+func (s *Server) begin(stop context.CancelCauseFunc) bool {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.over != nil {
+		return false
+	}
+	s.stop, s.over = stop, make(chan struct{})
+	return true
+}
+
+// Run serves until ctx ends, Close is called or a part fails, then ends every session and waits for
+// all of it. It returns nil unless a part failed. A server is run once.
+func (s *Server) Run(ctx context.Context) error {
+	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	if !s.begin(stop) {
+		return ErrNotFresh
+	}
+	defer close(s.over)
+	defer context.AfterFunc(ctx, func() { stop(session.ErrShutdown) })()
+	var wg sync.WaitGroup
+	for _, p := range s.parts {
+		wg.Go(func() {
+			if err := p.run(running); err != nil {
+				stop(fmt.Errorf("%s: %w", p.name, err))
+			}
+		})
+	}
+	s.ready.Store(true)
+	<-running.Done()
+	s.ready.Store(false)
+	cause := context.Cause(running)
+	s.log.Info("stopping", slog.Any("cause", cause), slog.Int("sessions", s.sessions.Len()))
+	s.sessions.CloseAll(session.ErrShutdown)
+	s.hub.Close(session.ErrShutdown)
+	wg.Wait()
+	s.release()
+	if errors.Is(cause, session.ErrShutdown) {
+		return nil
+	}
+	return cause
+}
+
+// Close ends the server, whether it runs or not, and returns once nothing of it is left. It may be
+// called more than once, and at any time.
+func (s *Server) Close() {
+	if s.begin(func(error) {}) { // it never ran
+		s.sessions.CloseAll(session.ErrShutdown)
+		s.hub.Close(session.ErrShutdown)
+		s.release()
+		close(s.over)
+		return
+	}
+	s.stop(session.ErrShutdown)
+	<-s.over
+}
+
+// release gives back what no part owns, once all sessions have ended.
+func (s *Server) release() {
+	for _, ln := range s.opened { // most are closed by those who served them
+		_ = ln.Close()
+	}
+	s.engine.Close()
+	if s.poller != nil {
+		s.poller.Close()
+	}
+}

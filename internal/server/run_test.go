@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// fresh is a server that has not been run.
+func fresh(t *testing.T) *Server {
+	t.Helper()
+	conf := Default()
+	conf.RTMP.Listen, conf.HTTP.Listen, conf.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	s, err := New(conf, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// isFree fails the test if something still listens where s did.
+func isFree(t *testing.T, s *Server) {
+	t.Helper()
+	for _, name := range []string{"rtmp", "http", "admin"} {
+		ln, err := net.Listen("tcp", s.Addr(name).String())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_ = ln.Close()
+	}
+}
+
+// A server that never runs is closed, and nothing of it is left: TestMain looks for goroutines.
+func TestCloseWithoutRun(t *testing.T) {
+	s := fresh(t)
+	var cause error
+	if _, err := s.Hub().Publish("live/a", stream.Info{End: func(err error) { cause = err }}); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s.Close()
+	isFree(t, s)
+	if !errors.Is(cause, session.ErrShutdown) {
+		t.Errorf("a publisher within the program ends with %v", cause)
+	}
+	if err := s.Run(t.Context()); !errors.Is(err, ErrNotFresh) {
+		t.Errorf("Run after Close: %v", err)
+	}
+	if _, err := s.Hub().Publish("live/b", stream.Info{}); err == nil {
+		t.Error("a closed server takes a publisher")
+	}
+}
+
+func TestCloseWhileRunning(t *testing.T) {
+	s := fresh(t)
+	done := make(chan error, 1)
+	go func() { done <- s.Run(context.Background()) }()
+	running := make(chan struct{})
+	go func() { // both return once nothing is left
+		s.Close()
+		close(running)
+	}()
+	s.Close()
+	<-running
+	if err := <-done; err != nil && !errors.Is(err, ErrNotFresh) { // Close may have come first
+		t.Errorf("Run: %v", err)
+	}
+	isFree(t, s)
+}
+
+func TestRunTwice(t *testing.T) {
+	s := fresh(t)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context()); !errors.Is(err, ErrNotFresh) {
+		t.Errorf("the second Run: %v", err)
+	}
+	s.Close()
+}
