@@ -193,14 +193,9 @@ func adtsConfig(b []byte) ([]byte, bool) {
 	if err != nil || h.Size > len(b) && len(b) > h.HeaderSize {
 		return nil, false
 	}
-	c := h.Config()
-	if h.ChannelConfig == 0 {
-		if h.Size > len(b) {
-			return nil, false
-		}
-		if c.Program = aac.FrameProgram(b[h.HeaderSize:h.Size]); c.Program == nil {
-			return nil, false
-		}
+	c, ok := h.FrameConfig(b[min(h.HeaderSize, len(b)):min(h.Size, len(b))])
+	if !ok {
+		return nil, false
 	}
 	config, err := c.AppendBinary(nil)
 	return config, err == nil

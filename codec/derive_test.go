@@ -191,7 +191,7 @@ func TestDeriveSound(t *testing.T) {
 }
 
 // surround is what ffmpeg writes for 5.1 with loudspeakers at the side.
-var surround = []byte{0x11, 0x80, 0x04, 0xc8, 0x44, 0x00, 0x20, 0x00, 0xc4, 0x0c, 0x4c, 0x61, 0x76, 0x63, 0x35, 0x39, 0x2e, 0x33, 0x37, 0x2e, 0x31, 0x30, 0x30, 0x56, 0xe5, 0x00}
+var surround = []byte{0x12, 0x00, 0x05, 0x08, 0x44, 0x00, 0x20, 0x00, 0xc4, 0x0d, 0x4c, 0x61, 0x76, 0x63, 0x35, 0x39, 0x2e, 0x33, 0x37, 0x2e, 0x31, 0x30, 0x30, 0x56, 0xe5, 0x00}
 
 func TestDeriveProgramOfADTS(t *testing.T) {
 	c, err := aac.ParseConfig(surround)
@@ -199,17 +199,14 @@ func TestDeriveProgramOfADTS(t *testing.T) {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	raw := append(c.Program.AppendFrame(nil), 0x21, 0x10)
-	adts := aac.Config{ObjectType: aac.LC, SampleRate: 48000, ChannelConfig: 1, FrameLength: 1024}
-	header, err := adts.AppendADTS(nil, len(raw))
+	header, err := c.AppendADTS(nil, len(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
-	header[2] &^= 1
-	header[3] &^= 0xc0
 	var d Deriver
 	got := d.Frame(av.AAC, append(header, raw...))
 	back, err := aac.ParseConfig(got)
-	if err != nil || back.ChannelConfig != 0 || back.Channels() != 6 || string(back.Program.Comment) != "Lavc59.37.100" && len(back.Program.Comment) == 0 {
+	if err != nil || back.ChannelConfig != 0 || back.Channels() != 6 || len(back.Program.Comment) > 0 {
 		t.Errorf("%x: %+v, %v", got, back, err)
 	}
 }

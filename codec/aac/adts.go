@@ -58,9 +58,20 @@ func parseADTS(b []byte) (ADTS, error) {
 }
 
 // Config returns the configuration that the header implies. Its channels are unknown if
-// ChannelConfig is 0.
+// ChannelConfig is 0. FrameConfig knows more.
 func (h *ADTS) Config() Config {
 	return Config{ObjectType: h.ObjectType, SampleRate: h.SampleRate, ChannelConfig: h.ChannelConfig, FrameLength: 1024}
+}
+
+// FrameConfig returns the configuration that the header and the raw frame behind it imply: a
+// program config element in the frame counts more than the header. ok is false if neither tells
+// the channels.
+func (h *ADTS) FrameConfig(raw []byte) (c Config, ok bool) {
+	c = h.Config()
+	if p, _ := FrameProgram(raw); p != nil {
+		c.Program, c.ChannelConfig = p, 0
+	}
+	return c, c.ChannelConfig > 0 || c.Program != nil
 }
 
 // ADTSFrames yields the frames that b begins with, header and what follows it. It stops at what
@@ -101,17 +112,25 @@ func StripADTS(payload []byte) (raw []byte, ok bool) {
 
 // AppendADTS appends the header for a raw frame of size bytes, without checksum. It fails
 // if ADTS cannot say what the configuration does (a type other than 1 to 4, a rate
-// without index, channels other than configurations 1 to 7), or for a size above 8184.
-// Spectral band replication is left to the decoder to find.
+// without index, channels other than configurations 1 to 7 or a Program), or for a size above
+// 8184. Spectral band replication is left to the decoder to find.
+//
+// With a Program the frame has to begin with it: see Program.AppendFrame. The header then gives
+// the configuration with as many channels, if there is one, although the loudspeakers are others:
+// decoders go by the Program, and GStreamer's parser refuses frames whose header has none.
 func (c *Config) AppendADTS(dst []byte, size int) ([]byte, error) {
 	rate := slices.Index(rates[:], c.SampleRate)
-	if c.ObjectType < Main || c.ObjectType > LTP || rate < 0 || c.ChannelConfig < 1 || c.ChannelConfig > 7 {
+	if c.ObjectType < Main || c.ObjectType > LTP || rate < 0 || c.ChannelConfig > 7 || (c.ChannelConfig == 0) != (c.Program != nil) {
 		return dst, errors.New("aac: writing an ADTS header: it has no place for this configuration")
 	}
 	if size < 0 || size > 0x1fff-7 {
 		return dst, fmt.Errorf("aac: writing an ADTS header: frame of %d bytes", size)
 	}
 	size += 7
-	return append(dst, 0xff, 0xf1, (c.ObjectType-1)<<6|byte(rate)<<2|c.ChannelConfig>>2,
-		c.ChannelConfig<<6|byte(size>>11), byte(size>>3), byte(size<<5)|0x1f, 0xfc), nil
+	config := c.ChannelConfig
+	if c.Program != nil {
+		config = uint8(max(slices.Index(channels[:8], c.Program.Channels), 0))
+	}
+	return append(dst, 0xff, 0xf1, (c.ObjectType-1)<<6|byte(rate)<<2|config>>2,
+		config<<6|byte(size>>11), byte(size>>3), byte(size<<5)|0x1f, 0xfc), nil
 }

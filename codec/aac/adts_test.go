@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"reflect"
 	"testing"
 )
@@ -105,6 +106,7 @@ func TestAppendADTSRefused(t *testing.T) {
 		{ObjectType: LD, SampleRate: 44100, ChannelConfig: 2},
 		{ObjectType: LC, SampleRate: 44101, ChannelConfig: 2},
 		{ObjectType: LC, SampleRate: 44100},
+		{ObjectType: LC, SampleRate: 44100, ChannelConfig: 2, Program: &Program{}},
 		{ObjectType: LC, SampleRate: 44100, ChannelConfig: 11},
 	} {
 		if out, err := c.AppendADTS(nil, 10); err == nil || len(out) > 0 {
@@ -147,5 +149,60 @@ func BenchmarkStripADTS(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		StripADTS(in)
+	}
+}
+
+// TestADTSProgram tells channels that have no configuration by an element in the frame.
+func TestADTSProgram(t *testing.T) {
+	config, err := os.ReadFile("../testdata/aac-48000-7.config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ParseConfig(config)
+	if err != nil || c.Program == nil || c.Channels() != 7 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	frame := []byte{0x21, 0x10, 5}
+	raw := append(c.Program.AppendFrame(nil), frame...)
+	out, err := c.AppendADTS(nil, len(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := ParseADTS(out)
+	if err != nil || h.ChannelConfig != 0 || // there is no configuration of 7 channels
+		h.Size != len(out)+len(raw) {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	back, ok := h.FrameConfig(raw)
+	if !ok || back.Channels() != 7 || back.SampleRate != c.SampleRate || len(back.Program.Comment) > 0 {
+		t.Errorf("%+v, %v", back, ok)
+	}
+	if _, rest := FrameProgram(raw); !bytes.Equal(rest, frame) {
+		t.Errorf("behind the element: %x", rest)
+	}
+	if _, ok := h.FrameConfig(frame); ok {
+		t.Error("channels of a frame without the element")
+	}
+	for n := range len(raw) - len(frame) {
+		if p, rest := FrameProgram(raw[:n]); p != nil || len(rest) != n {
+			t.Errorf("%d bytes: an element", n)
+		}
+	}
+	if got := raw[:len(raw)-len(frame)]; c.Program.fields == nil || got[0]>>5 != elementProgram {
+		t.Errorf("the element is %x", got)
+	}
+}
+
+// TestADTSProgramHeader checks which configuration the header gives for channels of a Program.
+func TestADTSProgramHeader(t *testing.T) {
+	for n, want := range map[int]uint8{0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 0, 8: 7, 24: 0, 200: 0} {
+		c := Config{ObjectType: LC, SampleRate: 48000, FrameLength: 1024, Program: &Program{Channels: n}}
+		b, err := c.AppendADTS(nil, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, err := ParseADTS(b); err != nil || h.ChannelConfig != want {
+			t.Errorf("%d channels: configuration %d, %v, want %d", n, h.ChannelConfig, err, want)
+		}
 	}
 }

@@ -70,24 +70,29 @@ func (p *Program) write(w *bits.Writer) {
 // elementProgram is the number of the element in a raw frame that holds a program config element.
 const elementProgram = 5
 
-// FrameProgram returns the program config element that a raw frame begins with, nil if it
-// begins with another element or is cut short. ADTS has no other place to tell channels
-// that are none of its configurations.
-func FrameProgram(raw []byte) *Program {
+// FrameProgram splits off the program config element that a raw frame begins with; it returns
+// nil and raw if the frame begins with another element or is cut short. ADTS has no other
+// place to tell channels that are none of its configurations.
+func FrameProgram(raw []byte) (p *Program, rest []byte) {
 	const elementBits = 3
 	r := bits.NewReader(raw)
 	if r.U(elementBits) != elementProgram {
-		return nil
+		return nil, raw
 	}
-	return readProgram(&r)
+	if p = readProgram(&r); p == nil {
+		return nil, raw
+	}
+	return p, raw[len(raw)-r.Bits()/8:] // the element ends with whole bytes
 }
 
-// AppendFrame appends the element as a raw frame may begin with: whole bytes, which the
-// frame's own can follow.
+// AppendFrame appends the element, without its comment, as a raw frame may begin with it: whole
+// bytes, which the frame's own can follow.
 func (p *Program) AppendFrame(b []byte) []byte {
 	const elementBits = 3
+	plain := *p
+	plain.Comment = nil
 	w := bits.NewWriter(nil) // it aligns by its own first byte
 	w.U(elementBits, elementProgram)
-	p.write(&w)
+	plain.write(&w)
 	return append(b, w.Bytes()...)
 }

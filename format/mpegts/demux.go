@@ -52,7 +52,7 @@ type Demuxer struct {
 	mapped  bool // there has been a program map
 
 	streams []*stream
-	leftOut []string // by the program map
+	leftOut []string           // by the program map
 	index   [nullPID + 1]uint8 // of PIDs, in streams plus 1
 	clock   unwrapper
 	held    int // bytes of all PES packets in progress

@@ -26,12 +26,13 @@ type audioReader struct {
 
 // found is a frame of sound.
 type found struct {
-	size    int // of the whole frame
-	skip    int // of what of it is not payload
-	samples int
-	rate    int
-	config  aac.Config // of AAC
-	layer   int        // of MPEG audio
+	size     int // of the whole frame
+	skip     int // of what of it is not payload
+	samples  int
+	rate     int
+	config   aac.Config // of AAC
+	channels bool       // config tells them
+	layer    int        // of MPEG audio
 }
 
 var (
@@ -94,7 +95,12 @@ func (d *Demuxer) emitAudio(s *stream, f *found, payload []byte) {
 	}
 	at := fromTicks(r.anchor) + av.Duration(r.samples, r.rate)
 	r.samples += int64(f.samples)
-	if s.codec == av.AAC {
+	if s.codec == av.AAC && !f.channels {
+		if s.config == nil { // writers may tell the channels now and then only
+			d.counters.Undecodable++
+			return
+		}
+	} else if s.codec == av.AAC {
 		config, err := f.config.AppendBinary(nil)
 		if err != nil {
 			d.counters.BadFrames++
@@ -154,7 +160,14 @@ func parseAudio(c av.Codec, b []byte) (found, error) {
 		if err != nil || h.Blocks != 1 || h.Size <= h.HeaderSize {
 			return found{}, cmp.Or(err, errNone)
 		}
-		return found{size: h.Size, skip: h.HeaderSize, samples: perBlock, rate: h.SampleRate, config: h.Config()}, nil
+		f := found{size: h.Size, skip: h.HeaderSize, samples: perBlock, rate: h.SampleRate}
+		raw := b[min(h.HeaderSize, len(b)):min(h.Size, len(b))]
+		f.config, f.channels = h.FrameConfig(raw)
+		if f.config.Program != nil {
+			_, rest := aac.FrameProgram(raw)
+			f.skip += len(raw) - len(rest) // the configuration tells it
+		}
+		return f, nil
 	case av.MP3:
 		h, err := mp3.ParseHeader(b)
 		return found{size: h.Size, samples: h.Samples, rate: h.SampleRate, layer: h.Layer}, err

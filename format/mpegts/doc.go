@@ -12,8 +12,7 @@
 // Timed ID3 and SCTE-35 are tracks and frames of kind av.Data and type av.Media, with
 // the codecs [ID3] and [SCTE35].
 //
-// Not supported: AAC in LATM, and of AAC in ADTS several raw data blocks in a frame and
-// channels told by a program config element; H.266, AV1, MPEG-1 and MPEG-2 video, DTS,
+// Not supported: AAC in LATM, and of AAC in ADTS several raw data blocks in a frame; H.266, AV1, MPEG-1 and MPEG-2 video, DTS,
 // subtitles; Opus channels without one of the channel configurations 0 to 8; video access
 // units that go on in the next PES packet; scrambling; more than one program.
 package mpegts

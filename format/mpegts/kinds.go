@@ -65,7 +65,8 @@ type elementary struct {
 	streamID    uint8  // of its PES packets; 0 for sections
 	descriptors []byte // in the program map
 	aac         aac.Config
-	hasAAC      bool // aac is set
+	hasAAC      bool   // aac is set
+	program     []byte // what frames of AAC must begin with, since the header cannot tell the channels
 }
 
 // newElementary says how a track is carried.
@@ -132,6 +133,9 @@ func newAAC(t *av.Track) (elementary, error) {
 		return e, refuse(t, err.Error())
 	}
 	e.aac, e.hasAAC = c, true
+	if c.Program != nil {
+		e.program = c.Program.AppendFrame(nil)
+	}
 	return e, nil
 }
 

@@ -83,6 +83,7 @@ func (o *output) plan(f *av.Frame) (plan, error) {
 			if !o.hasAAC {
 				return plan{}, fmt.Errorf("%w: raw AAC without configuration", ErrFrame)
 			}
+			n += len(o.before(f.Payload))
 			if n > maxADTS {
 				return plan{}, fmt.Errorf("%w: %d bytes of raw AAC", ErrFrame, n)
 			}
@@ -101,6 +102,17 @@ const (
 	adtsHeader = 7
 	maxADTS    = 1<<13 - 1 - adtsHeader
 )
+
+// before returns what goes between the ADTS header and a raw frame: its channels' description,
+// unless the frame begins with one.
+func (o *output) before(raw []byte) []byte {
+	if len(o.program) > 0 {
+		if p, _ := aac.FrameProgram(raw); p != nil {
+			return nil
+		}
+	}
+	return o.program
+}
 
 // delimiter returns the access unit delimiter of the track's codec.
 func (o *output) delimiter() string {
@@ -186,8 +198,9 @@ func (o *output) appendControl(dst []byte, f *av.Frame) []byte {
 	case f.Codec == av.Opus:
 		return appendOpusControl(dst, len(f.Payload))
 	case f.Codec == av.AAC && !aac.IsADTS(f.Payload):
-		if b, err := o.aac.AppendADTS(dst, len(f.Payload)); err == nil {
-			return b
+		program := o.before(f.Payload)
+		if b, err := o.aac.AppendADTS(dst, len(program)+len(f.Payload)); err == nil {
+			return append(b, program...)
 		}
 	}
 	return dst
