@@ -172,7 +172,8 @@ func (t *track) peek(f *av.Frame) bool {
 		old.Size = tr.Size // what the configuration says counts
 		tr = old
 	}
-	if same := tr.Profile == old.Profile && tr.Size == old.Size && tr.SampleRate == old.SampleRate && tr.Channels == old.Channels; same {
+	was := &t.header.Track
+	if same := tr.Profile == was.Profile && tr.Size == was.Size && tr.SampleRate == was.SampleRate && tr.Channels == was.Channels; same {
 		return false
 	}
 	t.header.Track = tr
