@@ -39,7 +39,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/metrics", "internal/session internal/stream internal/config", "github.com/prometheus/client_golang"},
 	{"internal/intake", "", ""},
 	{"internal/listen", "internal/config", ""},
-	{"internal/httpserver", "internal/httpserver/http1 internal/peer internal/protocol/.", ""},
+	{"internal/httpserver", "internal/httpserver/http1 internal/peer internal/protocol/. internal/session", ""},
 	{"internal/httpserver/http1", "", ""},
 	{"internal/admin", "av internal/session internal/stream", ""},
 	{"internal/websocket", "", ""},

@@ -1,6 +1,8 @@
 package httpserver
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,11 +14,30 @@ import (
 
 // ServeHTTP answers a request that net/http has read.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 { // the deadline is the connection's
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
+	control := http.NewResponseController(w)
+	if r.ProtoMajor == 1 && r.Body != http.NoBody {
+		// No route wants a body. net/http reads what there is of it, for as long as that takes.
+		_ = control.SetReadDeadline(time.Now().Add(s.conf.Times.Header))
 	}
+	a := &answer{ResponseWriter: w, control: control, times: &s.conf.Times, stalled: func() { closeConn(r) }}
+	defer a.finish()
 	s.address(r)
-	s.dispatch(w, r)
+	s.dispatch(a, r)
+}
+
+// connKey is the context key of a request's connection.
+type connKey struct{}
+
+// withConn makes the connection known to its requests: net/http has no other way to end one of HTTP/2.
+func withConn(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, nc)
+}
+
+// closeConn ends the connection on which a request came.
+func closeConn(r *http.Request) {
+	if nc, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+		drop(nc)
+	}
 }
 
 // address makes a request's RemoteAddr that of the viewer, whom a trusted proxy may speak for.

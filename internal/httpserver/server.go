@@ -11,8 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"weir/internal/httpserver/http1"
@@ -20,11 +20,26 @@ import (
 	"weir/internal/protocol"
 )
 
+// Times are how long a client may take.
+type Times struct {
+	Header time.Duration // from its connection, or the first byte of a request, to the end of the request's header
+	Idle   time.Duration // until its next request
+	Answer time.Duration // to take an answer, unless the handler sets another deadline
+	Stall  time.Duration // to take any of it
+}
+
+// DefaultTimes returns what a server on the Internet needs.
+func DefaultTimes() Times {
+	return Times{Header: 10 * time.Second, Idle: time.Minute, Answer: 2 * time.Minute, Stall: 20 * time.Second}
+}
+
 const (
-	headerTimeout  = 10 * time.Second
-	idleTimeout    = 60 * time.Second
-	answerTime     = 2 * time.Minute
 	maxHeaderBytes = 32 << 10
+	// maxStreams bounds the requests of one HTTP/2 connection that are answered at once. Each may
+	// pin its header, a goroutine and maxPiece of buffers.
+	maxStreams = 64
+	// maxReceived bounds what is kept of requests' bodies, which nobody reads.
+	maxReceived = 64 << 10
 )
 
 // Config is what a Server does beyond its routes.
@@ -33,10 +48,12 @@ type Config struct {
 	CORS []string
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-For tells the viewer's address.
 	TrustedProxies []netip.Prefix
-	// Connections, if not nil, is how many connections each listener may have open at once; 0 is no limit. One
-	// too many is closed, and Refused, if not nil, is told.
-	Connections func() int
-	Refused     func(remote net.Addr)
+	// Limits, if not nil, returns what bounds the connections now. Refused, if not nil, is told of each that was closed at once, and
+	// which limit it would have passed.
+	Limits  func() Limits
+	Refused func(remote net.Addr, limit string)
+	// Times are how long clients may take; the zero value stands for DefaultTimes.
+	Times Times
 	// Portable makes players over TLS use a goroutine each.
 	Portable bool
 	Log      *slog.Logger
@@ -47,12 +64,22 @@ type Config struct {
 type Server struct {
 	conf   Config
 	routes []protocol.Route
+	crowd  *crowd
 	plain  []net.Listener
 	secure []net.Listener
 }
 
 // New returns a server without listeners.
-func New(conf Config, routes []protocol.Route) *Server { return &Server{conf: conf, routes: routes} }
+func New(conf Config, routes []protocol.Route) *Server {
+	if conf.Times == (Times{}) {
+		conf.Times = DefaultTimes()
+	}
+	if conf.Limits == nil {
+		conf.Limits = func() Limits { return Limits{} }
+	}
+	isProxy := func(a netip.Addr) bool { return trusted(conf.TrustedProxies, a) }
+	return &Server{conf: conf, routes: routes, crowd: newCrowd(conf.Limits, isProxy, conf.Refused)}
+}
 
 // Listen makes the server serve a listener's connections once it runs.
 func (s *Server) Listen(ln net.Listener) { s.plain = append(s.plain, ln) }
@@ -82,54 +109,52 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 
 // Run serves until ctx ends, and closes the listeners.
 func (s *Server) Run(ctx context.Context) error {
-	lns := append([]net.Listener(nil), s.secure...)
+	lns := slices.Clone(s.secure)
 	var fronts []*http1.Front
+	t := s.conf.Times
 	for _, ln := range s.plain {
 		f := http1.New(ln, http1.Config{
-			Handler: http.HandlerFunc(s.dispatch), Prepare: s.address,
-			FirstTime: headerTimeout, IdleTime: idleTimeout, WriteTime: answerTime, Log: s.conf.Log,
-			Most: s.conf.Connections, Refused: s.conf.Refused,
+			Handler: http.HandlerFunc(s.dispatch), Prepare: s.address, Enter: s.enter, Log: s.conf.Log,
+			FirstTime: t.Header, IdleTime: t.Idle, WriteTime: t.Answer, StallTime: t.Stall,
 		})
 		lns, fronts = append(lns, f), append(fronts, f)
 	}
-	return serve(ctx, lns, fronts, s, s.conf.Log, s.watch())
+	srv := newServer(s, t, s.conf.Log)
+	srv.ConnState = s.crowd.watch
+	srv.ConnContext = withConn
+	return serve(ctx, srv, lns, fronts, s.crowd.dropAll)
 }
 
-// watch returns what counts net/http's connections and closes those too many.
-func (s *Server) watch() func(net.Conn, http.ConnState) {
-	var n atomic.Int64
-	return func(c net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			now, most := n.Add(1), int64(0)
-			if s.conf.Connections != nil {
-				most = int64(s.conf.Connections())
-			}
-			if most > 0 && now > most {
-				_ = c.Close()
-				if s.conf.Refused != nil {
-					s.conf.Refused(c.RemoteAddr())
-				}
-			}
-		case http.StateHijacked, http.StateClosed:
-			n.Add(-1)
-		}
+// enter counts a connection of package http1's.
+func (s *Server) enter(remote net.Addr, end func()) http1.Guest {
+	if g := s.crowd.enter(remote, end); g != nil {
+		return g
+	}
+	return nil
+}
+
+// newServer returns net/http's server with bounds on everything that clients can make grow.
+func newServer(h http.Handler, t Times, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: t.Header, IdleTimeout: t.Idle, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerConnection: maxReceived, MaxReceiveBufferPerStream: maxReceived,
+			SendPingTimeout: t.Stall, PingTimeout: t.Stall, WriteByteTimeout: t.Stall,
+		},
 	}
 }
 
 // Serve serves a handler on one listener until ctx ends. Nobody plays here: it is for a few
 // clients of the operator's.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
-	return serve(ctx, []net.Listener{ln}, nil, h, log, nil)
+	return serve(ctx, newServer(h, DefaultTimes(), log), []net.Listener{ln}, nil, func() {})
 }
 
-// serve serves h on listeners until ctx ends; requests in progress, and those of fronts, get
-// a second to end.
-func serve(ctx context.Context, lns []net.Listener, fronts []*http1.Front, h http.Handler, log *slog.Logger, watch func(net.Conn, http.ConnState)) error {
-	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnState: watch,
-	}
+// serve serves listeners until ctx ends; requests in progress, and those of fronts, get
+// a second to end. Then drop closes what would not be closed at once.
+func serve(ctx context.Context, srv *http.Server, lns []net.Listener, fronts []*http1.Front, drop func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -149,6 +174,7 @@ func serve(ctx context.Context, lns []net.Listener, fronts []*http1.Front, h htt
 	}
 	defer wg.Wait() // before bounded is over for other reasons than its time
 	if srv.Shutdown(bounded) != nil {
+		drop()
 		_ = srv.Close()
 	}
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {

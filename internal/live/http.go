@@ -76,6 +76,7 @@ func responseHead(header http.Header, first []byte) []byte {
 
 // playHTTP2 sends through the response writer: the connection is not this stream's alone.
 func (p *HTTP) playHTTP2(w http.ResponseWriter, r *http.Request, v *peer.HTTPViewer, first []byte, control *http.ResponseController) {
+	_ = control.SetWriteDeadline(time.Time{}) // the engine ends players that take nothing
 	w.WriteHeader(http.StatusOK)
 	out := &responseWriter{ResponseWriter: w, control: control, done: make(chan struct{})}
 	player := v.Play(p.env.Engine.Writer(out, control.Flush), first, func() { close(out.done) })

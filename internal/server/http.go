@@ -15,7 +15,11 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 	c := &s.conf
 	web := httpserver.New(httpserver.Config{
 		CORS: c.HTTP.CORS, TrustedProxies: c.HTTP.TrustedProxies,
-		Connections: func() int { return s.current.Load().conf.Limits.Connections }, Refused: s.tooMany, Portable: c.Delivery.Portable, Log: s.log,
+		Limits: func() httpserver.Limits {
+			l := s.current.Load().conf.Limits
+			return httpserver.Limits{Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerIP, IdlePerAddress: l.PendingPerIP}
+		},
+		Refused: s.tooMany, Portable: c.Delivery.Portable, Log: s.log,
 	}, routes)
 	if c.HTTP.Listen != "" {
 		ln, err := open("http", c.HTTP.Listen)

@@ -114,11 +114,11 @@ func (s *Server) observer() session.Observer {
 }
 
 // tooMany is told of a connection of HTTP that was one too many.
-func (s *Server) tooMany(remote net.Addr) {
+func (s *Server) tooMany(remote net.Addr, limit string) {
 	s.metrics.Rejected(session.Limit.String())
 	if ok, more := s.crowdLog.Allow(time.Now()); ok {
-		s.log.Warn("connection refused: there are too many of HTTP (limits.connections)",
-			slog.String("remote", remote.String()), slog.Int("suppressed", more))
+		s.log.Warn("HTTP connection refused: the limit is reached",
+			slog.String("limit", "limits."+limit), slog.String("remote", remote.String()), slog.Int("suppressed", more))
 	}
 }
 

@@ -24,7 +24,8 @@ type conn struct {
 	front *Front
 	tcp   *net.TCPConn
 	from  string      // the peer's address
-	busy  atomic.Bool // a request is being answered, or Shutdown has closed the connection
+	busy  atomic.Bool // a request is being answered, or end has closed the connection
+	guest Guest
 
 	raw syscall.RawConn
 	try func(fd uintptr) bool // attempt, as one value
@@ -62,6 +63,7 @@ func (c *conn) serve() {
 		if !c.busy.CompareAndSwap(false, true) {
 			return
 		}
+		c.guest.Busy()
 		r := c.parse()
 		if r == nil {
 			mine = false
@@ -74,9 +76,17 @@ func (c *conn) serve() {
 		}
 		c.used = true
 		c.busy.Store(false)
+		c.guest.Idle()
 		if c.front.closing.Load() {
 			return
 		}
+	}
+}
+
+// end closes the connection unless a request is being answered.
+func (c *conn) end() {
+	if c.busy.CompareAndSwap(false, true) {
+		_ = c.tcp.Close()
 	}
 }
 
@@ -129,6 +139,7 @@ func due(set, by time.Time) bool { return set.Before(by) || set.Sub(by) > late }
 // leave makes the connection net/http's, with what was read of it.
 func (c *conn) leave() {
 	_ = c.tcp.SetDeadline(time.Time{})
+	c.guest.Leave()
 	c.front.leave(accepted{conn: &left{TCPConn: c.tcp, read: bytes.Clone(c.buf[:c.n])}})
 }
 

@@ -20,13 +20,21 @@ type Config struct {
 	Prepare func(r *http.Request)
 	// FirstTime is how long a connection may take to send its first request, IdleTime how
 	// long until the next one, and WriteTime how long an answer may take to be sent,
-	// unless the handler sets another deadline.
-	FirstTime, IdleTime, WriteTime time.Duration
-	// Most, if not nil, is how many connections there may be at once, 0 for any number. One too many is closed,
-	// and Refused, if not nil, told.
-	Most    func() int
-	Refused func(remote net.Addr)
-	Log     *slog.Logger
+	// unless the handler sets another deadline. A client that takes nothing for StallTime
+	// is closed before that.
+	FirstTime, IdleTime, WriteTime, StallTime time.Duration
+	// Enter, if not nil, is told of each connection that is accepted. It returns who is told what
+	// the connection does, or nil to have it closed. The function it is given closes the connection
+	// unless a request is being answered.
+	Enter func(remote net.Addr, end func()) Guest
+	Log   *slog.Logger
+}
+
+// Guest is told what a connection does, which begins idle. Its functions must not block.
+type Guest interface {
+	Busy()  // a request is being answered
+	Idle()  // no longer
+	Leave() // the connection ended, or is another's
 }
 
 // Front serves a listener's connections. It is itself the listener of those that it leaves to
@@ -114,30 +122,37 @@ func (f *Front) serve(tc *net.TCPConn) {
 		_ = tc.Close()
 		return
 	}
-	c := &conn{front: f, tcp: tc, raw: raw, from: tc.RemoteAddr().String()}
+	c := &conn{front: f, tcp: tc, raw: raw, from: tc.RemoteAddr().String(), guest: nobody{}}
 	c.try = c.attempt
+	if f.conf.Enter != nil {
+		if c.guest = f.conf.Enter(tc.RemoteAddr(), c.end); c.guest == nil {
+			_ = tc.Close()
+			return
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	most := 0
-	if f.conf.Most != nil {
-		most = f.conf.Most()
-	}
-	isFull := most > 0 && len(f.conns) >= most
-	if f.closing.Load() || isFull {
+	if f.closing.Load() {
 		_ = tc.Close()
-		if isFull && f.conf.Refused != nil {
-			f.conf.Refused(tc.RemoteAddr())
-		}
+		c.guest.Leave()
 		return
 	}
 	f.conns[c] = struct{}{}
 	f.wg.Go(func() {
 		c.serve()
+		c.guest.Leave()
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		delete(f.conns, c)
 	})
 }
+
+// nobody is told nothing.
+type nobody struct{}
+
+func (nobody) Busy()  {}
+func (nobody) Idle()  {}
+func (nobody) Leave() {}
 
 // Shutdown ends the connections on which no request is being answered, lets the others go on
 // until ctx ends, ends those too, and waits for all goroutines.
@@ -146,9 +161,7 @@ func (f *Front) Shutdown(ctx context.Context) {
 	f.mu.Lock()
 	f.closing.Store(true)
 	for c := range f.conns {
-		if c.busy.CompareAndSwap(false, true) {
-			_ = c.tcp.Close()
-		}
+		c.end()
 	}
 	f.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() {

@@ -177,37 +177,74 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestMost: there are no more connections than there may be, and one that ends makes room.
-func TestMost(t *testing.T) {
-	refused := make(chan net.Addr, 1)
-	addr, f := both(t, echo, func(c *Config) {
-		c.Most = func() int { return 2 }
-		c.Refused = func(a net.Addr) { refused <- a }
+// guest tells a test what its connection does.
+type guest struct {
+	does chan string
+	end  func()
+}
+
+func (g *guest) Busy()  { g.does <- "busy" }
+func (g *guest) Idle()  { g.does <- "idle" }
+func (g *guest) Leave() { g.does <- "leave" }
+
+// TestGuest: who counts connections is told what each does, refuses those it does not want, and ends
+// those that are idle, and no others.
+func TestGuest(t *testing.T) {
+	guests, asked, release := make(chan *guest, 2), make(chan struct{}), make(chan struct{})
+	var refuse atomic.Bool
+	addr, _ := both(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			asked <- struct{}{}
+			<-release
+		}
+		echo(w, r)
+	}), func(c *Config) {
+		c.Enter = func(remote net.Addr, end func()) Guest {
+			if refuse.Load() {
+				return nil
+			}
+			g := &guest{make(chan string, 10), end}
+			guests <- g
+			return g
+		}
 	})
-	const get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
-	var conns []net.Conn
-	for range 2 {
-		c := dial(t, addr)
-		say(t, c, get)
-		hear(t, bufio.NewReader(c), true, 200, "GET /a")
-		conns = append(conns, c)
-	}
-	third := dial(t, addr)
-	if _, err := third.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
-		t.Error(err)
-	}
-	if a := <-refused; a.String() != third.LocalAddr().String() {
-		t.Errorf("refused %v", a)
-	}
-	_ = conns[0].Close()
-	for n := 2; n == 2; {
-		f.mu.Lock()
-		n = len(f.conns)
-		f.mu.Unlock()
+	said := func(g *guest, want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if got := <-g.does; got != w {
+				t.Fatalf("%s, want %s", got, w)
+			}
+		}
 	}
 	c := dial(t, addr)
-	say(t, c, get)
-	hear(t, bufio.NewReader(c), true, 200, "GET /a")
+	g, in := <-guests, bufio.NewReader(c)
+	for range 2 {
+		say(t, c, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+		hear(t, in, true, 200, "GET /a")
+		said(g, "busy", "idle")
+	}
+	say(t, c, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+	<-asked
+	g.end() // not while a request is being answered
+	release <- struct{}{}
+	hear(t, in, true, 200, "GET /wait")
+	said(g, "busy", "idle")
+	g.end()
+	if _, err := in.ReadByte(); err != io.EOF { //nolint:errorlint // as it is
+		t.Error(err)
+	}
+	said(g, "leave")
+
+	other := dial(t, addr)
+	g = <-guests
+	say(t, other, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n") // net/http's
+	hear(t, bufio.NewReader(other), false, 200, "POST /a")
+	said(g, "busy", "leave")
+
+	refuse.Store(true)
+	if _, err := dial(t, addr).Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as it is
+		t.Error(err)
+	}
 }
 
 // TestSlowReader: who does not take an answer in time is closed.

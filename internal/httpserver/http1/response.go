@@ -3,9 +3,11 @@ package http1
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +37,7 @@ type response struct {
 	last     bool        // the connection ends with the answer
 	hijacked bool
 	err      error     // of the connection
-	writeBy  time.Time // the deadline that the handler wants
+	writeBy  time.Time // when the whole answer must have been sent; zero before anything is
 }
 
 // begin makes w the answer to a request.
@@ -123,6 +125,9 @@ func (w *response) Write(b []byte) (int, error) {
 
 // ReadFrom implements io.ReaderFrom: of a file whose length is known, the kernel sends the bytes.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
+	if n, ok, err := WriteShared(w, r); ok {
+		return n, err
+	}
 	var first [512]byte // which tell a file's type if the handler does not
 	sniffed := 0
 	if _, ok := w.header["Content-Type"]; !ok {
@@ -146,16 +151,30 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 		return int64(sniffed), err
 	}
 	// The connection looks through one limit, and sees the file behind it.
-	if l, ok := r.(*io.LimitedReader); !ok || l.N > w.left {
-		r = io.LimitReader(r, w.left)
+	l, ok := r.(*io.LimitedReader)
+	if !ok || l.N > w.left {
+		l = &io.LimitedReader{R: r, N: w.left}
 	}
-	n, err := w.conn.tcp.ReadFrom(r)
-	w.left -= n
-	if err != nil {
-		w.err = err
+	if _, isFile := l.R.(*os.File); !isFile {
+		n, err := io.CopyBuffer(writerOnly{w}, l, make([]byte, copyPiece))
+		return int64(sniffed) + n, err
 	}
-	return int64(sniffed) + n, err
+	n := int64(sniffed)
+	for {
+		isLast := w.limit()
+		m, err := w.conn.tcp.ReadFrom(l) // what could not be sent is still in the file
+		n, w.left = n+m, w.left-m
+		if isLast || m == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			if err != nil {
+				w.err = err
+			}
+			return n, err
+		}
+	}
 }
+
+// copyPiece is how much is read at once of what is neither in memory nor a file.
+const copyPiece = 16 << 10
 
 type writerOnly struct{ io.Writer }
 
@@ -164,35 +183,42 @@ func (w *response) send(b []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	w.limit()
 	if w.left >= 0 {
 		w.left -= int64(len(b))
 	}
-	head := w.takeHead()
-	switch {
-	case len(head) == 0:
-		_, w.err = w.conn.tcp.Write(b)
-	case len(b) == 0:
-		_, w.err = w.conn.tcp.Write(head)
-	default:
-		w.vector = [2][]byte{head, b}
-		w.buffers = w.vector[:]
-		_, w.err = w.buffers.WriteTo(w.conn.tcp)
-		w.vector = [2][]byte{}
+	w.vector = [2][]byte{w.takeHead(), b}
+	w.buffers = w.vector[:]
+	if len(w.vector[0]) == 0 {
+		w.buffers = w.vector[1:]
 	}
+	for {
+		isLast := w.limit()
+		n, err := w.buffers.WriteTo(w.conn.tcp)
+		if w.err = err; isLast || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+	}
+	w.vector = [2][]byte{}
 	return w.err
 }
 
-// limit sets the deadline by which what is sent now must have been.
-func (w *response) limit() {
+// limit sets the deadline by which the client must have taken something of what is sent now. It
+// reports whether it is the last: that of the whole answer.
+func (w *response) limit() (isLast bool) {
+	now := time.Now()
+	if w.writeBy.IsZero() {
+		w.writeBy = now.Add(w.conn.front.conf.WriteTime)
+	}
 	by := w.writeBy
-	if by.IsZero() {
-		by = time.Now().Add(w.conn.front.conf.WriteTime)
+	isLast = true
+	if stall := w.conn.front.conf.StallTime; stall > 0 && now.Add(stall).Before(by) {
+		by, isLast = now.Add(stall), false
 	}
 	if due(w.conn.writeBy, by) {
 		w.conn.writeBy = by.Add(late / 2)
 		_ = w.conn.tcp.SetWriteDeadline(w.conn.writeBy)
 	}
+	return isLast
 }
 
 // takeHead returns the head if it has not been sent.

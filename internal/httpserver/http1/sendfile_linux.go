@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -28,12 +29,17 @@ func (w *response) SendFile(f *os.File, at, size int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	w.limit()
 	t := transfer{head: w.takeHead(), at: at, left: size}
 	var werr error
 	// The file stays open, for us, until the last byte is sent.
 	if err := file.Control(func(from uintptr) {
-		werr = w.conn.raw.Write(func(to uintptr) bool { return t.attempt(int(to), int(from)) })
+		for {
+			isLast, before := w.limit(), t.left
+			werr = w.conn.raw.Write(func(to uintptr) bool { return t.attempt(int(to), int(from)) })
+			if isLast || t.left == before || !errors.Is(werr, os.ErrDeadlineExceeded) {
+				return
+			}
+		}
 	}); err != nil {
 		werr = err
 	}

@@ -1,0 +1,133 @@
+package httpserver
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"weir/internal/httpserver/http1"
+)
+
+// maxPiece is how much of an answer goes to net/http at once, and must be taken within one
+// stallTime.
+const maxPiece = 32 << 10
+
+// answer is the response to a request that net/http has read, of HTTP/1.1 or HTTP/2. It gives
+// each piece a deadline, and the whole answer one that a handler may move with
+// http.ResponseController. The zero time means that the answer has no end, as that of a player, and
+// that its handler ends it by a deadline of the past if the client takes nothing.
+//
+// Nothing is copied of what the handler has in memory: a client that takes an answer slowly
+// pins its goroutine and a few kilobytes of buffers.
+type answer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	times   *Times
+	stalled func() // called once if the client takes nothing of an answer that has an end
+
+	mu      sync.Mutex // guards below: a player ends an answer while another goroutine writes it
+	by      time.Time  // when the whole answer must have been taken; zero before the first piece
+	endless bool       // there is no such time
+	over    bool       // a handler has set a deadline that has passed, or taken the connection
+	set     time.Time  // the deadline that net/http knows
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(b []byte) (int, error) {
+	n := 0
+	for {
+		piece := b[n:min(n+maxPiece, len(b))]
+		a.extend()
+		m, err := a.ResponseWriter.Write(piece)
+		n += m
+		if err != nil {
+			a.failed()
+		}
+		if err != nil || n >= len(b) {
+			return n, err
+		}
+	}
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (a *answer) ReadFrom(r io.Reader) (int64, error) {
+	if n, ok, err := http1.WriteShared(a, r); ok {
+		return n, err
+	}
+	return io.CopyBuffer(struct{ io.Writer }{a}, struct{ io.Reader }{r}, make([]byte, maxPiece/2))
+}
+
+// FlushError is for http.ResponseController.
+func (a *answer) FlushError() error {
+	a.extend()
+	err := a.control.Flush()
+	if err != nil {
+		a.failed()
+	}
+	return err
+}
+
+// Hijack implements http.Hijacker.
+func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := a.control.Hijack()
+	if err == nil {
+		a.mu.Lock()
+		a.over = true // the deadlines are the new owner's
+		a.mu.Unlock()
+	}
+	return nc, rw, err
+}
+
+// SetWriteDeadline sets by when the whole answer must have been taken; one that has passed ends it at once.
+func (a *answer) SetWriteDeadline(t time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.by, a.endless = t, t.IsZero()
+	if a.over || t.After(time.Now()) || a.endless && a.set.IsZero() {
+		return nil
+	}
+	a.over, a.set = !a.endless, time.Time{}
+	return a.control.SetWriteDeadline(t)
+}
+
+// extend gives the client time for the next piece.
+func (a *answer) extend() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over || a.endless {
+		return
+	}
+	now := time.Now()
+	if a.by.IsZero() {
+		a.by = now.Add(a.times.Answer)
+	}
+	next := now.Add(a.times.Stall)
+	if a.by.Before(next) {
+		next = a.by
+	}
+	// A deadline costs HTTP/2 a message to another goroutine: one that is a little late will do.
+	if a.set.IsZero() || next.Before(a.set) || next.Sub(a.set) > a.times.Stall/4 {
+		a.set = next
+		_ = a.control.SetWriteDeadline(next)
+	}
+}
+
+// failed ends the connection of a client that has taken nothing for too long.
+func (a *answer) failed() {
+	a.mu.Lock()
+	late := !a.over && !a.endless && !time.Now().Before(a.set)
+	a.over = a.over || late
+	a.mu.Unlock()
+	if late {
+		a.stalled()
+	}
+}
+
+// finish gives the client time for what net/http has buffered.
+func (a *answer) finish() { a.extend() }

@@ -1,0 +1,163 @@
+package httpserver
+
+import (
+	"container/list"
+	"net"
+	"net/netip"
+	"sync"
+
+	"weir/internal/session"
+)
+
+// Limits bound the open connections that have not become players; 0 is no limit. Loopback and
+// trusted proxies are exempt from those per address. IPv6 addresses of one /64 count as one.
+type Limits struct {
+	// Connections is how many there may be at once. One too many is closed.
+	Connections int
+	// ConnectionsPerAddress is how many of one address. One too many is closed.
+	ConnectionsPerAddress int
+	// IdlePerAddress is how many of one address on which no request is being answered. With one
+	// too many, the one that has been idle for longest is closed: HTTP's clients expect it.
+	IdlePerAddress int
+}
+
+// crowd is the open connections.
+type crowd struct {
+	limits  func() Limits
+	exempt  func(netip.Addr) bool
+	refused func(remote net.Addr, limit string)
+
+	mu        sync.Mutex // guards below and what is said to be; a leaf
+	n         int
+	addresses map[netip.Addr]*address
+	guests    map[net.Conn]*guest // net/http's
+}
+
+// address is the connections of one client address.
+type address struct {
+	of   netip.Addr
+	n    int
+	idle list.List // of *guest, the one that has been idle for longest first
+}
+
+// guest is a connection. It begins idle.
+type guest struct {
+	crowd   *crowd
+	address *address // nil if exempt
+	end     func()
+	idle    *list.Element // guarded by crowd.mu; nil while a request is answered
+	gone    bool          // guarded by crowd.mu
+}
+
+func newCrowd(l func() Limits, exempt func(netip.Addr) bool, refused func(net.Addr, string)) *crowd {
+	return &crowd{limits: l, exempt: exempt, refused: refused, addresses: map[netip.Addr]*address{}, guests: map[net.Conn]*guest{}}
+}
+
+// enter counts a connection, which end ends. It returns nil if there is one too many.
+func (c *crowd) enter(remote net.Addr, end func()) *guest {
+	g, oldest, limit := c.add(remote, end)
+	if limit != "" && c.refused != nil {
+		c.refused(remote, limit)
+	}
+	if oldest != nil {
+		oldest.end()
+	}
+	return g
+}
+
+// add is enter without what must be done without the lock.
+func (c *crowd) add(remote net.Addr, end func()) (g, oldest *guest, limit string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limits := c.limits()
+	if limits.Connections > 0 && c.n >= limits.Connections {
+		return nil, nil, "connections"
+	}
+	g = &guest{crowd: c, end: end}
+	if of, ok := c.counted(remote); ok {
+		a := c.addresses[of]
+		if a == nil {
+			a = &address{of: of}
+		}
+		if limits.ConnectionsPerAddress > 0 && a.n >= limits.ConnectionsPerAddress {
+			return nil, nil, "connections_per_ip"
+		}
+		a.n++
+		g.address, c.addresses[of] = a, a
+	}
+	c.n++
+	return g, g.rest(), ""
+}
+
+// counted returns what limits per address count a connection's peer as.
+func (c *crowd) counted(remote net.Addr) (netip.Addr, bool) {
+	ap, err := netip.ParseAddrPort(remote.String())
+	if err != nil || c.exempt(ap.Addr()) {
+		return netip.Addr{}, false
+	}
+	return session.Client(ap.Addr())
+}
+
+// Busy says that a request is being answered.
+func (g *guest) Busy() {
+	if g.address == nil {
+		return
+	}
+	g.crowd.mu.Lock()
+	defer g.crowd.mu.Unlock()
+	g.rouse()
+}
+
+// Idle says that no request is being answered any more.
+func (g *guest) Idle() {
+	if g.address == nil {
+		return
+	}
+	g.crowd.mu.Lock()
+	oldest := g.rest()
+	g.crowd.mu.Unlock()
+	if oldest != nil {
+		oldest.end()
+	}
+}
+
+// rest makes a connection idle. It returns the one that has to go for it. The lock is held.
+func (g *guest) rest() (oldest *guest) {
+	a := g.address
+	if a == nil || g.gone || g.idle != nil {
+		return nil
+	}
+	g.idle = a.idle.PushBack(g)
+	if limit := g.crowd.limits().IdlePerAddress; limit <= 0 || a.idle.Len() <= limit {
+		return nil
+	}
+	oldest = a.idle.Front().Value.(*guest)
+	oldest.rouse() // it is not chosen twice
+	return oldest
+}
+
+// rouse ends being idle. The lock is held.
+func (g *guest) rouse() {
+	if g.idle != nil {
+		g.address.idle.Remove(g.idle)
+		g.idle = nil
+	}
+}
+
+// Leave says that the connection has ended, or has become a player. Only the first call counts.
+func (g *guest) Leave() {
+	c := g.crowd
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g.gone {
+		return
+	}
+	g.gone = true
+	c.n--
+	g.rouse()
+	if a := g.address; a != nil {
+		if a.n--; a.n == 0 {
+			delete(c.addresses, a.of)
+		}
+	}
+}
