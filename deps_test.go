@@ -49,6 +49,8 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/live", "internal/intake internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", "github.com/coder/websocket"},
 	// One line for every protocol: none imports another.
 	{"internal/protocol", "av codec amf format rtmp internal/accessunit internal/config internal/fanout internal/flvbody internal/hls internal/ingest internal/intake internal/listen internal/live internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", ""},
+	// The suite runs protocols, and is imported by their tests alone.
+	{"internal/protocol/protocoltest", "av internal/fanout internal/httpserver internal/intake internal/listen internal/mux internal/peer internal/protocol/. internal/session internal/stream", "github.com/coder/websocket go.uber.org/goleak"},
 	{"internal/pages", "av format/fmp4 internal/peer internal/protocol/. internal/stream internal/session", ""},
 	{"internal/snapshot", "av format/fmp4 internal/peer internal/protocol/. internal/stream internal/session", ""},
 	{"internal/relay", "av codec amf format rtmp internal/timeline internal/session", "github.com/coder/websocket"},

@@ -162,6 +162,9 @@ func (pr *connection) open(p *Protocol, nc net.Conn, rs *rtmp.ServerSession) {
 
 // ended closes the session of a connection that has ended.
 func (p *Protocol) ended(s *session.Session, err error) {
+	if errors.Is(err, rtmp.ErrBadPath) { // package rtmp has refused it by itself
+		err = p.env.Refuse(&peer.Request{Protocol: p.env.Name, Session: s.ID, Remote: s.Remote}, session.Because(session.Path, err))
+	}
 	err = endOfSession(err)
 	if r := session.ReasonOf(err); r == session.Handshake || errors.Is(err, rtmp.ErrProbe) {
 		p.env.Metrics.HandshakeFailed(p.env.Name, handshakeFault(err))
