@@ -150,9 +150,10 @@ const pace = 4 * time.Millisecond
 // until the test ends or Stop.
 func Pump(t testing.TB, w Writer, from uint32, size int) *Source {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- pump(ctx, w, from, size) }()
-	s := &Source{sync.OnceValue(func() error { cancel(); return <-done })}
+	var failed error
+	var wg sync.WaitGroup
+	wg.Go(func() { failed = pump(ctx, w, from, size) })
+	s := &Source{sync.OnceValue(func() error { cancel(); wg.Wait(); return failed })}
 	t.Cleanup(func() { _ = s.Stop() })
 	return s
 }

@@ -3,6 +3,7 @@ package protocoltest
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,14 +29,13 @@ func testPlay(t *testing.T, s *Suite) {
 // testWait: who comes before the publisher waits for it.
 func testWait(t *testing.T, s *Suite) {
 	b := s.start(t, nil)
-	came := make(chan struct{})
-	go func() {
-		defer close(came)
+	var coming sync.WaitGroup
+	coming.Go(func() {
 		b.Until("somebody waits", func() bool { return len(b.Of(b.Name, session.Waiting)) == 1 })
 		Pump(t, b.Local("live/late", nil), 0, 500)
-	}()
+	})
 	p := b.play("live/late")
-	<-came
+	coming.Wait()
 	p.read(2 * GOP)
 	b.Until("who waited plays", func() bool { return len(b.Of(b.Name, session.Play)) == 1 })
 }

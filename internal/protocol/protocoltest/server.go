@@ -2,6 +2,7 @@ package protocoltest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -104,25 +105,21 @@ func Start(t testing.TB, opt Options, entries ...protocol.Entry) *Server {
 	}
 	runs := s.open(entries)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, len(runs))
-	for _, run := range runs {
-		go func() { done <- run(ctx) }()
+	var running sync.WaitGroup
+	failed := make([]error, len(runs))
+	for i, run := range runs {
+		running.Go(func() { failed[i] = run(ctx) })
 	}
 	s.stop = sync.OnceValue(func() error {
 		s.Sessions.CloseAll(session.ErrShutdown)
 		s.Hub.Close(session.ErrShutdown)
 		cancel()
-		var failed error
-		for range runs {
-			if err := <-done; err != nil {
-				failed = err
-			}
-		}
+		running.Wait()
 		s.Engine.Close()
 		if s.poller != nil {
 			s.poller.Close()
 		}
-		return failed
+		return errors.Join(failed...)
 	})
 	t.Cleanup(s.Stop)
 	return s
