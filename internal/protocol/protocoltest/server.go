@@ -154,7 +154,7 @@ func (s *Server) open(entries []protocol.Entry) (runs []func(context.Context) er
 // Env is what the server lends a protocol.
 func (s *Server) Env(name string) protocol.Env {
 	return protocol.Env{
-		Door: s.Door(name), Bitrate: s.opt.Bitrate, Pacer: s.pacer, Listen: s.listen,
+		Door: s.Door(name), Bitrate: func() int64 { return s.opt.Bitrate }, Pacer: s.pacer, Listen: s.listen,
 		Settings: func(path string) any {
 			if s.opt.Settings == nil {
 				return nil
