@@ -44,6 +44,11 @@ type benchPlayersCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// Help is the text below the flags.
+func (benchPlayersCmd) Help() string {
+	return "Example: weir bench players rtmp://127.0.0.1/live/bench --publish rtmp://127.0.0.1/live/bench --players 500"
+}
+
 // Run implements the command.
 func (c *benchPlayersCmd) Run(ctx context.Context, out *console) error {
 	r, err := bench.Players(ctx, c.PlayersConfig)
@@ -53,6 +58,11 @@ func (c *benchPlayersCmd) Run(ctx context.Context, out *console) error {
 type benchPublishersCmd struct {
 	bench.PublishersConfig
 	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help is the text below the flags.
+func (benchPublishersCmd) Help() string {
+	return "Example: weir bench publishers rtmp://127.0.0.1/live/bench-%d --streams 100 --duration 30s"
 }
 
 // Run implements the command.
@@ -67,6 +77,11 @@ type benchStormCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// Help is the text below the flags.
+func (benchStormCmd) Help() string {
+	return "Example: weir bench storm http://127.0.0.1:8080/live/bench.flv --publish rtmp://127.0.0.1/live/bench --joins 1000"
+}
+
 // Run implements the command.
 func (c *benchStormCmd) Run(ctx context.Context, out *console) error {
 	r, err := bench.Storm(ctx, c.StormConfig)
@@ -78,6 +93,11 @@ type benchHLSCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// Help is the text below the flags.
+func (benchHLSCmd) Help() string {
+	return "Example: weir bench hls http://127.0.0.1:8080/live/cam/index.m3u8 --connections 100"
+}
+
 // Run implements the command.
 func (c *benchHLSCmd) Run(ctx context.Context, out *console) error {
 	r, err := bench.HLS(ctx, c.HLSConfig)
@@ -87,6 +107,11 @@ func (c *benchHLSCmd) Run(ctx context.Context, out *console) error {
 type benchFloorCmd struct {
 	bench.FloorConfig
 	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help is the text below the flags.
+func (benchFloorCmd) Help() string {
+	return "Example: weir bench floor --listen 127.0.0.1:1935"
 }
 
 // Run implements the command.

@@ -23,6 +23,11 @@ func (configCmd) Help() string { return "Example: weir config check -c weir.yml"
 
 type configCheckCmd struct{ source }
 
+// Help is the text below the flags.
+func (configCheckCmd) Help() string {
+	return "Example: weir config check -c weir.yml"
+}
+
 // Run implements the command.
 func (c *configCheckCmd) Run(out *console) error {
 	_, loaded, err := c.load()
@@ -39,6 +44,11 @@ func (c *configCheckCmd) Run(out *console) error {
 type configShowCmd struct {
 	source
 	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help is the text below the flags.
+func (configShowCmd) Help() string {
+	return "Example: weir config show -c weir.yml --set log.level=debug"
 }
 
 // Run implements the command.
@@ -61,6 +71,11 @@ func defaults() *weir.Config {
 
 type configSchemaCmd struct{}
 
+// Help is the text below the flags.
+func (configSchemaCmd) Help() string {
+	return "Example: weir config schema > weir.schema.json"
+}
+
 // Run implements the command.
 func (c *configSchemaCmd) Run(out *console) error {
 	schema, err := config.Schema(defaults())
@@ -73,6 +88,11 @@ func (c *configSchemaCmd) Run(out *console) error {
 }
 
 type configDefaultsCmd struct{}
+
+// Help is the text below the flags.
+func (configDefaultsCmd) Help() string {
+	return "Example: weir config defaults > weir.yml"
+}
 
 // Run implements the command.
 func (c *configDefaultsCmd) Run(out *console) error { return config.WriteDefaults(out.Out, defaults()) }
@@ -101,6 +121,11 @@ A key whose change says *restart* has its value for as long as the server runs. 
 to be changed while it runs; for now ` + "`weir serve`" + ` reads its file once, when it starts.
 
 `
+
+// Help is the text below the flags.
+func (configRefCmd) Help() string {
+	return "Example: weir config reference > configuration.md"
+}
 
 // Run implements the command.
 func (c *configRefCmd) Run(out *console) error {

@@ -11,7 +11,6 @@ import (
 
 // TestProbeFiles describes the same stream in files of each format.
 func TestProbeFiles(t *testing.T) {
-	const sample = "../../internal/demo/sample.flv"
 	files := []string{sample}
 	for _, name := range []string{"a.mp4", "a.ts"} {
 		file := filepath.Join(t.TempDir(), name)

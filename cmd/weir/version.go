@@ -18,6 +18,11 @@ type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// Help is the text below the flags.
+func (versionCmd) Help() string {
+	return "Example: weir version --json"
+}
+
 // Run implements the command.
 func (c *versionCmd) Run(out *console) error {
 	v, rev := version, commit

@@ -114,7 +114,7 @@ func rendition(p *m3u8.Multivariant, group string) (uri string) {
 func resolve(base *url.URL, uri string) (*url.URL, error) {
 	u, err := base.Parse(uri)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, plain(err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("the playlist names a resource of %s://, not of http:// or https://", u.Scheme)

@@ -76,14 +76,14 @@ func answered(ctx context.Context, client *http.Client, name string, end func())
 func get(ctx context.Context, client *http.Client, name, span string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, name, nil)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, plain(err)
 	}
 	if span != "" {
 		req.Header.Set("Range", span)
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, plain(err)
 	}
 	if res.StatusCode == http.StatusOK || span != "" && res.StatusCode == http.StatusPartialContent {
 		return res, nil
@@ -113,7 +113,7 @@ func openWebSocket(ctx context.Context, name string, a Access) (Source, error) {
 			text, _ := io.ReadAll(io.LimitReader(res.Body, maxComplaint))
 			err = refusal(res.Status, string(text))
 		}
-		err = late(ctx, withoutURL(err), a.timeout())
+		err = late(ctx, plain(err), a.timeout())
 		cancel(nil)
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type rtmpSource struct {
 func openRTMP(ctx context.Context, name string, a Access) (Source, error) {
 	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), TLSConfig: a.tls(), Timeout: a.timeout()})
 	if err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	p, err := c.Play(ctx)
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"os"
 	"time"
 
 	"weir/av"
@@ -104,10 +106,20 @@ func late(ctx context.Context, err error, limit time.Duration) error {
 	return err
 }
 
-// withoutURL takes the URL, which may hold a key, out of an error.
-func withoutURL(err error) error {
+// plain takes out of an error what the name of the source or target, which is said before it, says
+// already: the URL, which may hold a key too, and the address.
+func plain(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return errors.New(e.Err)
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		err = e.Err
+		if e, ok := errors.AsType[*os.SyscallError](err); ok {
+			err = e.Err
+		}
 	}
 	return err
 }

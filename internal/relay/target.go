@@ -154,7 +154,7 @@ type rtmpTarget struct {
 func createRTMP(ctx context.Context, name string, o TargetOptions) (Target, error) {
 	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), ChunkSize: 65536, TLSConfig: o.tls(), Timeout: o.timeout()})
 	if err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	p, err := c.Publish(ctx)
 	if err != nil {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const sample = "../../internal/demo/sample.flv"
+
+// TestPull says what it has done, and overwrites nothing unasked.
+func TestPull(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.flv")
+	status, _, errOut := command(t, "pull", sample, "-o", file, "--frames", "1")
+	if want := regexp.MustCompile(`^1 frame, \d+ kB, 0s of the stream in [^ ]+, 0 reconnects\n$`); status != 0 || !want.MatchString(errOut) {
+		t.Errorf("exit status %d; it says %q", status, errOut)
+	}
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, _, errOut = command(t, "pull", sample, "-o", file)
+	if want := "weir: " + file + ": the file exists; --force overwrites it\n"; status != exitFailure || errOut != want {
+		t.Errorf("exit status %d; it says %q, not %q", status, errOut, want)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != string(before) {
+		t.Error("the file has changed", err)
+	}
+	if status, _, errOut = command(t, "pull", sample, "-o", file, "--force"); status != 0 {
+		t.Errorf("exit status %d; it says %q", status, errOut)
+	}
+	if b, err := os.ReadFile(file); err != nil || len(b) <= len(before) {
+		t.Error("the file has not changed", err)
+	}
+}
+
+// TestCommandsGiveUp has a server that takes connections and says nothing.
+func TestCommandsGiveUp(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	url := "http://" + ln.Addr().String() + "/x.flv"
+	want := "weir: " + url + ": the server has not answered within 200ms\n"
+	for _, cmd := range []string{"probe", "pull"} {
+		if status, _, errOut := command(t, cmd, "--timeout", "200ms", url); status != exitFailure || errOut != want {
+			t.Errorf("weir %s: exit status %d; it says %q, not %q", cmd, status, errOut, want)
+		}
+	}
+	if status, _, errOut := command(t, "probe", "--timeout", "0s", url); status != exitUsage || !strings.Contains(errOut, "--timeout is more than 0") {
+		t.Errorf("exit status %d; it says %q", status, errOut)
+	}
+}
+
+// TestProbeOfAURL describes what a URL answers with.
+func TestProbeOfAURL(t *testing.T) {
+	b, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b) }))
+	defer s.Close()
+	if status, out, errOut := command(t, "probe", s.URL); status != 0 || !strings.Contains(out, "video 0: H.264 Main@3.0") {
+		t.Errorf("exit status %d; %s%s", status, out, errOut)
+	}
+	if status, out, _ := command(t, "probe", "--duration", "1s", sample); status != 0 || !strings.Contains(out, "no faults found") {
+		t.Errorf("exit status %d; %s", status, out)
+	}
+}
