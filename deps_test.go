@@ -43,7 +43,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/httpserver/http1", "", ""},
 	{"internal/admin", "av internal/session internal/stream", ""},
 	{"internal/websocket", "", ""},
-	{"internal/peer", "internal/fanout internal/intake internal/mux internal/session internal/stream", ""},
+	{"internal/peer", "av internal/fanout internal/intake internal/mux internal/session internal/stream", ""},
 	{"internal/ingest", "av amf format/flv internal/session internal/stream", ""},
 	{"internal/flvbody", "av amf format/flv internal/fanout internal/mux internal/stream", ""},
 	{"internal/live", "internal/intake internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", "github.com/coder/websocket"},

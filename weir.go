@@ -146,22 +146,17 @@ func (s *Server) URL(proto string) string {
 var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443", "http": "80", "https": "443"}
 
 // Publisher publishes a stream from within the program. It is for one goroutine.
-type Publisher struct {
-	p    *stream.Publisher
-	stop func() bool // what waits for the context's end
-}
+type Publisher struct{ p *peer.LocalPublisher }
 
-// Publish begins to publish path (app/name). Keys, address ranges and Admit do not apply; the
-// stream's on_conflict does. When ctx ends the stream ends, without grace.
+// Publish begins to publish path (app/name). It is a session like every other: the rules of paths,
+// the limits and the stream's on_conflict hold for it, but it needs no key, and Admit is not asked.
+// When ctx ends the stream ends, without grace.
 func (s *Server) Publish(ctx context.Context, path string) (*Publisher, error) {
-	if err := peer.CheckPath(path); err != nil {
-		return nil, err
-	}
-	p, err := s.s.Hub().Publish(path, stream.Info{Protocol: "in-process"})
+	p, err := s.s.InProcess().PublishLocal(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{p, context.AfterFunc(ctx, func() { p.Close(context.Cause(ctx)) })}, nil
+	return &Publisher{p}, nil
 }
 
 // WriteFrame gives the stream its next frame, with times on the caller's own clock:
@@ -171,30 +166,24 @@ func (s *Server) Publish(ctx context.Context, path string) (*Publisher, error) {
 func (p *Publisher) WriteFrame(f *av.Frame) error { return p.p.Write(f) }
 
 // Close ends the publisher. Players wait for its return for the stream's grace_after_stop.
-func (p *Publisher) Close() {
-	p.stop()
-	p.p.Close(stream.ErrUnpublished)
-}
+func (p *Publisher) Close() { p.p.Close() }
 
 // Player plays a stream within the program. It is for one goroutine, but for Close.
 type Player struct {
-	s       *stream.Stream
-	f       *stream.Follower
+	p       *peer.LocalPlayer
 	headers *stream.Headers
 	skips   int
 	pending []*av.Frame
 }
 
-// Play begins to play path, whether or not somebody publishes it yet.
+// Play begins to play path, whether or not somebody publishes it yet. It is a session like every
+// other, but needs no key, and Admit is not asked.
 func (s *Server) Play(path string) (*Player, error) {
-	if err := peer.CheckPath(path); err != nil {
-		return nil, err
-	}
-	st, err := s.s.Hub().Play(path)
+	p, err := s.s.InProcess().PlayLocal(path)
 	if err != nil {
 		return nil, err
 	}
-	return &Player{s: st, f: st.Follow(stream.FollowOptions{})}, nil
+	return &Player{p: p}, nil
 }
 
 // ReadFrame returns the next frame, with times on the stream's timeline. Configurations
@@ -203,11 +192,11 @@ func (s *Server) Play(path string) (*Player, error) {
 // it must not be changed. It fails with io.EOF when the stream has ended, else with ctx's cause.
 func (p *Player) ReadFrame(ctx context.Context) (*av.Frame, error) {
 	if len(p.pending) == 0 {
-		e, err := p.f.Next(ctx)
+		e, err := p.p.Next(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if skips := p.f.Skips(); p.headers == nil || skips != p.skips {
+		if skips := p.p.Skips(); p.headers == nil || skips != p.skips {
 			p.skips = skips
 			p.addHeaders(&e)
 		}
@@ -234,10 +223,7 @@ func (p *Player) addHeaders(e *stream.Entry) {
 }
 
 // Skips returns how often the player was too slow and skipped to a newer key frame.
-func (p *Player) Skips() int { return p.f.Skips() }
+func (p *Player) Skips() int { return p.p.Skips() }
 
 // Close ends the player; a ReadFrame in progress fails.
-func (p *Player) Close() {
-	p.f.Close()
-	p.s.Leave()
-}
+func (p *Player) Close() { p.p.Close() }

@@ -208,8 +208,8 @@ func (s *Server) admit(ctx context.Context, r *peer.Request) (session.Grant, err
 	return grant, nil
 }
 
-// Hub returns the streams, for in-process publishers and players.
-func (s *Server) Hub() *stream.Hub { return s.hub }
+// InProcess is the door for publishers and players within the program.
+func (s *Server) InProcess() *peer.Door { return s.door("in-process") }
 
 // Addr returns where a listener ("rtmp", "rtmps", "http", "https", "admin") listens, nil if
 // it is off.

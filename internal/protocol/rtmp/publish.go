@@ -99,9 +99,12 @@ func (b *publication) Message(m *rtmp.Message) error {
 
 // Close implements rtmp.Publication.
 func (b *publication) Close(cause error) {
-	var end error // none: the stream waits for the publisher's return
-	if errors.Is(cause, session.ErrKicked) {
+	var end error // none: the connection broke, and the stream waits for the publisher's return
+	switch {
+	case errors.Is(cause, session.ErrKicked):
 		end = cause
+	case errors.Is(cause, rtmp.ErrUnpublished):
+		end = stream.ErrUnpublished
 	}
 	b.pub.Close(end)
 	b.unpaced()

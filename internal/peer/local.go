@@ -1,0 +1,115 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"weir/av"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// LocalPublisher is a publisher within the program: it came through the door like every other,
+// and has a session that can be seen and ended. It is for one goroutine.
+type LocalPublisher struct {
+	pub     *stream.Publisher
+	session *session.Session
+	cancel  context.CancelCauseFunc
+	release func() bool // ends the wait for the context
+}
+
+// PublishLocal lets the program itself publish the stream at path. When ctx ends or the session is
+// kicked the stream ends, without grace. It fails with a *session.Refusal, or as Open does.
+func (d *Door) PublishLocal(ctx context.Context, path string) (*LocalPublisher, error) {
+	running, cancel := context.WithCancelCause(ctx)
+	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, Cancel: cancel})
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	pub, err := d.Publish(ctx, s, path, "", func(cause error) { s.CloseWith(EndOfPublisher(cause)) })
+	if err != nil {
+		cancel(nil)
+		s.CloseWith(err)
+		return nil, err
+	}
+	release := context.AfterFunc(running, func() {
+		cause := context.Cause(running)
+		pub.Close(cause)
+		s.CloseWith(cause)
+	})
+	return &LocalPublisher{pub, s, cancel, release}, nil
+}
+
+// Write gives the stream its next frame, as stream.Publisher.Write does.
+func (p *LocalPublisher) Write(f *av.Frame) error {
+	p.session.BytesIn.Add(uint64(len(f.Payload)))
+	p.session.Frames.Add(1)
+	return p.pub.Write(f)
+}
+
+// Close ends the publisher, which stopped properly.
+func (p *LocalPublisher) Close() {
+	p.release()
+	p.cancel(nil)
+	p.pub.Close(stream.ErrUnpublished)
+	p.session.Close(session.Unpublish, nil)
+}
+
+// EndOfPublisher gives the hub's causes to end a publisher their reason.
+func EndOfPublisher(cause error) error {
+	switch {
+	case cause == nil:
+		return session.ErrShutdown
+	case errors.Is(cause, stream.ErrTakenOver):
+		return session.Because(session.Takeover, cause)
+	}
+	return cause
+}
+
+// LocalPlayer is a player within the program. It is for one goroutine, but for Close.
+type LocalPlayer struct {
+	*stream.Follower
+	view    *View
+	session *session.Session
+	cancel  context.CancelCauseFunc
+	release func() bool // ends the wait for a kick
+	once    sync.Once
+}
+
+// PlayLocal lets the program itself play the stream at path, whether or not somebody publishes it
+// yet. It fails with a *session.Refusal, or as Open does.
+func (d *Door) PlayLocal(path string) (*LocalPlayer, error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, Cancel: cancel})
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	view, err := d.Play(ctx, s, path, "", nil)
+	if err != nil {
+		cancel(nil)
+		s.CloseWith(err)
+		return nil, err
+	}
+	s.Promote(session.Play, path)
+	p := &LocalPlayer{Follower: view.Stream.Follow(stream.FollowOptions{}), view: view, session: s, cancel: cancel}
+	p.release = context.AfterFunc(ctx, func() { p.end(context.Cause(ctx)) })
+	return p, nil
+}
+
+// Close ends the player; a Next in progress fails.
+func (p *LocalPlayer) Close() {
+	p.release()
+	p.cancel(nil)
+	p.end(nil)
+}
+
+func (p *LocalPlayer) end(cause error) {
+	p.once.Do(func() {
+		p.Follower.Close()
+		p.view.Leave()
+		p.session.CloseWith(cause)
+	})
+}
