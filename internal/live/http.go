@@ -34,17 +34,25 @@ func (p *HTTP) Routes() []protocol.Route {
 }
 
 func (p *HTTP) play(w http.ResponseWriter, r *http.Request, path string) {
+	wrapping := Plain
+	if r.ProtoMajor == 1 && r.ProtoMinor > 0 {
+		wrapping = Chunked
+	}
+	v, first := p.format.enter(&p.env, w, r, path, wrapping)
+	if v == nil {
+		return
+	}
 	header := w.Header()
 	header.Set("Content-Type", p.format.ContentType)
 	header.Set("Cache-Control", "no-cache, no-store")
 	header.Set("Pragma", "no-cache")
 	header.Set("X-Accel-Buffering", "no")
 	if r.Method == http.MethodHead {
+		v.Leave(nil)
 		return
 	}
-	v, first := p.format.enter(&p.env, w, r, path, false)
-	if v == nil {
-		return
+	if wrapping == Chunked {
+		header.Set("Transfer-Encoding", "chunked")
 	}
 	control := http.NewResponseController(w)
 	if r.ProtoMajor > 1 {
@@ -53,6 +61,7 @@ func (p *HTTP) play(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	nc, rw, err := control.Hijack()
 	if err != nil {
+		header.Del("Transfer-Encoding")
 		http.Error(w, "the connection cannot be taken over", http.StatusInternalServerError)
 		v.Leave(err)
 		return

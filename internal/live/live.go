@@ -18,8 +18,8 @@ type Format struct {
 	// ContentType is that of the response.
 	ContentType string
 	// Variant is the encoding that a request asks for: its query, the tracks it selects, and
-	// whether it is made for a WebSocket.
-	Variant func(q url.Values, s mux.Selection, webSocket bool) mux.Variant
+	// what goes around each message.
+	Variant func(q url.Values, s mux.Selection, w Wrapping) mux.Variant
 	// Check refuses, if not nil, a stream of which nothing can be played so. Its text is for the peer.
 	Check func(h *stream.Headers, s mux.Selection) error
 	// First returns, if not nil, what goes before the stream.
@@ -35,12 +35,16 @@ func selection(q url.Values) mux.Selection {
 	return s
 }
 
-// enter lets the viewer of a request in and returns it with what it is sent first. If it
-// may not or need not go on it has been answered, and the viewer is nil.
-func (f *Format) enter(env *protocol.Env, w http.ResponseWriter, r *http.Request, path string, webSocket bool) (v *peer.HTTPViewer, first []byte) {
+// enter lets the viewer of a request in and returns it with what it is sent first, wrapped. For
+// HEAD the viewer reads no log. If it may not or need not go on it has been answered, and the viewer is nil.
+func (f *Format) enter(env *protocol.Env, w http.ResponseWriter, r *http.Request, path string, wrapping Wrapping) (v *peer.HTTPViewer, first []byte) {
 	q := r.URL.Query()
 	sel := selection(q)
-	v = env.Enter(w, r, path, f.Variant(q, sel, webSocket))
+	var variant mux.Variant
+	if r.Method != http.MethodHead {
+		variant = f.Variant(q, sel, wrapping)
+	}
+	v = env.Enter(w, r, path, variant)
 	if v == nil {
 		return nil, nil
 	}
@@ -52,7 +56,7 @@ func (f *Format) enter(env *protocol.Env, w http.ResponseWriter, r *http.Request
 		}
 	}
 	if f.First != nil {
-		first = f.First(h, sel)
+		first = wrapping.wrap(f.First(h, sel))
 	}
 	return v, first
 }

@@ -27,8 +27,8 @@ const (
 	wsBuffer = 256
 )
 
-// WebSocket plays a format by WebSockets, one message of the stream in each binary frame.
-type WebSocket struct {
+// WebSockets plays a format by WebSockets, one message of the stream in each binary frame.
+type WebSockets struct {
 	env    protocol.Env
 	format Format
 	wg     sync.WaitGroup // readers
@@ -38,13 +38,13 @@ type WebSocket struct {
 	stopped bool // no reader starts any more
 }
 
-// NewWebSocket returns a protocol that plays by WebSockets.
-func NewWebSocket(env protocol.Env, f Format) *WebSocket {
-	return &WebSocket{env: env, format: f, players: map[*wsPlayer]struct{}{}}
+// NewWebSockets returns a protocol that plays by WebSockets.
+func NewWebSockets(env protocol.Env, f Format) *WebSockets {
+	return &WebSockets{env: env, format: f, players: map[*wsPlayer]struct{}{}}
 }
 
 // Routes implements Router.
-func (p *WebSocket) Routes() []protocol.Route {
+func (p *WebSockets) Routes() []protocol.Route {
 	return []protocol.Route{{Method: http.MethodGet, Suffix: p.format.Suffix, WebSocket: true, Handler: p.play}}
 }
 
@@ -57,7 +57,7 @@ type wsPlayer struct {
 }
 
 // Run implements Protocol: it pings the players.
-func (p *WebSocket) Run(ctx context.Context) error {
+func (p *WebSockets) Run(ctx context.Context) error {
 	defer p.stop()
 	ping := websocket.Ping()
 	t := time.NewTicker(pingEvery)
@@ -80,7 +80,7 @@ func (p *WebSocket) Run(ctx context.Context) error {
 
 // stop waits for the readers, whose players have been told to end. Those that the poller
 // wakes are the poller's.
-func (p *WebSocket) stop() {
+func (p *WebSockets) stop() {
 	p.mu.Lock()
 	p.stopped = true
 	p.mu.Unlock()
@@ -88,7 +88,7 @@ func (p *WebSocket) stop() {
 }
 
 // add makes a player one that is pinged and read from.
-func (p *WebSocket) add(pl *wsPlayer, early []byte) {
+func (p *WebSockets) add(pl *wsPlayer, early []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
@@ -103,7 +103,7 @@ func (p *WebSocket) add(pl *wsPlayer, early []byte) {
 	})
 }
 
-func (p *WebSocket) list() []*wsPlayer {
+func (p *WebSockets) list() []*wsPlayer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := make([]*wsPlayer, 0, len(p.players))
@@ -113,13 +113,10 @@ func (p *WebSocket) list() []*wsPlayer {
 	return l
 }
 
-func (p *WebSocket) play(w http.ResponseWriter, r *http.Request, path string) {
-	v, first := p.format.enter(&p.env, w, r, path, true)
+func (p *WebSockets) play(w http.ResponseWriter, r *http.Request, path string) {
+	v, first := p.format.enter(&p.env, w, r, path, WebSocket)
 	if v == nil {
 		return
-	}
-	if len(first) > 0 {
-		first = append(websocket.AppendHeader(nil, len(first)), first...)
 	}
 	up := &upgrade{ResponseWriter: w, control: http.NewResponseController(w)}
 	if _, err := coder.Accept(up, r, &coder.AcceptOptions{

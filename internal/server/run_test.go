@@ -39,7 +39,7 @@ func isFree(t *testing.T, s *Server) {
 func TestCloseWithoutRun(t *testing.T) {
 	s := fresh(t)
 	var cause error
-	if _, err := s.Hub().Publish("live/a", stream.Info{End: func(err error) { cause = err }}); err != nil {
+	if _, err := s.hub.Publish("live/a", stream.Info{End: func(err error) { cause = err }}); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
@@ -51,7 +51,7 @@ func TestCloseWithoutRun(t *testing.T) {
 	if err := s.Run(t.Context()); !errors.Is(err, ErrNotFresh) {
 		t.Errorf("Run after Close: %v", err)
 	}
-	if _, err := s.Hub().Publish("live/b", stream.Info{}); err == nil {
+	if _, err := s.hub.Publish("live/b", stream.Info{}); err == nil {
 		t.Error("a closed server takes a publisher")
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"weir/internal/mux"
 	"weir/internal/protocol"
 	"weir/internal/stream"
-	"weir/internal/websocket"
 )
 
 var format = live.Format{Suffix: ".flv", ContentType: "video/x-flv", Variant: newVariant, First: fileHeader}
@@ -22,60 +21,43 @@ var format = live.Format{Suffix: ".flv", ContentType: "video/x-flv", Variant: ne
 func New(env protocol.Env) *live.HTTP { return live.NewHTTP(env, format) }
 
 // NewWebSocket returns WebSocket-FLV.
-func NewWebSocket(env protocol.Env) *live.WebSocket { return live.NewWebSocket(env, format) }
+func NewWebSocket(env protocol.Env) *live.WebSockets { return live.NewWebSockets(env, format) }
 
-// variant is FLV tags without the file's header, each in a frame of its own for a WebSocket.
+// variant is FLV tags without the file's header.
 type variant struct {
 	flvbody.Options
-	webSocket bool
+	wrapping live.Wrapping
 }
 
 // newVariant is what a request asks for: its query may ask for H.265 under the legacy codec id.
-func newVariant(q url.Values, s mux.Selection, webSocket bool) mux.Variant {
+func newVariant(q url.Values, s mux.Selection, w live.Wrapping) mux.Variant {
 	form := flv.Form{SingleTrack: !s.AllTracks, HEVC12: q.Get("codec") == "legacy"}
-	return variant{flvbody.Options{Selection: s, Form: form}, webSocket}
+	return variant{flvbody.Options{Selection: s, Form: form}, w}
 }
 
 // Format implements mux.Variant.
-func (v variant) Format() string {
-	if v.webSocket {
-		return "ws-flv"
-	}
-	return "http-flv"
-}
+func (variant) Format() string { return "flv" }
 
 // NewEncoder implements mux.Variant.
-func (v variant) NewEncoder() mux.Encoder { return flvbody.NewEncoder(v.Options, tags(v.webSocket)) }
+func (v variant) NewEncoder() mux.Encoder { return flvbody.NewEncoder(v.Options, tags(v.wrapping)) }
 
-// tags implements flvbody.Framing. It is true of tags in frames of a WebSocket.
-type tags bool
+// tags implements flvbody.Framing: FLV tags in a wrapping.
+type tags live.Wrapping
 
 const tagOverhead = 11 + 4 // header and the size behind (FLV 10.1 Annex E.4.1)
 
 // Size implements flvbody.Framing.
-func (webSocket tags) Size(_ time.Duration, n int) int {
-	n += tagOverhead
-	if webSocket {
-		n += websocket.HeaderSize(n)
-	}
-	return n
-}
+func (w tags) Size(_ time.Duration, n int) int { return live.Wrapping(w).Size(tagOverhead + n) }
 
 // Append implements flvbody.Framing.
-func (webSocket tags) Append(dst []byte, dts time.Duration, t flv.TagType, header, payload []byte) []byte {
-	if webSocket {
-		dst = websocket.AppendHeader(dst, tagOverhead+len(header)+len(payload))
-	}
-	return flv.AppendTag(dst, t, av.Milliseconds(dts), header, payload)
+func (w tags) Append(dst []byte, dts time.Duration, t flv.TagType, header, payload []byte) []byte {
+	dst = live.Wrapping(w).AppendHead(dst, tagOverhead+len(header)+len(payload))
+	dst = flv.AppendTag(dst, t, av.Milliseconds(dts), header, payload)
+	return live.Wrapping(w).AppendTail(dst)
 }
 
 // AppendEnd implements flvbody.Framing.
-func (webSocket tags) AppendEnd(dst []byte) []byte {
-	if webSocket {
-		return websocket.AppendClose(dst)
-	}
-	return dst
-}
+func (w tags) AppendEnd(dst []byte) []byte { return live.Wrapping(w).AppendEnd(dst) }
 
 // fileHeader is the FLV header with the flags of the tracks that are there.
 func fileHeader(h *stream.Headers, s mux.Selection) []byte {

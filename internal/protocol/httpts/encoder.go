@@ -10,7 +10,6 @@ import (
 	"weir/internal/fanout"
 	"weir/internal/mux"
 	"weir/internal/stream"
-	"weir/internal/websocket"
 )
 
 // encoder implements mux.Encoder. Its counters go on for as long as the log does, so that a
@@ -105,11 +104,9 @@ func (m *encoder) write(f *av.Frame, sync bool, out mux.Output) {
 	if len(b) == 0 {
 		return
 	}
-	dst := out.Reserve(websocket.HeaderSize(len(b)) + len(b))
-	if m.variant.webSocket {
-		dst = websocket.AppendHeader(dst, len(b))
-	}
-	out.Commit(append(dst, b...), fanout.Message{Sync: err == nil && m.startsAt(f, sync, b)})
+	w := m.variant.wrapping
+	dst := w.AppendHead(out.Reserve(w.Size(len(b))), len(b))
+	out.Commit(w.AppendTail(append(dst, b...)), fanout.Message{Sync: err == nil && m.startsAt(f, sync, b)})
 }
 
 // startsAt reports whether a player may start at an access unit, which b is: tables go before it, and
@@ -128,8 +125,7 @@ func (m *encoder) startsAt(f *av.Frame, sync bool, b []byte) bool {
 
 // End implements mux.Encoder.
 func (m *encoder) End(out mux.Output) {
-	if m.variant.webSocket {
-		end := websocket.AppendClose(nil)
+	if end := m.variant.wrapping.AppendEnd(nil); len(end) > 0 {
 		out.Commit(append(out.Reserve(len(end)), end...), fanout.Message{})
 	}
 }

@@ -16,26 +16,19 @@ var format = live.Format{Suffix: ".ts", ContentType: "video/mp2t", Variant: newV
 func New(env protocol.Env) *live.HTTP { return live.NewHTTP(env, format) }
 
 // NewWebSocket returns WebSocket-TS.
-func NewWebSocket(env protocol.Env) *live.WebSocket { return live.NewWebSocket(env, format) }
+func NewWebSocket(env protocol.Env) *live.WebSockets { return live.NewWebSockets(env, format) }
 
-// variant is MPEG-TS: tables go before each key frame, so that nothing need precede it. For a
-// WebSocket the packets of each frame are in a frame of it.
+// variant is MPEG-TS: tables go before each key frame, so that nothing need precede it. A
+// message is the packets of a frame.
 type variant struct {
 	mux.Selection
-	webSocket bool
+	wrapping live.Wrapping
 }
 
-func newVariant(_ url.Values, s mux.Selection, webSocket bool) mux.Variant {
-	return variant{s, webSocket}
-}
+func newVariant(_ url.Values, s mux.Selection, w live.Wrapping) mux.Variant { return variant{s, w} }
 
 // Format implements mux.Variant.
-func (v variant) Format() string {
-	if v.webSocket {
-		return "ws-ts"
-	}
-	return "http-ts"
-}
+func (variant) Format() string { return "ts" }
 
 // NewEncoder implements mux.Variant.
 func (v variant) NewEncoder() mux.Encoder { return &encoder{variant: v} }
