@@ -78,7 +78,7 @@ func (f *Follower) Next(ctx context.Context) (Entry, error) {
 }
 
 // NextBatch is Next for several frames: it waits for one, and takes as many more as there are and
-// dst has room for.
+// dst, which must not be empty, has room for. What comes after a skip begins a batch.
 func (f *Follower) NextBatch(ctx context.Context, dst []Entry) (int, error) {
 	for {
 		if n, err := f.read(dst); n > 0 || err != nil {

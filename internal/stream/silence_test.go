@@ -187,7 +187,7 @@ func TestASilentPublisherIsStalledAndToldOfOnce(t *testing.T) {
 		p.Close(nil)
 		elapse(10 * time.Second) // nobody is silent who is gone
 		want(false, 0, 2, 1)
-		p = publish(t, h, nil)
+		publish(t, h, nil)
 		elapse(stallNotice - 1)
 		want(true, stallNotice-1, 2, 1) // it has sent nothing since it came
 		elapse(1)
