@@ -408,6 +408,14 @@ var (
 	ErrUnknown = errors.New("hls: there is no such resource")
 )
 
+// IsReady reports whether there is a playlist, so that Ready would not wait.
+func (p *Packager) IsReady() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shown = p.shown || p.presentable()
+	return p.presentable()
+}
+
 // Ready waits until there is a playlist. When ctx ends before, it returns the reason as far
 // as it is known: ErrNoKeyFrames, ErrCodec or ErrNothing.
 func (p *Packager) Ready(ctx context.Context) error {

@@ -330,8 +330,94 @@ func TestHLSRequests(t *testing.T) {
 	}
 }
 
-// TestHLSViewers: whoever asks for playlists is a session, with the id that the first
-// playlist gave; it ends when it is sent away.
+// play asks for the playlist, and then for the media in it.
+func (c *hlsClient) play() {
+	c.t.Helper()
+	for _, s := range c.playlist("").Segments {
+		if s.Whole() {
+			c.mustGet(c.dir + s.URI)
+		}
+	}
+}
+
+// TestHLSPlaylistsCostNothing: however many viewers ask for playlists and play nothing, others may
+// publish and play.
+func TestHLSPlaylistsCostNothing(t *testing.T) {
+	r := start(t, func(c *Config) {
+		hlsStream(nil)(c)
+		c.Limits.Connections = 4
+	})
+	r.liveHLS("live/a")
+	var last *hlsClient
+	for range 20 {
+		last = r.openHLS("live/a")
+		last.playlist("")
+	}
+	r.mustPublish("live/b")
+	last.play()
+	if n := len(r.hlsSessions()); n != 1 {
+		t.Errorf("%d sessions of one who plays", n)
+	}
+}
+
+// TestHLSSentBytes: all that is sent of playlists and media is counted, ranges too.
+func TestHLSSentBytes(t *testing.T) {
+	for name, directory := range map[string]string{"memory": "", "disk": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, hlsStream(func(s *StreamConfig) { s.HLS.Directory = directory }))
+			r.liveHLS("live/a")
+			c := r.openHLS("live/a")
+			segment := c.dir + c.playlist("").Segments[0].URI
+			sent := func() uint64 {
+				for _, total := range r.sessions.Totals() {
+					if total.Protocol == "hls" {
+						return total.BytesOut
+					}
+				}
+				return 0
+			}
+			for _, q := range []struct {
+				method string
+				header []string
+			}{
+				{"GET", nil},
+				{"GET", []string{"Range", "bytes=10-1009"}},
+				{"GET", []string{"Range", "bytes=-7"}},
+				{"HEAD", nil},
+				{"HEAD", []string{"Range", "bytes=10-1009"}},
+			} {
+				before := sent()
+				_, b := r.request(q.method, segment, q.header...)
+				r.until("the bytes are counted", func() bool { return sent() == before+uint64(len(b)) })
+			}
+			before := sent()
+			list := c.mustGet(c.media)
+			r.until("the playlist is counted", func() bool { return sent() == before+uint64(len(list)) })
+		})
+	}
+}
+
+// TestHLSHead: HEAD is answered as GET is, without a body.
+func TestHLSHead(t *testing.T) {
+	r := start(t, hlsStream(func(s *StreamConfig) {
+		s.Play.Wait = 100 * time.Millisecond
+		s.Play.Keys = []string{"s3cret"}
+	}))
+	r.liveHLS("live/a")
+	for path, want := range map[string]int{
+		"live/a/index.m3u8?key=s3cret":    200,
+		"live/a/index.m3u8":               403,
+		"live/none/index.m3u8?key=s3cret": 404,
+	} {
+		res, b := r.request("HEAD", path)
+		if res.StatusCode != want || len(b) != 0 {
+			t.Errorf("HEAD of %s: %s, %d bytes, want %d", path, res.Status, len(b), want)
+		}
+	}
+}
+
+// TestHLSViewers: whoever plays is a session, with the id that the multivariant playlist gave; it
+// ends when it is sent away.
 func TestHLSViewers(t *testing.T) {
 	r := start(t, hlsStream(nil))
 	r.liveHLS("live/a")
@@ -342,6 +428,12 @@ func TestHLSViewers(t *testing.T) {
 	for range 3 {
 		a.playlist("")
 		b.playlist("")
+	}
+	if n := len(r.hlsSessions()); n != 0 {
+		t.Errorf("%d sessions before anybody asked for media", n)
+	}
+	for _, c := range []*hlsClient{a, b} {
+		c.play()
 	}
 	sessions := 0
 	var victim string

@@ -24,7 +24,7 @@ func TestC224_HeldRequestsAreBounded(t *testing.T) {
 		}
 		return ok
 	}
-	v := newViewer("live/a", newToken(), "")
+	v := newViewer(viewerKey{"live/a", "a"}, grant)
 	for range maxViewerHeld {
 		if !take(a, v) {
 			t.Fatal("a viewer's request is refused too early")

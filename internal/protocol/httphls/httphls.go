@@ -3,8 +3,10 @@
 // who may watch, who is watching, what is held and what may be cached.
 //
 // A viewer begins with the multivariant playlist, which is its own: the media playlists in
-// it carry its id (?v=). Parts and segments are the same for everybody, so that caches
-// between can keep them. Their names cannot be guessed: who has one was given a playlist.
+// it carry its id (?v=). The id proves by itself, sealed, that the viewer was admitted, so that a viewer
+// costs nothing before it plays: it gets a session when it first asks for media. Parts and
+// segments are the same for everybody, so that caches between can keep them. Their names cannot
+// be guessed: who has one was given a playlist.
 package httphls
 
 import (
@@ -20,8 +22,10 @@ import (
 	"time"
 
 	"weir/internal/hls"
+	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/session"
+	"weir/internal/stream"
 )
 
 const (
@@ -46,6 +50,9 @@ type HLS struct {
 	viewers viewers
 	held    atomic.Int64
 
+	tokens    *tokens
+	newcomers *newcomers
+
 	holding sync.Mutex // guards below; a leaf
 	heldOf  map[*hls.Packager]int
 }
@@ -57,9 +64,12 @@ func New(env protocol.Env, conf func(path string) (set hls.Settings, enabled boo
 		return s
 	}
 	warn := func(path, text string) {
-		env.Log.Warn("HLS is not as it should be", slog.String("stream", path), slog.String("why", text))
+		env.Log.Warn("HLS viewers are affected", slog.String("stream", path), slog.String("why", text))
 	}
-	return &HLS{env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), viewers: viewers{byKey: map[viewerKey]*viewer{}}, heldOf: map[*hls.Packager]int{}}
+	return &HLS{
+		env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), tokens: newTokens(), newcomers: newNewcomers(),
+		viewers: viewers{byKey: map[viewerKey]*viewer{}}, heldOf: map[*hls.Packager]int{},
+	}
 }
 
 // Run implements protocol.Protocol: it ends viewers that ask for nothing any more.
@@ -106,51 +116,116 @@ var errOff error = &session.Refusal{
 	Reason: session.NotFound, Peer: "HLS is turned off for this stream.", Err: errors.New("hls.enabled is false"),
 }
 
-// index answers with the multivariant playlist, of a new viewer.
+// index answers with the multivariant playlist. Whoever asks for it becomes a viewer, with the id
+// in it, once it asks for media.
 func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 	if _, on := p.conf(path); !on {
 		p.env.Fail(w, errOff)
 		return
 	}
-	header := w.Header()
-	header.Set("Content-Type", playlistType)
-	header.Set("Cache-Control", "no-store") // it is this viewer's alone
-	if r.Method == http.MethodHead {
-		return
-	}
-	v := newViewer(path, newToken(), r.URL.RawQuery)
-	err := p.enter(r, v)
-	var text []byte
-	if err == nil {
-		text, err = p.multivariant(r.Context(), v)
-	}
-	if err == nil {
-		err = p.viewers.add(v)
-	}
+	text, err := p.multivariant(r, path)
 	if err != nil {
-		v.end(err)
 		p.env.Fail(w, err)
 		return
 	}
-	v.sent(len(text))
+	header := w.Header()
+	header.Set("Content-Type", playlistType)
+	header.Set("Cache-Control", "no-store") // the id in it is this viewer's alone
 	header.Set("Content-Length", strconv.Itoa(len(text)))
+	if r.Method == http.MethodHead {
+		return
+	}
 	patience(w, len(text))
-	_, _ = w.Write(text)
+	n, _ := w.Write(text)
+	p.env.Sessions.Sent(p.env.Name, uint64(n))
 }
 
-// multivariant waits for the first segments and makes the playlist that a viewer begins with.
-func (p *HLS) multivariant(ctx context.Context, v *viewer) ([]byte, error) {
-	packager, err := p.set.Open(v.stream())
+// multivariant admits whoever sent a request, waits for the stream's first segments, and makes
+// the playlist that a viewer begins with.
+func (p *HLS) multivariant(r *http.Request, path string) ([]byte, error) {
+	grant, err := p.env.Allow(r.Context(), p.request(r, path))
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.env.Hub.Play(path)
+	if err != nil {
+		return nil, p.env.Refuse(p.request(r, path), err)
+	}
+	defer s.Leave()
+	packager, err := p.packager(r, s)
+	if err != nil {
+		return nil, err
+	}
+	token := p.tokens.issue(path, grant, time.Now())
+	text, err := packager.Multivariant(func(name string) string { return name + "?v=" + token })
+	return text, reasoned(err)
+}
+
+// request is what the sender of a request for a playlist asks for.
+func (p *HLS) request(r *http.Request, path string) *peer.Request {
+	return &peer.Request{Role: session.Play, Protocol: p.env.Name, Remote: peer.Remote(r), Path: path, RawQuery: r.URL.RawQuery}
+}
+
+// packager returns a stream's packager once it has a playlist. A request that waits for that is a
+// pending session meanwhile, so that the limits hold for it.
+func (p *HLS) packager(r *http.Request, s *stream.Stream) (*hls.Packager, error) {
+	if isSettled(s) {
+		packager, err := p.set.Open(s)
+		if err != nil || packager.IsReady() {
+			return packager, reasoned(err)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	waiting, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.Remote(r), UserAgent: r.UserAgent(), Cancel: cancel})
+	if err != nil {
+		return nil, err
+	}
+	packager, err := p.awaitPackager(ctx, s)
+	waiting.CloseWith(err)
+	return packager, err
+}
+
+func isSettled(s *stream.Stream) bool {
+	select {
+	case <-s.Settled():
+		return true
+	default:
+		return false
+	}
+}
+
+// errNotLive is the end of a viewer that waited in vain.
+var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
+
+// awaitPackager waits until a stream has begun and has a playlist.
+func (p *HLS) awaitPackager(ctx context.Context, s *stream.Stream) (*hls.Packager, error) {
+	t := time.NewTimer(p.env.Wait(s.Path()))
+	defer t.Stop()
+	select {
+	case <-s.Settled():
+	case <-t.C:
+		select {
+		case <-s.Begun(): // it goes on with the tracks there are
+		default:
+			return nil, errNotLive
+		}
+	case <-s.Over():
+		return nil, errNotLive
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	packager, err := p.set.Open(s)
 	if err != nil {
 		return nil, reasoned(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
-	if err := packager.Ready(ctx); err != nil {
-		return nil, reasoned(err)
+	ready, stop := context.WithTimeout(ctx, readyTime)
+	defer stop()
+	err = packager.Ready(ready)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	text, err := packager.Multivariant(func(name string) string { return name + "?v=" + v.token })
-	return text, reasoned(err)
+	return packager, reasoned(err)
 }
 
 // reasoned gives the packager's errors their reason.

@@ -32,6 +32,9 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 		gone(w, err.Error())
 		return
 	}
+	if r.Method == http.MethodGet {
+		p.asks(r, packager.Path())
+	}
 	header := w.Header()
 	header.Set("Content-Type", m.ContentType)
 	header["Cache-Control"] = forever
@@ -45,7 +48,7 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 	}
 	patience(w, int(size))
 	if r.Header.Get("Range") != "" {
-		http.ServeContent(w, r, "", time.Time{}, &reader{pieces: m.Pieces, size: size})
+		p.serve(w, r, &reader{pieces: m.Pieces, size: size})
 		return
 	}
 	header["Accept-Ranges"] = ofBytes
@@ -89,12 +92,36 @@ func (p *HLS) file(w http.ResponseWriter, r *http.Request, name string) {
 	size := 0
 	if info, err := f.Stat(); err == nil {
 		size = int(info.Size())
-		if r.Method == http.MethodGet && r.Header.Get("Range") == "" {
-			p.env.Sessions.Sent(p.env.Name, uint64(size))
-		}
 	}
 	patience(w, size)
-	http.ServeContent(w, r, "", time.Time{}, f)
+	p.serve(w, r, f)
+}
+
+// serve answers with content, or a range of it, and counts what is sent.
+func (p *HLS) serve(w http.ResponseWriter, r *http.Request, content io.ReadSeeker) {
+	c := &countingWriter{ResponseWriter: w}
+	http.ServeContent(c, r, "", time.Time{}, content)
+	p.env.Sessions.Sent(p.env.Name, c.sent)
+}
+
+// countingWriter counts the bytes of an answer's body.
+type countingWriter struct {
+	http.ResponseWriter
+	sent uint64
+}
+
+// Write implements io.Writer.
+func (w *countingWriter) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	w.sent += uint64(n)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom: files go out without being copied where that is possible.
+func (w *countingWriter) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.sent += uint64(n)
+	return n, err
 }
 
 // reader reads pieces as one.

@@ -77,7 +77,7 @@ func (p *HLS) playlist(w http.ResponseWriter, r *http.Request, packager *hls.Pac
 	}
 	var v *viewer
 	if !packager.Ended() { // what has ended is for everybody who still has its name
-		if v, err = p.viewer(r, packager.Path(), q.Get("v"), rendition.HoldTime()); err != nil {
+		if v, err = p.viewer(r, packager.Path(), q, rendition.HoldTime()); err != nil {
 			p.env.Fail(w, err)
 			return
 		}
@@ -91,7 +91,7 @@ func (p *HLS) playlist(w http.ResponseWriter, r *http.Request, packager *hls.Pac
 		refuse(w, http.StatusServiceUnavailable, err)
 		return
 	}
-	writePlaylist(w, r, text, wish.blocking, v)
+	p.writePlaylist(w, r, text, wish.blocking, v)
 }
 
 // await holds the request; if the playlist does not get that far it has answered.
@@ -119,7 +119,7 @@ func refuse(w http.ResponseWriter, status int, err error) {
 }
 
 // writePlaylist answers with a playlist that is there.
-func writePlaylist(w http.ResponseWriter, r *http.Request, t *hls.Text, blocking bool, v *viewer) {
+func (p *HLS) writePlaylist(w http.ResponseWriter, r *http.Request, t *hls.Text, blocking bool, v *viewer) {
 	body, tag := t.Plain, t.ETag
 	header := w.Header()
 	header["Content-Type"] = ofPlaylist
@@ -136,11 +136,14 @@ func writePlaylist(w http.ResponseWriter, r *http.Request, t *hls.Text, blocking
 		return
 	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	if v != nil {
-		v.sent(len(body))
+	if r.Method == http.MethodHead {
+		return
 	}
 	patience(w, len(body))
-	_, _ = w.Write(body)
+	n, _ := w.Write(body)
+	if v == nil || !v.sent(n) {
+		p.env.Sessions.Sent(p.env.Name, uint64(n))
+	}
 }
 
 // cacheControl says how long a playlist may be kept (RFC 8216bis §6.2.5.2 and B.1): what

@@ -1,10 +1,11 @@
 package httphls
 
 import (
-	"context"
-	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -13,7 +14,6 @@ import (
 
 	"weir/internal/peer"
 	"weir/internal/session"
-	"weir/internal/stream"
 )
 
 const (
@@ -21,88 +21,94 @@ const (
 	silentTime = 30 * time.Second
 	// rememberTime is how much longer it is remembered: a player that was paused goes on.
 	rememberTime = 2 * time.Minute
-	tokenSize    = 16
+	// reloadTime is how old an id is whose viewer plays without asking us for media: a cache
+	// between has it.
+	reloadTime = 10 * time.Second
 )
 
-// viewer is somebody who asks for playlists. It has a session while it does.
+// viewer is somebody who plays: it has asked for a playlist and then for media. It has a session
+// as long as it asks for playlists. What it was admitted with is not kept: its id stands for that.
 type viewer struct {
-	path, token string
-	rawQuery    string // what it was admitted with: it may hold a key
-	held        atomic.Int32
-	entered     atomic.Bool   // it had a session
-	turn        chan struct{} // held by the request that enters for all of the viewer's
-	asking      int           // requests that look whether it may watch; guarded by viewers.mu
+	key   viewerKey
+	grant session.Grant // what it was let in with
+	held  atomic.Int32
 
 	mu      sync.Mutex // guards below
 	silence time.Duration
 	session *session.Session
 	view    *peer.View
-	cancel  context.CancelCauseFunc // ends the wait to be let in
 	used    time.Time
 	barred  error // it was sent away, and does not come back
+	// forgotten says that it is not in the table any more: it gets no session.
+	forgotten bool
 }
-
-func newViewer(path, token, rawQuery string) *viewer {
-	return &viewer{path: path, token: token, rawQuery: rawQuery, turn: make(chan struct{}, 1), silence: silentTime, used: time.Now()}
-}
-
-func newToken() string { return strings.ToLower(rand.Text()[:tokenSize]) }
-
-// isShared reports whether the viewer is an address, behind which there may be many.
-func (v *viewer) isShared() bool { return v.token[0] == '@' }
 
 // viewerKey tells viewers apart.
 type viewerKey struct{ path, token string }
 
-func (v *viewer) key() viewerKey { return viewerKey{v.path, v.token} }
-
-// stream returns the stream that it watches; only while it has a session.
-func (v *viewer) stream() *stream.Stream {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.view.Stream
+func newViewer(key viewerKey, g session.Grant) *viewer {
+	return &viewer{key: key, grant: g, silence: silentTime, used: time.Now()}
 }
 
-// enter gives the viewer a session: it is admitted, and waits for the stream to begin.
-func (p *HLS) enter(r *http.Request, v *viewer) error {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
+// isShared reports whether the viewer is an address, behind which there may be many.
+func (v *viewer) isShared() bool { return v.key.token[0] == '@' }
+
+// enter makes a viewer of who has asked for a stream's media: it gets a session. It fails with
+// the limit that has been reached, or with the reason why the viewer was sent away.
+func (p *HLS) enter(key viewerKey, g session.Grant, remote netip.AddrPort, agent string) (*viewer, error) {
+	for {
+		v, err := p.viewers.add(key, g)
+		if err != nil {
+			return nil, err
+		}
+		switch err := v.begin(p, remote, agent); {
+		case err == nil:
+			p.newcomers.forget(remote.Addr(), key)
+			return v, nil
+		case !errors.Is(err, errForgotten):
+			p.viewers.forget(v, false)
+			return nil, err
+		}
+	}
+}
+
+// errForgotten says that a viewer was forgotten while it was being looked up.
+var errForgotten = errors.New("the viewer was forgotten")
+
+// begin gives the viewer a session if it has none.
+func (v *viewer) begin(p *HLS, remote netip.AddrPort, agent string) error {
 	v.mu.Lock()
-	v.cancel = cancel
-	v.mu.Unlock()
-	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.Remote(r), UserAgent: r.UserAgent(), Cancel: v.bar})
+	defer v.mu.Unlock()
+	if v.forgotten {
+		return errForgotten
+	}
+	v.used = time.Now()
+	if v.barred != nil {
+		return v.barred
+	}
+	if v.session != nil {
+		return nil
+	}
+	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: remote, UserAgent: agent, Cancel: v.bar})
 	if err != nil {
 		return err
 	}
-	view, err := p.env.Claim(ctx, s, v.path, v.rawQuery, nil)
+	view, err := p.env.View(s, v.key.path, nil)
 	if err != nil {
 		s.CloseWith(err)
 		return err
 	}
-	v.mu.Lock()
-	v.cancel = nil
-	barred := v.barred
-	if barred == nil {
-		v.session, v.view, v.used = s, view, time.Now()
-		v.entered.Store(true)
-	}
-	v.mu.Unlock()
-	if barred != nil { // meanwhile
-		view.Leave()
-		s.CloseWith(barred)
-	}
-	return barred
+	s.SetGrant(v.grant)
+	s.Promote(session.Play, v.key.path)
+	v.session, v.view = s, view
+	return nil
 }
 
 // bar sends the viewer away.
 func (v *viewer) bar(cause error) {
 	v.mu.Lock()
 	v.barred = cause
-	cancel := v.cancel
 	v.mu.Unlock()
-	if cancel != nil {
-		cancel(cause)
-	}
 	v.end(cause)
 }
 
@@ -118,28 +124,27 @@ func (v *viewer) end(cause error) {
 	}
 }
 
-// touch notes that the viewer is there, and asks again within silence unless it is gone. It
-// reports whether it has a session, and the reason why it may not have one.
-func (v *viewer) touch(silence time.Duration) (in bool, barred error) {
+// touch notes that the viewer asks for a playlist, and asks again within silence unless it is gone.
+func (v *viewer) touch(silence time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.used, v.silence = time.Now(), max(silence, silentTime)
-	return v.session != nil, v.barred
 }
 
-// sent counts what the viewer alone is sent.
-func (v *viewer) sent(n int) {
+// sent counts what the viewer alone is sent. It reports false if it has no session to count it on.
+func (v *viewer) sent(n int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.session != nil {
 		v.session.BytesOut.Add(uint64(n))
 	}
+	return v.session != nil
 }
 
 // errSilent is the end of a viewer that asks for nothing any more.
-var errSilent = session.Because(session.EOF, errors.New("no playlist was asked for any more"))
+var errSilent = session.Because(session.EOF, errors.New("the viewer has stopped asking for playlists"))
 
-// review ends the session of a viewer that is gone. It reports whether to forget it.
+// review ends the session of a viewer that is gone. It reports whether to forget the viewer.
 func (v *viewer) review(now time.Time) (forget bool) {
 	v.mu.Lock()
 	idle, silence, view := now.Sub(v.used), v.silence, v.view
@@ -160,110 +165,53 @@ func (v *viewer) review(now time.Time) (forget bool) {
 	return idle > silence+rememberTime
 }
 
-// viewers is everybody who watches, or did a short while ago.
-type viewers struct {
-	mu     sync.Mutex // guards below
-	byKey  map[viewerKey]*viewer
-	closed error
-}
-
-// add adds a viewer that has a session. It fails with the cause of close after that.
-func (vs *viewers) add(v *viewer) error {
-	vs.mu.Lock()
-	defer vs.mu.Unlock()
-	if vs.closed == nil {
-		vs.byKey[v.key()] = v
-	}
-	return vs.closed
-}
-
-// ask returns a viewer, which is known from now on. leave gives it back: who was not let in is
-// not kept.
-func (vs *viewers) ask(path, token, rawQuery string) *viewer {
-	vs.mu.Lock()
-	defer vs.mu.Unlock()
-	v := vs.byKey[viewerKey{path, token}]
+// viewer returns who asks for a media playlist, which asks again within silence; nil for a
+// newcomer, who is admitted but has no session yet. A request whose id is not good is decided by
+// its own query. One without an id, such as a cache's, counts as the viewer at its address with
+// its query: those behind one address share a viewer only if they show the same key.
+func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Duration) (*viewer, error) {
+	now, remote := time.Now(), peer.Remote(r)
+	key := viewerKey{path, q.Get("v")}
+	v := p.viewers.get(key)
+	var grant session.Grant
+	var age time.Duration
 	if v == nil {
-		v = newViewer(path, token, rawQuery)
-		vs.byKey[v.key()] = v
-	}
-	v.asking++
-	return v
-}
-
-// leave ends ask.
-func (vs *viewers) leave(v *viewer) {
-	vs.mu.Lock()
-	defer vs.mu.Unlock()
-	if v.asking--; v.asking == 0 && !v.entered.Load() {
-		delete(vs.byKey, v.key())
-	}
-}
-
-func (vs *viewers) list() []*viewer {
-	vs.mu.Lock()
-	defer vs.mu.Unlock()
-	l := make([]*viewer, 0, len(vs.byKey))
-	for _, v := range vs.byKey {
-		l = append(l, v)
-	}
-	return l
-}
-
-// sweep ends and forgets those who are gone.
-func (vs *viewers) sweep(now time.Time) {
-	for _, v := range vs.list() {
-		if !v.review(now) {
-			continue
+		var good bool
+		if grant, age, good = p.tokens.open(path, key.token, now); !good {
+			key.token, age = sharedToken(remote.Addr(), q), 0
+			if v = p.viewers.get(key); v == nil {
+				var err error
+				if grant, err = p.env.Allow(r.Context(), p.request(r, path)); err != nil {
+					return nil, err
+				}
+			}
 		}
-		vs.mu.Lock()
-		if v.asking == 0 {
-			delete(vs.byKey, v.key())
-		}
-		vs.mu.Unlock()
+	}
+	if v == nil && !p.newcomers.note(remote.Addr(), key, grant, now) && age < reloadTime {
+		return nil, nil
+	}
+	key.token = strings.Clone(key.token) // it may be part of a long query
+	v, err := p.enter(key, grant, remote, r.UserAgent())
+	if err == nil {
+		v.touch(silence)
+	}
+	return v, err
+}
+
+// asks notes that the sender of a request has asked for a stream's media, and so plays. What
+// hinders it is the answer to its next playlist.
+func (p *HLS) asks(r *http.Request, path string) {
+	remote := peer.Remote(r)
+	if key, grant, ok := p.newcomers.ask(remote.Addr(), path, time.Now()); ok {
+		_, _ = p.enter(key, grant, remote, r.UserAgent())
 	}
 }
 
-// close ends everybody, and whoever enters meanwhile.
-func (vs *viewers) close(cause error) {
-	vs.mu.Lock()
-	vs.closed = cause
-	vs.mu.Unlock()
-	for _, v := range vs.list() {
-		v.bar(cause)
-	}
-}
-
-// viewer returns who asks for a playlist, admitted; it asks again within silence. A request
-// with an id that is not known is decided by its own query. One without an id, such as a
-// cache's, counts as the viewer at its address with its query: those behind one address
-// share a viewer only if they show the same key.
-func (p *HLS) viewer(r *http.Request, path, token string, silence time.Duration) (*viewer, error) {
-	if !isToken(token) {
-		token = "@" + peer.Remote(r).Addr().String() + "?" + credentials(r.URL.Query())
-	}
-	v := p.viewers.ask(path, token, r.URL.RawQuery)
-	defer p.viewers.leave(v)
-	if in, barred := v.touch(silence); in || barred != nil {
-		return v.unlessBarred(barred)
-	}
-	select {
-	case v.turn <- struct{}{}:
-		defer func() { <-v.turn }()
-	case <-r.Context().Done():
-		return nil, context.Cause(r.Context())
-	}
-	if in, barred := v.touch(silence); in || barred != nil { // another of its requests was first
-		return v.unlessBarred(barred)
-	}
-	return v, p.enter(r, v)
-}
-
-func (v *viewer) unlessBarred(barred error) (*viewer, error) {
-	if barred != nil {
-		return nil, barred
-	}
-	return v, nil
+// sharedToken is the id of those at an address who show the same in their queries. The query is
+// not kept: it may be long.
+func sharedToken(addr netip.Addr, q url.Values) string {
+	sum := sha256.Sum256([]byte(credentials(q)))
+	return "@" + addr.String() + "?" + hex.EncodeToString(sum[:])
 }
 
 // credentials is a query without what differs from one request of a viewer to the next.
@@ -274,8 +222,4 @@ func credentials(q url.Values) string {
 		}
 	}
 	return q.Encode()
-}
-
-func isToken(s string) bool {
-	return len(s) == tokenSize && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }

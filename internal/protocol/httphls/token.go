@@ -1,0 +1,67 @@
+package httphls
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"time"
+
+	"weir/internal/session"
+)
+
+// tokenTime is how long a viewer may take to begin with the id that it was given.
+const tokenTime = 2 * time.Minute
+
+const (
+	tokenPlain = 4 + 2 + 8                      // bytes: the time, and the grant's entry and key
+	tokenSize  = (12 + tokenPlain + 16) / 3 * 4 // characters: with a nonce and a tag
+)
+
+// tokens makes the ids of viewers. An id holds, sealed, for which stream it was given out, when, and with
+// which grant: so nothing has to be kept of viewers that ask for a multivariant playlist and do nothing
+// with it.
+type tokens struct{ aead cipher.AEAD }
+
+func newTokens() *tokens {
+	var key [16]byte
+	_, _ = rand.Read(key[:]) // it never fails
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // the key has the right size
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err) // the block has the right size
+	}
+	return &tokens{aead}
+}
+
+// issue returns a new id for a viewer of a stream.
+func (t *tokens) issue(path string, g session.Grant, now time.Time) string {
+	b := make([]byte, 0, tokenPlain)
+	b = binary.BigEndian.AppendUint32(b, uint32(now.Unix()))
+	b = binary.BigEndian.AppendUint16(b, uint16(g.Entry))
+	b = binary.BigEndian.AppendUint64(b, g.Key)
+	return base64.RawURLEncoding.EncodeToString(t.aead.Seal(nil, nil, b, []byte(path)))
+}
+
+// open returns the grant in an id, and how long ago the id was given out. It reports false for
+// what is not an id of that stream, or is too old to begin with.
+func (t *tokens) open(path, token string, now time.Time) (g session.Grant, age time.Duration, ok bool) {
+	if len(token) != tokenSize {
+		return g, 0, false
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return g, 0, false
+	}
+	b, err := t.aead.Open(nil, nil, sealed, []byte(path))
+	if err != nil || len(b) != tokenPlain {
+		return g, 0, false
+	}
+	g.Entry, g.Key = int(int16(binary.BigEndian.Uint16(b[4:]))), binary.BigEndian.Uint64(b[6:])
+	age = time.Duration(int32(uint32(now.Unix())-binary.BigEndian.Uint32(b))) * time.Second
+	return g, age, age <= tokenTime
+}
