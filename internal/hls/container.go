@@ -9,8 +9,8 @@ import (
 
 // container turns the frames of a rendition into bytes. A packager calls it under its lock.
 type container interface {
-	// supports reports whether the container can carry a track.
-	supports(t *av.Track) bool
+	// check says why the container cannot carry a track; nil if it can.
+	check(t *av.Track) error
 	// begin is called before a segment whose tracks may differ from those before. It
 	// returns what comes before the segment, nil if nothing does.
 	begin(tracks []stream.TrackHeader, discontinuity bool) (init []byte, err error)
@@ -25,5 +25,8 @@ type trackKey struct {
 	kind av.Kind
 	id   uint8
 }
+
+// noTrack names none.
+var noTrack = trackKey{av.Data, 0}
 
 func keyOf(f *av.Frame) trackKey { return trackKey{f.Kind, f.Track} }

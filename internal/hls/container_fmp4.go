@@ -32,7 +32,11 @@ type mp4Track struct {
 
 func (c *mp4Container) ext() string { return ".m4s" }
 
-func (c *mp4Container) supports(t *av.Track) bool { return fmp4.Supported(t.Codec) }
+// check makes the initialization that the track would have.
+func (c *mp4Container) check(t *av.Track) error {
+	_, err := fmp4.AppendInit(nil, []fmp4.Track{{Track: *t, ID: 1}})
+	return err
+}
 
 func (c *mp4Container) begin(headers []stream.TrackHeader, _ bool) ([]byte, error) {
 	old := c.tracks

@@ -20,7 +20,7 @@ type tsContainer struct {
 
 func (c *tsContainer) ext() string { return ".ts" }
 
-func (c *tsContainer) supports(t *av.Track) bool { return mpegts.CheckTrack(t) == nil }
+func (c *tsContainer) check(t *av.Track) error { return mpegts.CheckTrack(t) }
 
 func (c *tsContainer) begin(headers []stream.TrackHeader, discontinuity bool) ([]byte, error) {
 	tracks := make([]av.Track, len(headers), len(headers)+1)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/accessunit"
 	"weir/internal/stream"
 )
 
@@ -48,18 +49,27 @@ type Packager struct {
 	// keyInterval is the longest time between key frames that the stream had before.
 	keyInterval time.Duration
 	pace        pace
-	backlog     []frame // until the pace is known
+	backlog     []early // until the pace is known
+	flushed     bool    // a Flush came since the backlog's last frame
 	frameDur    time.Duration
-	inits       int
-	err         error // why the newest tracks cannot be packaged
-	warned      map[string]bool
-	warnings    []string      // to be told by Wake
-	shown       bool          // somebody was given a playlist
-	shut        bool          // nobody may wait any longer
-	ready       chan struct{} // closed once the main playlist has a segment
-	keyless     bool          // frames came, and none with which a segment may begin
-	events      events
-	texts       []text // that wait for their part
+	joiner      accessunit.Joiner
+	// standIns are the tracks' frames for the time in which they are silent.
+	standIns map[trackKey]*standIn
+	// absent is a lead that sends nothing; its kind is av.Data if there is none. The others
+	// are packaged without it until it comes.
+	absent     trackKey
+	absentFrom time.Duration // when others came first while the lead did not; 0: not so
+	fits       map[trackKey]fit
+	inits      int
+	err        error // why the newest tracks cannot be packaged
+	warned     map[string]bool
+	warnings   []string      // to be told by Wake
+	shown      bool          // somebody was given a playlist
+	shut       bool          // nobody may wait any longer
+	ready      chan struct{} // closed once the main playlist has a segment
+	keyless    bool          // frames came, and none with which a segment may begin
+	events     events
+	texts      []text // that wait for their part
 
 	// What makes dates of times: those of one moment.
 	dated     bool
@@ -81,6 +91,7 @@ func NewPackager(path string, o Options) *Packager {
 	p := &Packager{
 		id: newID(), path: path, set: o.Settings, opt: o,
 		warned: map[string]bool{}, ready: make(chan struct{}),
+		standIns: map[trackKey]*standIn{}, absent: noTrack, fits: map[trackKey]fit{},
 	}
 	if dir := o.Settings.Directory; dir != "" {
 		p.opt.pages = nil
@@ -153,37 +164,49 @@ func (p *Packager) Append(e *stream.Entry) {
 	if e.Type != av.Media || len(e.Payload) == 0 {
 		return
 	}
+	for _, f := range p.joiner.Put(&e.Frame) {
+		p.take(f)
+	}
+}
+
+// take takes a whole access unit of video, or a frame of sound.
+func (p *Packager) take(media av.Frame) {
+	k := keyOf(&media)
+	if k == p.absent {
+		p.absent = noTrack
+		p.retrack(p.headers)
+	}
 	main := p.renditions[0]
-	h := headerOf(p.headers, keyOf(&e.Frame))
+	h := headerOf(p.headers, k)
 	if h == nil {
 		return
 	}
-	f := frame{Frame: e.Frame, at: p.place(e, keyOf(&e.Frame) == main.lead), version: h.Version}
-	if e.Flags&av.Discontinuity != 0 {
-		main.jump = true
-	}
+	f := frame{Frame: media, at: p.place(&media, k == main.lead), version: h.Version}
+	jump := media.Flags&av.Discontinuity != 0
 	if !p.settled {
-		p.collect(f)
+		p.collect(f, jump)
 		return
+	}
+	if jump {
+		main.jump = true
+		clear(p.standIns)
 	}
 	p.push(f)
 }
 
-// push hands a frame to the renditions that carry its track.
-func (p *Packager) push(f frame) {
+// send hands a frame to the renditions that carry its track.
+func (p *Packager) send(f frame) {
 	k := keyOf(&f.Frame)
 	for _, r := range p.renditions {
-		if r.wants(k) {
-			if k == r.lead || headerOf(p.headers, k) != nil {
-				r.push(f)
-			}
+		if r.wants(k) && (k == r.lead || headerOf(p.headers, k) != nil) {
+			r.push(f)
 		}
 	}
 }
 
 // place returns the time at which a frame is packaged. A lead whose time stands still is
 // moved on by its arrival: else a segment would never end.
-func (p *Packager) place(e *stream.Entry, lead bool) time.Duration {
+func (p *Packager) place(e *av.Frame, lead bool) time.Duration {
 	at := e.DTS + p.shift
 	if !lead {
 		return at
@@ -200,49 +223,126 @@ func (p *Packager) place(e *stream.Entry, lead bool) time.Duration {
 	return at
 }
 
-// collect keeps frames until the pace can be told from them.
-func (p *Packager) collect(f frame) {
-	main := p.renditions[0]
-	isLead := keyOf(&f.Frame) == main.lead
-	if isLead && len(p.backlog) == 0 && f.Kind == av.Video && !f.IsKey() {
+// early is a frame of the backlog, with what came just before it.
+type early struct {
+	frame
+	headers       *stream.Headers
+	flushed, jump bool
+}
+
+// collect keeps frames until the pace can be told from them. jump says that f is discontinuous.
+func (p *Packager) collect(f frame, jump bool) {
+	flushed := p.flushed
+	p.flushed = false
+	if flushed && jump { // another publisher: what there is would not be the time from key frame to key frame
+		p.backlog = nil
+	}
+	lead := p.renditions[0].lead
+	isLead := keyOf(&f.Frame) == lead
+	starts, gop := p.starts()
+	switch {
+	case isLead && len(starts) == 0 && f.Kind == av.Video && !f.IsKey():
 		p.keyless = true
 		return
+	case !isLead && len(starts) == 0: // what comes before the first picture is not shown
+		p.misses(lead, &f)
+		return
+	case !isLead && len(p.backlog) >= maxPartFrames:
+		return
 	}
-	var starts []time.Duration
-	gop := time.Duration(0) // when the newest group of pictures began
+	p.absentFrom = 0
+	p.backlog = append(p.backlog, early{f, p.headers, flushed, jump})
+	if len(starts) == 0 {
+		return
+	}
+	last := starts[len(starts)-1]
+	span := f.at - starts[0]
+	if !isLead {
+		if f.at-last > silentTime && f.Arrived-p.arrivedOf(lead) > silentTime { // the lead is silent: go on with what there is
+			end := last + max(p.frameDur, time.Millisecond)
+			p.begin(settle(&p.set, starts, end, p.set.Segment))
+		}
+		return
+	}
+	p.frameDur = span / time.Duration(len(starts))
+	switch {
+	case f.Kind == av.Audio && span >= min(p.set.Segment, time.Second):
+		p.begin(settle(&p.set, starts, f.at, p.set.Segment))
+	case f.Kind == av.Video && f.IsKey() && p.set.ripe(span, f.at-gop):
+		p.begin(settle(&p.set, starts, f.at, max(span, min(p.keyInterval, maxGOPs*p.set.Segment))))
+	case span >= maxGOPs*p.set.Segment || len(p.backlog) >= 2*maxPartFrames:
+		pace := settle(&p.set, starts, f.at, 0)
+		p.irregular(span)
+		p.begin(pace)
+	}
+}
+
+// starts lists when the lead's frames in the backlog begin, and when the newest group of
+// pictures does.
+func (p *Packager) starts() (starts []time.Duration, gop time.Duration) {
 	for i := range p.backlog {
-		if b := &p.backlog[i]; keyOf(&b.Frame) == main.lead {
+		if b := &p.backlog[i]; keyOf(&b.Frame) == p.renditions[0].lead {
 			starts = append(starts, b.at)
 			if b.IsKey() {
 				gop = b.at
 			}
 		}
 	}
-	if len(starts) == 0 && !isLead || len(p.backlog) >= maxPartFrames && !isLead {
-		return // what comes before the first picture is not shown
+	return starts, gop
+}
+
+// arrivedOf is when the newest frame of a track in the backlog arrived.
+func (p *Packager) arrivedOf(k trackKey) (arrived time.Duration) {
+	for i := range p.backlog {
+		if b := &p.backlog[i]; keyOf(&b.Frame) == k {
+			arrived = b.Arrived
+		}
 	}
-	p.backlog = append(p.backlog, f)
-	if !isLead || len(starts) == 0 {
-		return
-	}
-	span := f.at - starts[0]
-	p.frameDur = span / time.Duration(len(starts))
+	return arrived
+}
+
+// misses notes that f came although the lead has sent nothing so far. If it sends nothing for long,
+// the others are packaged without it.
+func (p *Packager) misses(lead trackKey, f *frame) {
 	switch {
-	case f.Kind == av.Audio && span >= min(p.set.Segment, time.Second):
-		p.pace = settle(&p.set, starts, f.at, p.set.Segment)
-	case f.Kind == av.Video && f.IsKey() && p.set.ripe(span, f.at-gop):
-		p.pace = settle(&p.set, starts, f.at, max(span, min(p.keyInterval, maxGOPs*p.set.Segment)))
-	case span >= maxGOPs*p.set.Segment || len(p.backlog) >= 2*maxPartFrames:
-		p.pace = settle(&p.set, starts, f.at, 0)
-		p.irregular(span)
-	default:
-		return
+	case p.keyless: // it sends, but no key frames
+	case p.absentFrom == 0:
+		p.absentFrom = max(f.Arrived, 1)
+	case f.Arrived-p.absentFrom > silentTime:
+		p.absent, p.absentFrom = lead, 0
+		p.retrack(p.headers)
 	}
-	p.settled = true
+}
+
+// begin makes segments of the backlog, at a pace that is good for all that follows.
+func (p *Packager) begin(pace pace) {
+	p.pace, p.settled = pace, true
 	backlog := p.backlog
 	p.backlog = nil
-	for _, b := range backlog {
-		p.push(b)
+	if len(backlog) > 0 {
+		p.headers = backlog[0].headers
+	}
+	for i := range backlog {
+		b := &backlog[i]
+		if b.flushed && i > 0 {
+			p.stop()
+		}
+		if b.headers != p.headers {
+			p.retrack(b.headers)
+		}
+		if b.jump && i > 0 {
+			p.renditions[0].jump = true
+			clear(p.standIns)
+		}
+		p.push(b.frame)
+	}
+}
+
+// stop ends the open segments: something else comes next.
+func (p *Packager) stop() {
+	clear(p.standIns)
+	for _, r := range p.renditions {
+		r.stop()
 	}
 }
 
@@ -309,10 +409,14 @@ func (p *Packager) Flush() {
 	if !p.running {
 		return
 	}
-	p.backlog = nil
-	for _, r := range p.renditions {
-		r.stop()
+	for _, f := range p.joiner.Flush() {
+		p.take(f)
 	}
+	if !p.settled { // the backlog is kept: only its end is known better now
+		p.flushed = true
+		return
+	}
+	p.stop()
 }
 
 // End implements stream.Muxer.
@@ -327,27 +431,19 @@ func (p *Packager) End() {
 
 // finish ends the playlists. mu is held.
 func (p *Packager) finish() {
-	if !p.settled && len(p.backlog) > 1 && len(p.renditions) > 0 { // shorter than one segment
-		backlog := p.backlog
-		p.backlog = nil
-		var starts []time.Duration
-		for i := range backlog {
-			if keyOf(&backlog[i].Frame) == p.renditions[0].lead {
-				starts = append(starts, backlog[i].at)
-			}
+	if len(p.renditions) > 0 {
+		for _, f := range p.joiner.Flush() {
+			p.take(f)
 		}
-		if len(starts) > 1 {
-			p.pace = settle(&p.set, starts[:len(starts)-1], starts[len(starts)-1], p.set.Segment)
-			p.settled = true
-			for _, b := range backlog {
-				p.push(b)
-			}
+		if starts, _ := p.starts(); !p.settled && len(starts) > 1 { // shorter than one segment
+			n := len(starts) - 1
+			p.begin(settle(&p.set, starts[:n], starts[n], p.set.Segment))
 		}
 	}
 	p.ended = true
 	p.dirty.Store(true)
+	p.stop()
 	for _, r := range p.renditions {
-		r.stop()
 		r.changed()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/internal/accessunit"
 	"weir/internal/stream"
 )
 
@@ -251,6 +252,7 @@ func (p *Packager) resume(h *stream.Headers, keyInterval time.Duration) {
 	defer p.mu.Unlock()
 	p.running, p.keyInterval = true, keyInterval
 	p.headers, p.since = h, h.Version
+	p.joiner.SetTracks(h.Tracks)
 	if len(p.renditions) == 0 {
 		p.layout()
 	}
@@ -270,7 +272,9 @@ func (p *Packager) pause() {
 		return
 	}
 	p.running, p.keyless = false, false
-	p.backlog = nil
+	p.backlog, p.flushed, p.joiner = nil, false, accessunit.Joiner{}
+	p.absent, p.absentFrom = noTrack, 0
+	clear(p.standIns)
 	p.dated, p.movedAt = false, 0
 	p.events, p.texts = events{}, nil
 	for _, r := range p.renditions {

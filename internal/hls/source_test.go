@@ -69,6 +69,13 @@ type what struct {
 	from  time.Duration
 	still bool // all its time stamps are 0
 	noKey bool
+	// silent are what is not sent, by kind: from one time to another of the publisher's clock.
+	silent map[av.Kind][2]time.Duration
+}
+
+func (w *what) isSilent(k av.Kind, at time.Duration) bool {
+	s, ok := w.silent[k]
+	return ok && at >= s[0] && at < s[1]
 }
 
 // publish begins to publish.
@@ -135,6 +142,9 @@ func (r *rig) send(w what, d time.Duration, each func()) {
 	begin := time.Now()
 	for _, f := range r.frames(w, d) {
 		time.Sleep(time.Until(begin.Add(f.DTS)))
+		if w.isSilent(f.Kind, f.DTS+r.at-w.from) {
+			continue
+		}
 		f.DTS, f.PTS = f.DTS+r.at, f.PTS+r.at
 		if w.still {
 			f.DTS, f.PTS = 0, 0

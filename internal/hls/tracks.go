@@ -26,9 +26,30 @@ func (p *Packager) audio() trackKey {
 	return trackKey{av.Data, 0}
 }
 
-// can reports whether a track can be packaged.
+// fit says whether a version of a track can be packaged.
+type fit struct {
+	version uint32
+	err     error
+}
+
+// can reports whether a track can be packaged. A track that cannot is left out, and the others
+// play; that is told once.
 func (p *Packager) can(t *stream.TrackHeader) bool {
-	return (t.Media || t.ConfigFrame != nil) && t.Unusable == nil && p.renditions[0].box.supports(&t.Track)
+	k := trackKey{t.Kind, t.ID}
+	if !t.Media && t.ConfigFrame == nil || k == p.absent || len(p.renditions) == 0 {
+		return false
+	}
+	f, known := p.fits[k]
+	if !known || f.version != t.Version {
+		if f = (fit{t.Version, t.Unusable}); f.err == nil {
+			f.err = p.renditions[0].box.check(&t.Track)
+		}
+		p.fits[k] = f
+	}
+	if f.err != nil && t.Kind != av.Data && t.Media {
+		p.warn(fmt.Sprintf("%s track %d (%v) is left out of HLS: %v; the other tracks play", t.Kind, t.ID, t.Codec, f.err))
+	}
+	return f.err == nil
 }
 
 // hasLead reports whether the main rendition's lead is among the tracks.
@@ -39,6 +60,7 @@ func (p *Packager) hasLead(h *stream.Headers) bool {
 // retrack takes new headers.
 func (p *Packager) retrack(h *stream.Headers) {
 	p.headers = h
+	p.joiner.SetTracks(h.Tracks)
 	if len(p.renditions) == 0 && !p.layout() {
 		return
 	}
@@ -64,7 +86,8 @@ func (p *Packager) retrack(h *stream.Headers) {
 
 // restart begins anew, with a pace that fits the lead: nobody has seen anything yet.
 func (p *Packager) restart() {
-	p.settled, p.backlog = false, nil
+	p.settled, p.backlog, p.absentFrom = false, nil, 0
+	clear(p.standIns)
 	for _, r := range p.renditions {
 		r.forget()
 		r.next, r.dropped, r.jump = 0, 0, false
