@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"errors"
 	"math"
 	"time"
 
@@ -19,6 +20,8 @@ type mp4Container struct {
 	scratch  []fmp4.Sample
 }
 
+var errMP3 = errors.New("browsers take no MP3 in MP4; set the encoder to AAC or Opus")
+
 // eventScale is the ticks in a second of the times of texts.
 const eventScale = 1000
 
@@ -32,8 +35,12 @@ type mp4Track struct {
 
 func (c *mp4Container) ext() string { return ".m4s" }
 
-// check makes the initialization that the track would have.
+// check makes the initialization that the track would have. MP3 is not taken in MP4 by any browser
+// but those with their own player for HLS, whatever its sample entry is: with it nothing would play.
 func (c *mp4Container) check(t *av.Track) error {
+	if t.Codec == av.MP3 {
+		return errMP3
+	}
 	_, err := fmp4.AppendInit(nil, []fmp4.Track{{Track: *t, ID: 1}})
 	return err
 }

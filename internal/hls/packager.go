@@ -45,6 +45,7 @@ type Packager struct {
 	headers    *stream.Headers
 	since      uint32       // the headers' version when it was attached
 	renditions []*Rendition // main first; made by the first headers, and kept
+	container  Container    // of the renditions
 	settled    bool         // pace is known
 	// keyInterval is the longest time between key frames that the stream had before.
 	keyInterval time.Duration

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"weir/av"
+	"weir/format/mpegts"
 	"weir/internal/stream"
 )
 
@@ -46,7 +47,7 @@ func (p *Packager) can(t *stream.TrackHeader) bool {
 		}
 		p.fits[k] = f
 	}
-	if f.err != nil && t.Kind != av.Data && t.Media {
+	if f.err != nil && t.Unusable == nil && t.Media { // of one that is unusable everywhere the stream tells
 		p.warn(fmt.Sprintf("%s track %d (%v) is left out of HLS: %v; the other tracks play", t.Kind, t.ID, t.Codec, f.err))
 	}
 	return f.err == nil
@@ -119,6 +120,7 @@ func (p *Packager) leadTrack() trackKey {
 // layout makes the renditions: one of all tracks, or with several sound tracks one of
 // the video and one of each. It reports false while there are no tracks.
 func (p *Packager) layout() bool {
+	p.chooseContainer()
 	main := p.newRendition("main")
 	p.renditions = []*Rendition{main}
 	var sound []trackKey
@@ -147,12 +149,28 @@ func (p *Packager) layout() bool {
 
 func (p *Packager) newRendition(name string) *Rendition {
 	r := &Rendition{p: p, name: name, wanting: true, wake: make(chan struct{})}
-	if p.set.Container == TS {
+	if p.container == TS {
 		r.box = &tsContainer{}
 	} else {
 		r.box = &mp4Container{}
 	}
 	return r
+}
+
+// chooseContainer decides what segments are: what the settings say, but for sound in MP3. No browser
+// takes that in MP4, and hls.js puts the parts of a segment with MP3 one upon another: it goes out in
+// MPEG-TS and without parts, unless MPEG-TS would cost the picture.
+func (p *Packager) chooseContainer() {
+	mp3, picture := false, true
+	for i := range p.headers.Tracks {
+		t := &p.headers.Tracks[i]
+		mp3 = mp3 || t.Kind == av.Audio && t.Codec == av.MP3
+		picture = picture && (t.Kind != av.Video || mpegts.Supported(t.Codec))
+	}
+	if p.container = p.set.Container; mp3 && picture {
+		p.container, p.set.LowLatency = TS, false
+	}
+	clear(p.fits)
 }
 
 // tracksOf returns the tracks of a rendition's next segment.
