@@ -322,6 +322,7 @@ func (p *Packager) begin(pace pace) {
 	p.backlog = nil
 	if len(backlog) > 0 {
 		p.headers = backlog[0].headers
+		p.silentFrom(backlog)
 	}
 	for i := range backlog {
 		b := &backlog[i]
@@ -336,6 +337,17 @@ func (p *Packager) begin(pace pace) {
 			clear(p.standIns)
 		}
 		p.push(b.frame)
+	}
+}
+
+// silentFrom notes which tracks are silent in the whole of the backlog.
+func (p *Packager) silentFrom(backlog []early) {
+	first := &backlog[0]
+	for i := range p.headers.Tracks {
+		k := trackKey{p.headers.Tracks[i].Kind, p.headers.Tracks[i].ID}
+		if !slices.ContainsFunc(backlog, func(b early) bool { return keyOf(&b.Frame) == k }) {
+			p.standIns[k] = &standIn{active: true, end: first.at, own: first.at, arrived: first.Arrived}
+		}
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 
 const (
 	// silentTime is how long a track may send nothing while others do before something stands in
-	// for it, and how far behind the others that stays, unless the track is known to pause.
+	// for it, unless the track is known to pause.
 	silentTime = 1500 * time.Millisecond
+	// stillLag is how far behind the others a key frame that stands in stays: pictures that come
+	// back may be as late.
+	stillLag = 500 * time.Millisecond
 	// maxSilentTime bounds how long a track that pauses is waited for. It is less than
 	// maxQueuedTime, so that no sound is lost meanwhile.
 	maxSilentTime = 8 * time.Second
@@ -29,6 +32,7 @@ type standIn struct {
 	active bool          // it stands in now
 
 	end     time.Duration // of the newest frame, the track's own or not
+	stood   time.Duration // the end of the newest frame that stood in
 	own     time.Duration // when the newest of the track's own began
 	arrived time.Duration // and when it arrived
 	every   time.Duration // between the last two of its own
@@ -92,7 +96,11 @@ func (p *Packager) cover(s *standIn, k trackKey, now *frame) {
 		s.active = true
 		p.warn(standInWarning(k))
 	}
-	p.fill(s, now.at-silentTime, now.Arrived)
+	until := now.at
+	if k.kind == av.Video {
+		until -= stillLag
+	}
+	p.fill(s, until, now.Arrived)
 }
 
 func standInWarning(k trackKey) string {
@@ -115,7 +123,7 @@ func (p *Packager) fill(s *standIn, until, arrived time.Duration) {
 		if next > until {
 			return
 		}
-		s.end = next
+		s.end, s.stood = next, next
 		p.send(f)
 	}
 }
@@ -143,15 +151,17 @@ func (p *Packager) choose(s *standIn, k trackKey) {
 // in, video goes on with a key frame, and no track goes back in time.
 func (p *Packager) comesBack(s *standIn, f *frame) bool {
 	isKey := f.Kind == av.Video && f.IsKey()
+	if f.at+s.step/2 < s.stood { // what stood in was ahead of it
+		s.active = s.active && f.Kind == av.Video
+		s.own, s.arrived = f.at, f.Arrived
+		return false
+	}
 	if s.active {
 		if f.Kind == av.Video && !isKey {
 			if f.at > s.own && f.at-s.own <= maxSilentTime {
 				s.pause = max(s.pause, f.at-s.own)
 			}
 			s.own, s.arrived = f.at, f.Arrived
-			return false
-		}
-		if f.at+s.step/2 < s.end { // late
 			return false
 		}
 		if f.Kind == av.Video {

@@ -169,8 +169,9 @@ func (t *track) peek(f *av.Frame) bool {
 	}
 	old := t.header.Track
 	if tr.Config, tr.ID = old.Config, old.ID; old.Size.Width == 0 && len(old.Config) > 0 {
-		old.Size = tr.Size // what the configuration says counts
-		tr = old
+		size := tr.Size
+		tr = old // what the configuration says counts
+		tr.Size = size
 	}
 	was := &t.header.Track
 	if same := tr.Profile == was.Profile && tr.Size == was.Size && tr.SampleRate == was.SampleRate && tr.Channels == was.Channels; same {
