@@ -77,3 +77,36 @@ func TestConfigurationComesAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestTracksThatComeLater: a track that is known by its first frame alone, behind the first picture, is
+// in the first segment, and nothing changes after it.
+func TestTracksThatComeLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Default(), stream.Default())
+		r.publish(what{fps: 25})
+		r.send(what{fps: 25, gop: time.Second}, 100*time.Millisecond, nil)
+		r.open() // HLS is asked for before there is sound
+		sound := read(t, "ac3-48000-6.key")
+		begin := time.Now()
+		for i, f := range r.frames(what{fps: 25, gop: time.Second}, 8*time.Second) {
+			time.Sleep(time.Until(begin.Add(f.DTS)))
+			f.DTS, f.PTS = f.DTS+r.at, f.PTS+r.at
+			r.write(&f)
+			if i%4 == 0 {
+				r.write(&av.Frame{Kind: av.Audio, Codec: av.AC3, DTS: f.DTS, PTS: f.DTS, Payload: sound})
+			}
+			r.check()
+		}
+		p := r.main()
+		for i := range p.Segments {
+			if p.Segments[i].Discontinuity || p.Segments[i].Map != nil && i > 0 {
+				t.Fatalf("%s", p.Append(nil))
+			}
+		}
+		r.p.mu.Lock()
+		defer r.p.mu.Unlock()
+		if n := len(r.p.renditions[0].tracks); n != 2 {
+			t.Errorf("%d tracks", n)
+		}
+	})
+}

@@ -321,6 +321,7 @@ func (p *Packager) begin(pace pace) {
 	backlog := p.backlog
 	p.backlog = nil
 	if len(backlog) > 0 {
+		agree(backlog)
 		p.headers = backlog[0].headers
 		p.silentFrom(backlog)
 	}
@@ -338,6 +339,34 @@ func (p *Packager) begin(pace pace) {
 		}
 		p.push(b.frame)
 	}
+}
+
+// agree gives the first frames of a backlog the headers of a later one that only tell more: the first
+// segment has all tracks that came meanwhile.
+func agree(backlog []early) {
+	h, n := backlog[0].headers, 1
+	for i := 1; i < len(backlog); i++ {
+		b := &backlog[i]
+		if b.flushed || b.headers != h && !extends(b.headers, h) {
+			break
+		}
+		h, n = b.headers, i+1
+	}
+	for i := range backlog[:n] {
+		backlog[i].headers = h
+	}
+}
+
+// extends reports whether h has all tracks of old as they were.
+func extends(h, old *stream.Headers) bool {
+	for i := range old.Tracks {
+		was := &old.Tracks[i]
+		now := headerOf(h, trackKey{was.Kind, was.ID})
+		if now == nil || now.Version != was.Version || now.Codec != was.Codec {
+			return false
+		}
+	}
+	return true
 }
 
 // silentFrom notes which tracks are silent in the whole of the backlog.

@@ -131,7 +131,7 @@ func TestCodecPairs(t *testing.T) {
 				p.must(p.Close())
 				r.until("the playlist ends", func() bool { return client.playlist("").EndList })
 				for _, stream := range []string{"0:v", "0:a"} {
-					decoded := container == "ts"
+					decoded := container == "ts" || strings.HasSuffix(c.name, "MP3") // which goes out in MPEG-TS
 					if decoded && stream == "0:a" {
 						continue // a decoder begins a stream of sound with what it has not heard before
 					}

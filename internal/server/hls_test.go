@@ -366,33 +366,37 @@ func TestHLSSentBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, hlsStream(func(s *StreamConfig) { s.HLS.Directory = directory }))
 			r.liveHLS("live/a")
-			c := r.openHLS("live/a")
-			segment := c.dir + c.playlist("").Segments[0].URI
-			sent := func() uint64 {
-				for _, total := range r.sessions.Totals() {
-					if total.Protocol == "hls" {
-						return total.BytesOut
+			want := uint64(0)
+			fetch := func(method, path string, header ...string) []byte {
+				_, b := r.request(method, path, header...)
+				want += uint64(len(b))
+				r.until(fmt.Sprintf("%s %v: %d bytes are counted", method, header, want), func() bool {
+					for _, total := range r.sessions.Totals() {
+						if total.Protocol == "hls" {
+							return total.BytesOut == want
+						}
 					}
-				}
-				return 0
+					return false
+				})
+				return b
 			}
-			for _, q := range []struct {
-				method string
-				header []string
-			}{
-				{"GET", nil},
-				{"GET", []string{"Range", "bytes=10-1009"}},
-				{"GET", []string{"Range", "bytes=-7"}},
-				{"HEAD", nil},
-				{"HEAD", []string{"Range", "bytes=10-1009"}},
-			} {
-				before := sent()
-				_, b := r.request(q.method, segment, q.header...)
-				r.until("the bytes are counted", func() bool { return sent() == before+uint64(len(b)) })
+			m, err := m3u8.ParseMultivariant(fetch("GET", "live/a/index.m3u8"))
+			if err != nil {
+				t.Fatal(err)
 			}
-			before := sent()
-			list := c.mustGet(c.media)
-			r.until("the playlist is counted", func() bool { return sent() == before+uint64(len(list)) })
+			media := "live/a/" + m.Variants[0].URI
+			p, err := m3u8.ParseMedia(fetch("GET", media))
+			if err != nil {
+				t.Fatal(err)
+			}
+			segment := "live/a/" + p.Segments[0].URI
+			fetch("GET", segment)
+			fetch("GET", segment, "Range", "bytes=10-1009")
+			fetch("GET", segment, "Range", "bytes=-7")
+			fetch("HEAD", segment)
+			fetch("HEAD", segment, "Range", "bytes=10-1009")
+			fetch("GET", media)
+			fetch("HEAD", media)
 		})
 	}
 }
