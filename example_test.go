@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/netip"
 	"os"
 	"os/signal"
 	"time"
@@ -24,6 +25,29 @@ func ExampleNew() {
 	if err := s.Run(ctx); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// A configuration that a program writes, and what is wrong with another.
+func ExampleConfig() {
+	c := weir.DefaultConfig()
+	c.RTMP.IdleTimeout = time.Minute
+	c.Limits.StreamBitrate = 20_000_000
+	c.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	cams := weir.DefaultStreamConfig()
+	cams.Match, cams.Publish.Keys = "live/*", []string{"secret"}
+	c.Streams = []weir.StreamConfig{cams}
+	fmt.Println(weir.Check(c))
+
+	c.RTMP.IdleTimeout = time.Second
+	fmt.Println(weir.Check(c))
+
+	c.RTMP.IdleTimeout = time.Minute
+	c.Streams = append(c.Streams, cams)
+	fmt.Println(weir.Check(c))
+	// Output:
+	// <nil>
+	// configuration: rtmp.idle_timeout: found "1s", allowed: a duration such as 10s, 1m30s, 200ms or 0s, from 10s to 10m
+	// configuration: streams.1.match: "live/*" never applies: streams.0.match, "live/*", comes first and matches all of it; put this entry before that one
 }
 
 // A program that publishes a stream of its own and watches it.

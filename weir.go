@@ -24,11 +24,7 @@ import (
 	"weir/internal/stream"
 )
 
-// Config is the whole configuration: the sections of the configuration file.
-type Config = server.Config
-
-// StreamConfig is one entry of Config.Streams; begin with DefaultStreamConfig.
-type StreamConfig = server.StreamConfig
+//go:generate sh -c "go run ./internal/server/godoc > config.go.new && mv config.go.new config.go"
 
 // DefaultConfig returns the configuration that serves when nothing is configured. Begin with it.
 func DefaultConfig() Config { return server.Default() }

@@ -26,7 +26,8 @@ func (c *demoCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	s, err := newServer(conf, out)
+	log, level := startLog(conf, out)
+	s, err := weir.New(*conf, weir.Logger(log), weir.Level(level))
 	if err != nil {
 		return err
 	}

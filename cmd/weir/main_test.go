@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -116,6 +120,43 @@ func TestConfigCheckRefusesHiddenEntries(t *testing.T) {
 			dir, _ := os.Getwd()
 			if got := strings.TrimSpace(strings.ReplaceAll(errOut, dir+"/", "")); status != 2 || got != c.says {
 				t.Errorf("exit status %d\n got %s\nwant %s", status, got, c.says)
+			}
+		})
+	}
+}
+
+// The log begins with the version, has dates in text as well, and says what SIGHUP does not do.
+func TestServeLog(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			r, w := io.Pipe()
+			done := make(chan int, 1)
+			go func() {
+				done <- run([]string{
+					"serve", "--set", "log.format=" + format, "--set", "rtmp.listen=127.0.0.1:0", "--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=",
+				}, io.Discard, w)
+				w.Close()
+			}()
+			lines := bufio.NewScanner(r)
+			first := true
+			for lines.Scan() {
+				line := lines.Text()
+				if first && (!strings.Contains(line, "weir starts") || !strings.Contains(line, "version")) {
+					t.Errorf("begins with %s", line)
+				}
+				first = false
+				if today := time.Now().Format(time.DateOnly); !strings.Contains(line, today) && !strings.Contains(line, time.Now().Add(-time.Minute).Format(time.DateOnly)) {
+					t.Errorf("a line without its date: %s", line)
+				}
+				switch {
+				case strings.Contains(line, "listening") && strings.Contains(line, "http"): // the last listener
+					_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
+				case strings.Contains(line, "SIGHUP changes nothing"):
+					_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+				}
+			}
+			if status := <-done; status != 0 {
+				t.Errorf("exit status %d", status)
 			}
 		})
 	}

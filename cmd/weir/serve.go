@@ -7,6 +7,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -58,23 +62,54 @@ func (c *serveCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	s, err := newServer(conf, out)
+	log, level := startLog(conf, out)
+	if !out.Terminal { // there SIGHUP says that the terminal is gone, and ends the program
+		defer explainHangups(log)()
+	}
+	s, err := weir.New(*conf, weir.Logger(log), weir.Level(level))
 	if err != nil {
 		return err
 	}
 	return s.Run(ctx)
 }
 
-// newServer makes the server that the configuration asks for, with its log.
-func newServer(c *weir.Config, out *console) (*weir.Server, error) {
-	level := new(slog.LevelVar)
-	return weir.New(*c, weir.Logger(newLogger(c.Log.Format, level, out)), weir.Level(level))
+// explainHangups answers SIGHUP, which makes many servers read their configuration again, with what it does
+// to this one. stop ends that.
+func explainHangups(log *slog.Logger) (stop func()) {
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				log.Warn("SIGHUP changes nothing: the configuration is read when the server starts; restart it to apply another")
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(done)
+		wg.Wait()
+	}
+}
+
+// startLog makes the log that the configuration asks for, and writes its first line.
+func startLog(c *weir.Config, out *console) (log *slog.Logger, level *slog.LevelVar) {
+	level = new(slog.LevelVar)
+	level.Set(c.Log.SlogLevel())
+	log = newLogger(c.Log.Format, level, out)
+	v, commit := build()
+	log.Info("weir starts", slog.String("version", v), slog.String("commit", commit), slog.String("go", runtime.Version()))
+	return log, level
 }
 
 // newLogger returns a log of a format of the configuration.
 func newLogger(format string, level slog.Leveler, out *console) *slog.Logger {
 	if format == "text" || format == "auto" && out.Terminal {
-		return slog.New(tint.NewTextHandler(out.Err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !out.Color}))
+		return slog.New(tint.NewTextHandler(out.Err, &tint.Options{Level: level, TimeFormat: time.DateTime, NoColor: !out.Color}))
 	}
 	return slog.New(slog.NewJSONHandler(out.Err, &slog.HandlerOptions{Level: level}))
 }

@@ -23,9 +23,9 @@ func (versionCmd) Help() string {
 	return "Example: weir version --json"
 }
 
-// Run implements the command.
-func (c *versionCmd) Run(out *console) error {
-	v, rev := version, commit
+// build returns what this program was built from.
+func build() (v, rev string) {
+	v, rev = version, commit
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if v == "" {
 			v = info.Main.Version
@@ -36,6 +36,12 @@ func (c *versionCmd) Run(out *console) error {
 			}
 		}
 	}
+	return v, rev
+}
+
+// Run implements the command.
+func (c *versionCmd) Run(out *console) error {
+	v, rev := build()
 	protocols := weir.Protocols()
 	if c.JSON {
 		return json.NewEncoder(out.Out).Encode(map[string]any{
