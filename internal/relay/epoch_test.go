@@ -244,11 +244,16 @@ func tags(t *testing.T, bodies ...[]byte) string {
 func TestTracksLeftOutAreNamed(t *testing.T) {
 	pcm := filepath.Join(t.TempDir(), "pcm.mov")
 	encode(t, pcm, "-c:v libx264 -preset veryfast -c:a pcm_s16le -timecode 01:00:00:00")
+	mpeg2, latm := filepath.Join(t.TempDir(), "mpeg2.ts"), filepath.Join(t.TempDir(), "latm.ts")
+	encode(t, mpeg2, "-map 0:v -map 0:v -map 1:a -c:v:0 libx264 -c:v:1 mpeg2video -preset veryfast -c:a mp2")
+	encode(t, latm, "-c:v libx264 -preset veryfast -c:a aac -mpegts_flags latm")
 	for name, c := range map[string]struct {
 		file string
 		want []string
 	}{
-		"MOV": {pcm, []string{"PCM audio is left out: it cannot be carried", "timecode track is left out: it cannot be carried"}},
+		"MPEG-2 and MP2": {mpeg2, []string{"MPEG-2 video is left out: it cannot be carried", "MP2 audio is left out: it cannot be carried"}},
+		"LATM":           {latm, []string{"LATM AAC audio is left out: it cannot be carried"}},
+		"MOV":            {pcm, []string{"PCM audio is left out: it cannot be carried", "timecode track is left out: it cannot be carried"}},
 		"FLV": {
 			tags(t, []byte{0x17, 0, 0, 0, 0, 1}, []byte{0x17, 1, 0, 0, 0, 0, 0, 0, 1, 0x65}, []byte("\x91zzzz...")),
 			[]string{`"zzzz" video is left out: it cannot be carried`},
