@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"weir/internal/probe"
@@ -35,6 +36,9 @@ func (faultsError) ExitCode() int { return exitFaults }
 
 // Run implements the command.
 func (c *probeCmd) Run(ctx context.Context, out *console) error {
+	if c.Duration < 0 {
+		return usageError{fmt.Errorf("--duration is not below 0")}
+	}
 	a, err := c.options()
 	if err != nil {
 		return err

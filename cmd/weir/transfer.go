@@ -41,8 +41,8 @@ func (pushCmd) Help() string {
 
 // Run implements the command.
 func (c *pushCmd) Run(ctx context.Context, out *console) error {
-	if c.Speed <= 0 {
-		return usageError{fmt.Errorf("--speed is more than 0")}
+	if c.Speed <= 0 || c.Start < 0 {
+		return usageError{fmt.Errorf("--speed is more than 0, and --start not below it")}
 	}
 	a, err := c.options()
 	if err != nil {
@@ -58,7 +58,7 @@ type pullCmd struct {
 	Output   string        `short:"o" placeholder:"FILE" help:"File to write (.flv); without one the stream is only received."`
 	Force    bool          `short:"f" help:"Overwrite the file if it exists."`
 	Duration time.Duration `help:"Stop after this much of the stream."`
-	Frames   int64         `help:"Stop after so many frames."`
+	Frames   int64         `placeholder:"N" help:"Stop after so many frames."`
 	access
 }
 
@@ -69,6 +69,9 @@ func (pullCmd) Help() string {
 
 // Run implements the command.
 func (c *pullCmd) Run(ctx context.Context, out *console) error {
+	if c.Duration < 0 || c.Frames < 0 {
+		return usageError{fmt.Errorf("--duration and --frames are not below 0")}
+	}
 	a, err := c.options()
 	if err != nil {
 		return err

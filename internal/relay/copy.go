@@ -28,7 +28,7 @@ type Options struct {
 	Reconnect bool
 	// Progress, if not nil, is called about twice a second.
 	Progress func(Stats)
-	// Notice, if not nil, is told once of each thing that is left out or damaged, and why.
+	// Notice, if not nil, is told once of each track that is left out, and why, and that a file is cut off.
 	Notice func(string)
 	// Unpaced takes a file as fast as it can be read.
 	Unpaced bool
@@ -385,7 +385,7 @@ func (c *copier) report() {
 	c.o.Progress(s)
 }
 
-// remark tells what is left out, and at the end what is damaged.
+// remark tells what is left out, and that a file is cut off.
 func (c *copier) remark() {
 	if c.o.Notice == nil {
 		return
@@ -396,8 +396,12 @@ func (c *copier) remark() {
 			c.o.Notice(s)
 		}
 	}
-	for _, name := range c.source.Condition().LeftOut {
+	cond := c.source.Condition()
+	for _, name := range cond.LeftOut {
 		tell(name + " is left out: it cannot be carried")
+	}
+	if cond.Truncated {
+		tell("the source ends within a frame: it was cut off, or is still being written")
 	}
 	if c.target != nil {
 		for _, s := range c.target.LeftOut() {

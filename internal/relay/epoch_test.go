@@ -268,7 +268,22 @@ func TestTracksLeftOutAreNamed(t *testing.T) {
 			t.Errorf("%s: it says %q, not %q", name, got, c.want)
 		}
 	}
-	_, err := Copy(t.Context(), from(tags(t, []byte("\x91zzzz..."))), to(""), Options{Unpaced: true})
+	b, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(t.TempDir(), "cut.flv")
+	if err := os.WriteFile(cut, b[:len(b)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	if _, err := Copy(t.Context(), from(cut), to(""), Options{Unpaced: true, Notice: func(s string) { said = append(said, s) }}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"the source ends within a frame: it was cut off, or is still being written"}; !slices.Equal(said, want) {
+		t.Errorf("of a file that is cut off it says %q, not %q", said, want)
+	}
+	_, err = Copy(t.Context(), from(tags(t, []byte("\x91zzzz..."))), to(""), Options{Unpaced: true})
 	if want := `the source has no track that can be carried: "zzzz" video`; err == nil || err.Error() != want {
 		t.Errorf("a source of such tracks alone: %v, not %s", err, want)
 	}

@@ -44,6 +44,10 @@ func (l *hlsList) take(p *m3u8.Media) {
 	if whole > 0 && !p.Segments[whole-1].Whole() {
 		whole--
 	}
+	if l.begun && l.next > p.MediaSequence && l.next-p.MediaSequence > uint64(len(p.Segments)) {
+		l.begun = false // the numbers begin again: another run of the server
+		l.add(l.demux.Flush(nil))
+	}
 	if !l.begun {
 		l.begun = true
 		l.next = p.MediaSequence

@@ -180,6 +180,32 @@ func TestHLSLive(t *testing.T) {
 	}
 }
 
+// TestHLSWhoseNumbersBeginAgain has a server that was restarted.
+func TestHLSWhoseNumbersBeginAgain(t *testing.T) {
+	s := &site{files: segments(t, "-hls_segment_filename %d.ts index.m3u8")}
+	const head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:"
+	s.put("index.m3u8", head+"700\n#EXTINF:1,\n0.ts\n")
+	src, err := Open(t.Context(), s.serve(t), Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	pictures := 0
+	for {
+		f, err := src.ReadFrame()
+		if err != nil {
+			break
+		}
+		if f.Type == av.Media && f.Kind == av.Video {
+			pictures++
+		}
+		s.put("index.m3u8", head+"0\n#EXTINF:1,\n1.ts\n#EXTINF:1,\n2.ts\n#EXT-X-ENDLIST\n")
+	}
+	if pictures != 75 {
+		t.Errorf("%d pictures, not 75", pictures)
+	}
+}
+
 // TestHLSOfWeir reads what our own server makes of a stream.
 func TestHLSOfWeir(t *testing.T) {
 	rtmpURL, httpURL, _ := serve(t)

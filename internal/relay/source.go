@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -70,7 +71,22 @@ func Open(ctx context.Context, name string, a Access) (Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", session.Redact(name), err)
 	}
-	return s, nil
+	return &named{s, session.Redact(name)}, nil
+}
+
+// named is a source whose errors say which one it is.
+type named struct {
+	Source
+	name string
+}
+
+// ReadFrame implements Source.
+func (s *named) ReadFrame() (*av.Frame, error) {
+	f, err := s.Source.ReadFrame()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%s: %w", s.name, err)
+	}
+	return f, err
 }
 
 func open(ctx context.Context, name string, a Access) (Source, error) {
