@@ -141,6 +141,7 @@ func TestBrowserChanges(t *testing.T) {
 		{"no sound", film{video: "h264"}, 320, 180, false},
 		{"sound", first, 320, 180, false},
 		{"video codec", film{video: "av1", audio: "aac"}, 320, 180, true},
+		{"both codecs", film{video: "vp9", audio: "opus"}, 320, 180, true},
 		{"back again", first, 320, 180, false},
 	}
 	for _, c := range changes {

@@ -131,7 +131,12 @@ func (p *WebSockets) play(w http.ResponseWriter, r *http.Request, path string) {
 		pl.conn = c
 	}
 	pl.input.Heard = func() { pl.heard.Store(time.Now().UnixNano()) }
-	pl.input.Reply = func(b []byte) { pl.Send(b) }
+	pl.input.Reply = func(b []byte) {
+		if websocket.IsClose(b) { // nothing may follow it (RFC 6455 §5.5.1)
+			pl.Pause(true)
+		}
+		pl.Send(b)
+	}
 	pl.input.Heard()
 	pl.Player = v.Play(peer.Sink(p.env.Engine, pl.conn, p.env.Portable), first, func() {
 		p.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -182,5 +183,25 @@ func TestSnapshot(t *testing.T) {
 	second, b := r.get("live/a/snapshot.jpg")
 	if first.StatusCode != 200 || second.StatusCode != 200 || string(a) != string(b) {
 		t.Error("a still is made again at once")
+	}
+	res, whole := r.get("live/a/snapshot.mp4")
+	tag := res.Header.Get("ETag")
+	for _, c := range []struct {
+		header  []string
+		status  int
+		content string // of Content-Range
+		body    []byte
+	}{
+		{[]string{"Range", "bytes=4-7"}, http.StatusPartialContent, fmt.Sprintf("bytes 4-7/%d", len(whole)), whole[4:8]},
+		{[]string{"Range", "bytes=-10"}, http.StatusPartialContent, fmt.Sprintf("bytes %d-%d/%d", len(whole)-10, len(whole)-1, len(whole)), whole[len(whole)-10:]},
+		{[]string{"Range", "bytes=4-7", "If-Range", tag}, http.StatusPartialContent, fmt.Sprintf("bytes 4-7/%d", len(whole)), whole[4:8]},
+		{[]string{"Range", "bytes=4-7", "If-Range", `"another"`}, http.StatusOK, "", whole},
+		{[]string{"Range", fmt.Sprintf("bytes=%d-", len(whole))}, http.StatusRequestedRangeNotSatisfiable, fmt.Sprintf("bytes */%d", len(whole)), nil},
+		{[]string{"If-None-Match", tag}, http.StatusNotModified, "", []byte{}},
+	} {
+		res, b := r.get("live/a/snapshot.mp4", c.header...)
+		if res.StatusCode != c.status || res.Header.Get("Content-Range") != c.content || c.body != nil && !bytes.Equal(b, c.body) {
+			t.Errorf("%q: %s %v, %d bytes", c.header, res.Status, res.Header, len(b))
+		}
 	}
 }

@@ -200,6 +200,9 @@ func closeFault(payload []byte) error {
 	return protocolError("a close frame with a code that may not be sent")
 }
 
+// IsClose reports whether a frame that Reply was given is a close frame.
+func IsClose(frame []byte) bool { return frame[0]&0xf == opClose }
+
 // end answers with a close frame and returns err.
 func (w *Input) end(err error) error {
 	code := uint16(1000)

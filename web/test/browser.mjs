@@ -22,7 +22,7 @@ async function open(name, url, width, height, colorScheme) {
   page.on("console", (m) => {
     if (m.type() === "error" || m.type() === "warning") complain(m.text(), m.type());
   });
-  page.on("pageerror", (e) => complain(String(e), "error"));
+  page.on("pageerror", (e) => complain(`${e} ${e.stack ?? ""}`.slice(0, 400), "error"));
   // A player that asks for the same file again and again plays, but is a burden to the server.
   const asked = new Map();
   page.on("request", (r) => {

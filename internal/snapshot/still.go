@@ -1,0 +1,214 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"sync"
+	"time"
+
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+const (
+	// stillTime is how long a still is shown before another one is made.
+	stillTime = time.Second
+	// decoders is how many stills are made at a time, and maxQueued how many may wait for that.
+	decoders  = 2
+	maxQueued = 8
+	// decodeTime bounds the making of a still, and queueTime the wait for it.
+	decodeTime = 3 * time.Second
+	queueTime  = 5 * time.Second
+	// maxPixels bounds the picture: 8K, which takes a decoder about half a second.
+	maxPixels = 7680 * 4320
+	// maxStill bounds the bytes of a still.
+	maxStill = 16 << 20
+)
+
+// Errors of stills.
+var (
+	errBusy = &session.Refusal{
+		Reason: session.Limit, Peer: "The server is busy with other pictures: try again in some seconds.",
+		Err: errors.New("too many pictures are wanted at once"),
+	}
+	errTooLarge = &session.Refusal{
+		Reason: session.Unsupported, Peer: "The picture is larger than 7680×4320, too large for a still. snapshot.mp4 beside this shows it.",
+		Err: errors.New("the picture is too large for a still"),
+	}
+	// errDecoder is wrapped with what the operator may know of it, and nobody else.
+	errDecoder = errors.New("ffmpeg made no still")
+)
+
+// shelf keeps the newest still of each stream, and makes new ones in turn.
+type shelf struct {
+	turns chan struct{} // held while a still is made
+
+	mu     sync.Mutex // guards below
+	queued int
+	stills map[*stream.Stream]*still
+}
+
+// still is a stream's newest still, or the making of it.
+type still struct {
+	cancel context.CancelFunc
+	ready  chan struct{} // closed when the following is there
+	jpeg   []byte
+	err    error
+	made   time.Time
+
+	waiting int // clients; guarded by shelf.mu
+}
+
+func newShelf() shelf {
+	return shelf{turns: make(chan struct{}, decoders), stills: map[*stream.Stream]*still{}}
+}
+
+func (c *still) isReady() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// sweep forgets what is too old to be shown.
+func (q *shelf) sweep(now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for s, c := range q.stills {
+		if c.isReady() && now.Sub(c.made) > stillTime {
+			delete(q.stills, s)
+		}
+	}
+}
+
+// get returns a stream's still: those who ask at the same time share one, and so do those who ask
+// within a second. The first of them makes it, and goes on for the others when its own client has
+// left; the context that produce gets ends when all have.
+func (q *shelf) get(ctx context.Context, s *stream.Stream, produce func(context.Context) ([]byte, error)) ([]byte, error) {
+	c, making, first := q.join(ctx, s)
+	stop := context.AfterFunc(ctx, func() { q.leave(s, c) })
+	defer func() {
+		if stop() {
+			q.leave(s, c)
+		}
+	}()
+	if first {
+		c.jpeg, c.err = produce(making)
+		c.made = time.Now()
+		close(c.ready)
+	}
+	select {
+	case <-c.ready:
+		return c.jpeg, c.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// join makes a client wait for a stream's still; first reports whether it is to make it.
+func (q *shelf) join(ctx context.Context, s *stream.Stream) (c *still, making context.Context, first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c = q.stills[s]
+	if c == nil || c.isReady() && time.Since(c.made) > stillTime {
+		c = &still{ready: make(chan struct{})}
+		making, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		q.stills[s] = c
+		first = true
+	}
+	c.waiting++
+	return c, making, first
+}
+
+// leave takes a client away. What nobody waits for any more is not made.
+func (q *shelf) leave(s *stream.Stream, c *still) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if c.waiting--; c.waiting > 0 {
+		return
+	}
+	c.cancel()
+	if !c.isReady() && q.stills[s] == c {
+		delete(q.stills, s)
+	}
+}
+
+// turn waits until a still may be made. It fails with errBusy if too many wait, or for too long.
+func (q *shelf) turn(ctx context.Context) (release func(), err error) {
+	release = func() { <-q.turns }
+	select {
+	case q.turns <- struct{}{}:
+		return release, nil
+	default:
+	}
+	q.mu.Lock()
+	full := q.queued >= maxQueued
+	if !full {
+		q.queued++
+	}
+	q.mu.Unlock()
+	if full {
+		return nil, errBusy
+	}
+	defer func() {
+		q.mu.Lock()
+		q.queued--
+		q.mu.Unlock()
+	}()
+	t := time.NewTimer(queueTime)
+	defer t.Stop()
+	select {
+	case q.turns <- struct{}{}:
+		return release, nil
+	case <-t.C:
+		return nil, errBusy
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// decode has ffmpeg make a still of a film. ffmpeg is held to the bound of pixels too: what a
+// key frame says of its size may differ from what the track says.
+func decode(ctx context.Context, ffmpeg string, film []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, decodeTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, ffmpeg, "-nostdin", "-v", "error", "-threads", "1", "-max_pixels", strconv.Itoa(maxPixels),
+		"-f", "mp4", "-i", "pipe:0", "-frames:v", "1", "-q:v", "4", "-f", "mjpeg", "pipe:1")
+	cmd.Stdin = bytes.NewReader(film)
+	cmd.WaitDelay = time.Second
+	out, said := limited{most: maxStill}, limited{most: 1 << 10}
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err == nil && out.dropped:
+		err = fmt.Errorf("it is larger than %d bytes", maxStill)
+	case err == nil && out.Len() == 0:
+		err = errors.New("it wrote nothing")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: %s", errDecoder, err, session.Printable(said.String(), 200))
+	}
+	return out.Bytes(), nil
+}
+
+// limited keeps so many bytes and drops the rest.
+type limited struct {
+	bytes.Buffer
+	most    int
+	dropped bool
+}
+
+// Write implements io.Writer.
+func (l *limited) Write(b []byte) (int, error) {
+	n, _ := l.Buffer.Write(b[:min(len(b), l.most-l.Len())])
+	l.dropped = l.dropped || n < len(b)
+	return len(b), nil
+}

@@ -1,0 +1,160 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/av"
+	"weir/internal/stream"
+)
+
+// TestLargePictures: 8K is the largest picture of which a still is made.
+func TestLargePictures(t *testing.T) {
+	for _, c := range []struct {
+		size  av.Size
+		large bool
+	}{{av.Size{Width: 7680, Height: 4320}, false}, {av.Size{Width: 7682, Height: 4320}, true}, {av.Size{Width: 12288, Height: 12288}, true}} {
+		if k := (key{track: &av.Track{Size: c.size}}); k.tooLarge() != c.large {
+			t.Errorf("%v: %v", c.size, k.tooLarge())
+		}
+	}
+}
+
+// TestStillIsShared: those who ask at the same time, and within a second, get one still.
+func TestStillIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newShelf()
+		s := new(stream.Stream)
+		made := 0
+		release := make(chan struct{})
+		produce := func(context.Context) ([]byte, error) {
+			made++
+			<-release
+			return []byte("picture"), nil
+		}
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				if b, err := q.get(t.Context(), s, produce); string(b) != "picture" || err != nil {
+					t.Errorf("%q, %v", b, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(release)
+		wg.Wait()
+		if b, err := q.get(t.Context(), s, produce); string(b) != "picture" || err != nil || made != 1 {
+			t.Errorf("%q, %v, made %d times", b, err, made)
+		}
+		<-time.After(2 * stillTime)
+		if _, err := q.get(t.Context(), s, produce); err != nil || made != 2 {
+			t.Errorf("%v, made %d times", err, made)
+		}
+		<-time.After(2 * stillTime)
+		q.sweep(time.Now())
+		if len(q.stills) != 0 {
+			t.Error("an old still is kept")
+		}
+	})
+}
+
+// TestStillNobodyWaitsFor: the making goes on while one client waits, and ends with the last one; who comes
+// after gets a still of its own.
+func TestStillNobodyWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newShelf()
+		s := new(stream.Stream)
+		ended := make(chan struct{})
+		produce := func(ctx context.Context) ([]byte, error) {
+			<-ctx.Done()
+			close(ended)
+			return nil, ctx.Err()
+		}
+		var wg sync.WaitGroup
+		ask := func() context.CancelFunc {
+			ctx, cancel := context.WithCancel(t.Context())
+			wg.Go(func() {
+				if _, err := q.get(ctx, s, produce); !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			return cancel
+		}
+		first, second := ask(), ask()
+		first()
+		synctest.Wait()
+		select {
+		case <-ended:
+			t.Fatal("the second client is not waited for")
+		default:
+		}
+		second()
+		<-ended
+		wg.Wait()
+		b, err := q.get(t.Context(), s, func(context.Context) ([]byte, error) { return []byte("new"), nil })
+		if string(b) != "new" || err != nil {
+			t.Errorf("%q, %v", b, err)
+		}
+	})
+}
+
+// TestTurns: as many stills are made at once as there are decoders, a few wait, and the others
+// are told to come again; so are those that have waited too long, and those that have left wait no more.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newShelf()
+		var releases []func()
+		for range decoders {
+			release, err := q.turn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			releases = append(releases, release)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		errs := make(chan error, maxQueued)
+		for i := range maxQueued {
+			go func() {
+				c := ctx
+				if i > 0 {
+					c = t.Context()
+				}
+				release, err := q.turn(c)
+				if err == nil {
+					release()
+				}
+				errs <- err
+			}()
+			synctest.Wait()
+		}
+		if _, err := q.turn(t.Context()); !errors.Is(err, errBusy) {
+			t.Errorf("one too many: %v", err)
+		}
+		cancel()
+		if err := <-errs; !errors.Is(err, context.Canceled) {
+			t.Errorf("it has left: %v", err)
+		}
+		releases[0]()
+		for range maxQueued - 1 {
+			if err := <-errs; err != nil {
+				t.Errorf("its turn has come: %v", err)
+			}
+		}
+		if release, err := q.turn(t.Context()); err != nil {
+			t.Error(err)
+		} else {
+			defer release()
+		}
+		if _, err := q.turn(t.Context()); !errors.Is(err, errBusy) {
+			t.Errorf("it waited too long: %v", err)
+		}
+		if q.queued != 0 {
+			t.Errorf("%d wait", q.queued)
+		}
+	})
+}
