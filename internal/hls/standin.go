@@ -11,6 +11,8 @@ const (
 	// silentTime is how long a track may send nothing while others do before something stands in
 	// for it, unless the track is known to pause.
 	silentTime = 1500 * time.Millisecond
+	// soundTime is silentTime for sound, which comes evenly. Parts without it would hold players up.
+	soundTime = 400 * time.Millisecond
 	// stillLag is how far behind the others a key frame that stands in stays: pictures that come
 	// back may be as late.
 	stillLag = 500 * time.Millisecond
@@ -36,7 +38,7 @@ type standIn struct {
 	own     time.Duration // when the newest of the track's own began
 	arrived time.Duration // and when it arrived
 	every   time.Duration // between the last two of its own
-	pause   time.Duration // the longest pause after which it went on without a key frame
+	pause   time.Duration // the longest pause after which it went on where it was
 }
 
 // push takes a frame once the pace is known: other tracks that are silent get what stands in for
@@ -73,14 +75,17 @@ func (p *Packager) isWanted(k trackKey) bool {
 }
 
 // patience is how long the track may be silent before something stands in for it.
-func (s *standIn) patience() time.Duration {
-	return min(max(silentTime, 3*s.every, 2*s.pause), maxSilentTime)
+func (s *standIn) patience(kind av.Kind) time.Duration {
+	least := silentTime
+	if kind == av.Audio {
+		least = soundTime
+	}
+	return min(max(least, 3*s.every, 2*s.pause), maxSilentTime)
 }
 
 // cover lets something stand in for track k if it is silent while now comes.
 func (p *Packager) cover(s *standIn, k trackKey, now *frame) {
-	late := now.at - s.end
-	if !s.active && (late <= s.patience() || now.Arrived-s.arrived <= s.patience()) {
+	if patience := s.patience(k.kind); !s.active && (now.at-s.end <= patience || now.Arrived-s.arrived <= patience) {
 		return
 	}
 	main := p.renditions[0]
@@ -120,7 +125,8 @@ func (p *Packager) fill(s *standIn, until, arrived time.Duration) {
 		if open := p.renditions[0].open; f.Kind == av.Video && len(open) > 0 && p.pace.part > 0 && open[0].at < s.end {
 			next = max(open[0].at+p.pace.part, s.end+time.Millisecond) // it fills the part that the track's own frames began
 		}
-		if next > until {
+		// Sound goes beyond: players take a part that ends before its time for one that is to be loaded again.
+		if f.Kind == av.Video && next > until || f.at >= until {
 			return
 		}
 		s.end, s.stood = next, next
@@ -153,6 +159,7 @@ func (p *Packager) comesBack(s *standIn, f *frame) bool {
 	isKey := f.Kind == av.Video && f.IsKey()
 	if f.at+s.step/2 < s.stood { // what stood in was ahead of it
 		s.active = s.active && f.Kind == av.Video
+		s.pause = max(s.pause, min(f.Arrived-s.arrived, maxSilentTime)) // it was late, not silent
 		s.own, s.arrived = f.at, f.Arrived
 		return false
 	}
@@ -167,7 +174,7 @@ func (p *Packager) comesBack(s *standIn, f *frame) bool {
 		if f.Kind == av.Video {
 			p.fill(s, f.at+s.step-time.Millisecond, f.Arrived) // the last one is cut short
 		} else {
-			p.fill(s, f.at+s.step/2, f.Arrived)
+			p.fill(s, f.at-s.step/2, f.Arrived)
 		}
 		s.active = false
 	}

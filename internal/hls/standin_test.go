@@ -188,7 +188,7 @@ func TestPauses(t *testing.T) {
 		slides := what{fps: 1.0 / 3, gop: 30 * time.Second, audio: 1}
 		r.send(slides, 60*time.Second, r.check)
 		s := r.p.standIns[trackKey{av.Video, 0}]
-		if s == nil || s.active || s.patience() < 6*time.Second {
+		if s == nil || s.active || s.patience(av.Video) < 6*time.Second {
 			t.Errorf("%+v", s)
 		}
 	})
