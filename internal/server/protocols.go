@@ -5,8 +5,8 @@ import (
 	"reflect"
 
 	"weir/internal/protocol"
+	"weir/internal/protocol/hls"
 	"weir/internal/protocol/httpflv"
-	"weir/internal/protocol/httphls"
 	"weir/internal/protocol/httpts"
 	"weir/internal/protocol/rtmp"
 )
@@ -17,13 +17,13 @@ type Protocols struct {
 	RTMP    rtmp.Config    `yaml:"rtmp" reload:"restart" help:"RTMP: publishing and playing."`
 	HTTPFLV httpflv.Config `yaml:"-"`
 	HTTPTS  httpts.Config  `yaml:"-"`
-	HLS     httphls.Config `yaml:"-"`
+	HLS     hls.Config     `yaml:"-"`
 }
 
 // StreamProtocols is the keys that protocols have in each entry of streams: a line, of the same name as
 // in Protocols, for each that has any.
 type StreamProtocols struct {
-	HLS httphls.StreamConfig `yaml:"hls"`
+	HLS hls.StreamConfig `yaml:"hls"`
 }
 
 // folder is a line of the table.

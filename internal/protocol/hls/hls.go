@@ -1,4 +1,4 @@
-// Package httphls plays streams by HTTP Live Streaming (RFC 8216 and RFC 8216bis, with
+// Package hls plays streams by HTTP Live Streaming (RFC 8216 and RFC 8216bis, with
 // Low-Latency HLS). The playlists and segments are internal/hls's; here are the requests:
 // who may watch, who is watching, what is held and what may be cached.
 //
@@ -7,7 +7,7 @@
 // costs nothing before it plays: it gets a session when it first asks for media. Parts and
 // segments are the same for everybody, so that caches between can keep them. Their names cannot
 // be guessed: who has one was given a playlist.
-package httphls
+package hls
 
 import (
 	"context"

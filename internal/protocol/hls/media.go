@@ -1,4 +1,4 @@
-package httphls
+package hls
 
 import (
 	"errors"
