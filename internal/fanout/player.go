@@ -61,6 +61,7 @@ type Player struct {
 	first    int64  // when it joined, until the first bytes of the log were sent; then 0
 	out      [][]byte
 	rewrite  func(b []byte) // of Start; nil for nearly all
+	lead     *Lead          // being sent; nil for nearly all
 }
 
 // rewriteChunk is about how much is rewritten for a player at a time, in bytes.
@@ -101,6 +102,8 @@ type Start struct {
 	// changing their length. It is given whole messages, as many as were appended. The player
 	// costs a copy of what it is sent.
 	Rewrite func(b []byte)
+	// Lead, if not nil, is sent first, and the player reads the log from where the lead ends.
+	Lead *Lead
 }
 
 // Join makes the player read l. A player reads one log at a time: joining another
@@ -161,6 +164,7 @@ func (p *Player) shift(n int) {
 	p.out[0] = nil
 	if p.out = p.out[1:]; len(p.out) == 0 {
 		p.out = nil
+		p.dropLead()
 	}
 }
 

@@ -7,6 +7,9 @@ func (w *worker) apply(o *op, now int64) {
 	p := o.p
 	if p.state == dead {
 		p.drop()
+		if o.from.Lead != nil {
+			o.from.Lead.Release()
+		}
 		return
 	}
 	switch o.kind {
@@ -39,6 +42,9 @@ func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 	p.leave()
 	w.quit(p)
 	if l == nil || p.ending != nil {
+		if s.Lead != nil {
+			s.Lead.Release()
+		}
 		return
 	}
 	w.removeLoose(p)
@@ -59,6 +65,14 @@ func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 		p.from = l.head.Load()
 	}
 	p.joined, p.first = now, now
+	switch {
+	case s.Lead == nil:
+	case p.paused: // it goes on at a sync mark
+		s.Lead.Release()
+	default:
+		p.dropLead()
+		p.follow(s.Lead, now)
+	}
 }
 
 // quit takes p off its log.
@@ -155,6 +169,9 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 			p.count.Sent.Add(uint64(n))
 			p.progress = now
 			if private {
+				if p.lead != nil {
+					w.firstSent(p)
+				}
 				p.shift(n)
 			} else {
 				p.off += uint32(n)
@@ -297,6 +314,7 @@ func (w *worker) end(p *Player, cause error) {
 	w.removeLoose(p)
 	p.state = dead
 	p.seg, p.out = nil, nil
+	p.dropLead()
 	p.drop()
 	w.players.Add(-1)
 	if p.obs != nil {

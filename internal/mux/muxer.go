@@ -19,6 +19,7 @@ type Muxer struct {
 	idle  *time.Timer
 
 	encoder Encoder // used under the stream's lock only
+	leads   leads
 }
 
 // Log returns what players read.

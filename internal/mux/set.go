@@ -10,6 +10,7 @@ import (
 	"errors"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/fanout"
@@ -35,6 +36,8 @@ var ErrEnded = errors.New("mux: stream has ended")
 type Set struct {
 	engine *fanout.Engine
 	slow   func(path string) fanout.SlowPolicy
+
+	leadBytes atomic.Int64 // of the leads that are held
 
 	mu sync.Mutex // guards below
 	m  map[*stream.Stream]map[Variant]*Muxer

@@ -32,6 +32,8 @@ type Door struct {
 	Reserved *Reserved
 	// Wait returns how long a player of the path waits for a publisher.
 	Wait func(path string) time.Duration
+	// Start returns where players of the path begin that do not say so.
+	Start func(path string) Start
 	// SkipLog and RefusalLog bound the lines about slow players and refused peers: when the
 	// network is overloaded thousands skip at once, and whoever guesses keys is refused often.
 	SkipLog, RefusalLog *LogLimit

@@ -31,6 +31,7 @@ type HTTPViewer struct {
 	Session *session.Session
 	View    *View
 
+	start  Start
 	cancel context.CancelCauseFunc
 	ctx    context.Context
 	player atomic.Pointer[Player]
@@ -52,7 +53,7 @@ func (v *HTTPViewer) Play(sink fanout.Sink, first []byte, onEnd func()) *Player 
 	if cause := context.Cause(v.ctx); cause != nil { // before the player was there to be told
 		p.Close(cause)
 	}
-	p.Join(nil)
+	p.Join(v.start, nil)
 	return p
 }
 
@@ -76,7 +77,7 @@ func (v *HTTPViewer) Leave(cause error) {
 // answered, and Enter returns nil.
 func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, variant mux.Variant) *HTTPViewer {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	v := &HTTPViewer{ctx: ctx, cancel: cancel}
+	v := &HTTPViewer{ctx: ctx, cancel: cancel, start: d.StartOf(path, r.URL.Query().Get("start"))}
 	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, Remote: Remote(r), UserAgent: r.UserAgent(), Cancel: v.end})
 	if err != nil {
 		d.Fail(w, err)

@@ -78,14 +78,19 @@ func (v *View) Player(s *session.Session, sink fanout.Sink, first []byte, onEnd 
 	return p
 }
 
-// Join begins to send the stream. rewrite, if not nil, changes the stream's messages for this
-// player; see fanout.Start.
-func (p *Player) Join(rewrite func(b []byte)) {
+// Join begins to send the stream, from where start says. rewrite, if not nil, changes the stream's
+// messages for this player; see fanout.Start.
+func (p *Player) Join(start Start, rewrite func(b []byte)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.muxer != nil {
-		p.fan.Join(p.muxer.Log(), fanout.Start{Rewrite: rewrite})
+	if p.muxer == nil {
+		return
 	}
+	from := fanout.Start{Rewrite: rewrite, Next: start == Key}
+	if start == Live {
+		from.Lead = p.muxer.Lead()
+	}
+	p.fan.Join(p.muxer.Log(), from)
 }
 
 // Move makes the player go on with another claim, from its beginning or, if it is for the

@@ -181,11 +181,18 @@ func (s *Server) door(name string) *peer.Door {
 		Admit:      s.admit,
 		Reserved:   &s.reserved,
 		Wait:       func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
+		Start:      s.start,
 		Portable:   s.conf.Delivery.Portable,
 		SkipLog:    &s.skipLog,
 		RefusalLog: &s.refusalLog,
 		Poller:     s.poller,
 	}
+}
+
+// start returns where players of a stream begin that do not say so.
+func (s *Server) start(path string) peer.Start {
+	start, _ := peer.ParseStart(s.streamConfig(path).Play.Start) // one of the words: it was validated
+	return start
 }
 
 // env is what a protocol gets.

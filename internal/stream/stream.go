@@ -192,6 +192,28 @@ func (s *Stream) Attach(m Muxer) bool {
 	return true
 }
 
+// Recent returns copies of the frames from the newest start on, and calls at while no other can
+// come. It returns none, and does not call at, if there is no start, no publisher, or more frames
+// or bytes of payload since than wanted.
+func (s *Stream) Recent(frames int, bytes int64, at func()) []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := &s.list
+	if len(l.starts) == 0 || s.live == nil || s.ended.Load() {
+		return nil
+	}
+	st, next := l.starts[len(l.starts)-1], l.next.Load()
+	if next-st.frame > int64(frames) || l.bytes-st.bytes > bytes {
+		return nil
+	}
+	entries := make([]Entry, 0, next-st.frame)
+	for n := st.frame; n < next; n++ {
+		entries = append(entries, *l.entry(n))
+	}
+	at()
+	return entries
+}
+
 // Detach ends Attach.
 func (s *Stream) Detach(m Muxer) {
 	s.mu.Lock()

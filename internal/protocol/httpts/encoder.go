@@ -123,6 +123,30 @@ func (m *encoder) startsAt(f *av.Frame, sync bool, b []byte) bool {
 	return f.Kind == av.Audio && sync || f.IsKey() && f.Kind == av.Video && int(f.Track) == m.video
 }
 
+// Lead implements mux.Leader: the counters of what comes next go on from it.
+func (m *encoder) Lead() func(entries []stream.Entry, out mux.Output) {
+	if m.mux == nil {
+		return func([]stream.Entry, mux.Output) {}
+	}
+	lead, join, w := m.mux.Fork(), accessunit.Joiner{}, m.variant.wrapping
+	join.SetTracks(m.headers.Tracks)
+	return func(entries []stream.Entry, out mux.Output) {
+		var units []av.Frame
+		for i := range entries {
+			if e := &entries[i]; e.Type == av.Media && lead.Carries(&e.Frame) {
+				units = append(units, join.Put(&e.Frame)...)
+			}
+		}
+		units = append(units, join.Flush()...)
+		for i, b := range lead.Lead(units) {
+			if len(b) > 0 {
+				dst := w.AppendHead(out.Reserve(w.Size(len(b))), len(b))
+				out.Commit(w.AppendTail(append(dst, b...)), fanout.Message{Sync: i == 0})
+			}
+		}
+	}
+}
+
 // End implements mux.Encoder.
 func (m *encoder) End(out mux.Output) {
 	if end := m.variant.wrapping.AppendEnd(nil); len(end) > 0 {

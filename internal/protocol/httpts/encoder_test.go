@@ -192,8 +192,8 @@ func testFrame(t *testing.T, name string) []byte {
 	return b
 }
 
-// TestJoin has players join streams of several kinds in mid-stream: each is given tables
-// first, then what can be decoded, and no counter jumps.
+// TestJoin has players join streams of several kinds in mid-stream, at the newest key frame or at live:
+// each is given tables first, then what can be decoded, and no counter jumps.
 func TestJoin(t *testing.T) {
 	video := []av.Frame{
 		{Codec: av.H264, Type: av.Config, Payload: testFrame(t, "h264-high.config")},
@@ -223,39 +223,41 @@ func TestJoin(t *testing.T) {
 		{"video left out", mux.Selection{}, [][]av.Frame{av1, sound}, false, true},
 		{"nothing", mux.Selection{}, [][]av.Frame{av1}, false, false},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				got := join(t, variant{Selection: c.sel}, c.tracks)
-				if !c.video && !c.sound {
-					if len(got) > 0 {
-						t.Errorf("%d bytes", len(got))
+		for _, live := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, live %v", c.name, live), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					got := join(t, variant{Selection: c.sel}, live, c.tracks)
+					if !c.video && !c.sound {
+						if len(got) > 0 {
+							t.Errorf("%d bytes", len(got))
+						}
+						return
 					}
-					return
-				}
-				if len(got) == 0 || got[1]&0x1f != 0 || got[2] != 0 {
-					t.Fatal("tables do not come first")
-				}
-				var d mpegts.Demuxer
-				fs := d.Flush(d.Demux(nil, got))
-				counters := d.Counters()
-				if counters != (mpegts.Counters{Packets: counters.Packets}) {
-					t.Errorf("%+v", counters)
-				}
-				has := func(k av.Kind) bool { return slices.ContainsFunc(fs, func(f av.Frame) bool { return f.Kind == k }) }
-				if has(av.Video) != c.video || has(av.Audio) != c.sound {
-					t.Errorf("video %v, sound %v", has(av.Video), has(av.Audio))
-				}
-				if i := slices.IndexFunc(fs, func(f av.Frame) bool { return f.Kind == av.Video && f.Type == av.Media }); i >= 0 && !fs[i].IsKey() {
-					t.Error("it does not begin with a key frame")
-				}
+					if len(got) == 0 || got[1]&0x1f != 0 || got[2] != 0 {
+						t.Fatal("tables do not come first")
+					}
+					var d mpegts.Demuxer
+					fs := d.Flush(d.Demux(nil, got))
+					counters := d.Counters()
+					if counters != (mpegts.Counters{Packets: counters.Packets}) {
+						t.Errorf("%+v", counters)
+					}
+					has := func(k av.Kind) bool { return slices.ContainsFunc(fs, func(f av.Frame) bool { return f.Kind == k }) }
+					if has(av.Video) != c.video || has(av.Audio) != c.sound {
+						t.Errorf("video %v, sound %v", has(av.Video), has(av.Audio))
+					}
+					if i := slices.IndexFunc(fs, func(f av.Frame) bool { return f.Kind == av.Video && f.Type == av.Media }); i >= 0 && !fs[i].IsKey() {
+						t.Error("it does not begin with a key frame")
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
 // join publishes three seconds of tracks, of which a player joins the second, and
 // returns what it is sent.
-func join(t *testing.T, v variant, tracks [][]av.Frame) []byte {
+func join(t *testing.T, v variant, live bool, tracks [][]av.Frame) []byte {
 	engine := fanout.New(fanout.Options{})
 	hub := stream.New(stream.Options{})
 	set := mux.NewSet(engine, func(string) fanout.SlowPolicy { return fanout.SlowPolicy{} })
@@ -285,7 +287,11 @@ func join(t *testing.T, v variant, tracks [][]av.Frame) []byte {
 			}
 			p = &tsPlayer{sink: new(collector), closed: make(chan error, 1)}
 			p.fan = engine.Add(p.sink, p, m.Log(), fanout.Counters{})
-			p.fan.Join(m.Log(), fanout.Start{})
+			var from fanout.Start
+			if live {
+				from.Lead = m.Lead()
+			}
+			p.fan.Join(m.Log(), from)
 		}
 		for _, fs := range tracks {
 			f := fs[2]

@@ -29,6 +29,7 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 		return nil, refuse(rtmp.CodePlayFailed, p.refuseSecondPlay(pr, path))
 	}
 	b := &playback{p: p, peer: pr, session: rs, id: r.StreamID, caps: rs.Caps(), gone: make(chan struct{})}
+	b.start = p.env.StartOf(path, r.Query.Get("start"))
 	b.variant = variant{chunkSize: p.server.ChunkSize}
 	b.variant.AllTracks = b.caps.CapsEx&rtmp.CapMultitrack != 0 || r.Query.Get("tracks") == "all"
 	b.variant.Form = flv.Form{SingleTrack: !b.variant.AllTracks, HEVC12: r.Query.Get("codec") == "legacy"}
@@ -58,6 +59,7 @@ type playback struct {
 	p       *Protocol
 	peer    *connection
 	id      uint32 // the message stream
+	start   peer.Start
 	session *rtmp.ServerSession
 	caps    *rtmp.Caps
 	view    *peer.View // until Start
@@ -124,7 +126,7 @@ func (b *playback) Start(w *rtmp.PlayWriter) {
 	rs := b.session
 	player = b.view.Player(b.peer.session, peer.Sink(b.p.env.Engine, nc, b.p.env.Portable), nil, func() { rs.Close(errEnginesEnd) })
 	b.peer.player, b.view = player, nil
-	player.Join(b.rewrite())
+	player.Join(b.start, b.rewrite())
 	b.wait()
 }
 
