@@ -8,7 +8,7 @@ T       ?=
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-clients build pages install lint fmt fuzz soak sim generate deps
+.PHONY: help run test test-clients build pages install lint fmt fuzz protocols soak sim generate deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ fmt: ## format the Go sources
 
 fuzz: ## every fuzz target for T (1m) each
 	@scripts/fuzz $(or $(T),1m)
+
+protocols: pages ## add a toy protocol and delete each one in turn, by a folder and a line
+	@scripts/protocols
 
 soak: ## all tests again and again, in random order and with the race detector, for T (30m)
 	@scripts/install build test

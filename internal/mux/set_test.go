@@ -1,0 +1,90 @@
+package mux_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/internal/fanout"
+	"weir/internal/mux"
+	"weir/internal/stream"
+)
+
+// numbered is a variant of any format whose encoder writes nothing.
+type numbered struct {
+	format string
+	n      int
+}
+
+// Format implements mux.Variant.
+func (v numbered) Format() string { return v.format }
+
+// NewEncoder implements mux.Variant.
+func (v numbered) NewEncoder() mux.Encoder { return silent{} }
+
+type silent struct{}
+
+// Append implements mux.Encoder.
+func (silent) Append(*stream.Entry, mux.Output) {}
+
+// End implements mux.Encoder.
+func (silent) End(mux.Output) {}
+
+// TestVariantsAreBoundedForEachFormat: a stream has 16 variants in a format and no more, and what
+// one format takes up does not refuse another.
+func TestVariantsAreBoundedForEachFormat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := fanout.New(fanout.Options{Workers: 1})
+		hub := stream.New(stream.Options{})
+		set := mux.NewSet(engine, func(string) fanout.SlowPolicy { return fanout.SlowPolicy{} })
+		s, err := hub.Play("live/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := func(v mux.Variant) *mux.Muxer {
+			t.Helper()
+			m, err := set.Open(s, v)
+			if err != nil {
+				t.Fatalf("%+v: %v", v, err)
+			}
+			return m
+		}
+		const most = 16
+		var muxers []*mux.Muxer
+		for n := range most {
+			muxers = append(muxers, open(numbered{"one", n}))
+		}
+		if _, err := set.Open(s, numbered{"one", most}); !errors.Is(err, mux.ErrTooManyVariants) {
+			t.Errorf("one too many: %v", err)
+		}
+		if again := open(numbered{"one", 3}); again != muxers[3] {
+			t.Error("players of one variant do not share its muxer")
+		} else {
+			again.Release()
+		}
+		muxers = append(muxers, open(numbered{"two", 0}))
+		if n := set.Len(); n != most+1 {
+			t.Errorf("%d muxers", n)
+		}
+		// A place is free again a while after its last player has gone.
+		muxers[0].Release()
+		if _, err := set.Open(s, numbered{"one", most}); !errors.Is(err, mux.ErrTooManyVariants) {
+			t.Errorf("while a muxer waits for its next player: %v", err)
+		}
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		muxers[0] = open(numbered{"one", most})
+		for _, m := range muxers {
+			m.Release()
+		}
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		if n := set.Len(); n != 0 {
+			t.Errorf("%d muxers that nobody reads", n)
+		}
+		s.Leave()
+		hub.Close(nil)
+		engine.Close()
+	})
+}
