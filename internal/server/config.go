@@ -115,7 +115,7 @@ type LimitsConfig struct {
 	Connections      int   `yaml:"connections" min:"0" help:"sessions of all protocols, and open connections of HTTP and of HTTPS; 0 is no limit"`
 	ConnectionsPerIP int   `yaml:"connections_per_ip" min:"0" help:"connections of one address, loopback exempt; 0 is no limit"`
 	PendingPerIP     int   `yaml:"pending_per_ip" min:"0" help:"connections of one address that neither publish nor play so far, loopback exempt; 0 is no limit"`
-	Streams          int   `yaml:"streams" min:"0" help:"streams, those that players wait for included; 0 is no limit"`
+	Streams          int   `yaml:"streams" min:"0" help:"streams that have a publisher or wait for its return, of which the latter give way to a publisher that comes; names that have only players are bounded by the same number on their own; 0 is no limit"`
 	StreamBitrate    int64 `yaml:"stream_bitrate" unit:"bitrate" help:"a publisher that sends more over 5s is closed; 0 is no limit"`
 	Memory           int64 `yaml:"memory" unit:"bytes" help:"soft limit of the Go heap, beyond which garbage is collected harder; 0 is none"`
 }
