@@ -94,7 +94,8 @@ func (b *bell) rouse() {
 	}
 }
 
-// silence wakes all followers for the last time.
+// silence wakes all followers for the last time. It does so itself: the bell's goroutine may be done
+// with a group that was armed since, and end now.
 func (b *bell) silence() {
 	b.mu.Lock()
 	b.silent = true

@@ -180,6 +180,47 @@ func TestSlowFollowerHoldsNoMemoryBeyondMaxLag(t *testing.T) {
 	})
 }
 
+func TestWhatIsKeptMovesWithAFollower(t *testing.T) {
+	bubble(t, with(func(s *Settings) { s.Cache.GOPs = 0 }), func(t *testing.T, h *Hub) {
+		p := publish(t, h, nil)
+		f := follow(t, p.Stream(), FollowOptions{})
+		l := &p.Stream().list
+		write(t, p, vcfg(), keyFrame(0))
+		for i := range 4 * blockSize { // it reads at once: nothing is kept behind it
+			write(t, p, inter(40*i+40))
+			wantTimes(t, f, append([]int64{0}[min(i, 1):], int64(40*i+40))...)
+		}
+		if kept := l.next.Load() - l.first; kept > blockSize+1 {
+			t.Fatal(kept, "frames are kept")
+		}
+		for i := range 4 * blockSize { // it does not read: all from its place on is
+			write(t, p, inter(40*(i+4*blockSize)+40))
+		}
+		if got := len(times(t, f)); got != 4*blockSize || f.Skips() != 0 {
+			t.Fatal(got, "frames were kept for it")
+		}
+	})
+}
+
+func TestNoGoroutineStaysWithoutFollowers(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		s := publishTo(t, h, "live/a").Stream()
+		for range 2 {
+			a, b := s.Follow(FollowOptions{}), s.Follow(FollowOptions{})
+			a.Close()
+			synctest.Wait()
+			if !s.bell.running {
+				t.Fatal("nobody wakes the one that is left")
+			}
+			b.Close()
+			synctest.Wait()
+			if s.bell.running {
+				t.Fatal("it goes on")
+			}
+		}
+	})
+}
+
 func TestFollowerThatHoldsAFrameDoesNotHoldThoseAfterIt(t *testing.T) {
 	h := New(Options{})
 	defer h.Close(nil)

@@ -109,9 +109,14 @@ func (h *Hub) acquire(path string, r reference) (*Stream, error) {
 		if victim == nil {
 			return s, err
 		}
-		victim.endIf(ErrEvicted, func() bool { return victim.live == nil && victim.next == nil })
-		h.forgetIf(victim, victim.ended.Load) // unless it has a publisher again
+		h.evict(victim)
 	}
+}
+
+// evict ends a stream that must give way, unless it has a publisher again.
+func (h *Hub) evict(s *Stream) {
+	s.endIf(ErrEvicted, func() bool { return s.live == nil && s.next == nil })
+	h.forgetIf(s, s.ended.Load)
 }
 
 // find is one try of acquire: it fails, or tells which stream must give way first.

@@ -154,6 +154,15 @@ func TestAReturningPublisherKeepsItsPlace(t *testing.T) {
 	})
 }
 
+func TestOneThatHasAPublisherAgainDoesNotGiveWay(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		p := publishTo(t, h, "live/a")
+		h.evict(p.Stream()) // it was found to give way before its publisher came
+		write(t, p, inter(40))
+		wantPaths(t, h, "live/a")
+	})
+}
+
 // TestRoomIsMadeBesideReturns: many publishers come, go and return at once. None that holds a
 // stream is ended for another, and all room is found again.
 func TestRoomIsMadeBesideReturns(t *testing.T) {
@@ -311,6 +320,10 @@ func TestMaxLagAndMaxPlayersChangeAtOnce(t *testing.T) {
 		h.Apply(func(string) Settings { return set })
 		gop(t, p, 2040, 0)
 		wantTimes(t, f, 2040)
+		gop(t, p, 2080, 2*blockSize)
+		if first := p.Stream().list.first; first == 0 {
+			t.Fatal("frames are kept as long as before")
+		}
 		playAt(t, h, "live/a")
 		if _, err := h.Play("live/a"); !errors.Is(err, ErrTooManyPlayers) {
 			t.Fatal(err)

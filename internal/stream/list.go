@@ -61,8 +61,6 @@ type list struct {
 	first  int64         // the first entry of the oldest block that is kept
 	bytes  int64
 	starts []start
-	// starved is set when a bound dropped the last start: there are no key frames.
-	starved bool
 }
 
 // start is an entry at which players may start.
@@ -99,8 +97,8 @@ func (l *list) entry(n int64) *Entry {
 	return &b.entries[n%blockSize]
 }
 
-// append adds an entry and returns where it is. It reports whether a bound was passed
-// with no start left, for the first time since there was one.
+// append adds an entry and returns where it is. It reports whether a bound was passed that leaves
+// no start.
 func (l *list) append(e *Entry) (stored *Entry, starved bool) {
 	n := l.next.Load()
 	stored = l.entry(n)
@@ -115,7 +113,6 @@ func (l *list) append(e *Entry) (stored *Entry, starved bool) {
 	if e.Sync {
 		if l.bounds.GOPs > 0 {
 			l.starts = append(l.starts, start{n, bytes, e.Arrived})
-			l.starved = false
 		}
 		l.newest.Store(n)
 	}
@@ -151,9 +148,7 @@ func (l *list) trim(now time.Duration) (starved bool) {
 		n := copy(l.starts, l.starts[drop:])
 		clear(l.starts[n:])
 		l.starts = l.starts[:n]
-		if n == 0 && !l.starved {
-			l.starved, starved = true, true
-		}
+		starved = n == 0
 	}
 	l.release(now)
 	return starved

@@ -86,6 +86,34 @@ func TestAPublisherThatReturnsWhenItsGraceExpiresIsNotEnded(t *testing.T) {
 	})
 }
 
+func TestTheTimerOfAnEarlierGraceEndsNothing(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		publishTo(t, h, "live/a").Close(nil)
+		p := publishTo(t, h, "live/a")
+		p.Close(nil)
+		p.Stream().expire(1)
+		if isOver(p.Stream()) {
+			t.Fatal("ended in its second grace")
+		}
+	})
+}
+
+func TestAFollowerThatIsBehindReadsOnWhenThePublisherIsGone(t *testing.T) {
+	bubble(t, with(func(s *Settings) { s.MaxLag = time.Second }), func(t *testing.T, h *Hub) {
+		p := publish(t, h, nil)
+		write(t, p, vcfg())
+		f := follow(t, p.Stream(), FollowOptions{})
+		gop(t, p, 0, 0)
+		wantTimes(t, f, 0)
+		gop(t, p, 40, 24)
+		gop(t, p, 1040, 1)
+		p.Close(nil)
+		if e, err := f.Next(t.Context()); err != nil || e.DTS != ms(40) || f.Skips() != 0 {
+			t.Fatal("it skips to a picture that is not live:", e.DTS, err)
+		}
+	})
+}
+
 // idler is a tape that notes when the stream has lost its publisher.
 type idler struct{ tape }
 
