@@ -5,122 +5,119 @@ import "time"
 // Media is a media playlist. Durations are written as they are, to the nanosecond: round
 // them before.
 type Media struct {
-	Version int // EXT-X-VERSION; 0 writes none, and stands for 1
-	// TargetDuration is the longest a segment may be, rounded, in whole seconds.
-	TargetDuration        int
-	MediaSequence         uint64 // number of the first segment, skipped ones included
-	DiscontinuitySequence uint64
-	// Type is EVENT or VOD, empty for a live playlist whose window slides.
-	Type                string
-	IndependentSegments bool
-	IFramesOnly         bool
-	Start               *Start
-	ServerControl       *ServerControl
-	PartTarget          time.Duration // 0: no EXT-X-PART-INF
-	Skip                *Skip         // not nil in a delta update
-	DateRanges          []DateRange
-	// Segments are in order. The last one, and only it, may be without URI: it is what is
-	// known so far of the segment that comes next, its parts above all.
+	Version               int    // EXT-X-VERSION; 0 writes none and means 1
+	TargetDuration        int    // EXT-X-TARGETDURATION: the longest that a segment may be, rounded, in seconds
+	MediaSequence         uint64 // EXT-X-MEDIA-SEQUENCE: the number of the first segment, also if a delta update skips it
+	DiscontinuitySequence uint64 // EXT-X-DISCONTINUITY-SEQUENCE: the discontinuities before the first segment
+	Type                  string // EXT-X-PLAYLIST-TYPE: EVENT or VOD; empty for a live playlist whose window slides
+	IndependentSegments   bool   // EXT-X-INDEPENDENT-SEGMENTS: each segment can be decoded without those before it
+	IFramesOnly           bool   // EXT-X-I-FRAMES-ONLY: each segment is one key frame
+	Start                 *Start // EXT-X-START; nil: no tag
+	ServerControl         *ServerControl
+	PartTarget            time.Duration // EXT-X-PART-INF: the longest that a part may be; 0: no tag
+	Skip                  *Skip         // EXT-X-SKIP: not nil in a delta update
+	DateRanges            []DateRange   // EXT-X-DATERANGE, in the order in which they are written
+	// Segments are in order. Only the last may have no URI: then it is what is known so far of
+	// the next segment, usually its parts.
 	Segments         []Segment
-	PreloadHints     []PreloadHint
-	RenditionReports []RenditionReport
-	EndList          bool
+	PreloadHints     []PreloadHint     // EXT-X-PRELOAD-HINT: what the player will need next
+	RenditionReports []RenditionReport // EXT-X-RENDITION-REPORT: how far the other renditions are
+	EndList          bool              // EXT-X-ENDLIST: nothing will be added
 }
 
 // Segment is a media segment with the tags before it.
 type Segment struct {
-	Duration        time.Duration
-	Title           string
-	URI             string
-	Range           ByteRange
-	Discontinuity   bool
-	Gap             bool
-	Map             *Map      // where it changes, the initialization of this segment and those after it
-	ProgramDateTime time.Time // zero: no tag
-	Bitrate         int       // in kbit/s; 0: no tag
-	Parts           []Part
+	Duration        time.Duration // EXTINF
+	Title           string        // behind the comma of EXTINF; for people
+	URI             string        // relative to the playlist's; empty while the segment has not ended
+	Range           ByteRange     // EXT-X-BYTERANGE: where in the resource the segment is
+	Discontinuity   bool          // EXT-X-DISCONTINUITY: times or encoding do not continue those before
+	Gap             bool          // EXT-X-GAP: the segment is missing, and must not be loaded
+	Map             *Map          // EXT-X-MAP, where the initialization changes: it holds from this segment on
+	ProgramDateTime time.Time     // EXT-X-PROGRAM-DATE-TIME: the date at which the segment begins; zero: no tag
+	Bitrate         int           // EXT-X-BITRATE, in kbit/s; 0: no tag
+	Parts           []Part        // EXT-X-PART, in order
 }
 
 // Whole reports whether the segment has come to its end.
 func (s *Segment) Whole() bool { return s.URI != "" }
 
-// ByteRange is a part of a resource. The zero value is none.
+// ByteRange is a range of a resource's bytes. The zero value is the whole resource.
 type ByteRange struct {
-	Length int64
-	Offset int64 // -1: behind the range before it of the same resource
+	Length int64 // in bytes
+	Offset int64 // of the first byte; -1: the range follows the previous one of the same resource
 }
 
 // Map is EXT-X-MAP: where a segment's initialization is.
 type Map struct {
-	URI   string
-	Range ByteRange
+	URI   string    // relative to the playlist's
+	Range ByteRange // where in the resource it is
 }
 
 // Part is EXT-X-PART: a partial segment.
 type Part struct {
 	Duration    time.Duration
-	URI         string
-	Range       ByteRange
-	Independent bool // it begins with a key frame
-	Gap         bool
+	URI         string    // relative to the playlist's
+	Range       ByteRange // where in the resource the part is
+	Independent bool      // it begins with a key frame
+	Gap         bool      // it is missing, and must not be loaded
 }
 
 // Start is EXT-X-START: where a player should begin.
 type Start struct {
 	Offset  time.Duration // from the beginning; negative from the end
-	Precise bool
+	Precise bool          // begin exactly there, not at the beginning of the segment
 }
 
-// ServerControl is EXT-X-SERVER-CONTROL.
+// ServerControl is EXT-X-SERVER-CONTROL: what the server can do, and how far from the end players stay.
 type ServerControl struct {
-	CanBlockReload    bool
-	CanSkipUntil      time.Duration // 0: no delta updates
-	CanSkipDateRanges bool
-	HoldBack          time.Duration // 0: not told
-	PartHoldBack      time.Duration // 0: not told
+	CanBlockReload    bool          // the server holds a request for a playlist until it has what is asked for
+	CanSkipUntil      time.Duration // how far from the end delta updates begin; 0: there are none
+	CanSkipDateRanges bool          // delta updates can leave out date ranges
+	HoldBack          time.Duration // the least distance from the end without parts; 0: not given
+	PartHoldBack      time.Duration // the least distance from the end with parts; 0: not given
 }
 
 // Skip is EXT-X-SKIP: what a delta update leaves out.
 type Skip struct {
-	Segments          int
-	RemovedDateRanges []string // the ids of date ranges that were removed lately
+	Segments          int      // how many, from the first on
+	RemovedDateRanges []string // the ids of date ranges that were removed recently
 }
 
 // The types of preload hints.
 const (
-	HintPart = "PART"
-	HintMap  = "MAP"
+	HintPart = "PART" // a part
+	HintMap  = "MAP"  // an initialization
 )
 
 // PreloadHint is EXT-X-PRELOAD-HINT: a resource that will be needed next.
 type PreloadHint struct {
 	Type   string // HintPart or HintMap
-	URI    string
-	Start  int64 // of its byte range
-	Length int64 // of its byte range; 0: to the end
+	URI    string // relative to the playlist's
+	Start  int64  // the first byte of its range
+	Length int64  // the bytes of its range; 0: to the end
 }
 
 // RenditionReport is EXT-X-RENDITION-REPORT: how far another rendition is.
 type RenditionReport struct {
-	URI      string
-	LastMSN  uint64
-	LastPart int // -1: not told
+	URI      string // of the rendition's playlist, relative to this one's
+	LastMSN  uint64 // the number of its newest segment
+	LastPart int    // the number of its newest part in that segment; -1: not given
 }
 
-// DateRange is EXT-X-DATERANGE.
+// DateRange is EXT-X-DATERANGE: something that happens from one date to another.
 type DateRange struct {
-	ID              string
-	Class           string
+	ID              string // unique in the playlist
+	Class           string // date ranges of one class mean the same kind of thing; may be empty
 	StartDate       time.Time
-	EndDate         time.Time      // zero: not told
-	Duration        *time.Duration // nil: not told
-	PlannedDuration *time.Duration // nil: not told
-	EndOnNext       bool
-	SCTE35Cmd       []byte
-	SCTE35Out       []byte
-	SCTE35In        []byte
-	// Extra are the attributes whose names begin with "X-", in order.
-	Extra []Attribute
+	EndDate         time.Time      // zero: not given
+	Duration        *time.Duration // nil: not given
+	PlannedDuration *time.Duration // while Duration is not known; nil: not given
+	EndOnNext       bool           // it ends where the next of its class begins
+	SCTE35Cmd       []byte         // a splice_info_section; nil: not given
+	SCTE35Out       []byte         // a splice_info_section that leads out of the programme; nil: not given
+	SCTE35In        []byte         // a splice_info_section that leads back; nil: not given
+	Extra           []Attribute    // attributes whose names begin with "X-", in order
 }
 
 // Attribute is an attribute as it is written: a quoted string's value has its quotes.

@@ -25,7 +25,7 @@ var errMP3 = errors.New("browsers take no MP3 in MP4; set the encoder to AAC or 
 // eventScale is the ticks in a second of the times of texts.
 const eventScale = 1000
 
-// mp4Track is a track's place in time, in its own ticks.
+// mp4Track is a track, and how far it has been written, in its own ticks.
 type mp4Track struct {
 	fmp4.Track
 	key   trackKey

@@ -15,6 +15,14 @@
 // Cuts are made by the lead track: the video, else the sound. Segments are cut at key
 // frames, or by time if there is no video; parts hold whole frames.
 //
+// A track that cannot be carried is left out, and so is one that is announced and never comes. For
+// one that falls silent while others go on something stands in, the last key frame or silence,
+// since players wait for every track that they were promised. MP3 goes out in MPEG-TS without
+// parts, whatever the settings say: browsers take nothing else.
+//
+// Segments on disk are in a folder of the server's own below hls.directory, which is locked as long
+// as the server runs.
+//
 // Not supported: several video tracks (the first is taken), sound tracks that appear beside
 // others while a packager runs, encryption, I-frame playlists.
 package hls

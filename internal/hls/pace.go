@@ -24,17 +24,17 @@ type pace struct {
 //
 // The part target is a whole number of frames with a little room for uneven times, so
 // that parts are at least 85 % of it (RFC 8216bis §4.4.3.7) and never more.
-func settle(set *Settings, starts []time.Duration, end, first time.Duration) pace {
+func settle(s *Settings, starts []time.Duration, end, first time.Duration) pace {
 	p := pace{regular: first > 0}
-	longest := set.Segment
+	longest := s.Segment
 	if first > 0 {
 		longest = max(longest, first)
 	} else {
 		longest = max(longest, end-starts[0])
 	}
-	p.target = max(longest.Round(time.Second), ceil(set.Segment), time.Second)
-	if set.LowLatency {
-		p.part = partTarget(set.Part, starts, end)
+	p.target = max(longest.Round(time.Second), ceil(s.Segment), time.Second)
+	if s.LowLatency {
+		p.part = partTarget(s.Part, starts, end)
 	}
 	return p
 }

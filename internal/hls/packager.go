@@ -30,10 +30,10 @@ type Options struct {
 
 // Packager packages one stream. It implements stream.Muxer.
 type Packager struct {
-	id   string
-	path string
-	set  Settings
-	opt  Options
+	id       string
+	path     string
+	settings Settings
+	opt      Options
 
 	disk       *disk       // nil keeps segments in memory
 	dirty      atomic.Bool // something changed that nobody has been told of
@@ -72,7 +72,7 @@ type Packager struct {
 	events     events
 	texts      []text // that wait for their part
 
-	// What makes dates of times: those of one moment.
+	// The date of one moment, from which the dates of all times are told.
 	dated     bool
 	dateAt    time.Duration
 	dateIs    time.Time
@@ -90,7 +90,7 @@ func NewPackager(path string, o Options) *Packager {
 		o.Warn = func(string) {}
 	}
 	p := &Packager{
-		id: newID(), path: path, set: o.Settings, opt: o,
+		id: newID(), path: path, settings: o.Settings, opt: o,
 		warned: map[string]bool{}, ready: make(chan struct{}),
 		standIns: map[trackKey]*standIn{}, absent: noTrack, fits: map[trackKey]fit{},
 	}
@@ -124,8 +124,8 @@ func (p *Packager) Ended() bool {
 	return p.ended
 }
 
-// held returns the bytes of the segments that are held in memory.
-func (p *Packager) held() int64 {
+// memory returns the bytes of the segments that are in memory.
+func (p *Packager) memory() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := int64(0)
@@ -140,7 +140,7 @@ func (p *Packager) held() int64 {
 }
 
 // Settings returns how it packages.
-func (p *Packager) Settings() Settings { return p.set }
+func (p *Packager) Settings() Settings { return p.settings }
 
 // Append implements stream.Muxer.
 func (p *Packager) Append(e *stream.Entry) {
@@ -261,18 +261,18 @@ func (p *Packager) collect(f frame, jump bool) {
 	if !isLead {
 		if f.at-last > silentTime && f.Arrived-p.arrivedOf(lead) > silentTime { // the lead is silent: go on with what there is
 			end := last + max(p.frameDur, time.Millisecond)
-			p.begin(settle(&p.set, starts, end, p.set.Segment))
+			p.begin(settle(&p.settings, starts, end, p.settings.Segment))
 		}
 		return
 	}
 	p.frameDur = span / time.Duration(len(starts))
 	switch {
-	case f.Kind == av.Audio && span >= min(p.set.Segment, time.Second):
-		p.begin(settle(&p.set, starts, f.at, p.set.Segment))
-	case f.Kind == av.Video && f.IsKey() && p.set.ripe(span, f.at-gop):
-		p.begin(settle(&p.set, starts, f.at, max(span, min(p.keyInterval, maxGOPs*p.set.Segment))))
-	case span >= maxGOPs*p.set.Segment || len(p.backlog) >= 2*maxPartFrames:
-		pace := settle(&p.set, starts, f.at, 0)
+	case f.Kind == av.Audio && span >= min(p.settings.Segment, time.Second):
+		p.begin(settle(&p.settings, starts, f.at, p.settings.Segment))
+	case f.Kind == av.Video && f.IsKey() && p.settings.ripe(span, f.at-gop):
+		p.begin(settle(&p.settings, starts, f.at, max(span, min(p.keyInterval, maxGOPs*p.settings.Segment))))
+	case span >= maxGOPs*p.settings.Segment || len(p.backlog) >= 2*maxPartFrames:
+		pace := settle(&p.settings, starts, f.at, 0)
 		p.irregular(span)
 		p.begin(pace)
 	}
@@ -393,7 +393,7 @@ func (p *Packager) irregular(d time.Duration) {
 	p.pace.regular = false
 	p.warn(fmt.Sprintf("no key frame for %v: HLS segments begin without one, and players start late; "+
 		"set the encoder's key-frame interval to %v (OBS: Keyframe Interval; ffmpeg: -g)",
-		d.Round(100*time.Millisecond), p.set.Segment))
+		d.Round(100*time.Millisecond), p.settings.Segment))
 }
 
 // warn has Wake tell of a cause, once.
@@ -479,7 +479,7 @@ func (p *Packager) finish() {
 		}
 		if starts, _ := p.starts(); !p.settled && len(starts) > 1 { // shorter than one segment
 			n := len(starts) - 1
-			p.begin(settle(&p.set, starts[:n], starts[n], p.set.Segment))
+			p.begin(settle(&p.settings, starts[:n], starts[n], p.settings.Segment))
 		}
 	}
 	p.ended = true

@@ -67,12 +67,12 @@ func TestHeld(t *testing.T) {
 			for _, s := range r.p.Rendition("main").segments {
 				size += int64(s.size)
 			}
-			held[dir] = r.set.Held()
+			held[dir] = r.set.Memory()
 			if dir == "" && held[dir] != size {
 				t.Errorf("%d bytes are held, segments have %d", held[dir], size)
 			}
 			r.set.Close()
-			if n := r.set.Held(); n != 0 {
+			if n := r.set.Memory(); n != 0 {
 				t.Errorf("%d bytes are held at the end", n)
 			}
 		})

@@ -183,8 +183,8 @@ func (r *Rendition) endsSegment(s *segment, f *frame, key bool) bool {
 	case r.sound != nil:
 		return len(r.cuts) > 0 && f.at >= r.cuts[0].at
 	case f.Kind == av.Audio:
-		return r.jump || d+r.frameDur > p.set.Segment
-	case key && (r.jump || p.set.ripe(d, f.at-r.gopAt)):
+		return r.jump || d+r.frameDur > p.settings.Segment
+	case key && (r.jump || p.settings.ripe(d, f.at-r.gopAt)):
 		return true
 	case p.pace.tooLong(d, r.frameDur):
 		if !key {

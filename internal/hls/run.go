@@ -109,13 +109,13 @@ func (set *Set) Get(id, path string) *Packager {
 	return e.Packager
 }
 
-// Held returns the bytes of the segments that are held in memory.
-func (set *Set) Held() int64 {
+// Memory returns the bytes of the segments that are in memory.
+func (set *Set) Memory() int64 {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	n := int64(0)
 	for _, e := range set.byID {
-		n += e.held()
+		n += e.memory()
 	}
 	return n
 }

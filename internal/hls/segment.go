@@ -9,7 +9,7 @@ import (
 	"weir/av"
 )
 
-// frame is a frame in a part, at its place in time.
+// frame is a frame as it is packaged, with the time that it has in the segments.
 type frame struct {
 	av.Frame
 	at      time.Duration // decoding time as it is packaged

@@ -167,8 +167,8 @@ func (p *Packager) chooseContainer() {
 		mp3 = mp3 || t.Kind == av.Audio && t.Codec == av.MP3
 		picture = picture && (t.Kind != av.Video || mpegts.Supported(t.Codec))
 	}
-	if p.container = p.set.Container; mp3 && picture {
-		p.container, p.set.LowLatency = TS, false
+	if p.container = p.settings.Container; mp3 && picture {
+		p.container, p.settings.LowLatency = TS, false
 	}
 	clear(p.fits)
 }

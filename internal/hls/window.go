@@ -5,7 +5,7 @@ import "time"
 // slide takes segments off the playlist, and later off the memory: a segment stays available
 // for its own duration and that of the longest playlist that had it (§6.2.2).
 func (r *Rendition) slide() {
-	window := max(r.p.set.Window, 3)
+	window := max(r.p.settings.Window, 3)
 	whole := len(r.segments) - r.listed
 	length := time.Duration(0)
 	for _, s := range r.segments[r.listed:] {

@@ -89,7 +89,7 @@ func (p *HLS) Run(ctx context.Context) error {
 }
 
 // Held implements protocol.Holder.
-func (p *HLS) Held() int64 { return p.set.Held() }
+func (p *HLS) Held() int64 { return p.set.Memory() }
 
 // Routes implements protocol.Router.
 func (p *HLS) Routes() []protocol.Route {
@@ -260,8 +260,8 @@ func gone(w http.ResponseWriter, why string) {
 	http.Error(w, why, http.StatusNotFound)
 }
 
-// hold takes one of the places of held requests; without one it has answered. v is nil for
-// what belongs to no viewer.
+// hold counts a request that is to be held. If too many are, it has answered and reports false. v is
+// nil for a request that belongs to no viewer.
 func (p *HLS) hold(w http.ResponseWriter, packager *hls.Packager, v *viewer) (release func(), ok bool) {
 	all, own := p.held.Add(1), int32(1)
 	if v != nil {

@@ -20,8 +20,8 @@ const (
 )
 
 // newcomers are the viewers that were given a media playlist and have asked for no media so far.
-// They have no session and cost nothing but their place here, which newer ones take. URLs of
-// media carry no id, so that caches keep one copy: who asks for media is told by its address.
+// They have no session, and newer ones push older ones out. URLs of media carry no id, so that
+// caches keep one copy: a viewer that asks for media is recognized by its address.
 type newcomers struct {
 	seed    maphash.Seed
 	buckets [newcomerBuckets]newcomerBucket
@@ -43,11 +43,11 @@ type newcomer struct {
 func newNewcomers() *newcomers { return &newcomers{seed: maphash.MakeSeed()} }
 
 func (n *newcomers) bucket(addr netip.Addr, path string) *newcomerBucket {
-	type place struct {
+	of := struct {
 		addr netip.Addr
 		path string
-	}
-	return &n.buckets[maphash.Comparable(n.seed, place{addr, path})%newcomerBuckets]
+	}{addr, path}
+	return &n.buckets[maphash.Comparable(n.seed, of)%newcomerBuckets]
 }
 
 // note remembers a viewer that is given a media playlist. It reports whether the viewer is known
