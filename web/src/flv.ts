@@ -45,6 +45,11 @@ class FLV implements Running {
         events.ended("the stream has ended");
       });
     });
+    this.player.on(mpegts.Events.MEDIA_INFO, () => {
+      this.later(() => {
+        events.reconfigured();
+      });
+    });
     this.player.on(mpegts.Events.STATISTICS_INFO, (s: { speed?: number }) => {
       this.kilobytes = s.speed;
     });

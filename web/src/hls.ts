@@ -15,6 +15,7 @@ class HLS implements Running {
   private readonly hls: Hls;
   private readonly loads = new Map<string, number>(); // of parts
   private asked = 0; // when hls.js asked for media, the last time
+  private discontinuity: number | undefined; // which of them is shown
   private recovered = false;
   private stalled = false;
   private stopped = false;
@@ -38,6 +39,10 @@ class HLS implements Running {
     this.hls.on(Hls.Events.FRAG_LOADING, (_, data) => {
       this.asked = performance.now();
       if (data.part) this.count(data.part.url);
+    });
+    this.hls.on(Hls.Events.FRAG_CHANGED, (_, data) => {
+      if (this.discontinuity !== undefined && this.discontinuity !== data.frag.cc) this.events.reconfigured();
+      this.discontinuity = data.frag.cc;
     });
     this.hls.on(Hls.Events.LEVEL_UPDATED, (_, data) => {
       this.urge(data.details.edge);

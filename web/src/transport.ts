@@ -6,6 +6,8 @@ export interface Events {
   ended(why: string): void;
   /** This player does not take this stream as it is; another one may. */
   unusable(why: string): void;
+  /** The stream goes on with another configuration, which is played too. */
+  reconfigured(): void;
 }
 
 /** A player that is in use. */

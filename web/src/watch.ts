@@ -99,15 +99,7 @@ export class Watch {
       this.absent(d.state === "live" ? "waiting" : d.state);
       return;
     }
-    const known = JSON.stringify([d.video, d.audio]);
-    if (known !== this.described) this.unusable.clear();
-    this.described = known;
-    this.description = d;
-    this.planned = plan(
-      d,
-      this.ways.filter((w) => !this.unusable.has(w.id) && (this.chosen === undefined || w.id === this.chosen)),
-    );
-    const { way, silent, sentence } = this.planned;
+    const { way, silent, sentence } = this.decide(d);
     if (way === undefined) {
       this.changed("impossible", this.unusable.size > 0 ? "The players of this page have failed with it." : sentence);
       this.unusable.clear();
@@ -129,6 +121,19 @@ export class Watch {
     this.shown = 0;
     this.running = player(this.video, url, this.events(way, attempt));
     this.play();
+  }
+
+  /** Chooses how a stream is played. */
+  private decide(d: Description): Plan {
+    const known = JSON.stringify([d.video, d.audio]);
+    if (known !== this.described) this.unusable.clear();
+    this.described = known;
+    this.description = d;
+    this.planned = plan(
+      d,
+      this.ways.filter((w) => !this.unusable.has(w.id) && (this.chosen === undefined || w.id === this.chosen)),
+    );
+    return this.planned;
   }
 
   /** Ends what plays. What it still has to say is not heard. */
@@ -173,6 +178,9 @@ export class Watch {
       ended: (why) => {
         if (attempt === this.attempt) this.restart(`${way.label}: ${why}`);
       },
+      reconfigured: () => {
+        void this.review(attempt);
+      },
       unusable: (why) => {
         if (attempt !== this.attempt) return;
         console.info(`${way.label} cannot be used: ${why}`);
@@ -180,6 +188,16 @@ export class Watch {
         void this.start();
       },
     };
+  }
+
+  /** Asks again what the stream is: another player may be better for it now. */
+  private async review(attempt: number): Promise<void> {
+    const d = await describe(this.source);
+    if (attempt !== this.attempt || d.state !== "live" || JSON.stringify([d.video, d.audio]) === this.described) return;
+    const old = this.planned;
+    this.decide(d);
+    if (old?.way !== this.planned?.way || old?.silent !== this.planned?.silent) void this.start();
+    else this.changed(this.video.readyState > HTMLMediaElement.HAVE_CURRENT_DATA ? "playing" : "connecting", "");
   }
 
   /** Begins anew: at once what has played well, and later and later what has not. */
