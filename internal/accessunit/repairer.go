@@ -20,7 +20,7 @@ type Repairer struct {
 	configs []*av.Frame // the newest of each track
 	out     []stream.Entry
 
-	marks   []mark
+	marks []mark
 }
 
 // mark says that players may start at the first frame of a kind from a time on.

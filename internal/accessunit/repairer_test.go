@@ -69,8 +69,11 @@ func TestRepairerKeepsTheMarkOfASplitPicture(t *testing.T) {
 	var r Repairer
 	var got []string
 	for _, e := range []stream.Entry{
-		{Frame: at(0, av.Key, lengths(4, idr)), Sync: true}, {Frame: at(0, av.Key, lengths(4, idrMore))},
-		{Frame: at(40, av.Key, lengths(4, idr)), Sync: true}, {Frame: at(40, av.Key, lengths(4, idrMore))}, {Frame: at(80, 0, lengths(4, slice))},
+		{Frame: at(0, av.Key, lengths(4, idr)), Sync: true},
+		{Frame: at(0, av.Key, lengths(4, idrMore))},
+		{Frame: at(40, av.Key, lengths(4, idr)), Sync: true},
+		{Frame: at(40, av.Key, lengths(4, idrMore))},
+		{Frame: at(80, 0, lengths(4, slice))},
 	} {
 		e.Headers = h
 		got = append(got, entries(r.Put(&e))...)
