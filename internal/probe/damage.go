@@ -2,8 +2,10 @@ package probe
 
 import (
 	"cmp"
+	"math/bits"
 
 	"weir/av"
+	"weir/codec/aac"
 	"weir/codec/ac3"
 	"weir/codec/av1"
 	"weir/codec/flac"
@@ -52,6 +54,18 @@ func damage(f *av.Frame, nalSize int) string {
 		return "its header is damaged"
 	}
 	return ""
+}
+
+// endless reports whether a frame of AAC does not end with the three bits of ID_END and at most seven zeros
+// behind them (ISO/IEC 14496-3, 4.4.2.1). What is all zeros is told by damage.
+func endless(f *av.Frame) bool {
+	const end = 0b111
+	if f.Codec != av.AAC || len(f.Payload) < 2 || aac.IsADTS(f.Payload) || allZero(f.Payload) {
+		return false
+	}
+	last := uint16(f.Payload[len(f.Payload)-2])<<8 | uint16(f.Payload[len(f.Payload)-1])
+	zeros := bits.TrailingZeros16(last)
+	return zeros > 7 || last>>zeros&end != end
 }
 
 func allZero(b []byte) bool {

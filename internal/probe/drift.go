@@ -15,8 +15,8 @@ const (
 	// it to be drift; of sound counted in samples, and of the order in which frames come.
 	minDrift      = 80 * time.Millisecond
 	minDriftShare = 0.001
-	minApart      = 300 * time.Millisecond
-	minApartShare = 0.005
+	minApart      = 150 * time.Millisecond
+	minApartShare = 0.01
 	// minDriftSpan is the least time that tells.
 	minDriftSpan = 3 * time.Second
 )

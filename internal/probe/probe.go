@@ -132,6 +132,7 @@ type track struct {
 	mislabel   int
 	startCodes int // frames that hold them
 	adts       int // frames that have its headers
+	endless    int // frames of AAC that do not end as such
 	damaged    int
 	damage     string // of the first frame that is
 	keys       keys
@@ -248,6 +249,9 @@ func (p *prober) media(t *track, f *av.Frame, arrived time.Duration) {
 	}
 	if addsADTS(f, t.config) {
 		t.adts++
+	}
+	if endless(f) {
+		t.endless++
 	}
 	if why := damage(f, t.nalSize); why != "" {
 		if t.damaged++; t.damaged == 1 {

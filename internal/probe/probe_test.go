@@ -193,6 +193,13 @@ func TestRules(t *testing.T) {
 		}
 		return append(out, held...)
 	}
+	var drifting []*av.Frame // in the order of the true times
+	for _, f := range good[2:] {
+		if f.Kind == av.Video {
+			f = with([]*av.Frame{f}, 0, func(f *av.Frame) { f.DTS, f.PTS = f.DTS*103/100, f.PTS*103/100 })[0]
+		}
+		drifting = append(drifting, f)
+	}
 	for name, c := range map[string]struct {
 		frames    []*av.Frame
 		condition relay.Condition
@@ -237,7 +244,11 @@ func TestRules(t *testing.T) {
 			"corrupt_frames: video track 0 (H.264): 1 of 250 frames is damaged; the first one: it holds bytes that no NAL unit may hold",
 		}},
 		"an empty frame": {frames: with(good, 4, func(f *av.Frame) { f.Payload = nil }), want: []string{"corrupt_frames: audio track 0 (AAC): 1 of 468 frames is damaged; the first one: it is empty"}},
-		"start codes":    {frames: with(good, 2, func(f *av.Frame) { f.Payload = []byte{0, 0, 0, 1, 0x65, 0x88, 0x80} }), want: []string{"annex_b: video track 0 (H.264): 1 frame with start codes where lengths belong"}},
+		"sound that ends anyhow": {frames: with(with(good, 3, func(f *av.Frame) { f.Payload = []byte{0x21, 0x10, 0x0e} }), 4, func(f *av.Frame) { f.Payload = []byte{0x21, 0x10, 0x0c} }), want: []string{
+			"corrupt_frames: audio track 0 (AAC): 1 of 468 frames is damaged; the first one: it does not end as a frame of AAC does",
+		}},
+		"a picture that drifts": {frames: slices.Concat([]*av.Frame{videoHeader, audioHeader}, drifting), want: []string{"drift: the sound falls 280ms behind the picture in 10.09s: it drifts 27.8ms a second"}},
+		"start codes":           {frames: with(good, 2, func(f *av.Frame) { f.Payload = []byte{0, 0, 0, 1, 0x65, 0x88, 0x80} }), want: []string{"annex_b: video track 0 (H.264): 1 frame with start codes where lengths belong"}},
 		"what the source says": {
 			frames: good, condition: relay.Condition{LeftOut: []string{"PCM audio", "timecode track"}, Damage: []string{"3 frames damaged"}, Truncated: true},
 			want: []string{"unsupported_track: PCM audio cannot be carried, and is left out", "damage: 3 frames damaged", "truncated: the file ends within a frame"},

@@ -31,7 +31,7 @@ const (
 	// minRateFrames is how many frames tell a frame rate.
 	minRateFrames = 10
 	// maxEnds is how far apart the ends of sound and picture may be in a file, beyond their beginnings.
-	maxEnds = 500 * time.Millisecond
+	maxEnds = 300 * time.Millisecond
 )
 
 // judge looks for faults of one track.
@@ -49,6 +49,11 @@ func (r *Report) judge(t *track, x *Track) {
 	if t.gapped() {
 		r.fault("gap", fmt.Sprintf("%s: %s of more than %v, the longest %v", name, plural(t.gaps, "gap"), maxGap, t.largest.Round(time.Millisecond)),
 			"The encoder or its network drops out: lower the bitrate, or look at its CPU load.")
+	}
+	if 2*t.endless < t.frames && t.endless > 0 { // if it is most of them, the encoder is like that
+		if t.damaged += t.endless; t.damage == "" {
+			t.damage = "it does not end as a frame of AAC does"
+		}
 	}
 	if t.damaged > 0 {
 		r.fault("corrupt_frames", fmt.Sprintf("%s: %d of %s %s damaged; the first one: %s", name, t.damaged, plural(t.frames, "frame"), be(t.damaged), t.damage),

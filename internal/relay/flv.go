@@ -100,7 +100,8 @@ func (s *flvSource) ReadFrame() (*av.Frame, error) {
 // Condition implements Source.
 func (s *flvSource) Condition() Condition {
 	c := s.condition()
-	c.damage(s.tags.Skipped(), "byte", "between the tags")
-	c.Truncated = s.truncated
+	if c.Truncated = s.truncated; !s.truncated { // else these are the bytes of the last tag
+		c.damage(s.tags.Skipped(), "byte", "between the tags")
+	}
 	return c
 }
