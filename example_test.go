@@ -30,7 +30,7 @@ func ExampleNew() {
 // A configuration that a program writes, and what is wrong with another.
 func ExampleConfig() {
 	c := weir.DefaultConfig()
-	c.RTMP.IdleTimeout = time.Minute
+	c.Delivery.MaxDelay = 50 * time.Millisecond
 	c.Limits.StreamBitrate = 20_000_000
 	c.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	cams := weir.DefaultStreamConfig()
@@ -38,22 +38,23 @@ func ExampleConfig() {
 	c.Streams = []weir.StreamConfig{cams}
 	fmt.Println(weir.Check(c))
 
-	c.RTMP.IdleTimeout = time.Second
+	c.Delivery.MaxDelay = time.Hour
 	fmt.Println(weir.Check(c))
 
-	c.RTMP.IdleTimeout = time.Minute
+	c.Delivery.MaxDelay = 50 * time.Millisecond
 	c.Streams = append(c.Streams, cams)
 	fmt.Println(weir.Check(c))
 	// Output:
 	// <nil>
-	// configuration: rtmp.idle_timeout: found "1s", allowed: a duration such as 10s, 1m30s, 200ms or 0s, from 10s to 10m
+	// configuration: delivery.max_delay: found "1h", allowed: a duration such as 10s, 1m30s, 200ms or 0s, at most 2s
 	// configuration: streams.1.match: "live/*" never applies: streams.0.match, "live/*", comes first and matches all of it; put this entry before that one
 }
 
 // A program that publishes a stream of its own and watches it.
 func ExampleServer_Publish() {
 	c := weir.DefaultConfig()
-	c.RTMP.Listen, c.HTTP.Listen, c.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "" // free ports, no admin
+	c.RTMP.Listen = "127.0.0.1:0" // a free port
+	c.HTTP.Listen, c.Admin.Listen = "127.0.0.1:0", ""
 	s, err := weir.New(c)
 	if err != nil {
 		log.Fatal(err)
@@ -97,7 +98,8 @@ func ExampleServer_Publish() {
 // Publishers need more than a key: the program decides, before they are told of success.
 func ExampleAdmit() {
 	c := weir.DefaultConfig()
-	c.RTMP.Listen, c.HTTP.Listen, c.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", ""
+	c.RTMP.Listen = "127.0.0.1:0"
+	c.HTTP.Listen, c.Admin.Listen = "127.0.0.1:0", ""
 	s, err := weir.New(c, weir.Admit(func(_ context.Context, r weir.Request) error {
 		if r.Publish && r.Path != "live/studio" {
 			return errors.New("only live/studio may be published")

@@ -14,6 +14,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/config"
+	"weir/internal/mux"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -22,7 +23,17 @@ import (
 func configured(t *testing.T, sets ...string) Config {
 	t.Helper()
 	conf := Default()
-	all := append([]string{"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "admin.listen=", "streams.0.match=live/*"}, sets...)
+	all := []string{"http.listen=127.0.0.1:0", "admin.listen=", "streams.0.match=live/*"}
+	keys, err := config.Keys(&conf.Protocols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys { // whatever protocols there are
+		if section, ok := strings.CutSuffix(k.Path, ".listen"); ok && !strings.Contains(section, ".") {
+			all = append(all, k.Path+"=127.0.0.1:0")
+		}
+	}
+	all = append(all, sets...)
 	if _, err := config.Load(&conf, config.Source{Sets: all}); err != nil {
 		t.Fatal(err)
 	}
@@ -188,28 +199,51 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 
 // The logs that players read get what Apply changed too.
 func TestApplyReachesRunningMuxers(t *testing.T) {
-	r := start(t, nil)
-	publishSome(r.mustPublish("live/a"), 0, 15)
-	r.mustPlay("live/a")
-	conf := r.conf
-	entry := DefaultStream()
-	entry.Slow.Then, entry.Slow.MaxStall = "close", 2*time.Second
-	conf.Streams = []StreamConfig{entry}
-	change, err := r.Prepare(conf)
+	s, err := New(configured(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	live, err := s.hub.Play("live/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.mux.Open(live, noFormat{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change, err := s.Prepare(configured(t, "streams.0.slow_player.then=close", "streams.0.slow_player.max_stall=2s"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	change.Apply()
 	n := 0
-	for o := range r.mux.Options() {
+	for o := range s.mux.Options() {
 		if n++; !o.Slow.Close || o.Slow.MaxStall != 2*time.Second {
 			t.Errorf("a log has %+v", o.Slow)
 		}
 	}
-	if n == 0 {
-		t.Error("nobody plays")
+	if n != 1 {
+		t.Errorf("%d logs", n)
 	}
+	m.Release()
+	live.Leave()
 }
+
+// noFormat is a variant whose encoder writes nothing.
+type noFormat struct{}
+
+// Format implements mux.Variant.
+func (noFormat) Format() string { return "none" }
+
+// NewEncoder implements mux.Variant.
+func (noFormat) NewEncoder() mux.Encoder { return noFormat{} }
+
+// Append implements mux.Encoder.
+func (noFormat) Append(*stream.Entry, mux.Output) {}
+
+// End implements mux.Encoder.
+func (noFormat) End(mux.Output) {}
 
 func TestPrepare(t *testing.T) {
 	s, err := New(configured(t), Options{})

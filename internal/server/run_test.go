@@ -6,16 +6,18 @@ import (
 	"net"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"weir/internal/session"
 	"weir/internal/stream"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 // fresh is a server that has not been run.
 func fresh(t *testing.T) *Server {
 	t.Helper()
-	conf := Default()
-	conf.RTMP.Listen, conf.HTTP.Listen, conf.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	s, err := New(conf, Options{})
+	s, err := New(configured(t, "admin.listen=127.0.0.1:0"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,8 +27,11 @@ func fresh(t *testing.T) *Server {
 // isFree fails the test if something still listens where s did.
 func isFree(t *testing.T, s *Server) {
 	t.Helper()
-	for _, name := range []string{"rtmp", "http", "admin"} {
-		ln, err := net.Listen("tcp", s.Addr(name).String())
+	if s.Addr("http") == nil || s.Addr("admin") == nil {
+		t.Error("it did not listen")
+	}
+	for name, addr := range s.addrs {
+		ln, err := net.Listen("tcp", addr.String())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

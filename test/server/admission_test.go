@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"weir/internal/admin"
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -50,12 +51,12 @@ func get(t testing.TB, url string) (int, string) {
 // TestKeys asks for keys by every protocol, and looks for them in the log.
 func TestKeys(t *testing.T) {
 	var log logBuffer
-	r := start(t, func(c *Config) {
-		s := DefaultStream()
+	r := start(t, func(c *server.Config) {
+		s := server.DefaultStream()
 		s.Match = "live/*"
 		s.Publish.Keys, s.Play.Keys = []string{"hunter2"}, []string{"hunter3"}
-		c.Streams = []StreamConfig{s}
-	}, func(o *Options) {
+		c.Streams = []server.StreamConfig{s}
+	}, func(o *server.Options) {
 		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 
@@ -91,7 +92,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestAdmissionByTheProgram(t *testing.T) {
-	r := start(t, nil, func(o *Options) {
+	r := start(t, nil, func(o *server.Options) {
 		o.Admit = refuseAll
 	})
 	var st *rtmp.StatusError
@@ -191,7 +192,7 @@ func TestAPIAndMetricsAgreeWithWhatHappened(t *testing.T) {
 }
 
 func TestC233_AdminToken(t *testing.T) {
-	r := start(t, func(c *Config) { c.Admin.Token = "s3cret" })
+	r := start(t, func(c *server.Config) { c.Admin.Token = "s3cret" })
 	for token, want := range map[string]int{"": 401, "wrong": 401, "s3cret": 200} {
 		req, err := http.NewRequest(http.MethodGet, r.adminURL("/api/v1/streams"), nil)
 		if err != nil {

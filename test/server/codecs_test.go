@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"weir/av"
 	"weir/format/flv"
 	"weir/format/fmp4"
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -123,7 +124,7 @@ func TestCodecPairs(t *testing.T) {
 				containers = append(containers, "ts")
 			}
 			for _, container := range containers {
-				r := start(t, hlsStream(func(s *StreamConfig) { s.HLS.Container = container }))
+				r := start(t, hlsStream(func(s *server.StreamConfig) { s.HLS.Container = container }))
 				p := r.mustPublish("live/a")
 				n := len(all) / 8
 				publishTags(p, all[:n], 0)

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"crypto/tls"
@@ -10,6 +10,7 @@ import (
 
 	"weir/amf"
 	"weir/internal/listen/listentest"
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -19,7 +20,7 @@ func TestTLSPlayback(t *testing.T) {
 	cert, key := listentest.Cert(t, t.TempDir(), 1)
 	insecure := &tls.Config{InsecureSkipVerify: true}
 	for _, portable := range []bool{false, true} {
-		r := start(t, func(c *Config) {
+		r := start(t, func(c *server.Config) {
 			c.Delivery.Portable = portable
 			c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key
 			c.HTTP.TLS.Listen, c.HTTP.TLS.Cert, c.HTTP.TLS.Key = "127.0.0.1:0", cert, key
@@ -61,7 +62,7 @@ func TestTLSPlayback(t *testing.T) {
 
 func TestC023_OldTLSIsRefused(t *testing.T) {
 	cert, key := listentest.Cert(t, t.TempDir(), 1)
-	r := start(t, func(c *Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
+	r := start(t, func(c *server.Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
 	addr := r.Addr("rtmps").String()
 	for name, c := range map[string]struct {
 		conf *tls.Config
@@ -88,7 +89,7 @@ func TestTLSPlayersNeedNoGoroutine(t *testing.T) {
 		return // elsewhere each has one
 	}
 	cert, key := listentest.Cert(t, t.TempDir(), 1)
-	r := start(t, func(c *Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
+	r := start(t, func(c *server.Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
 	pub := r.mustPublish("live/a")
 	pub.must(pub.video(0, videoHeader))
 	pub.must(pub.video(0, videoFrame(true, 0, 50)))

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -121,7 +122,7 @@ func TestC153_PlaybackIsBitExact(t *testing.T) {
 	for _, portable := range []bool{false, true} {
 		for name, open := range players {
 			t.Run(fmt.Sprintf("%s portable=%v", name, portable), func(t *testing.T) {
-				r := start(t, func(c *Config) { c.Delivery.Portable = portable })
+				r := start(t, func(c *server.Config) { c.Delivery.Portable = portable })
 				p := r.mustPublish("live/a")
 				first := publishSome(p, 0, 15)
 				read := open(r, "live/a")
@@ -155,10 +156,10 @@ func TestC198_PlayerBeforePublisher(t *testing.T) {
 }
 
 func TestC197_NobodyPublishes(t *testing.T) {
-	r := start(t, func(c *Config) {
-		s := DefaultStream()
+	r := start(t, func(c *server.Config) {
+		s := server.DefaultStream()
 		s.Play.Wait = 50e6
-		c.Streams = []StreamConfig{s}
+		c.Streams = []server.StreamConfig{s}
 	})
 	_, err := r.mustPlay("live/none").ReadMessage()
 	var st *rtmp.StatusError

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bytes"
@@ -15,23 +15,24 @@ import (
 
 	"weir/amf"
 	"weir/internal/peer"
+	"weir/internal/server"
 	"weir/internal/stream"
 	"weir/rtmp"
 )
 
 // streams makes one entry for all streams.
-func streams(change func(*StreamConfig)) func(*Config) {
-	return func(c *Config) {
-		s := DefaultStream()
+func streams(change func(*server.StreamConfig)) func(*server.Config) {
+	return func(c *server.Config) {
+		s := server.DefaultStream()
 		change(&s)
-		c.Streams = []StreamConfig{s}
+		c.Streams = []server.StreamConfig{s}
 	}
 }
 
 // TestC120_WrongKeysAreThrottled guesses keys from one address and asks from another.
 func TestC120_WrongKeysAreThrottled(t *testing.T) {
-	r := start(t, func(c *Config) {
-		streams(func(s *StreamConfig) { s.Play.Keys = []string{secret} })(c)
+	r := start(t, func(c *server.Config) {
+		streams(func(s *server.StreamConfig) { s.Play.Keys = []string{secret} })(c)
 		c.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	})
 	publishSome(r.mustPublish("live/a"), 0, 15)
@@ -78,7 +79,7 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 // TestC123_StartOnlyAfterAdmission holds the program's answer back.
 func TestC123_StartOnlyAfterAdmission(t *testing.T) {
 	asked, answer := make(chan peer.Request, 1), make(chan error)
-	r := start(t, nil, func(o *Options) {
+	r := start(t, nil, func(o *server.Options) {
 		o.Admit = func(_ context.Context, q *peer.Request) error { asked <- *q; return <-answer }
 	})
 	p := r.raw().connect("live").send(blockPUB)
@@ -187,7 +188,7 @@ func TestPublishStages(t *testing.T) {
 }
 
 func TestC129_SecondPublisherIsRefused(t *testing.T) {
-	r := start(t, streams(func(s *StreamConfig) { s.Publish.OnConflict = "reject" }))
+	r := start(t, streams(func(s *server.StreamConfig) { s.Publish.OnConflict = "reject" }))
 	first := r.mustPublish("live/cam")
 	publishSome(first, 0, 10)
 	read := players["rtmp"](r, "live/cam")
@@ -249,9 +250,9 @@ func TestC130_Takeover(t *testing.T) {
 // TestC131_ManyPublishersRaceForOneName has all of them refused but one, again and again.
 func TestC131_ManyPublishersRaceForOneName(t *testing.T) {
 	var started, ended atomic.Int64
-	r := start(t, streams(func(s *StreamConfig) {
+	r := start(t, streams(func(s *server.StreamConfig) {
 		s.Publish.OnConflict, s.Publish.Grace = "reject", 0
-	}), func(o *Options) {
+	}), func(o *server.Options) {
 		o.Notify = func(e stream.Event) {
 			switch e.Kind {
 			case stream.Started:

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/internal/listen/listentest"
+	"weir/internal/server"
 )
 
 // TestHTTPConnectionLimit: connections of HTTP and of HTTPS, whether they ask for something or not, are no
@@ -16,7 +17,7 @@ import (
 func TestHTTPConnectionLimit(t *testing.T) {
 	cert, key := listentest.Cert(t, t.TempDir(), 1)
 	const most = 3
-	r := start(t, func(c *Config) {
+	r := start(t, func(c *server.Config) {
 		c.Limits.Connections = most
 		c.HTTP.TLS.Listen, c.HTTP.TLS.Cert, c.HTTP.TLS.Key = "127.0.0.1:0", cert, key
 	})

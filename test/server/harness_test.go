@@ -1,4 +1,7 @@
-package server
+// Package server_test tests the whole server as it is shipped, in this process: several protocols
+// together, and what the configuration, the API and the metrics say of them. What one protocol alone
+// promises is tested in its folder.
+package server_test
 
 import (
 	"context"
@@ -16,6 +19,9 @@ import (
 
 	"weir/av"
 	"weir/internal/peer"
+	"weir/internal/server"
+	"weir/internal/session"
+	"weir/internal/stream"
 	"weir/rtmp"
 )
 
@@ -23,36 +29,42 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // running is a server on free ports.
 type running struct {
-	*Server
-	t    testing.TB
-	log  *logBuffer // everything that was logged
-	stop func() error
+	*server.Server
+	t        testing.TB
+	hub      *stream.Hub
+	sessions *session.Registry
+	log      *logBuffer // everything that was logged
+	stop     func() error
 }
 
 // secret is the key that tests use; it must never be in a log.
 const secret = "hunter2"
 
 // start runs a server until the test ends.
-func start(t testing.TB, change func(*Config), opts ...func(*Options)) *running {
+func start(t testing.TB, change func(*server.Config), opts ...func(*server.Options)) *running {
 	t.Helper()
-	conf := Default()
+	conf := server.Default()
 	conf.RTMP.Listen, conf.HTTP.Listen, conf.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	if change != nil {
 		change(&conf)
 	}
 	log := new(logBuffer)
-	opt := Options{Log: slog.New(slog.NewTextHandler(io.MultiWriter(testWriter{t}, log), &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	opt := server.Options{Log: slog.New(slog.NewTextHandler(io.MultiWriter(testWriter{t}, log), &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for _, f := range opts {
 		f(&opt)
 	}
-	s, err := New(conf, opt)
+	s, err := server.New(conf, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	r := &running{Server: s, t: t, log: log, stop: sync.OnceValue(func() error { cancel(); return <-done })}
+	inside := s.InProcess()
+	r := &running{
+		Server: s, t: t, hub: inside.Hub, sessions: inside.Sessions, log: log,
+		stop: sync.OnceValue(func() error { cancel(); return <-done }),
+	}
 	t.Cleanup(func() {
 		if err := r.stop(); err != nil {
 			t.Error("Run:", err)

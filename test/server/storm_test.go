@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -23,10 +24,10 @@ func TestPlayersComeStallAndGoWhilePublisherRestarts(t *testing.T) {
 	if testing.Short() {
 		length = 4 * time.Second
 	}
-	r := start(t, func(c *Config) {
-		s := DefaultStream()
+	r := start(t, func(c *server.Config) {
+		s := server.DefaultStream()
 		s.Slow.MaxLag = 500e6
-		c.Streams = []StreamConfig{s}
+		c.Streams = []server.StreamConfig{s}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()

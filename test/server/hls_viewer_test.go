@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"net/http"
@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"weir/internal/server"
 )
 
 // hlsSessions lists the ids of the viewers of HLS.
@@ -65,7 +67,7 @@ func (r *running) newGet(path string) *http.Request {
 
 // TestHLSKeyOfAnother: that somebody at the same address has shown the key lets in nobody else.
 func TestHLSKeyOfAnother(t *testing.T) {
-	r := start(t, hlsStream(func(s *StreamConfig) { s.Play.Keys = []string{"s3cret"} }))
+	r := start(t, hlsStream(func(s *server.StreamConfig) { s.Play.Keys = []string{"s3cret"} }))
 	r.liveHLS("live/a")
 	res, b := r.get("live/a/index.m3u8?key=s3cret")
 	if res.StatusCode != http.StatusOK {

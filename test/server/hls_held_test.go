@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bufio"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -161,7 +162,7 @@ func TestHLSHeldTogether(t *testing.T) {
 // TestHLSSlowReaders: viewers who do not take the segments that they asked for delay nobody, and hold
 // nothing but their connections.
 func TestHLSSlowReaders(t *testing.T) {
-	r := start(t, func(c *Config) {
+	r := start(t, func(c *server.Config) {
 		hlsStream(nil)(c)
 		c.Limits.StreamBitrate = 0
 	})

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bytes"
@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
 // TestC209_PlayerThatStopsReadingIsClosedAndHurtsNobody opens a player that reads nothing
 // beside one that reads.
 func TestC209_PlayerThatStopsReadingIsClosedAndHurtsNobody(t *testing.T) {
-	r := start(t, func(c *Config) {
-		s := DefaultStream()
+	r := start(t, func(c *server.Config) {
+		s := server.DefaultStream()
 		s.Slow.MaxStall = 1e9
-		c.Streams = []StreamConfig{s}
+		c.Streams = []server.StreamConfig{s}
 	})
 	p := r.mustPublish("live/a")
 	publishSome(p, 0, 1)
@@ -61,7 +62,7 @@ func TestC209_PlayerThatStopsReadingIsClosedAndHurtsNobody(t *testing.T) {
 // TestC254_PublisherOverItsBitrate sends 100,000 bytes at a time to a server that takes 1 Mbit/s, which is
 // 625,000 bytes in the five seconds over which it measures: six frames pass, the seventh ends it.
 func TestC254_PublisherOverItsBitrate(t *testing.T) {
-	r := start(t, func(c *Config) { c.Limits.StreamBitrate = 1e6 })
+	r := start(t, func(c *server.Config) { c.Limits.StreamBitrate = 1e6 })
 	p := r.mustPublish("live/a")
 	p.must(p.video(0, videoHeader))
 	for i := range uint32(6) {

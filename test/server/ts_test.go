@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bufio"
@@ -22,6 +22,7 @@ import (
 	"weir/av"
 	"weir/format/flv"
 	"weir/format/mpegts"
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -225,7 +226,7 @@ func TestTSPlaybackIsBitExact(t *testing.T) {
 	for name, open := range tsPlayers {
 		for _, portable := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s portable=%v", name, portable), func(t *testing.T) {
-				r := start(t, func(c *Config) { c.Delivery.Portable = portable })
+				r := start(t, func(c *server.Config) { c.Delivery.Portable = portable })
 				p := r.mustPublish("live/a")
 				publishTags(p, tags[:beginning], 0)
 				src := joined(t, open(r, "live/a.ts"))

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"encoding/binary"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -40,11 +41,11 @@ func TestC075_PlayerThatNeverAcknowledges(t *testing.T) {
 // A publisher that vanishes without a word, as behind a firewall that drops everything, is
 // noticed, and its stream is free again.
 func TestC082_PublisherThatVanishes(t *testing.T) {
-	r := start(t, func(c *Config) {
+	r := start(t, func(c *server.Config) {
 		c.RTMP.IdleTimeout = 300 * time.Millisecond
-		s := DefaultStream()
+		s := server.DefaultStream()
 		s.Publish.OnConflict = "reject"
-		c.Streams = []StreamConfig{s}
+		c.Streams = []server.StreamConfig{s}
 	})
 	// It sends no byte more, not even an answer to the ping: it reads nothing.
 	gone := r.raw().connect("live").command(0, "createStream", 2.0, nil)

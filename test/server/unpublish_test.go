@@ -1,20 +1,22 @@
-package server
+package server_test
 
 import (
 	"io"
 	"net/http"
 	"testing"
 	"time"
+
+	"weir/internal/server"
 )
 
 // TestGraceAfterStop: players wait shorter for a publisher that stopped than for one whose
 // connection broke.
 func TestGraceAfterStop(t *testing.T) {
 	const long, short = time.Minute, 300 * time.Millisecond
-	r := start(t, func(c *Config) {
-		s := DefaultStream()
+	r := start(t, func(c *server.Config) {
+		s := server.DefaultStream()
 		s.Publish.Grace, s.Publish.GraceAfterStop = long, short
-		c.Streams = []StreamConfig{s}
+		c.Streams = []server.StreamConfig{s}
 	})
 	for _, stops := range []bool{true, false} {
 		path := map[bool]string{true: "live/stops", false: "live/breaks"}[stops]

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"weir/internal/server"
 )
 
 // TestPages asks for the pages and what is beside them.
@@ -105,12 +107,12 @@ func TestAssetsAreShared(t *testing.T) {
 // TestStreamList: the list of streams is for everybody only where that is configured, and has none
 // that needs a key or is not for the visitor's address.
 func TestStreamList(t *testing.T) {
-	r := start(t, func(c *Config) {
+	r := start(t, func(c *server.Config) {
 		c.HTTP.Index = true
-		locked, elsewhere := DefaultStream(), DefaultStream()
+		locked, elsewhere := server.DefaultStream(), server.DefaultStream()
 		locked.Match, locked.Play.Keys = "live/locked", []string{secret}
 		elsewhere.Match, elsewhere.Play.Allow = "live/elsewhere", nil
-		c.Streams = []StreamConfig{locked, elsewhere}
+		c.Streams = []server.StreamConfig{locked, elsewhere}
 	})
 	for _, path := range []string{"live/a", "live/locked", "live/elsewhere"} {
 		publishSome(r.mustPublish(path), 0, 10)
@@ -125,10 +127,10 @@ func TestStreamList(t *testing.T) {
 
 // TestDescription: the page of a stream is told its state and its codecs, if the visitor may watch it.
 func TestDescription(t *testing.T) {
-	r := start(t, func(c *Config) {
-		locked := DefaultStream()
+	r := start(t, func(c *server.Config) {
+		locked := server.DefaultStream()
 		locked.Match, locked.Play.Keys = "live/locked", []string{secret}
-		c.Streams = []StreamConfig{locked, DefaultStream()}
+		c.Streams = []server.StreamConfig{locked, server.DefaultStream()}
 	})
 	expect := func(path string, status int, want string) {
 		t.Helper()

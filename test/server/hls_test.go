@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"bytes"
@@ -14,18 +14,19 @@ import (
 	"time"
 
 	"weir/format/m3u8"
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
 // hlsStream configures all streams.
-func hlsStream(change func(s *StreamConfig)) func(c *Config) {
-	return func(c *Config) {
-		s := DefaultStream()
+func hlsStream(change func(s *server.StreamConfig)) func(c *server.Config) {
+	return func(c *server.Config) {
+		s := server.DefaultStream()
 		s.Publish.Grace = 300 * time.Millisecond
 		if change != nil {
 			change(&s)
 		}
-		c.Streams = []StreamConfig{s}
+		c.Streams = []server.StreamConfig{s}
 	}
 }
 
@@ -146,7 +147,7 @@ func TestHLSPlayback(t *testing.T) {
 	for _, container := range []string{"fmp4", "ts"} {
 		for _, low := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s low=%v", container, low), func(t *testing.T) {
-				r := start(t, hlsStream(func(s *StreamConfig) { s.HLS.Container, s.HLS.LowLatency = container, low }))
+				r := start(t, hlsStream(func(s *server.StreamConfig) { s.HLS.Container, s.HLS.LowLatency = container, low }))
 				p := r.mustPublish("live/a")
 				n := len(all) / 3
 				publishTags(p, all[:n], 0)
@@ -343,7 +344,7 @@ func (c *hlsClient) play() {
 // TestHLSPlaylistsCostNothing: however many viewers ask for playlists and play nothing, others may
 // publish and play.
 func TestHLSPlaylistsCostNothing(t *testing.T) {
-	r := start(t, func(c *Config) {
+	r := start(t, func(c *server.Config) {
 		hlsStream(nil)(c)
 		c.Limits.Connections = 4
 	})
@@ -364,7 +365,7 @@ func TestHLSPlaylistsCostNothing(t *testing.T) {
 func TestHLSSentBytes(t *testing.T) {
 	for name, directory := range map[string]string{"memory": "", "disk": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, hlsStream(func(s *StreamConfig) { s.HLS.Directory = directory }))
+			r := start(t, hlsStream(func(s *server.StreamConfig) { s.HLS.Directory = directory }))
 			r.liveHLS("live/a")
 			want := uint64(0)
 			fetch := func(method, path string, header ...string) []byte {
@@ -403,7 +404,7 @@ func TestHLSSentBytes(t *testing.T) {
 
 // TestHLSHead: HEAD is answered as GET is, without a body.
 func TestHLSHead(t *testing.T) {
-	r := start(t, hlsStream(func(s *StreamConfig) {
+	r := start(t, hlsStream(func(s *server.StreamConfig) {
 		s.Play.Wait = 100 * time.Millisecond
 		s.Play.Keys = []string{"s3cret"}
 	}))
@@ -465,7 +466,7 @@ func TestHLSViewers(t *testing.T) {
 // TestHLSKeys: the key is asked for with the first playlist; the id in it stands for the
 // key from there on, and without either there is nothing.
 func TestHLSKeys(t *testing.T) {
-	r := start(t, hlsStream(func(s *StreamConfig) { s.Play.Keys = []string{"s3cret"} }))
+	r := start(t, hlsStream(func(s *server.StreamConfig) { s.Play.Keys = []string{"s3cret"} }))
 	r.liveHLS("live/a")
 	if res, _ := r.get("live/a/index.m3u8"); res.StatusCode != http.StatusForbidden {
 		t.Error(res.Status)
@@ -494,11 +495,11 @@ func TestHLSKeys(t *testing.T) {
 
 // TestHLSWithoutPicture: streams that HLS cannot play are answered with the reason.
 func TestHLSWithoutPicture(t *testing.T) {
-	r := start(t, hlsStream(func(s *StreamConfig) { s.Play.Wait = 200 * time.Millisecond }))
+	r := start(t, hlsStream(func(s *server.StreamConfig) { s.Play.Wait = 200 * time.Millisecond }))
 	if res, b := r.get("live/none/index.m3u8"); res.StatusCode != http.StatusNotFound || res.Header.Get("Retry-After") == "" {
 		t.Errorf("%s: %s", res.Status, b)
 	}
-	off := start(t, hlsStream(func(s *StreamConfig) { s.HLS.Enabled = false }))
+	off := start(t, hlsStream(func(s *server.StreamConfig) { s.HLS.Enabled = false }))
 	if res, b := off.get("live/a/index.m3u8"); res.StatusCode != http.StatusNotFound || !strings.Contains(string(b), "HLS is turned off") {
 		t.Errorf("%s: %s", res.Status, b)
 	}
