@@ -16,7 +16,8 @@ import (
 func run(t *testing.T, change func(*weir.Config)) *weir.Server {
 	t.Helper()
 	c := weir.DefaultConfig()
-	c.RTMP.Listen, c.HTTP.Listen, c.Admin.Listen = "", "", ""
+	c.RTMP.Listen = ""
+	c.HTTP.Listen, c.Admin.Listen = "", ""
 	if change != nil {
 		change(&c)
 	}

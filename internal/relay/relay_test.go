@@ -49,7 +49,8 @@ func frames(t *testing.T, name string) (fs []*av.Frame) {
 func serve(t *testing.T) (rtmpURL, httpURL, wsURL string) {
 	t.Helper()
 	c := server.Default()
-	c.RTMP.Listen, c.HTTP.Listen, c.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", ""
+	c.RTMP.Listen = "127.0.0.1:0"
+	c.HTTP.Listen, c.Admin.Listen = "127.0.0.1:0", ""
 	s, err := server.New(c, server.Options{})
 	if err != nil {
 		t.Fatal(err)
