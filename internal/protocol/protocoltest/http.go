@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/coder/websocket"
 
@@ -18,9 +19,11 @@ var ToldByStatus = map[session.Reason]string{
 	session.Address: "403", session.Throttled: "429", session.Denied: "403",
 }
 
-// Get asks for a path, and returns the answer's body. Each request has a connection of its own.
-func Get(ctx context.Context, addr, path string) (io.ReadCloser, error) {
-	u := url.URL{Scheme: "http", Host: addr, Path: path}
+// Get asks for a path, with a query perhaps, and returns the answer's body. Each request has a
+// connection of its own.
+func Get(ctx context.Context, addr, target string) (io.ReadCloser, error) {
+	path, query, _ := strings.Cut(target, "?")
+	u := url.URL{Scheme: "http", Host: addr, Path: path, RawQuery: query}
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the answer outlives the wait for it
 	stop := context.AfterFunc(ctx, cancel)
 	req, err := http.NewRequestWithContext(own, http.MethodGet, u.String(), nil)

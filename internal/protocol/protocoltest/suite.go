@@ -32,7 +32,8 @@ type Suite struct {
 	// PlayerTold and PublisherTold are what is in the error of a client that is refused, by the reason.
 	// A reason that is not there closes the connection without a word.
 	PlayerTold, PublisherTold map[session.Reason]string
-	// Visits says that a player is a series of requests and no connection: it cannot be slow.
+	// Visits says that a player is a series of requests and no connection: it cannot be slow, and has a
+	// session only from one of its later requests on.
 	Visits bool
 }
 
@@ -218,11 +219,23 @@ func (b *bench) turnedAway(path string) error {
 		return err
 	}
 	defer p.Close()
-	_, err = (&player{p, b.t}).next()
-	if err == nil {
+	visitor := &player{p, b.t}
+	if b.Visits {
+		return visitor.end()
+	}
+	if _, err = visitor.next(); err == nil {
 		b.t.Fatalf("%s can be played", path)
 	}
 	return err
+}
+
+// waits reports whether somebody waits for a stream.
+func (b *bench) waits() bool {
+	n := len(b.Of(b.Name, session.Waiting))
+	if b.Visits {
+		n += len(b.Of(b.Name, session.Pending))
+	}
+	return n == 1
 }
 
 // publisherTurnedAway is turnedAway for publishers.
@@ -256,7 +269,9 @@ func (b *bench) told(by map[session.Reason]string, reason session.Reason, err er
 // it. path is the stream's; empty if the protocol does not get that far.
 func (b *bench) refused(reason session.Reason, path string) {
 	b.t.Helper()
-	b.WantEnd(b.Name, session.Pending, reason)
+	if !b.Visits {
+		b.WantEnd(b.Name, session.Pending, reason)
+	}
 	if n := b.Metrics.RejectedFor(reason.String()); n != 1 {
 		b.t.Errorf("%d peers are counted as refused for %v, want 1", n, reason)
 	}
