@@ -41,10 +41,10 @@ func run(t *testing.T, change func(*weir.Config)) *weir.Server {
 func TestInProcessPathRules(t *testing.T) {
 	s := run(t, nil)
 	for path, want := range map[string]string{
-		"live/index.m3u8": `the name is reserved: "index.m3u8"`,
-		"live/a.flv":      `a name may not end in ".flv"`,
-		"_weir/a":         `the name is reserved: "_weir"`,
-		"alone":           "it is app/name, of 2 to 16 segments",
+		"live/snapshot.jpg": `the name is reserved: "snapshot.jpg"`,
+		"live/whip":         `the name is reserved: "whip"`,
+		"_weir/a":           `the name is reserved: "_weir"`,
+		"alone":             "it is app/name, of 2 to 16 segments",
 	} {
 		if _, err := s.Publish(t.Context(), path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
