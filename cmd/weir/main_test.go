@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"weir"
+	"weir/internal/config"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,9 +49,26 @@ func TestDefaultsAreAConfiguration(t *testing.T) {
 	}
 }
 
+// freePorts are the arguments with which a server takes free ports, whatever protocols it has, and has no admin.
+func freePorts(t *testing.T) []string {
+	t.Helper()
+	conf := weir.DefaultConfig()
+	keys, err := config.Keys(&conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var args []string
+	for _, k := range keys {
+		if strings.HasSuffix(k.Path, ".listen") && strings.Count(k.Path, ".") == 1 {
+			args = append(args, "--set", k.Path+"=127.0.0.1:0")
+		}
+	}
+	return append(args, "--set", "admin.listen=")
+}
+
 func TestExitStatus(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yml")
-	if err := os.WriteFile(bad, []byte("rtmp:\n  lisen: \":1\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(bad, []byte("http:\n  lisen: \":1\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -66,18 +84,18 @@ func TestExitStatus(t *testing.T) {
 		{"serv", 2, "did you mean"},
 		{"serve --nonsense", 2, "unknown flag"},
 		{"serve -c /nowhere/weir.yml", 2, "there is no such file"},
-		{"serve -c " + bad, 2, `bad.yml:2:3: rtmp.lisen: unknown key, did you mean "listen"?`},
-		{"serve --set rtmp.lisen=:1", 2, "rtmp.lisen"},
+		{"serve -c " + bad, 2, `bad.yml:2:3: http.lisen: unknown key, did you mean "listen"?`},
+		{"serve --set http.lisen=:1", 2, "http.lisen"},
 		{"serve --set admin.listen=:8088", 2, "admin.token"},
 		{"config check --set admin.hosts=[weir.example.org,tv]", 0, ""},
 		{"config check --set admin.hosts=[tv,http://tv]", 2, `admin.hosts.1: "http://tv" is no host name`},
 		{"config check --set streams.0.play.start=live --set streams.0.repair=true --set streams.0.publish.grace_after_stop=0s", 0, ""},
 		{"config check --set streams.0.play.start=now", 2, "streams.0.play.start: found \"now\", allowed: live, burst, key"},
 		{"config check --set streams.0.publish.grace_after_stop=2h", 2, "allowed: a duration such as 10s, 1m30s, 200ms or 0s, at most 1h"},
-		{"config check --set rtmp.listen=1935", 2, `rtmp.listen: found "1935", allowed: HOST:PORT, :PORT, or "" to listen nowhere`},
+		{"config check --set http.listen=8080", 2, `http.listen: found "8080", allowed: HOST:PORT, :PORT, or "" to listen nowhere`},
 		{"config check --set streams.0.match=live//x", 2, `streams.0.match: the pattern "live//x" has an empty segment`},
 		{"config check --set http.tls.cert=/nowhere.pem --set http.tls.key=/nowhere.key", 2, "--set http.tls.cert: TLS certificate: stat /nowhere.pem"},
-		{"serve --set rtmp.listen=256.0.0.1:1", 1, "listening for rtmp"},
+		{"serve " + strings.Join(freePorts(t), " ") + " --set http.listen=256.0.0.1:1", 1, "listening for http"},
 		{"config show --set log.level=debug", 0, ""},
 		{"config schema", 0, ""},
 	} {
@@ -132,9 +150,8 @@ func TestServeLog(t *testing.T) {
 			r, w := io.Pipe()
 			done := make(chan int, 1)
 			go func() {
-				done <- run([]string{
-					"serve", "--set", "log.format=" + format, "--set", "rtmp.listen=127.0.0.1:0", "--set", "http.listen=127.0.0.1:0", "--set", "admin.listen=",
-				}, io.Discard, w)
+				args := append([]string{"serve", "--set", "log.format=" + format}, freePorts(t)...)
+				done <- run(args, io.Discard, w)
 				w.Close()
 			}()
 			lines := bufio.NewScanner(r)
