@@ -120,7 +120,7 @@ func (p *toy) serve(nc net.Conn) {
 	if c.ended != nil {
 		c.player.Close(c.ended)
 	}
-	c.player.Join(nil)
+	c.player.Join(p.env.StartOf(path, ""), nil)
 }
 
 // request reads the line with which a client asks.
