@@ -47,7 +47,7 @@ func check(h *stream.Headers, s mux.Selection) error {
 // checkTrack returns nil if MPEG-TS can carry a track, else the reason why not.
 func checkTrack(t *stream.TrackHeader) error {
 	if t.Unusable != nil {
-		return fmt.Errorf("%s track %d: %w", t.Kind, t.ID, t.Unusable)
+		return fmt.Errorf("%s track %d (%v): its configuration is missing or cannot be used", t.Kind, t.ID, t.Codec)
 	}
 	return mpegts.CheckTrack(&t.Track)
 }
