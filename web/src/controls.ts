@@ -228,7 +228,7 @@ export class Controls {
     icon(this.mute, v.muted ? icons.silent : icons.sound, v.muted ? "Unmute" : "Mute", "m");
     icon(this.full, icons.full, "Full screen", "f");
     this.volume.value = String(v.muted ? 0 : v.volume);
-    this.unmute.hidden = !(v.muted && "silenced" in v.dataset && this.root.dataset.state === "playing");
+    this.unmute.hidden = !(v.muted && "silenced" in v.dataset && this.root.dataset.state === "playing" && this.root.dataset.silent !== "true");
     this.root.dataset.paused = String(v.paused);
   }
 }
