@@ -69,6 +69,7 @@ func hevcVerdict(f film, hasDecoder bool) verdict {
 // TestBrowserCodecs opens the page of a stream of every pair of codecs: it plays at once by the player
 // that takes the pair, or says why it does not.
 func TestBrowserCodecs(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	chrome := startChromium(t)
 	films := []film{}
@@ -124,6 +125,7 @@ type change struct {
 // TestBrowserChanges watches a stream whose encoder is killed and comes back with other settings,
 // by every way of playing at once.
 func TestBrowserChanges(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	chrome := startChromium(t)
 	first := film{video: "h264", audio: "aac"}

@@ -109,6 +109,7 @@ func fetch(t *testing.T, at string, header http.Header, most int64) (*http.Respo
 
 // TestBrowserBehindProxy asks for everything through nginx, which serves Weir below a path of its own.
 func TestBrowserBehindProxy(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "http.index=true")
 	tv := startNginx(t, s.http)
 	film{video: "h264", audio: "aac"}.publish(t, s.rtmpURL("return/cam"))

@@ -11,6 +11,7 @@ import (
 
 // TestBrowser watches with Chromium, by every way of playing.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	chrome := startChromium(t)
 	page := func(path, query string) string { return "http://" + s.http + "/" + path + "/" + query }
@@ -120,22 +121,6 @@ func TestBrowser(t *testing.T) {
 		})
 		b.do(`click a[href="return/cam/"]`)
 		b.watches("flv", 6*time.Second, true, true)
-	})
-	t.Run("H.265", func(t *testing.T) {
-		film{video: "hevc", audio: "aac"}.publish(t, s.rtmpURL("return/hevc"))
-		if err := s.waitLive(t.Context(), "return/hevc", 4*time.Second); err != nil {
-			t.Fatal(err)
-		}
-		for way, of := range map[string]string{"": "flv", "?via=hls": "hls"} {
-			b := chrome.open(t, page("return/hevc", way), "")
-			if b.until("it is looked at", 5*time.Second, func(sight) bool { return true }).HEVC {
-				b.watches(of, 15*time.Second, true, true)
-				continue
-			}
-			b.until("it says why it does not play", 15*time.Second, func(s sight) bool {
-				return s.State == "impossible" && strings.Contains(s.Text, "has no decoder for H.265.")
-			})
-		}
 	})
 	t.Run("the publisher comes, goes and returns", func(t *testing.T) {
 		b := chrome.open(t, page("return/late", ""), "Failed to load resource")
