@@ -45,7 +45,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/websocket", "", ""},
 	{"internal/peer", "av internal/fanout internal/intake internal/mux internal/session internal/stream", ""},
 	{"internal/ingest", "av amf format/flv internal/session internal/stream", ""},
-	{"internal/flvbody", "av amf format/flv internal/fanout internal/mux internal/stream", ""},
+	{"internal/flvbody", "av amf format/flv internal/accessunit internal/fanout internal/mux internal/stream", ""},
 	{"internal/live", "internal/intake internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", "github.com/coder/websocket"},
 	// One line for every protocol: none imports another.
 	{"internal/protocol", "av codec amf format rtmp internal/accessunit internal/config internal/fanout internal/flvbody internal/hls internal/ingest internal/intake internal/listen internal/live internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", ""},

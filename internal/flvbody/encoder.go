@@ -10,6 +10,7 @@ import (
 	"weir/amf"
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/accessunit"
 	"weir/internal/fanout"
 	"weir/internal/mux"
 	"weir/internal/stream"
@@ -20,6 +21,9 @@ type Options struct {
 	mux.Selection
 	// Form says how the headers of the bodies are written.
 	Form flv.Form
+	// Repair makes whole access units of what the publisher sends in pieces, and configurations of
+	// what it sends in band only; without it the payloads are the publisher's bytes.
+	Repair bool
 }
 
 // Framing puts a body on the wire.
@@ -39,6 +43,7 @@ type encoder struct {
 	headers  *stream.Headers
 	metadata []byte // the body that carries it
 	scratch  []byte // for the headers of bodies
+	repair   accessunit.Repairer
 }
 
 // NewEncoder returns an encoder of bodies in a framing.
@@ -46,6 +51,17 @@ func NewEncoder(o Options, f Framing) mux.Encoder { return &encoder{opt: o, fram
 
 // Append implements mux.Encoder.
 func (m *encoder) Append(e *stream.Entry, out mux.Output) {
+	if !m.opt.Repair {
+		m.append(e, out)
+		return
+	}
+	entries := m.repair.Put(e)
+	for i := range entries {
+		m.append(&entries[i], out)
+	}
+}
+
+func (m *encoder) append(e *stream.Entry, out mux.Output) {
 	if e.Headers != m.headers {
 		m.setHeaders(e.Headers, out)
 	}
@@ -137,7 +153,11 @@ func (m *encoder) preamble(dts time.Duration) []byte {
 		if !m.opt.Wants(t.Kind, t.ID) {
 			continue
 		}
-		for _, f := range [2]*av.Frame{t.ConfigFrame, t.Meta} {
+		config := t.ConfigFrame
+		if m.opt.Repair {
+			config = accessunit.ConfigFrame(t)
+		}
+		for _, f := range [2]*av.Frame{config, t.Meta} {
 			if f == nil {
 				continue
 			}
@@ -153,6 +173,12 @@ func (m *encoder) preamble(dts time.Duration) []byte {
 
 // End implements mux.Encoder.
 func (m *encoder) End(out mux.Output) {
+	if m.opt.Repair {
+		entries := m.repair.Flush()
+		for i := range entries {
+			m.append(&entries[i], out)
+		}
+	}
 	if end := m.framing.AppendEnd(nil); len(end) > 0 {
 		out.Commit(append(out.Reserve(len(end)), end...), fanout.Message{})
 	}

@@ -17,13 +17,20 @@ type Format struct {
 	Suffix string
 	// ContentType is that of the response.
 	ContentType string
-	// Variant is the encoding that a request asks for: its query, the tracks it selects, and
-	// what goes around each message.
-	Variant func(q url.Values, s mux.Selection, w Wrapping) mux.Variant
+	// Variant is the encoding for a request.
+	Variant func(c Choice) mux.Variant
 	// Check refuses, if not nil, a stream of which nothing can be played so. Its text is for the peer.
 	Check func(h *stream.Headers, s mux.Selection) error
 	// First returns, if not nil, what goes before the stream.
 	First func(h *stream.Headers, s mux.Selection) []byte
+}
+
+// Choice is what the encoding for a request depends on.
+type Choice struct {
+	mux.Selection            // the tracks that its query asks for
+	Query         url.Values // of the request
+	Wrapping      Wrapping   // what goes around each message
+	Repair        bool       // the stream's setting: see flvbody.Options
 }
 
 // selection is the tracks that a query asks for: all of them, or one kind of media only.
@@ -42,7 +49,7 @@ func (f *Format) enter(env *protocol.Env, w http.ResponseWriter, r *http.Request
 	sel := selection(q)
 	var variant mux.Variant
 	if r.Method != http.MethodHead {
-		variant = f.Variant(q, sel, wrapping)
+		variant = f.Variant(Choice{sel, q, wrapping, env.Repair(path)})
 	}
 	v = env.Enter(w, r, path, variant)
 	if v == nil {

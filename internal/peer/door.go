@@ -34,6 +34,9 @@ type Door struct {
 	Wait func(path string) time.Duration
 	// Start returns where players of the path begin that do not say so.
 	Start func(path string) Start
+	// Repair returns whether players of the path get whole pictures of a publisher that sends
+	// them in pieces, instead of its bytes.
+	Repair func(path string) bool
 	// SkipLog and RefusalLog bound the lines about slow players and refused peers: when the
 	// network is overloaded thousands skip at once, and whoever guesses keys is refused often.
 	SkipLog, RefusalLog *LogLimit

@@ -182,6 +182,7 @@ func (s *Server) door(name string) *peer.Door {
 		Reserved:   &s.reserved,
 		Wait:       func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
 		Start:      s.start,
+		Repair:     func(path string) bool { return s.streamConfig(path).Repair },
 		Portable:   s.conf.Delivery.Portable,
 		SkipLog:    &s.skipLog,
 		RefusalLog: &s.refusalLog,

@@ -3,7 +3,6 @@
 package httpflv
 
 import (
-	"net/url"
 	"time"
 
 	"weir/av"
@@ -30,9 +29,9 @@ type variant struct {
 }
 
 // newVariant is what a request asks for: its query may ask for H.265 under the legacy codec id.
-func newVariant(q url.Values, s mux.Selection, w live.Wrapping) mux.Variant {
-	form := flv.Form{SingleTrack: !s.AllTracks, HEVC12: q.Get("codec") == "legacy"}
-	return variant{flvbody.Options{Selection: s, Form: form}, w}
+func newVariant(c live.Choice) mux.Variant {
+	form := flv.Form{SingleTrack: !c.AllTracks, HEVC12: c.Query.Get("codec") == "legacy"}
+	return variant{flvbody.Options{Selection: c.Selection, Form: form, Repair: c.Repair}, c.Wrapping}
 }
 
 // Format implements mux.Variant.

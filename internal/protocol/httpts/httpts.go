@@ -3,8 +3,6 @@
 package httpts
 
 import (
-	"net/url"
-
 	"weir/internal/live"
 	"weir/internal/mux"
 	"weir/internal/protocol"
@@ -25,7 +23,7 @@ type variant struct {
 	wrapping live.Wrapping
 }
 
-func newVariant(_ url.Values, s mux.Selection, w live.Wrapping) mux.Variant { return variant{s, w} }
+func newVariant(c live.Choice) mux.Variant { return variant{c.Selection, c.Wrapping} }
 
 // Format implements mux.Variant.
 func (variant) Format() string { return "ts" }

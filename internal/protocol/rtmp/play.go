@@ -31,6 +31,7 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 	b := &playback{p: p, peer: pr, session: rs, id: r.StreamID, caps: rs.Caps(), gone: make(chan struct{})}
 	b.start = p.env.StartOf(path, r.Query.Get("start"))
 	b.variant = variant{chunkSize: p.server.ChunkSize}
+	b.variant.Repair = p.env.Repair(path)
 	b.variant.AllTracks = b.caps.CapsEx&rtmp.CapMultitrack != 0 || r.Query.Get("tracks") == "all"
 	b.variant.Form = flv.Form{SingleTrack: !b.variant.AllTracks, HEVC12: r.Query.Get("codec") == "legacy"}
 	view, err := p.env.Play(ctx, pr.session, path, r.RawQuery, b.variant)
