@@ -95,6 +95,21 @@ func TestTheTimerOfAnEarlierGraceEndsNothing(t *testing.T) {
 		if isOver(p.Stream()) {
 			t.Fatal("ended in its second grace")
 		}
+		publishTo(t, h, "live/a")
+		p.Stream().expire(2)
+		if isOver(p.Stream()) {
+			t.Fatal("ended although its publisher is back")
+		}
+	})
+}
+
+func TestAStreamThatNeverStartedEndsWithoutAnEvent(t *testing.T) {
+	var events history
+	bubble(t, Options{Notify: events.add}, func(t *testing.T, h *Hub) {
+		publish(t, h, nil).Close(errors.New("kicked"))
+		if len(events.list) != 0 {
+			t.Fatal(events.list)
+		}
 	})
 }
 
