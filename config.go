@@ -91,7 +91,9 @@ import "weir/internal/server"
 //	    Connections of one address that neither publish nor play so far, loopback exempt; 0 is no
 //	    limit. At least 0. Default 200.
 //	Limits.Streams int
-//	    Streams, those that players wait for included; 0 is no limit. At least 0. Default 10000.
+//	    Streams that have a publisher or wait for its return, of which the latter give way to a
+//	    publisher that comes; names that have only players are bounded by the same number on their
+//	    own; 0 is no limit. At least 0. Default 10000.
 //	Limits.StreamBitrate int64
 //	    A publisher that sends more over 5s is closed; 0 is no limit. In bits per second. Default
 //	    100Mbps.

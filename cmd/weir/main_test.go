@@ -145,6 +145,10 @@ func TestConfigCheckRefusesHiddenEntries(t *testing.T) {
 
 // The log begins with the version, has dates in text as well, and says what SIGHUP does not do.
 func TestServeLog(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
 			r, w := io.Pipe()
@@ -167,9 +171,9 @@ func TestServeLog(t *testing.T) {
 				}
 				switch {
 				case strings.Contains(line, "listening") && strings.Contains(line, "http"): // the last listener
-					_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
+					_ = self.Signal(syscall.SIGHUP)
 				case strings.Contains(line, "SIGHUP changes nothing"):
-					_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+					_ = self.Signal(syscall.SIGTERM)
 				}
 			}
 			if status := <-done; status != 0 {
