@@ -20,6 +20,8 @@ export interface Way {
 
 const hasMediaSource = (): boolean => "MediaSource" in globalThis || "ManagedMediaSource" in globalThis;
 
+const isApple = navigator.vendor.startsWith("Apple");
+
 function at(source: Source, suffix: string, protocol: (p: string) => string = (p) => p): URL {
   const u = new URL(source.base.href + suffix + source.query);
   u.protocol = protocol(u.protocol);
@@ -59,13 +61,14 @@ const hls: Way = {
 const native: Way = {
   id: "native",
   label: "HLS by the browser",
-  supported: () => document.createElement("video").canPlayType("application/vnd.apple.mpegurl") !== "",
+  // Others that have it, as newer Chromium, play less by it than by hls.js, and without a word about the rest.
+  supported: () => (isApple || !hasMediaSource()) && document.createElement("video").canPlayType("application/vnd.apple.mpegurl") !== "",
   url: (s) => at(s, "/index.m3u8"),
   load: async () => (await import("./native")).start,
 };
 
 /** All ways, the best one first. */
-export const ways: readonly Way[] = navigator.vendor.startsWith("Apple") ? [native, flv, websocket, hls] : [flv, websocket, hls, native];
+export const ways: readonly Way[] = isApple ? [native, flv, websocket, hls] : [flv, websocket, hls, native];
 
 /** What is to be done about a stream: play it in some way, or say why not. */
 export interface Plan {
