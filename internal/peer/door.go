@@ -97,15 +97,17 @@ func (d *Door) Publish(ctx context.Context, s *session.Session, path, rawQuery s
 // Play lets a session play the stream at path in a variant, nil if it reads no log. The session
 // is Waiting until the caller promotes it. It fails with a *session.Refusal.
 func (d *Door) Play(ctx context.Context, s *session.Session, path, rawQuery string, v mux.Variant) (*View, error) {
-	if err := d.enter(ctx, s, d.request(s, session.Play, path, rawQuery)); err != nil {
+	r := d.request(s, session.Play, path, rawQuery)
+	if err := d.enter(ctx, s, r); err != nil {
 		return nil, err
 	}
 	view, err := d.View(s, path, v)
-	if err != nil {
-		return nil, err
+	if err != nil || s.Role() != session.Pending {
+		return view, err
 	}
-	if s.Role() == session.Pending {
-		s.Promote(session.Waiting, path)
+	if err := s.Watch(session.Waiting, path); err != nil {
+		view.Leave()
+		return nil, d.Refuse(r, err)
 	}
 	return view, nil
 }

@@ -112,7 +112,7 @@ func (c *DeliveryConfig) Validate() error {
 
 // LimitsConfig is the section "limits".
 type LimitsConfig struct {
-	Connections      int   `yaml:"connections" min:"0" help:"sessions of all protocols, and open connections of HTTP and of HTTPS; 0 is no limit"`
+	Connections      int   `yaml:"connections" min:"0" help:"sessions of all protocols, of which players leave one in twenty to publishers, and open connections of HTTP and of HTTPS; 0 is no limit"`
 	ConnectionsPerIP int   `yaml:"connections_per_ip" min:"0" help:"connections of one address, loopback exempt; 0 is no limit"`
 	PendingPerIP     int   `yaml:"pending_per_ip" min:"0" help:"connections of one address that neither publish nor play so far, loopback exempt; 0 is no limit"`
 	Streams          int   `yaml:"streams" min:"0" help:"streams that have a publisher or wait for its return, of which the latter give way to a publisher that comes; names that have only players are bounded by the same number on their own; 0 is no limit"`

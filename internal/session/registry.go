@@ -15,14 +15,14 @@ import (
 // those per address, and so is a session without an address. IPv6 addresses of one /64
 // count as one.
 type Limits struct {
-	Connections      int // of all protocols
+	Connections      int // of all protocols, of which players leave one in twenty to others
 	ConnectionsPerIP int // of one address
 	PendingPerIP     int // of one address, neither publishing nor playing yet, or waiting for a stream
 }
 
 // LimitError refuses a session that would pass a limit. Its reason is Limit.
 type LimitError struct {
-	Limit string // "connections", "connections_per_ip" or "pending_per_ip"
+	Limit string // "connections", "connections of players", "connections_per_ip" or "pending_per_ip"
 	Max   int
 }
 
@@ -139,14 +139,38 @@ func (r *Registry) insert(s *Session) error {
 	return nil
 }
 
+// reserveShare is the part of Limits.Connections that players leave to others: however many come,
+// a publisher finds room. Of fewer than reserveShare connections none are reserved.
+const reserveShare = 20
+
+// watch gives a pending session the role of a player, if players may have one more session.
+func (r *Registry) watch(s *Session, role Role, stream string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limit := r.limits.Connections - r.limits.Connections/reserveShare
+	players := 0
+	for _, t := range r.totals {
+		players += t.Roles[Play] + t.Roles[Waiting]
+	}
+	if limit > 0 && players >= limit {
+		return &LimitError{"connections of players", limit}
+	}
+	r.moveLocked(s, role, stream)
+	return nil
+}
+
 // move gives an open session another role.
 func (r *Registry) move(s *Session, role Role, stream string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.moveLocked(s, role, stream)
+}
+
+func (r *Registry) moveLocked(s *Session, role Role, stream string) bool {
 	next := pendingPlace
 	if role != Pending {
 		next = &place{role, strings.Clone(stream)}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if !s.open {
 		return false
 	}

@@ -153,6 +153,18 @@ func (s *Session) Promote(role Role, stream string) bool {
 	return true
 }
 
+// Watch is Promote for a pending session that begins to wait for a stream (Waiting) or to play it
+// (Play). It fails with a *LimitError if players have as many sessions as they may.
+func (s *Session) Watch(role Role, stream string) error {
+	if err := s.reg.watch(s, role, stream); err != nil {
+		return err
+	}
+	if f := s.reg.observer.Promoted; f != nil && role == Play {
+		f(s)
+	}
+	return nil
+}
+
 // Kick asks the session to end because of cause, by the Cancel of its Info. The first
 // cause counts, also against the reason that the protocol gives to Close later.
 // A nil cause is ErrKicked. It returns at once; false if the session was asked to end

@@ -173,6 +173,29 @@ func TestLimits(t *testing.T) {
 	open(t, r, Info{Protocol: "in-process"})
 }
 
+// TestPublishersFindRoom: players fill nineteen of twenty connections and no more.
+func TestPublishersFindRoom(t *testing.T) {
+	r := New(Limits{Connections: 40}, Observer{})
+	for i := range 40 {
+		s, err := r.Open(from("192.0.2.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		role := Play
+		if i%2 == 0 {
+			role = Waiting
+		}
+		err = s.Watch(role, "live/a")
+		var l *LimitError
+		if i < 38 && (err != nil || s.Role() != role) || i >= 38 && (!errors.As(err, &l) || s.Role() != Pending) {
+			t.Fatalf("player %d: %v, %v", i, s.Role(), err)
+		}
+		if i >= 38 && !s.Promote(Publish, "live/b") {
+			t.Error("a publisher finds no room")
+		}
+	}
+}
+
 func TestTotals(t *testing.T) {
 	r := New(Limits{}, Observer{})
 	a, b := open(t, r, from("192.0.2.1")), open(t, r, from("192.0.2.1"))

@@ -99,7 +99,11 @@ func (v *viewer) begin(p *HLS, remote netip.AddrPort, agent string) error {
 		return err
 	}
 	s.SetGrant(v.grant)
-	s.Promote(session.Play, v.key.path)
+	if err := s.Watch(session.Play, v.key.path); err != nil {
+		view.Leave()
+		s.CloseWith(err)
+		return err
+	}
 	v.session, v.view = s, view
 	return nil
 }
