@@ -83,8 +83,8 @@ import "weir/internal/server"
 // Limits, section "limits": Bounds on everything that peers can make grow.
 //
 //	Limits.Connections int
-//	    Sessions of all protocols, and open connections of HTTP and of HTTPS; 0 is no limit. At
-//	    least 0. Default 20000.
+//	    Sessions of all protocols, of which players leave one in twenty to publishers, and open
+//	    connections of HTTP and of HTTPS; 0 is no limit. At least 0. Default 20000.
 //	Limits.ConnectionsPerIP int
 //	    Connections of one address, loopback exempt; 0 is no limit. At least 0. Default 0.
 //	Limits.PendingPerIP int
