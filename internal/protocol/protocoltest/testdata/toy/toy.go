@@ -24,7 +24,7 @@ import (
 
 // Config is the section "toy".
 type Config struct {
-	Listen string `yaml:"listen" format:"listen" help:"address of the toy protocol; empty: off"`
+	Listen string `yaml:"listen" format:"listen" reload:"restart" help:"address of the toy protocol; empty: off"`
 }
 
 // SetDefaults implements config.Defaulter.
