@@ -78,7 +78,7 @@ const maxFrame = 16 << 20
 func Upgrade(ctx context.Context, addr, path string) (io.ReadCloser, error) {
 	u := url.URL{Scheme: "ws", Host: addr, Path: path}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	c, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: client})
+	c, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: client}) //nolint:bodyclose // the library's to close
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
 			return nil, refusal(res)
