@@ -133,7 +133,8 @@ func (c *Client) dial(ctx context.Context, auth string) error {
 		}
 		nc = tc
 	}
-	c.conn.init(nc, publishBuffer)
+	c.conn.nc = nc
+	c.conn.init(publishBuffer)
 	if c.opts.WriteTimeout > 0 {
 		c.conn.writeTimeout = c.opts.WriteTimeout
 	} else {

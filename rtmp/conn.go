@@ -64,9 +64,9 @@ type Conn struct {
 	send         func([]byte) error
 }
 
-// init makes a Conn of a network connection. Nothing has been read or written yet.
-func (c *Conn) init(nc net.Conn, bufferSize int) {
-	c.nc = nc
+// init prepares a Conn whose network connection is set. Nothing has been read or written yet. Others
+// may interrupt it meanwhile.
+func (c *Conn) init(bufferSize int) {
 	c.ackEvery = windowSize / 2
 	c.chunkSize = 128
 	c.writeTimeout = 10 * time.Second
@@ -78,8 +78,8 @@ func (c *Conn) init(nc net.Conn, bufferSize int) {
 // connection, for programs that want to handle commands themselves. The deadline of
 // reading is the caller's to set.
 func ServerConn(nc net.Conn) (*Conn, error) {
-	c := new(Conn)
-	c.init(nc, publishBuffer)
+	c := &Conn{nc: nc}
+	c.init(publishBuffer)
 	if err := acceptHandshake(&c.buf, c.handshakeWriter(), func() {}); err != nil {
 		return nil, &HandshakeError{Err: err}
 	}
@@ -89,8 +89,8 @@ func ServerConn(nc net.Conn) (*Conn, error) {
 // ClientConn performs the client's side of the handshake on nc, with digests if complex
 // is set, and returns the connection.
 func ClientConn(nc net.Conn, complex bool) (*Conn, error) {
-	c := new(Conn)
-	c.init(nc, publishBuffer)
+	c := &Conn{nc: nc}
+	c.init(publishBuffer)
 	if err := dialHandshake(&c.buf, c.handshakeWriter(), complex); err != nil {
 		return nil, &HandshakeError{Err: err}
 	}

@@ -348,8 +348,8 @@ func TestC178_Aggregate(t *testing.T) {
 func TestWriteMessagesIsOneWrite(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
-	c := new(Conn)
-	c.init(server, 4096)
+	c := &Conn{nc: server}
+	c.init(4096)
 	done := make(chan error, 1)
 	go func() {
 		done <- c.WriteMessages(

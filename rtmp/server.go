@@ -147,7 +147,10 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 // costs a session less than one that does.
 func (s *Server) NewSession(ctx context.Context, nc net.Conn) *ServerSession {
 	session := &ServerSession{srv: s, parent: ctx}
-	session.conn.nc = nc
+	if s.TLSConfig != nil {
+		nc = tls.Server(nc, s.TLSConfig)
+	}
+	session.conn.nc = nc // from now on Close may come from anywhere
 	if ctx.Done() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -199,19 +202,19 @@ func (s *ServerSession) unpark() {
 
 // setUp prepares the session and its connection.
 func (s *ServerSession) setUp() {
-	nc := s.conn.nc
-	if tc, ok := nc.(interface {
+	raw := s.conn.nc
+	if tc, ok := raw.(*tls.Conn); ok && s.srv.TLSConfig != nil {
+		raw = tc.NetConn()
+	}
+	if tc, ok := raw.(interface {
 		SetKeepAliveConfig(net.KeepAliveConfig) error
 	}); ok {
 		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 4})
 	}
-	if s.srv.TLSConfig != nil {
-		nc = tls.Server(nc, s.srv.TLSConfig)
-	}
 	limits := s.srv.Limits.withDefaults()
 	s.limits = &limits
 	s.id, s.start = rand.Text()[:16], time.Now()
-	s.conn.init(nc, commandBuffer)
+	s.conn.init(commandBuffer)
 	s.conn.writeTimeout = min(s.srv.writeTimeout(), s.conn.writeTimeout)
 	s.conn.onNote = s.note
 }

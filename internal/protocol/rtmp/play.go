@@ -65,7 +65,6 @@ type playback struct {
 	caps    *rtmp.Caps
 	view    *peer.View // until Start
 	stream  *stream.Stream
-	writer  *rtmp.PlayWriter
 	paused  bool // by the player
 	gone    chan struct{}
 	once    sync.Once
@@ -108,8 +107,8 @@ func legacyCodec(c av.Codec) bool {
 }
 
 // Start implements rtmp.Playback: the connection's sending side goes to the engine.
-func (b *playback) Start(w *rtmp.PlayWriter) {
-	b.writer, b.stream = w, b.view.Stream
+func (b *playback) Start(*rtmp.PlayWriter) {
+	b.stream = b.view.Stream
 	if b.peer.player != nil { // another play on the same connection
 		b.peer.player.Move(b.view, b.rewrite())
 		b.view = nil
@@ -191,14 +190,9 @@ func (b *playback) recheck() bool {
 	return true
 }
 
-// fail tells the player why it is closed.
-func (b *playback) fail(cause error) {
-	var st *rtmp.StatusError
-	if errors.As(cause, &st) {
-		_ = b.writer.Status(st) // goes to the player's queue
-	}
-	b.peer.player.Finish(cause)
-}
+// fail ends the player, which is told why. The cause is the session's before the player can hear of it
+// and close the connection by itself.
+func (b *playback) fail(cause error) { b.peer.session.Kick(cause) }
 
 // Pause implements rtmp.Playback.
 func (b *playback) Pause(on bool) {
