@@ -2,7 +2,7 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+LDFLAGS := -s -w -X weir/internal/version.release=$(VERSION) -X weir/internal/version.commit=$(COMMIT)
 PREFIX  ?= /usr/local
 T       ?=
 ARGS    ?=

@@ -36,9 +36,11 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/hls", "av amf codec format internal/accessunit internal/stream", "golang.org/x/sys"},
 	{"internal/session", "", "github.com/google/uuid"},
 	{"internal/admit", "internal/config internal/session", ""},
-	{"internal/metrics", "internal/session internal/stream internal/config", "github.com/prometheus/client_golang"},
+	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
 	{"internal/intake", "", ""},
 	{"internal/listen", "internal/config", ""},
+	{"internal/loglimit", "", ""},
+	{"internal/version", "", ""},
 	{"internal/httpserver", "internal/httpserver/http1 internal/peer internal/protocol/. internal/session", ""},
 	{"internal/httpserver/http1", "", ""},
 	{"internal/admin", "av internal/session internal/stream", ""},
@@ -64,7 +66,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{".", "av internal", ""},
 	{"bench", "av amf format rtmp bench", "github.com/coder/websocket golang.org/x/sys"},
 	{"test", "av codec amf format rtmp", ""},
-	{"cmd", ". av codec amf format rtmp bench internal/config internal/demo internal/relay internal/probe", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
+	{"cmd", ". av codec amf format rtmp bench internal/config internal/demo internal/relay internal/probe internal/version", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
 }
 
 // module is the module's name, the beginning of the path of each of our packages.

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	"weir"
 	"weir/internal/config"
+	"weir/internal/version"
 )
 
 // source is the flags that say what the configuration is.
@@ -101,8 +101,8 @@ func startLog(c *weir.Config, out *console) (log *slog.Logger, level *slog.Level
 	level = new(slog.LevelVar)
 	level.Set(c.Log.SlogLevel())
 	log = newLogger(c.Log.Format, level, out)
-	v, commit := build()
-	log.Info("weir starts", slog.String("version", v), slog.String("commit", commit), slog.String("go", runtime.Version()))
+	v := version.Get()
+	log.Info("weir starts", slog.String("version", v.Version), slog.String("commit", v.Commit), slog.String("go", v.Go))
 	return log, level
 }
 

@@ -4,14 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"weir"
+	"weir/internal/version"
 )
-
-// version and commit are set when the program is linked.
-var version, commit string
 
 // versionCmd is "weir version".
 type versionCmd struct {
@@ -23,31 +20,15 @@ func (versionCmd) Help() string {
 	return "Example: weir version --json"
 }
 
-// build returns what this program was built from.
-func build() (v, rev string) {
-	v, rev = version, commit
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && rev == "" {
-				rev = s.Value
-			}
-		}
-	}
-	return v, rev
-}
-
 // Run implements the command.
 func (c *versionCmd) Run(out *console) error {
-	v, rev := build()
+	v := version.Get()
 	protocols := weir.Protocols()
 	if c.JSON {
 		return json.NewEncoder(out.Out).Encode(map[string]any{
-			"version": v, "commit": rev, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "protocols": protocols,
+			"version": v.Version, "commit": v.Commit, "go": v.Go, "os": runtime.GOOS, "arch": runtime.GOARCH, "protocols": protocols,
 		})
 	}
-	_, err := fmt.Fprintf(out.Out, "weir %s\ncommit %s\n%s %s/%s\nprotocols %s\n", v, rev, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(protocols, " "))
+	_, err := fmt.Fprintf(out.Out, "weir %s\ncommit %s\n%s %s/%s\nprotocols %s\n", v.Version, v.Commit, v.Go, runtime.GOOS, runtime.GOARCH, strings.Join(protocols, " "))
 	return err
 }

@@ -10,12 +10,13 @@ package metrics
 import (
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/internal/version"
 )
 
 // Sources are where a scrape reads what others own. A nil source has no series. Those
@@ -36,8 +37,6 @@ type Sources struct {
 	Repairs func(yield func(kind string, n uint64))
 	// Skips returns how often players skipped ahead so far.
 	Skips func() uint64
-	// Lags yields how far each player is behind now. It is asked at most once a second.
-	Lags func(yield func(lag time.Duration))
 	// Workers yields, for each delivery worker from 0, the share of time it spends sending,
 	// from 0 to 1, and its rest between two rounds.
 	Workers func(yield func(worker int, load float64, interval time.Duration))
@@ -63,6 +62,7 @@ type Metrics struct {
 	handshakes *prometheus.CounterVec
 	dropped    *prometheus.CounterVec
 	firstFrame prometheus.Histogram
+	lag        prometheus.Histogram
 }
 
 // New returns the metrics of a server. Besides its own there are those of the Go runtime,
@@ -81,9 +81,19 @@ func New(s Sources) *Metrics {
 			Name: "weir_first_frame_seconds", Help: "Time from a player's request to its first frame.",
 			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
 		}),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_player_lag_seconds", Help: "How far players are behind, each counted every 5 seconds.",
+			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16},
+		}),
 	}
+	v := version.Get()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "weir_build_info", Help: "What the program was built from; always 1.",
+		ConstLabels: prometheus.Labels{"version": v.Version, "commit": v.Commit, "go_version": v.Go},
+	})
+	build.Set(1)
 	m.registry.MustRegister(
-		m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, newReader(s),
+		m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
 	)
 	return m
@@ -116,6 +126,12 @@ func (m *Metrics) Dropped(protocol, reason string) {
 // FirstFrame counts how long a player waited for its first frame.
 func (m *Metrics) FirstFrame(d time.Duration) { m.firstFrame.Observe(d.Seconds()) }
 
+// LagEvery is how often Lag is to be called for each player.
+const LagEvery = 5 * time.Second
+
+// Lag counts how far a player is behind.
+func (m *Metrics) Lag(d time.Duration) { m.lag.Observe(d.Seconds()) }
+
 // word keeps labels to words of ours: whatever else, such as text from a peer, is "other".
 func word(s string) string {
 	if s == "" || len(s) > 40 {
@@ -133,10 +149,6 @@ func word(s string) string {
 type reader struct {
 	Sources
 	streams, bitrate, stalled, silence, sessions, received, sent, frames, repairs, skips, load, interval, intake, held *prometheus.Desc
-
-	mu   sync.Mutex // guards below
-	lag  prometheus.Histogram
-	last time.Time // when Lags was asked
 }
 
 func newReader(s Sources) *reader {
@@ -159,19 +171,12 @@ func newReader(s Sources) *reader {
 		interval: desc("weir_delivery_round_interval_seconds", "Rest of a delivery worker between two rounds.", "worker"),
 		intake:   desc("weir_intake_interval_seconds", "Time between two reads of a publisher; 0 while each is read as it sends."),
 		held:     desc("weir_segment_memory_bytes", "Memory that HLS segments take; on Linux it is not in the process's resident memory, but in that of its container."),
-		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "weir_player_lag_seconds", Help: "How far players are behind, each counted once a scrape.",
-			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16},
-		}),
 	}
 }
 
-// lagEvery is how often at most the players' lags are counted.
-const lagEvery = time.Second
-
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.held, r.lag.Desc()} {
+	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.held} {
 		ch <- d
 	}
 }
@@ -222,23 +227,5 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.Held != nil {
 		gauge(r.held, float64(r.Held()))
-	}
-	if r.Lags != nil {
-		r.sampleLags()
-		r.lag.Collect(ch)
-	}
-}
-
-// sampleLags counts the players' lags, unless another scrape just did.
-func (r *reader) sampleLags() {
-	now := time.Now()
-	r.mu.Lock()
-	due := r.last.IsZero() || now.Sub(r.last) >= lagEvery
-	if due {
-		r.last = now
-	}
-	r.mu.Unlock()
-	if due {
-		r.Lags(func(lag time.Duration) { r.lag.Observe(lag.Seconds()) })
 	}
 }

@@ -37,9 +37,6 @@ type Door struct {
 	// Repair returns whether players of the path get whole pictures of a publisher that sends
 	// them in pieces, instead of its bytes.
 	Repair func(path string) bool
-	// SkipLog and RefusalLog bound the lines about slow players and refused peers: when the
-	// network is overloaded thousands skip at once, and whoever guesses keys is refused often.
-	SkipLog, RefusalLog *LogLimit
 	// Poller waits for the bytes of silent players; nil makes each use a goroutine.
 	Poller *intake.Poller
 	// Portable makes players use a goroutine each.
@@ -155,11 +152,9 @@ func (d *Door) Refuse(r *Request, err error) error {
 		refusal = &session.Refusal{Reason: session.ReasonOf(err), Err: err}
 	}
 	d.Metrics.Rejected(refusal.Reason.String())
-	if ok, more := d.RefusalLog.Allow(time.Now()); ok {
-		d.Log.Warn("refused", slog.String("role", r.Role.String()), slog.String("stream", session.Printable(r.Path, maxPath)),
-			slog.String("session", r.Session), slog.String("remote", r.Remote.String()), slog.String("reason", refusal.Reason.String()),
-			slog.String("err", session.Printable(refusal.Err.Error(), maxLogged)), slog.Int("suppressed", more))
-	}
+	d.Log.Warn("refused", slog.String("role", r.Role.String()), slog.String("stream", session.Printable(r.Path, maxPath)),
+		slog.String("session", r.Session), slog.String("remote", r.Remote.String()), slog.String("reason", refusal.Reason.String()),
+		slog.String("err", session.Printable(refusal.Err.Error(), maxLogged)))
 	return refusal
 }
 

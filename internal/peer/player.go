@@ -144,14 +144,10 @@ func (p *Player) Closed(_ *fanout.Player, cause error) {
 
 // Skipped implements fanout.Observer.
 func (p *Player) Skipped(_ *fanout.Player, lag time.Duration, bytes int64) {
-	ok, suppressed := p.door.SkipLog.Allow(time.Now())
-	if !ok {
-		return
-	}
 	p.door.Log.Warn("player too slow: skipped to a newer key frame",
 		slog.String("session", p.session.ID), slog.String("remote", p.session.Remote.String()),
 		slog.String("stream", p.stream.Path()), slog.Duration("lag", lag.Round(time.Millisecond)),
-		slog.Int64("bytes", bytes), slog.Uint64("skips", p.session.Skips.Load()), slog.Int("suppressed", suppressed))
+		slog.Int64("bytes", bytes), slog.Uint64("skips", p.session.Skips.Load()))
 }
 
 // EndOfPlayer gives the engine's causes their reason.

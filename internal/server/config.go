@@ -48,7 +48,7 @@ func (c *Config) Check() error {
 
 // LogConfig is the section "log".
 type LogConfig struct {
-	Level  string `yaml:"level" enum:"debug,info,warn,error" help:"least level that is logged"`
+	Level  string `yaml:"level" enum:"debug,info,warn,error" help:"least level that is logged; at info viewers have a summary each minute, at debug a line each"`
 	Format string `yaml:"format" reload:"restart" enum:"auto,text,json" help:"auto is text on a terminal and json elsewhere"`
 }
 
@@ -112,9 +112,9 @@ func (c *DeliveryConfig) Validate() error {
 
 // LimitsConfig is the section "limits".
 type LimitsConfig struct {
-	Connections      int   `yaml:"connections" min:"0" help:"sessions of all protocols, of which players leave one in twenty to publishers, and open connections of HTTP and of HTTPS; 0 is no limit"`
-	ConnectionsPerIP int   `yaml:"connections_per_ip" min:"0" help:"connections of one address, loopback exempt; 0 is no limit"`
-	PendingPerIP     int   `yaml:"pending_per_ip" min:"0" help:"connections of one address that neither publish nor play so far, loopback exempt; 0 is no limit"`
+	Connections      int   `yaml:"connections" min:"0" help:"sessions of all protocols, of which players leave one in twenty to publishers, and as many open connections of HTTP and HTTPS that do not play; 0 is no limit"`
+	ConnectionsPerIP int   `yaml:"connections_per_ip" min:"0" help:"sessions of one address, and as many open connections of HTTP and HTTPS that do not play; loopback is exempt, and http.trusted_proxies by connection: their clients count by session; 0 is no limit"`
+	PendingPerIP     int   `yaml:"pending_per_ip" min:"0" help:"sessions of one address that neither publish nor play so far, and as many idle connections of HTTP and HTTPS, of which the one that has been idle for longest is closed; exempt as above; 0 is no limit"`
 	Streams          int   `yaml:"streams" min:"0" help:"streams that have a publisher or wait for its return, of which the latter give way to a publisher that comes; names that have only players are bounded by the same number on their own; 0 is no limit"`
 	StreamBitrate    int64 `yaml:"stream_bitrate" unit:"bitrate" help:"a publisher that sends more over 5s is closed; 0 is no limit"`
 	Memory           int64 `yaml:"memory" unit:"bytes" help:"soft limit of the Go heap, beyond which garbage is collected harder; 0 is none"`

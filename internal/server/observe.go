@@ -61,7 +61,6 @@ func (s *Server) sources() metrics.Sources {
 			}
 			return n
 		},
-		Lags: func(yield func(time.Duration)) { s.engine.Lags(yield) },
 		Workers: func(yield func(worker int, load float64, interval time.Duration)) {
 			for i, w := range s.engine.Stats() {
 				yield(i, w.Load, w.Interval)
@@ -82,28 +81,18 @@ func (s *Server) sources() metrics.Sources {
 func (s *Server) observer() session.Observer {
 	return session.Observer{
 		Promoted: func(x *session.Session) {
-			s.log.Info("session started", append(about(x), slog.String("role", x.Role().String()),
-				slog.String("stream", x.Stream()), slog.String("agent", x.UserAgent()))...)
+			attrs := append(about(x), slog.String("stream", x.Stream()), slog.String("agent", x.UserAgent()))
+			if x.Role() == session.Publish {
+				s.log.Info("publisher started", attrs...)
+				return
+			}
+			s.viewers.come()
+			s.log.Debug("viewer came", attrs...)
 		},
+		Stopped: s.ended,
 		Closed: func(x *session.Session, e session.End) {
 			s.metrics.SessionClosed(x.Protocol, e.Role.String(), e.Reason.String())
-			level := slog.LevelInfo
-			switch {
-			case e.Reason == session.Internal:
-				level = slog.LevelError
-			case e.Role == session.Pending && (e.Reason == session.EOF || e.Reason == session.Handshake || e.Reason == session.Timeout):
-				level = slog.LevelDebug // health checks and port scans
-			}
-			attrs := append(about(x), slog.String("role", e.Role.String()), slog.String("stream", e.Stream),
-				slog.String("reason", e.Reason.String()), slog.Duration("dur", e.Duration.Round(time.Millisecond)),
-				slog.Uint64("received", x.BytesIn.Load()), slog.Uint64("sent", x.BytesOut.Load()))
-			if n := x.Skips.Load(); n > 0 {
-				attrs = append(attrs, slog.Uint64("skips", n))
-			}
-			if e.Err != nil && !e.Reason.Normal() {
-				attrs = append(attrs, slog.String("err", session.Printable(e.Err.Error(), maxLogged)))
-			}
-			s.log.Log(context.Background(), level, "session closed", attrs...)
+			s.ended(x, e)
 		},
 		Refused: func(info session.Info, reason error) {
 			s.metrics.Rejected(session.ReasonOf(reason).String())
@@ -113,13 +102,39 @@ func (s *Server) observer() session.Observer {
 	}
 }
 
+// ended logs that a session no longer does what it did. Publishers are few, and each is worth a
+// line. Viewers come by the thousand: they have a summary. Sessions that did neither were refused,
+// which has been logged, or are health checks and port scans.
+func (s *Server) ended(x *session.Session, e session.End) {
+	level, message := slog.LevelDebug, "session ended"
+	switch e.Role {
+	case session.Publish:
+		level, message = slog.LevelInfo, "publisher ended"
+	case session.Play:
+		s.viewers.leave(e.Reason)
+		message = "viewer left"
+	}
+	if e.Reason == session.Internal {
+		level = slog.LevelError
+	}
+	attrs := append(about(x), slog.String("stream", e.Stream), slog.String("reason", e.Reason.String()),
+		slog.Duration("dur", e.Duration.Round(time.Millisecond)), slog.Uint64("received", x.BytesIn.Load()), slog.Uint64("sent", x.BytesOut.Load()))
+	if e.Role == session.Publish {
+		attrs = append(attrs, slog.Uint64("frames", x.Frames.Load()))
+	}
+	if n := x.Skips.Load(); n > 0 {
+		attrs = append(attrs, slog.Uint64("skips", n))
+	}
+	if e.Err != nil && !e.Reason.Normal() {
+		attrs = append(attrs, slog.String("err", session.Printable(e.Err.Error(), maxLogged)))
+	}
+	s.log.Log(context.Background(), level, message, attrs...)
+}
+
 // tooMany is told of a connection of HTTP that was one too many.
 func (s *Server) tooMany(remote net.Addr, limit string) {
 	s.metrics.Rejected(session.Limit.String())
-	if ok, more := s.crowdLog.Allow(time.Now()); ok {
-		s.log.Warn("HTTP connection refused: the limit is reached",
-			slog.String("limit", "limits."+limit), slog.String("remote", remote.String()), slog.Int("suppressed", more))
-	}
+	s.log.Warn("HTTP connection refused: the limit is reached", slog.String("limit", "limits."+limit), slog.String("remote", remote.String()))
 }
 
 // maxLogged bounds what a peer can make a log line hold.
@@ -170,10 +185,8 @@ func (s *Server) notify(e stream.Event) {
 	case stream.Unstalled:
 		s.log.Info("publisher sends again", at)
 	case stream.Repaired:
-		if ok, more := s.repairLog.Allow(time.Now()); ok {
-			s.log.Warn("publisher's frames are repaired: "+repairText[e.Repair]+"; further repairs of this kind are only counted, in the stream's figures",
-				at, slog.String("repair", e.Repair.String()), slog.Int("suppressed", more))
-		}
+		s.log.Warn("publisher's frames are repaired: "+repairText[e.Repair]+"; further repairs of this kind are only counted, in the stream's figures",
+			at, slog.String("repair", e.Repair.String()))
 	}
 	if e.Kind == stream.Retracked {
 		for _, f := range s.retracked {

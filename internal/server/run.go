@@ -50,6 +50,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.sessions.CloseAll(session.ErrShutdown)
 	s.hub.Close(session.ErrShutdown)
 	wg.Wait()
+	s.summary()
 	s.release()
 	if errors.Is(cause, session.ErrShutdown) {
 		return nil

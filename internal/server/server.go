@@ -14,6 +14,7 @@ import (
 	"weir/internal/fanout"
 	"weir/internal/intake"
 	"weir/internal/listen"
+	"weir/internal/loglimit"
 	"weir/internal/metrics"
 	"weir/internal/mux"
 	"weir/internal/peer"
@@ -36,31 +37,28 @@ type Options struct {
 
 // Server is a server that has opened its listeners.
 type Server struct {
-	conf       Config
-	opt        Options
-	log        *slog.Logger
-	gate       *admit.Gate
-	current    atomic.Pointer[settings]
-	applying   sync.Mutex // held while a Change is applied; guards limited
-	limited    bool       // by limits.memory
-	engine     *fanout.Engine
-	pacer      *intake.Pacer
-	poller     *intake.Poller
-	retracked  []func(path string)
-	held       []func() int64
-	hub        *stream.Hub
-	mux        *mux.Set
-	sessions   *session.Registry
-	metrics    *metrics.Metrics
-	parts      []part
-	skipLog    peer.LogLimit
-	repairLog  peer.LogLimit
-	refusalLog peer.LogLimit
-	crowdLog   peer.LogLimit
-	reserved   peer.Reserved
-	opened     []net.Listener
-	addrs      map[string]net.Addr
-	ready      atomic.Bool
+	conf      Config
+	opt       Options
+	log       *slog.Logger
+	gate      *admit.Gate
+	current   atomic.Pointer[settings]
+	applying  sync.Mutex // held while a Change is applied; guards limited
+	limited   bool       // by limits.memory
+	engine    *fanout.Engine
+	pacer     *intake.Pacer
+	poller    *intake.Poller
+	retracked []func(path string)
+	held      []func() int64
+	hub       *stream.Hub
+	mux       *mux.Set
+	sessions  *session.Registry
+	metrics   *metrics.Metrics
+	parts     []part
+	viewers   viewers
+	reserved  peer.Reserved
+	opened    []net.Listener
+	addrs     map[string]net.Addr
+	ready     atomic.Bool
 
 	life sync.Mutex // guards below
 	stop context.CancelCauseFunc
@@ -79,6 +77,7 @@ func New(conf Config, opt Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.log = slog.New(loglimit.New(s.log.Handler()))
 	first, err := newSettings(&conf)
 	if err != nil {
 		return nil, err
@@ -169,7 +168,7 @@ func (s *Server) open() error {
 	if err := s.openHTTP(routes, open, load); err != nil {
 		return err
 	}
-	s.parts = append(s.parts, part{"memory", s.trim})
+	s.parts = append(s.parts, part{"memory", s.trim}, part{"summary", s.summarize}, part{"lags", s.sampleLags})
 	return nil
 }
 
@@ -178,15 +177,13 @@ func (s *Server) door(name string) *peer.Door {
 	return &peer.Door{
 		Name: name, Log: s.log.With(slog.String("protocol", name)),
 		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
-		Admit:      s.admit,
-		Reserved:   &s.reserved,
-		Wait:       func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
-		Start:      s.start,
-		Repair:     func(path string) bool { return s.streamConfig(path).Repair },
-		Portable:   s.conf.Delivery.Portable,
-		SkipLog:    &s.skipLog,
-		RefusalLog: &s.refusalLog,
-		Poller:     s.poller,
+		Admit:    s.admit,
+		Reserved: &s.reserved,
+		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
+		Start:    s.start,
+		Repair:   func(path string) bool { return s.streamConfig(path).Repair },
+		Portable: s.conf.Delivery.Portable,
+		Poller:   s.poller,
 	}
 }
 

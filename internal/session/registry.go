@@ -38,6 +38,7 @@ func (e *LimitError) CloseReason() Reason { return Limit }
 // without locks held, on the goroutine that caused the event, and must not block.
 type Observer struct {
 	Promoted func(*Session)                // it begins to publish or play
+	Stopped  func(*Session, End)           // it stops to publish or play, and goes on
 	Closed   func(*Session, End)           // once a session, after it left the registry
 	Refused  func(info Info, reason error) // Open refused it
 }
@@ -160,27 +161,27 @@ func (r *Registry) watch(s *Session, role Role, stream string) error {
 }
 
 // move gives an open session another role.
-func (r *Registry) move(s *Session, role Role, stream string) bool {
+func (r *Registry) move(s *Session, role Role, stream string) (was *place, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.moveLocked(s, role, stream)
 }
 
-func (r *Registry) moveLocked(s *Session, role Role, stream string) bool {
+func (r *Registry) moveLocked(s *Session, role Role, stream string) (was *place, ok bool) {
 	next := pendingPlace
 	if role != Pending {
-		next = &place{role, strings.Clone(stream)}
+		next = &place{role, strings.Clone(stream), time.Now()}
 	}
 	if !s.open {
-		return false
+		return nil, false
 	}
 	r.moves++
-	was := s.state.Swap(next).role
+	was = s.state.Swap(next)
 	t := r.totals[s.Protocol]
-	t.Roles[was]--
+	t.Roles[was.role]--
 	t.Roles[next.role]++
-	r.count(s, 0, pending(next.role)-pending(was))
-	return true
+	r.count(s, 0, pending(next.role)-pending(was.role))
+	return was, true
 }
 
 func pending(r Role) int32 {

@@ -76,6 +76,7 @@ type Session struct {
 type place struct {
 	role   Role
 	stream string
+	since  time.Time
 }
 
 // pendingPlace is shared by all pending sessions.
@@ -144,8 +145,12 @@ type End struct {
 // any stream) that it stopped and is as new: an RTMP connection may publish again. It
 // reports false, and does nothing, if the session is closed.
 func (s *Session) Promote(role Role, stream string) bool {
-	if !s.reg.move(s, role, stream) {
+	was, ok := s.reg.move(s, role, stream)
+	if !ok {
 		return false
+	}
+	if f := s.reg.observer.Stopped; f != nil && (was.role == Publish || was.role == Play) {
+		f(s, End{Role: was.role, Stream: was.stream, Reason: Unpublish, Duration: time.Since(was.since)})
 	}
 	if f := s.reg.observer.Promoted; f != nil && (role == Publish || role == Play) {
 		f(s)

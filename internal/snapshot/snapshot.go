@@ -29,7 +29,6 @@ type Snapshots struct {
 	stills shelf
 	// waiting counts requests that wait for a key frame.
 	waiting atomic.Int32
-	log     peer.LogLimit
 }
 
 // New returns snapshots.
@@ -126,9 +125,7 @@ func (p *Snapshots) make(ctx context.Context, s *stream.Stream) ([]byte, error) 
 	defer release()
 	jpeg, err := decode(ctx, ffmpeg, film)
 	if err != nil && ctx.Err() == nil {
-		if ok, more := p.log.Allow(time.Now()); ok {
-			p.env.Log.Warn("ffmpeg made no still", slog.String("stream", s.Path()), slog.String("err", err.Error()), slog.Int("suppressed", more))
-		}
+		p.env.Log.Warn("ffmpeg made no still", slog.String("stream", s.Path()), slog.String("err", err.Error()))
 	}
 	return jpeg, err
 }

@@ -54,7 +54,6 @@ func newRig(t *testing.T, limits session.Limits) *rig {
 	r.HLS = New(protocol.Env{Door: &peer.Door{
 		Name: "hls", Log: slog.New(slog.DiscardHandler), Hub: hub, Sessions: session.New(limits, session.Observer{}),
 		Metrics: noMetrics{}, Wait: func(string) time.Duration { return time.Second },
-		RefusalLog: new(peer.LogLimit), SkipLog: new(peer.LogLimit),
 		Admit: func(context.Context, *peer.Request) (session.Grant, error) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -170,9 +170,9 @@ func (s *Server) Door(name string) *peer.Door {
 		Name: name, Log: slog.New(s.Log.handler()).With(slog.String("protocol", name)),
 		Hub: s.Hub, Mux: s.Mux, Engine: s.Engine, Sessions: s.Sessions, Metrics: s.Metrics,
 		Admit: s.admit, Wait: func(string) time.Duration { return s.opt.Wait },
-		Start:   func(string) peer.Start { return peer.Burst },
-		Repair:  func(string) bool { return false },
-		SkipLog: new(peer.LogLimit), RefusalLog: new(peer.LogLimit), Reserved: &s.names, Poller: s.poller, Portable: s.opt.Portable,
+		Start:    func(string) peer.Start { return peer.Burst },
+		Repair:   func(string) bool { return false },
+		Reserved: &s.names, Poller: s.poller, Portable: s.opt.Portable,
 	}
 }
 
