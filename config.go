@@ -10,7 +10,8 @@ import "weir/internal/server"
 // Log, section "log": What is logged, to standard error.
 //
 //	Log.Level string
-//	    Least level that is logged. One of debug, info, warn, error. Default info.
+//	    Least level that is logged; at info viewers have a summary each minute, at debug a line
+//	    each. One of debug, info, warn, error. Default info.
 //	Log.Format string
 //	    Auto is text on a terminal and json elsewhere. One of auto, text, json. Default auto.
 //
@@ -83,13 +84,17 @@ import "weir/internal/server"
 // Limits, section "limits": Bounds on everything that peers can make grow.
 //
 //	Limits.Connections int
-//	    Sessions of all protocols, of which players leave one in twenty to publishers, and open
-//	    connections of HTTP and of HTTPS; 0 is no limit. At least 0. Default 20000.
+//	    Sessions of all protocols, of which players leave one in twenty to publishers, and as many
+//	    open connections of HTTP and HTTPS that do not play; 0 is no limit. At least 0. Default
+//	    20000.
 //	Limits.ConnectionsPerIP int
-//	    Connections of one address, loopback exempt; 0 is no limit. At least 0. Default 0.
+//	    Sessions of one address, and as many open connections of HTTP and HTTPS that do not play;
+//	    loopback is exempt, and http.trusted_proxies by connection: their clients count by
+//	    session; 0 is no limit. At least 0. Default 0.
 //	Limits.PendingPerIP int
-//	    Connections of one address that neither publish nor play so far, loopback exempt; 0 is no
-//	    limit. At least 0. Default 200.
+//	    Sessions of one address that neither publish nor play so far, and as many idle connections
+//	    of HTTP and HTTPS, of which the one that has been idle for longest is closed; exempt as
+//	    above; 0 is no limit. At least 0. Default 200.
 //	Limits.Streams int
 //	    Streams that have a publisher or wait for its return, of which the latter give way to a
 //	    publisher that comes; names that have only players are bounded by the same number on their

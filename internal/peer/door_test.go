@@ -55,7 +55,7 @@ func newHall(t *testing.T, limits session.Limits, streams stream.Limits, set fun
 		Mux:      mux.NewSet(engine, func(string) fanout.SlowPolicy { return fanout.SlowPolicy{} }),
 		Sessions: session.New(limits, session.Observer{Closed: func(_ *session.Session, e session.End) { h.ends = append(h.ends, e) }}),
 		Metrics:  h.counts, Wait: func(string) time.Duration { return time.Second },
-		Reserved: new(Reserved), SkipLog: new(LogLimit), RefusalLog: new(LogLimit),
+		Reserved: new(Reserved),
 		Admit: func(context.Context, *Request) (session.Grant, error) {
 			h.asked++
 			return h.grant, h.refuse
