@@ -3,9 +3,11 @@ package peer
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"net"
 
 	"weir/internal/intake"
+	"weir/internal/session"
 )
 
 // WaitingTLS is a TLS server connection that can wait for its peer without a goroutine, as
@@ -26,7 +28,19 @@ func NewWaitingTLS(nc *intake.Conn, conf *tls.Config, portable bool) *WaitingTLS
 func (c *WaitingTLS) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.drained = n < len(b)
+	if err != nil && c.ConnectionState().HandshakeComplete {
+		err = tlsFault(err)
+	}
 	return n, err
+}
+
+// tlsFault gives an error of a TLS connection its reason: what is not the network's is the peer's
+// breach of the protocol, such as a bad record or one key update after the other.
+func tlsFault(err error) error {
+	if local, ok := errors.AsType[*net.OpError](err); ok && local.Op == "local error" || session.ReasonOf(err) == session.Internal {
+		return session.Because(session.ProtocolError, err)
+	}
+	return err
 }
 
 // Publishing says that the peer publishes: it is read in large pieces from now on, and
