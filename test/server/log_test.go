@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"weir/internal/server"
 	"weir/internal/session"
 )
 
@@ -49,11 +50,18 @@ func TestViewersHaveASummary(t *testing.T) {
 	stay := r.mustPlay("live/a")
 	_ = stay
 	r.until("it plays", func() bool { return strings.Count(r.log.String(), `msg="viewer came"`) == viewers+1 })
-	r.summary()
-	r.summary()
-	want := fmt.Sprintf(`level=INFO msg=viewers now=1 came=%d left=%d by_protocol.rtmp=1 by_reason.eof=%d`, viewers+1, viewers, viewers)
-	if lines := r.atInfo(); len(lines) != before+1 || !strings.Contains(lines[before], want) {
-		t.Errorf("%q, want %s", lines[before:], want)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	want := fmt.Sprintf(`level=INFO msg=viewers now=0 came=%d left=%d by_reason.eof=%d by_reason.shutdown=1`, viewers+1, viewers+1, viewers)
+	var found []string
+	for _, line := range r.atInfo() {
+		if strings.Contains(line, "msg=viewers") {
+			found = append(found, line)
+		}
+	}
+	if len(found) != 1 || !strings.Contains(found[0], want) {
+		t.Errorf("%q, want %s", found, want)
 	}
 }
 
@@ -89,10 +97,10 @@ func TestPublishersEndIsOneLine(t *testing.T) {
 
 // TestPeersDoNotWriteTheLog: thousands of requests that are refused leave few lines, which say how many there were.
 func TestPeersDoNotWriteTheLog(t *testing.T) {
-	r := start(t, func(c *Config) {
-		s := DefaultStream()
+	r := start(t, func(c *server.Config) {
+		s := server.DefaultStream()
 		s.Play.MaxPlayers = 1
-		c.Streams = []StreamConfig{s}
+		c.Streams = []server.StreamConfig{s}
 	})
 	publishSome(r.mustPublish("live/a"), 0, 10)
 	r.arrived("live/a", 10)
