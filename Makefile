@@ -8,7 +8,7 @@ T       ?=
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-clients build pages install lint fmt fuzz protocols soak sim generate deps
+.PHONY: help run test test-clients build pages install lint fmt fuzz mutants protocols soak sim generate deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,13 @@ fmt: ## format the Go sources
 
 fuzz: ## every fuzz target for T (1m) each
 	@scripts/fuzz $(or $(T),1m)
+
+# The folders of which docs/mutants.md says what their tests notice; behind "=", whose tests.
+MUTANTS := internal/stream=internal/stream,internal/mux internal/fanout=internal/fanout,internal/mux internal/admit \
+	internal/session rtmp:chunk_reader.go amf codec codec/aac codec/h264 codec/h265 format/flv format/fmp4 format/m3u8 format/mpegts
+
+mutants: ## make N (20) small mistakes in each folder of T, and list those that no test finds
+	cd tools && go run ./mutants -C .. -n $(or $(N),20) $(ARGS) $(or $(T),$(MUTANTS))
 
 protocols: pages ## add a toy protocol and delete each one in turn, by a folder and a line
 	@scripts/protocols

@@ -221,6 +221,121 @@ func TestTotals(t *testing.T) {
 	}
 }
 
+// TestSentBeyondSessions: bytes that are no session's count for their protocol, with or without sessions.
+func TestSentBeyondSessions(t *testing.T) {
+	r := New(Limits{}, Observer{})
+	r.Sent("hls", 5)
+	r.Sent("hls", 7)
+	s := open(t, r, from("192.0.2.1"))
+	s.BytesOut.Add(1)
+	r.Sent("rtmp", 2)
+	want := []Totals{{Protocol: "hls", BytesOut: 12}, {Protocol: "rtmp", Roles: [roleCount]int{Pending: 1}, BytesOut: 3}}
+	if diff := cmp.Diff(want, r.Totals()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestCloseProtocol: the sessions of that protocol are asked to end, and no others.
+func TestCloseProtocol(t *testing.T) {
+	r := New(Limits{}, Observer{})
+	ended := map[string]error{}
+	for _, protocol := range []string{"rtmp", "hls", "rtmp"} {
+		info := Info{Protocol: protocol, Cancel: func(err error) { ended[protocol] = errors.Join(ended[protocol], err) }}
+		open(t, r, info)
+	}
+	cause := Because(Config, errors.New("switched off"))
+	r.CloseProtocol("rtmp", cause)
+	if err := ended["rtmp"]; !errors.Is(err, cause) || err.Error() != "switched off\nswitched off" || ended["hls"] != nil {
+		t.Errorf("%v", ended)
+	}
+	if _, err := r.Open(Info{Protocol: "rtmp"}); err != nil {
+		t.Errorf("no new one may come: %v", err)
+	}
+}
+
+// TestMoves: whatever changes the list of sessions or what they do is counted, once.
+func TestMoves(t *testing.T) {
+	r := New(Limits{Connections: 1}, Observer{})
+	at := func(want uint64, what string) {
+		t.Helper()
+		if got := r.Moves(); got != want {
+			t.Errorf("%s: %d, want %d", what, got, want)
+		}
+	}
+	at(0, "empty")
+	s := open(t, r, from("192.0.2.1"))
+	at(1, "opened")
+	if _, err := r.Open(from("192.0.2.1")); err == nil {
+		t.Error("let in")
+	}
+	at(1, "refused")
+	s.Promote(Waiting, "a")
+	s.Promote(Play, "a")
+	at(3, "given roles")
+	s.Kick(nil)
+	at(3, "kicked")
+	s.Close(EOF, nil)
+	s.Close(EOF, nil)
+	s.Promote(Play, "a")
+	at(4, "closed")
+}
+
+// TestPromotedIsForMedia: the observer is told who publishes or plays, and of none who waits.
+func TestPromotedIsForMedia(t *testing.T) {
+	var told []string
+	r := New(Limits{PendingPerIP: 1}, Observer{Promoted: func(s *Session) { told = append(told, s.Role().String()) }})
+	s := open(t, r, from("192.0.2.1"))
+	s.Promote(Waiting, "a")
+	if _, err := r.Open(from("192.0.2.1")); ReasonOf(err) != Limit {
+		t.Errorf("beside one that waits: %v", err)
+	}
+	s.Promote(Play, "a")
+	s.Promote(Pending, "a")
+	s.Promote(Publish, "a")
+	if got := strings.Join(told, " "); got != "play publish" {
+		t.Errorf("told of %s", got)
+	}
+}
+
+// TestListIsByAge: the oldest first, and those of one instant by their id.
+func TestListIsByAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(Limits{}, Observer{})
+		var want []*Session
+		for range 20 {
+			want = append(want, open(t, r, from("192.0.2.1")))
+			<-time.After(time.Second)
+		}
+		for i, s := range r.List() {
+			if s != want[i] {
+				t.Fatalf("the session at %d is of %v", i, s.Started)
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := New(Limits{}, Observer{})
+		for range 20 {
+			open(t, r, from("192.0.2.1"))
+		}
+		list := r.List()
+		for i := range list[1:] {
+			if list[i].ID >= list[i+1].ID {
+				t.Fatalf("%s before %s", list[i].ID, list[i+1].ID)
+			}
+		}
+	})
+}
+
+// TestUserAgentBound: 128 bytes of what a peer calls itself are kept.
+func TestUserAgentBound(t *testing.T) {
+	s := open(t, New(Limits{}, Observer{}), from("192.0.2.1"))
+	for n, want := range map[int]string{128: strings.Repeat("x", 128), 129: strings.Repeat("x", 125) + "…"} {
+		if s.SetUserAgent(strings.Repeat("x", n)); s.UserAgent() != want {
+			t.Errorf("of %d bytes: %q", n, s.UserAgent())
+		}
+	}
+}
+
 func TestRace(t *testing.T) {
 	closed := 0
 	var mu sync.Mutex

@@ -104,20 +104,17 @@ func (m *mutator) node(n ast.Node, parents []ast.Node) {
 func (m *mutator) consts(d *ast.GenDecl) {
 	for _, s := range d.Specs {
 		for _, v := range s.(*ast.ValueSpec).Values {
-			numeric := false
+			numeric, enum := false, false
 			ast.Inspect(v, func(n ast.Node) bool {
 				switch n := n.(type) {
 				case *ast.BasicLit:
 					numeric = numeric || n.Kind == token.INT
 				case *ast.Ident:
-					if n.Name == "iota" {
-						numeric = false
-						return false
-					}
+					enum = enum || n.Name == "iota"
 				}
 				return true
 			})
-			if numeric {
+			if numeric && !enum {
 				m.add(v.Pos(), v.End(), "("+m.text(v)+")+1", "`%s` plus 1", short(m.text(s)))
 				m.add(v.Pos(), v.End(), "("+m.text(v)+")*2", "`%s` doubled", short(m.text(s)))
 			}
