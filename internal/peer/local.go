@@ -23,7 +23,7 @@ type LocalPublisher struct {
 // kicked the stream ends, without grace. It fails with a *session.Refusal, or as Open does.
 func (d *Door) PublishLocal(ctx context.Context, path string) (*LocalPublisher, error) {
 	running, cancel := context.WithCancelCause(ctx)
-	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, Cancel: cancel})
+	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, InProcess: true, Cancel: cancel})
 	if err != nil {
 		cancel(nil)
 		return nil, err
@@ -82,7 +82,7 @@ type LocalPlayer struct {
 // yet. It fails with a *session.Refusal, or as Open does.
 func (d *Door) PlayLocal(path string) (*LocalPlayer, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, Cancel: cancel})
+	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, InProcess: true, Cancel: cancel})
 	if err != nil {
 		cancel(nil)
 		return nil, err

@@ -93,7 +93,7 @@ func (r *Registry) SetLimits(l Limits) {
 func (r *Registry) Open(info Info) (*Session, error) {
 	s := &Session{
 		ID: newID(), Protocol: info.Protocol, Remote: info.Remote,
-		Started: time.Now(), reg: r, cancel: info.Cancel, open: true,
+		Started: time.Now(), reg: r, cancel: info.Cancel, open: true, inProcess: info.InProcess,
 	}
 	s.SetUserAgent(info.UserAgent)
 	s.state.Store(pendingPlace)

@@ -42,8 +42,11 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // Info is what a protocol knows of a peer when it connects.
 type Info struct {
 	Protocol  string         // the protocol's name in the table of protocols; never what a peer sent
-	Remote    netip.AddrPort // the peer, or the client a trusted proxy speaks for; none if it is in this process
+	Remote    netip.AddrPort // the peer, or the client a trusted proxy speaks for
 	UserAgent string         // what the peer calls itself, if known so far; see SetUserAgent
+	// InProcess says that the peer is part of this program, and so trusted. It has no Remote then; a
+	// peer whose address is unknown is not trusted for that.
+	InProcess bool
 	// Cancel ends the session with a cause: usually a context.CancelCauseFunc. It is
 	// called at most once, without locks held, and must not wait. May be nil.
 	Cancel func(cause error)
@@ -62,6 +65,8 @@ type Session struct {
 	BytesOut atomic.Uint64 // given to the kernel for it
 	Frames   atomic.Uint64 // frames published, or sent to a player
 	Skips    atomic.Uint64 // times a player skipped ahead
+
+	inProcess bool
 
 	reg    *Registry
 	cancel func(cause error)
@@ -90,8 +95,8 @@ func (s *Session) Role() Role { return s.state.Load().role }
 // Stream returns the path of the stream it publishes, plays or waits for; empty while pending.
 func (s *Session) Stream() string { return s.state.Load().stream }
 
-// InProcess reports whether the peer is part of this program: it has no address.
-func (s *Session) InProcess() bool { return !s.Remote.IsValid() }
+// InProcess reports whether the peer is part of this program.
+func (s *Session) InProcess() bool { return s.inProcess }
 
 // UserAgent returns what the peer calls itself; empty if it has not said so.
 func (s *Session) UserAgent() string {
