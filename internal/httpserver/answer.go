@@ -11,26 +11,26 @@ import (
 	"weir/internal/httpserver/http1"
 )
 
-// maxPiece is how much of an answer goes to net/http at once, and must be taken within one
-// stallTime.
+// maxPiece is how much of an answer goes to net/http at once. The client must take it within
+// Times.Stall.
 const maxPiece = 32 << 10
 
-// answer is the response to a request that net/http has read, of HTTP/1.1 or HTTP/2. It gives
-// each piece a deadline, and the whole answer one that a handler may move with
-// http.ResponseController. The zero time means that the answer has no end, as that of a player, and
-// that its handler ends it by a deadline of the past if the client takes nothing.
+// answer is the response to a request that net/http has read, over HTTP/1.1 or HTTP/2. Each piece
+// has a deadline, and so has the whole answer, which a handler may move with
+// http.ResponseController. With the zero time the answer has no deadline, as for a player; its
+// handler ends it by a deadline in the past if the client takes nothing.
 //
-// Nothing is copied of what the handler has in memory: a client that takes an answer slowly
-// pins its goroutine and a few kilobytes of buffers.
+// What the handler has in memory is not copied, so that a slow client pins a goroutine and a few
+// kilobytes of buffers.
 type answer struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	times   *Times
-	stalled func() // called once if the client takes nothing of an answer that has an end
+	stalled func() // called once if the client takes nothing and the answer has a deadline
 
-	mu      sync.Mutex // guards below: a player ends an answer while another goroutine writes it
+	mu      sync.Mutex // guards below: one goroutine may end an answer while another writes it
 	by      time.Time  // when the whole answer must have been taken; zero before the first piece
-	endless bool       // there is no such time
+	endless bool       // the answer has no deadline
 	over    bool       // a handler has set a deadline that has passed, or taken the connection
 	set     time.Time  // the deadline that net/http knows
 }
@@ -78,13 +78,14 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := a.control.Hijack()
 	if err == nil {
 		a.mu.Lock()
-		a.over = true // the deadlines are the new owner's
+		a.over = true // its new owner sets the deadlines
 		a.mu.Unlock()
 	}
 	return nc, rw, err
 }
 
-// SetWriteDeadline sets by when the whole answer must have been taken; one that has passed ends it at once.
+// SetWriteDeadline sets by when the client must have taken the whole answer. A deadline in the past
+// ends it at once.
 func (a *answer) SetWriteDeadline(t time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -111,7 +112,7 @@ func (a *answer) extend() {
 	if a.by.Before(next) {
 		next = a.by
 	}
-	// A deadline costs HTTP/2 a message to another goroutine: one that is a little late will do.
+	// Over HTTP/2 each deadline costs a message to another goroutine, so it is moved in steps.
 	if a.set.IsZero() || next.Before(a.set) || next.Sub(a.set) > a.times.Stall/4 {
 		a.set = next
 		_ = a.control.SetWriteDeadline(next)
@@ -129,5 +130,5 @@ func (a *answer) failed() {
 	}
 }
 
-// finish gives the client time for what net/http has buffered.
+// finish gives the client time to take what net/http has buffered.
 func (a *answer) finish() { a.extend() }

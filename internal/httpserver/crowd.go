@@ -12,35 +12,36 @@ import (
 // Limits bound the open connections that have not become players; 0 is no limit. Loopback and
 // trusted proxies are exempt from those per address. IPv6 addresses of one /64 count as one.
 type Limits struct {
-	// Connections is how many there may be at once. One too many is closed.
+	// Connections is how many may be open at once. A connection beyond that is closed.
 	Connections int
-	// ConnectionsPerAddress is how many of one address. One too many is closed.
+	// ConnectionsPerAddress is how many one address may have open. A connection beyond that is
+	// closed.
 	ConnectionsPerAddress int
-	// IdlePerAddress is how many of one address on which no request is being answered. With one
-	// too many, the one that has been idle for longest is closed: HTTP's clients expect it.
+	// IdlePerAddress is how many idle connections one address may have. Beyond that the one that
+	// has been idle for longest is closed, as HTTP clients expect.
 	IdlePerAddress int
 }
 
-// crowd is the open connections.
+// crowd counts the open connections.
 type crowd struct {
 	limits  func() Limits
 	exempt  func(netip.Addr) bool
 	refused func(remote net.Addr, limit string)
 
-	mu        sync.Mutex // guards below and what is said to be; a leaf
+	mu        sync.Mutex // guards below, and the fields that say so; a leaf
 	n         int
 	addresses map[netip.Addr]*address
 	guests    map[net.Conn]*guest // net/http's
 }
 
-// address is the connections of one client address.
+// address counts the connections of one client address.
 type address struct {
 	of   netip.Addr
 	n    int
 	idle list.List // of *guest, the one that has been idle for longest first
 }
 
-// guest is a connection. It begins idle.
+// guest is one connection, idle at first.
 type guest struct {
 	crowd   *crowd
 	address *address // nil if exempt
@@ -53,7 +54,7 @@ func newCrowd(l func() Limits, exempt func(netip.Addr) bool, refused func(net.Ad
 	return &crowd{limits: l, exempt: exempt, refused: refused, addresses: map[netip.Addr]*address{}, guests: map[net.Conn]*guest{}}
 }
 
-// enter counts a connection, which end ends. It returns nil if there is one too many.
+// enter counts a connection, which end closes. It returns nil if a limit refuses it.
 func (c *crowd) enter(remote net.Addr, end func()) *guest {
 	g, oldest, limit := c.add(remote, end)
 	if limit != "" && c.refused != nil {
@@ -65,7 +66,7 @@ func (c *crowd) enter(remote net.Addr, end func()) *guest {
 	return g
 }
 
-// add is enter without what must be done without the lock.
+// add is the part of enter that needs the lock.
 func (c *crowd) add(remote net.Addr, end func()) (g, oldest *guest, limit string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +90,7 @@ func (c *crowd) add(remote net.Addr, end func()) (g, oldest *guest, limit string
 	return g, g.rest(), ""
 }
 
-// counted returns what limits per address count a connection's peer as.
+// counted returns the address under which a peer is counted; false if the peer is exempt.
 func (c *crowd) counted(remote net.Addr) (netip.Addr, bool) {
 	ap, err := netip.ParseAddrPort(remote.String())
 	if err != nil || c.exempt(ap.Addr()) {
@@ -98,7 +99,7 @@ func (c *crowd) counted(remote net.Addr) (netip.Addr, bool) {
 	return session.Client(ap.Addr())
 }
 
-// Busy says that a request is being answered.
+// Busy implements http1.Guest.
 func (g *guest) Busy() {
 	if g.address == nil {
 		return
@@ -108,7 +109,7 @@ func (g *guest) Busy() {
 	g.rouse()
 }
 
-// Idle says that no request is being answered any more.
+// Idle implements http1.Guest.
 func (g *guest) Idle() {
 	if g.address == nil {
 		return
@@ -121,7 +122,7 @@ func (g *guest) Idle() {
 	}
 }
 
-// rest makes a connection idle. It returns the one that has to go for it. The lock is held.
+// rest makes a connection idle. It returns the connection to close for it, if any. mu is held.
 func (g *guest) rest() (oldest *guest) {
 	a := g.address
 	if a == nil || g.gone || g.idle != nil {
@@ -132,11 +133,11 @@ func (g *guest) rest() (oldest *guest) {
 		return nil
 	}
 	oldest = a.idle.Front().Value.(*guest)
-	oldest.rouse() // it is not chosen twice
+	oldest.rouse() // so that it is not chosen twice
 	return oldest
 }
 
-// rouse ends being idle. The lock is held.
+// rouse takes a connection off the idle ones. mu is held.
 func (g *guest) rouse() {
 	if g.idle != nil {
 		g.address.idle.Remove(g.idle)

@@ -16,7 +16,7 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	if r.ProtoMajor == 1 && r.Body != http.NoBody {
-		// No route wants a body. net/http reads what there is of it, for as long as that takes.
+		// No route reads a body, but net/http does after the answer: this bounds the time for it.
 		_ = control.SetReadDeadline(time.Now().Add(s.conf.Times.Header))
 	}
 	a := &answer{ResponseWriter: w, control: control, times: &s.conf.Times, stalled: func() { closeConn(r) }}
@@ -28,26 +28,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // connKey is the context key of a request's connection.
 type connKey struct{}
 
-// withConn makes the connection known to its requests: net/http has no other way to end one of HTTP/2.
+// withConn makes the connection known to its requests, so that closeConn can close it over HTTP/2
+// too.
 func withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, nc)
 }
 
-// closeConn ends the connection on which a request came.
+// closeConn closes the connection on which a request came.
 func closeConn(r *http.Request) {
 	if nc, ok := r.Context().Value(connKey{}).(net.Conn); ok {
 		drop(nc)
 	}
 }
 
-// address makes a request's RemoteAddr that of the viewer, whom a trusted proxy may speak for.
+// address sets a request's RemoteAddr to the viewer's address, which a trusted proxy may have
+// given.
 func (s *Server) address(r *http.Request) {
 	if a := s.remote(r); a.IsValid() {
 		r.RemoteAddr = a.String()
 	}
 }
 
-// dispatch finds the route of a request: the one that accounts for most of its path.
+// dispatch gives a request to its route: the one that accounts for most of its path.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	if !s.allowOrigin(w, r) {
 		http.Error(w, "pages of this origin may not play", http.StatusForbidden)
@@ -82,7 +84,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	best.Handler(w, r, path)
 }
 
-// explain answers a request that has no route of its method.
+// explain answers a request for whose method there is no route.
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 	methods := []string{http.MethodOptions}
 	for i := range s.routes {

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// allowOrigin answers for cross-origin requests; it reports false for a page that may not play.
+// allowOrigin sets the header fields for a cross-origin request. It reports false for a page that
+// may not play.
 func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	all := slices.Contains(s.conf.CORS, "*")
@@ -28,7 +29,7 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// Header fields that are the same in each answer, which shares them.
+// Header fields that all answers share.
 var (
 	anyOrigin = []string{"*"}
 	exposed   = []string{"Content-Type, Retry-After"}

@@ -1,6 +1,6 @@
 // Package httpserver serves requests over HTTP/1.1 and HTTP/2: it bounds connections, answers and
-// time, finds the viewer's address behind trusted proxies, holds pages of other origins to the
-// rules, and gives each request to the protocol whose route it is.
+// time, finds the viewer's address behind trusted proxies, decides which origins may play, and
+// gives each request to the protocol that has a route for it.
 package httpserver
 
 import (
@@ -22,13 +22,13 @@ import (
 
 // Times are how long a client may take.
 type Times struct {
-	Header time.Duration // from its connection, or the first byte of a request, to the end of the request's header
+	Header time.Duration // for the header of a request, from the connection or the request's first byte on
 	Idle   time.Duration // until its next request
 	Answer time.Duration // to take an answer, unless the handler sets another deadline
-	Stall  time.Duration // to take any of it
+	Stall  time.Duration // to take any byte of it
 }
 
-// DefaultTimes returns what a server on the Internet needs.
+// DefaultTimes returns times fit for a server on the Internet.
 func DefaultTimes() Times {
 	return Times{Header: 10 * time.Second, Idle: time.Minute, Answer: 2 * time.Minute, Stall: 20 * time.Second}
 }
@@ -38,29 +38,29 @@ const (
 	// maxStreams bounds the requests of one HTTP/2 connection that are answered at once. Each may
 	// pin its header, a goroutine and maxPiece of buffers.
 	maxStreams = 64
-	// maxReceived bounds what is kept of requests' bodies, which nobody reads.
+	// maxReceived bounds what is kept of request bodies, which no handler reads.
 	maxReceived = 64 << 10
 )
 
-// Config is what a Server does beyond its routes.
+// Config says what a Server does beside answering by its routes.
 type Config struct {
-	// CORS are the origins whose pages may play; * is all.
+	// CORS lists the origins whose pages may play; * allows all.
 	CORS []string
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-For tells the viewer's address.
 	TrustedProxies []netip.Prefix
-	// Limits, if not nil, returns what bounds the connections now. Refused, if not nil, is told of each that was closed at once, and
-	// which limit it would have passed.
+	// Limits, if not nil, returns the present limits of connections. Refused, if not nil, is told of each connection
+	// that was refused, and of the limit that refused it.
 	Limits  func() Limits
 	Refused func(remote net.Addr, limit string)
 	// Times are how long clients may take; the zero value stands for DefaultTimes.
 	Times Times
-	// Portable makes players over TLS use a goroutine each.
+	// Portable makes each player over TLS use a goroutine.
 	Portable bool
 	Log      *slog.Logger
 }
 
-// Server is the HTTP listeners on which streams are played: one dispatcher before the
-// routes of every protocol that is spoken over HTTP.
+// Server serves the HTTP listeners on which streams are played, and dispatches requests to the
+// routes of the protocols.
 type Server struct {
 	conf   Config
 	routes []protocol.Route
@@ -91,7 +91,7 @@ func (s *Server) ListenTLS(ln net.Listener, conf *tls.Config) {
 	s.secure = append(s.secure, &tlsListener{ln, conf, s.conf.Portable})
 }
 
-// tlsListener makes connections that the delivery engine can send to.
+// tlsListener accepts TLS connections that the delivery engine can send to.
 type tlsListener struct {
 	net.Listener
 	conf     *tls.Config
@@ -125,7 +125,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return serve(ctx, srv, lns, fronts, s.crowd.dropAll)
 }
 
-// enter counts a connection of package http1's.
+// enter counts a connection that package http1 serves.
 func (s *Server) enter(remote net.Addr, end func()) http1.Guest {
 	if g := s.crowd.enter(remote, end); g != nil {
 		return g
@@ -133,7 +133,7 @@ func (s *Server) enter(remote net.Addr, end func()) http1.Guest {
 	return nil
 }
 
-// newServer returns net/http's server with bounds on everything that clients can make grow.
+// newServer returns a net/http server that bounds everything that clients can make grow.
 func newServer(h http.Handler, t Times, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: t.Header, IdleTimeout: t.Idle, MaxHeaderBytes: maxHeaderBytes,
@@ -146,14 +146,14 @@ func newServer(h http.Handler, t Times, log *slog.Logger) *http.Server {
 	}
 }
 
-// Serve serves a handler on one listener until ctx ends. Nobody plays here: it is for a few
-// clients of the operator's.
+// Serve serves a handler on one listener until ctx ends. It is for the operator's few clients, not
+// for players.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
 	return serve(ctx, newServer(h, DefaultTimes(), log), []net.Listener{ln}, nil, func() {})
 }
 
-// serve serves listeners until ctx ends; requests in progress, and those of fronts, get
-// a second to end. Then drop closes what would not be closed at once.
+// serve serves listeners until ctx ends; requests in progress, also those of fronts, get a second
+// to end. Then drop closes the connections that are left.
 func serve(ctx context.Context, srv *http.Server, lns []net.Listener, fronts []*http1.Front, drop func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -172,7 +172,7 @@ func serve(ctx context.Context, srv *http.Server, lns []net.Listener, fronts []*
 	for _, f := range fronts {
 		wg.Go(func() { f.Shutdown(bounded) })
 	}
-	defer wg.Wait() // before bounded is over for other reasons than its time
+	defer wg.Wait() // before stop ends bounded
 	if srv.Shutdown(bounded) != nil {
 		drop()
 		_ = srv.Close()

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// watch counts the connections that net/http serves.
+// watch follows the connections that net/http serves.
 func (c *crowd) watch(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -50,7 +50,7 @@ func (c *crowd) dropAll() {
 	}
 }
 
-// drop closes a connection at once. TLS would say goodbye first, and wait for room to do so.
+// drop closes a connection at once. tls.Conn would first wait for room to send its alert.
 func drop(nc net.Conn) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()

@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// maxHead bounds a request that is answered here; it is what net/http reads at once, too.
+// maxHead bounds a request that is answered here. net/http reads as much at once.
 const maxHead = 4 << 10
 
-// conn is a connection, and what it keeps from one request for the next.
+// conn is a connection, with what it keeps between requests.
 type conn struct {
 	front *Front
 	tcp   *net.TCPConn
@@ -28,29 +28,29 @@ type conn struct {
 	guest Guest
 
 	raw syscall.RawConn
-	try func(fd uintptr) bool // attempt, as one value
+	try func(fd uintptr) bool // the method attempt, bound once
 
-	buf *[maxHead]byte // lent by the front while there is something in it
+	buf *[maxHead]byte // lent by the front; nil while it would be empty
 	n   int            // bytes in buf that nobody has looked at
-	err error          // what reading them met with
+	err error          // of the last read
 
-	ahead  bool // somebody reads while a request is answered, or has done so
+	ahead  bool // bytes are read while a request is being answered
 	reader sync.WaitGroup
 
 	used bool // a request has been answered
 
 	fields   []byte        // the last request's header fields as they came, with the empty line
-	template *http.Request // what they say
+	template *http.Request // the request that they made
 	res      response
 
 	readBy, writeBy time.Time // the deadlines that are set
 }
 
-// serve answers requests until the connection ends, or is another's.
+// serve answers requests until the connection ends or is handed over.
 func (c *conn) serve() {
 	mine := true
 	defer func() {
-		if e := recover(); e != nil && e != http.ErrAbortHandler { //nolint:errorlint // it is compared as net/http does
+		if e := recover(); e != nil && e != http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this too
 			c.front.conf.Log.Error("answering a request: panic", slog.Any("panic", e), slog.String("remote", c.from), slog.String("stack", string(debug.Stack())))
 		}
 		if mine && !c.res.hijacked {
@@ -110,10 +110,10 @@ func (c *conn) fill() bool {
 	return c.receive() == nil
 }
 
-// past is a deadline that ends a read at once.
+// past is a deadline that ends a read or write at once.
 var past = time.Unix(1, 0)
 
-// stop ends reading ahead: the connection becomes another's.
+// stop ends reading ahead, so that the connection can be handed over.
 func (c *conn) stop() {
 	if c.ahead {
 		_ = c.tcp.SetReadDeadline(past)
@@ -121,7 +121,7 @@ func (c *conn) stop() {
 	}
 }
 
-// drop gives the buffer back: what was in it has been read.
+// drop gives the empty buffer back to the front.
 func (c *conn) drop() {
 	if c.buf != nil {
 		c.front.buffers.Put(c.buf)
@@ -129,22 +129,22 @@ func (c *conn) drop() {
 	}
 }
 
-// late is how much later than asked for a deadline may be: setting it for each request costs
+// late is how much later than asked for a deadline may be. Setting one for each request would cost
 // as much as reading the request.
 const late = 4 * time.Second
 
-// due reports whether a deadline that was set will not do for one that is asked for.
+// due reports whether the deadline set must be moved to be at by, or up to late after it.
 func due(set, by time.Time) bool { return set.Before(by) || set.Sub(by) > late }
 
-// leave makes the connection net/http's, with what was read of it.
+// leave hands the connection to net/http, with the bytes already read.
 func (c *conn) leave() {
 	_ = c.tcp.SetDeadline(time.Time{})
 	c.guest.Leave()
 	c.front.leave(accepted{conn: &left{TCPConn: c.tcp, read: bytes.Clone(c.buf[:c.n])}})
 }
 
-// left is a connection of which something has been read already. net/http takes all of
-// that with its first read.
+// left is a connection of which bytes have already been read. net/http gets them with its first
+// Read.
 type left struct {
 	*net.TCPConn
 	read []byte
@@ -160,7 +160,7 @@ func (l *left) Read(b []byte) (int, error) {
 	return l.TCPConn.Read(b)
 }
 
-// parse returns the request that has been read, nil if it is not for us.
+// parse returns the request in the buffer, nil if net/http has to answer it.
 func (c *conn) parse() *http.Request {
 	head := c.buf[:c.n]
 	line, fields, ok := bytes.Cut(head, crlf)
@@ -205,8 +205,8 @@ func methodOf(b []byte) string {
 	return ""
 }
 
-// read takes in the header fields, unless they are the last request's. It reports whether
-// a request with these is answered here.
+// read parses the header fields, unless they equal those of the last request. It reports whether a
+// request with these fields is answered here.
 func (c *conn) read(head, fields []byte) bool {
 	if c.template != nil && bytes.Equal(fields, c.fields) {
 		return true
@@ -229,9 +229,8 @@ func (c *conn) read(head, fields []byte) bool {
 	return true
 }
 
-// plain reports whether a head has nothing about which its readers might disagree: lines end in CR
-// LF, there are no other control characters, names are plain ones, no line is folded, and
-// there is one host.
+// plain reports whether every HTTP parser reads a head alike: lines end in CR LF, there are no
+// other control characters, names are plain, no line is folded, and there is one host.
 func plain(head []byte) bool {
 	hosts := 0
 	for line := range bytes.Lines(head[bytes.IndexByte(head, '\n')+1:]) {
@@ -240,7 +239,7 @@ func plain(head []byte) bool {
 			return false
 		}
 		if len(text) == 0 {
-			continue // there is one, at the end: net/http says so
+			continue // the empty line at the end
 		}
 		name, value, found := bytes.Cut(text, []byte(":"))
 		if !found || len(name) == 0 || bytes.ContainsFunc(name, func(r rune) bool { return !isPlain(r) }) {
@@ -256,20 +255,20 @@ func plain(head []byte) bool {
 	return hosts == 1
 }
 
-// isPlain reports whether a character may be anywhere in a name.
+// isPlain reports whether a character may be anywhere in a field name or a host.
 func isPlain(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
 }
 
-// plainHost reports whether a host is of the form that nearly all are.
+// plainHost reports whether a host has only the characters of names, addresses and ports.
 func plainHost(host []byte) bool {
 	return len(host) > 0 && !bytes.ContainsFunc(host, func(r rune) bool {
 		return !isPlain(r) && r != '.' && r != ':' && r != '[' && r != ']'
 	})
 }
 
-// answer has the handler answer a request. It reports whether there may be another one, and
-// whether the connection is still ours.
+// answer lets the handler answer a request. It reports whether another may follow, and whether the
+// connection is still ours.
 func (c *conn) answer(r *http.Request) (again, mine bool) {
 	w, l := &c.res, r.Context().(*life)
 	w.begin(c, r, l)

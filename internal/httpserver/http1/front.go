@@ -10,40 +10,40 @@ import (
 	"time"
 )
 
-// Config is how connections are served.
+// Config says how connections are served.
 type Config struct {
 	// Handler answers the requests. It must not change a request's header, nor use its
 	// ResponseWriter after it has returned.
 	Handler http.Handler
-	// Prepare, if not nil, is given a request before it and all others of its connection with the
-	// same header fields are handled: what it changes in the request, it changes in all of them.
+	// Prepare, if not nil, may change a request before it is handled. The change holds for all
+	// later requests of the connection with the same header fields.
 	Prepare func(r *http.Request)
 	// FirstTime is how long a connection may take to send its first request, IdleTime how
 	// long until the next one, and WriteTime how long an answer may take to be sent,
-	// unless the handler sets another deadline. A client that takes nothing for StallTime
-	// is closed before that.
+	// unless the handler sets another deadline. A client that takes nothing for StallTime is closed
+	// earlier.
 	FirstTime, IdleTime, WriteTime, StallTime time.Duration
-	// Enter, if not nil, is told of each connection that is accepted. It returns who is told what
-	// the connection does, or nil to have it closed. The function it is given closes the connection
-	// unless a request is being answered.
+	// Enter, if not nil, is called for each accepted connection. It returns a Guest that follows
+	// the connection, or nil to have it closed. Calling end closes the connection unless a request
+	// is being answered.
 	Enter func(remote net.Addr, end func()) Guest
 	Log   *slog.Logger
 }
 
-// Guest is told what a connection does, which begins idle. Its functions must not block.
+// Guest is told what a connection does, which is idle at first. Its methods must not block.
 type Guest interface {
 	Busy()  // a request is being answered
-	Idle()  // no longer
-	Leave() // the connection ended, or is another's
+	Idle()  // no request is being answered
+	Leave() // the connection has ended or been handed over
 }
 
-// Front serves a listener's connections. It is itself the listener of those that it leaves to
+// Front serves a listener's connections. It is itself a listener, of the connections left to
 // net/http, whose Serve must be running.
 type Front struct {
 	ln   net.Listener
 	conf Config
 	left chan accepted
-	over chan struct{} // closed when nobody accepts what is left any more
+	over chan struct{} // closed when net/http accepts no more
 	wg   sync.WaitGroup
 	once sync.Once
 	date atomic.Pointer[date]
@@ -68,8 +68,8 @@ func New(ln net.Listener, conf Config) *Front {
 	return f
 }
 
-// accept accepts until the listener is closed. Errors go to net/http, which logs them
-// and pauses if it makes sense to go on.
+// accept accepts until the listener is closed. Errors go to net/http, which logs them and pauses
+// after those that pass.
 func (f *Front) accept() {
 	for {
 		nc, err := f.ln.Accept()
@@ -83,7 +83,8 @@ func (f *Front) accept() {
 	}
 }
 
-// leave gives net/http a connection, or an error. It reports false when the listener has been closed.
+// leave hands net/http a connection or an error. It reports false when the listener has been
+// closed.
 func (f *Front) leave(a accepted) bool {
 	select {
 	case f.left <- a:
@@ -109,7 +110,7 @@ func (f *Front) Accept() (net.Conn, error) {
 // Addr implements net.Listener.
 func (f *Front) Addr() net.Addr { return f.ln.Addr() }
 
-// Close implements net.Listener: no connection is accepted any more, nor left to net/http.
+// Close implements net.Listener: from now on no connection is accepted or left to net/http.
 func (f *Front) Close() error {
 	f.once.Do(func() { close(f.over) })
 	return f.ln.Close()
@@ -147,15 +148,15 @@ func (f *Front) serve(tc *net.TCPConn) {
 	})
 }
 
-// nobody is told nothing.
+// nobody is the Guest that ignores what it is told.
 type nobody struct{}
 
 func (nobody) Busy()  {}
 func (nobody) Idle()  {}
 func (nobody) Leave() {}
 
-// Shutdown ends the connections on which no request is being answered, lets the others go on
-// until ctx ends, ends those too, and waits for all goroutines.
+// Shutdown closes the idle connections at once and the others by the time ctx ends, and waits for
+// all goroutines.
 func (f *Front) Shutdown(ctx context.Context) {
 	_ = f.Close() // the listener may be closed already
 	f.mu.Lock()
@@ -175,7 +176,7 @@ func (f *Front) Shutdown(ctx context.Context) {
 	f.wg.Wait()
 }
 
-// date is the value of the Date field within one second.
+// date is the value of the Date field for one second.
 type date struct {
 	second int64
 	text   string

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// life is the context of a request. Its end is that of the connection or of the answer. Nobody
-// watches the connection until somebody asks for Done: handlers that wait for nothing do not.
+// life is the context of a request. It ends with the connection or the answer. The connection is
+// watched only once a handler asks for Done; most never do.
 type life struct {
 	conn *conn
 
@@ -17,7 +17,7 @@ type life struct {
 	inner   context.Context //nolint:containedctx // the same
 	cancel  context.CancelFunc
 	ended   bool
-	private bool // nobody begins to watch any more
+	private bool // no new watch may begin
 }
 
 // Deadline implements context.Context.
@@ -62,31 +62,31 @@ func (l *life) Value(key any) any {
 	return nil
 }
 
-// watch reads ahead, to see the connection's end. mu is held.
+// watch reads ahead, to notice the connection's end. mu is held.
 func (l *life) watch() {
 	c, cancel := l.conn, l.cancel
 	c.ahead = true
 	c.reader.Go(func() {
-		// The deadline is that of the request that came: it may pass while the handler waits.
+		// The read deadline is still that of the request, and may pass while the handler waits.
 		if err := c.receive(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			cancel()
 		}
 	})
 }
 
-// keep says that nobody begins to watch any more. Who does goes on: what it reads is the next request.
+// keep allows no new watch. One that has begun goes on: what it reads is the next request.
 func (l *life) keep() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.private = true
 }
 
-// end ends the context with the answer.
+// end ends the context, as the answer has ended.
 func (l *life) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.private, l.ended = true, true
-	l.conn = nil // the context may live on in what the request began, such as a player
+	l.conn = nil // a player that the request began may keep the context
 	if l.cancel != nil {
 		l.cancel()
 	}

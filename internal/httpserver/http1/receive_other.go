@@ -2,7 +2,7 @@
 
 package http1
 
-// receive waits for bytes and reads them into a buffer of the front.
+// receive reads bytes into a buffer of the front.
 func (c *conn) receive() error {
 	b := c.front.buffers.Get().(*[maxHead]byte)
 	if c.n, c.err = c.tcp.Read(b[:]); c.n > 0 {

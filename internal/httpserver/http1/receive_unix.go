@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// receive waits for bytes and reads them into a buffer of the front. Nobody who only waits has one.
+// receive waits for bytes and reads them into a buffer of the front. A connection that waits has no
+// buffer.
 func (c *conn) receive() error {
 	if err := c.raw.Read(c.try); err != nil {
 		c.err = err
@@ -15,11 +16,11 @@ func (c *conn) receive() error {
 	return c.err
 }
 
-// attempt reads what there is. It reports false if there is nothing.
+// attempt reads what has come. It reports false if nothing has.
 func (c *conn) attempt(fd uintptr) bool {
 	b := c.front.buffers.Get().(*[maxHead]byte)
 	n, err := syscall.Read(int(fd), b[:])
-	for err == syscall.EINTR { //nolint:errorlint // it is a number
+	for err == syscall.EINTR { //nolint:errorlint // err is a plain number
 		n, err = syscall.Read(int(fd), b[:])
 	}
 	if n > 0 {

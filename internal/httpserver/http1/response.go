@@ -13,14 +13,15 @@ import (
 	"time"
 )
 
-// maxPending is how much of an answer of unknown length is collected, to tell its length.
+// maxPending bounds what is collected of an answer of unknown length, so that its length can be
+// sent.
 const maxPending = 64 << 10
 
-// maxKept is how much memory for that a connection keeps.
+// maxKept bounds the memory for it that a connection keeps between requests.
 const maxKept = 4 << 10
 
 // response is the answer to a request. It implements http.ResponseWriter, http.Hijacker,
-// io.ReaderFrom, and what http.ResponseController asks for write deadlines.
+// io.ReaderFrom, and http.ResponseController's SetWriteDeadline.
 type response struct {
 	conn   *conn
 	life   *life
@@ -28,16 +29,16 @@ type response struct {
 	status int // 0 before WriteHeader
 
 	head     []byte      // as it is sent
-	vector   [2][]byte   // the head and what is sent with it
+	vector   [2][]byte   // the head and the bytes sent with it
 	buffers  net.Buffers // vector
-	pending  []byte      // of a body of unknown length
-	left     int64       // of the body; -1 while its length is not known
-	bodiless bool        // whatever the handler writes
-	sent     bool        // the head was
+	pending  []byte      // what is collected of a body of unknown length
+	left     int64       // bytes of the body to come; -1 while its length is unknown
+	bodiless bool        // no body is sent, whatever the handler writes
+	sent     bool        // the head has been sent
 	last     bool        // the connection ends with the answer
 	hijacked bool
 	err      error     // of the connection
-	writeBy  time.Time // when the whole answer must have been sent; zero before anything is
+	writeBy  time.Time // by when the whole answer must be sent; zero before the first byte
 }
 
 // begin makes w the answer to a request.
@@ -76,8 +77,8 @@ func (w *response) WriteHeader(status int) {
 	}
 }
 
-// begun prepares for a part of the body that begins with b. It reports whether there is a
-// body to be sent.
+// begun prepares for the next bytes of the body, which begin with b. It reports whether the answer
+// has a body.
 func (w *response) begun(b []byte) (bool, error) {
 	switch {
 	case w.hijacked:
@@ -94,8 +95,8 @@ func (w *response) begun(b []byte) (bool, error) {
 	return !w.bodiless, w.err
 }
 
-// Write implements http.ResponseWriter. The beginning of an answer whose length the handler has
-// said is sent together with its head.
+// Write implements http.ResponseWriter. If the handler has set a length, the first bytes go out
+// together with the head.
 func (w *response) Write(b []byte) (int, error) {
 	switch body, err := w.begun(b); {
 	case err != nil:
@@ -108,7 +109,7 @@ func (w *response) Write(b []byte) (int, error) {
 			w.pending = append(w.pending, b...)
 			return len(b), nil
 		}
-		w.last = true // its end tells its length
+		w.last = true // the end of the connection ends the body
 		if err := w.send(w.pending); err != nil {
 			return 0, err
 		}
@@ -123,12 +124,13 @@ func (w *response) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// ReadFrom implements io.ReaderFrom: of a file whose length is known, the kernel sends the bytes.
+// ReadFrom implements io.ReaderFrom. The kernel itself sends the bytes of a file whose length is
+// known.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	if n, ok, err := WriteShared(w, r); ok {
 		return n, err
 	}
-	var first [512]byte // which tell a file's type if the handler does not
+	var first [512]byte // they tell the content type if the handler does not
 	sniffed := 0
 	if _, ok := w.header["Content-Type"]; !ok {
 		var err error
@@ -150,7 +152,7 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	if err := w.send(nil); err != nil {
 		return int64(sniffed), err
 	}
-	// The connection looks through one limit, and sees the file behind it.
+	// ReadFrom of the connection looks behind one LimitedReader, and finds the file.
 	l, ok := r.(*io.LimitedReader)
 	if !ok || l.N > w.left {
 		l = &io.LimitedReader{R: r, N: w.left}
@@ -162,7 +164,7 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	n := int64(sniffed)
 	for {
 		isLast := w.limit()
-		m, err := w.conn.tcp.ReadFrom(l) // what could not be sent is still in the file
+		m, err := w.conn.tcp.ReadFrom(l) // unsent bytes stay in the file
 		n, w.left = n+m, w.left-m
 		if isLast || m == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			if err != nil {
@@ -173,12 +175,12 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	}
 }
 
-// copyPiece is how much is read at once of what is neither in memory nor a file.
+// copyPiece is how much is read at once of a source that is neither memory nor a file.
 const copyPiece = 16 << 10
 
 type writerOnly struct{ io.Writer }
 
-// send sends a part of the body, after the head.
+// send sends bytes of the body, after the head.
 func (w *response) send(b []byte) error {
 	if w.err != nil {
 		return w.err
@@ -202,8 +204,8 @@ func (w *response) send(b []byte) error {
 	return w.err
 }
 
-// limit sets the deadline by which the client must have taken something of what is sent now. It
-// reports whether it is the last: that of the whole answer.
+// limit sets the deadline by which the client must have taken some bytes. It reports whether that
+// is the deadline of the whole answer.
 func (w *response) limit() (isLast bool) {
 	now := time.Now()
 	if w.writeBy.IsZero() {
@@ -231,7 +233,7 @@ func (w *response) takeHead() []byte {
 	return w.head
 }
 
-// appendHead makes the status line and the header fields (RFC 9112 §4, §5).
+// appendHead makes the head: the status line and the header fields (RFC 9112 §4, §5).
 func (w *response) appendHead() {
 	b := append(w.head[:0], "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(w.status), 10)
@@ -257,7 +259,7 @@ func (w *response) appendHead() {
 
 var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
-// finish sends what has not been sent. It fails if the connection is of no use any more.
+// finish sends the rest of the answer. It fails if the connection cannot be used any more.
 func (w *response) finish() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -271,7 +273,7 @@ func (w *response) finish() error {
 	switch {
 	case w.bodiless:
 		return w.send(nil)
-	case w.left > 0: // the handler has said more than it wrote
+	case w.left > 0: // the handler wrote less than the length it set
 		w.last = true
 		return w.send(nil)
 	}
@@ -280,8 +282,8 @@ func (w *response) finish() error {
 	return w.send(w.pending)
 }
 
-// SetWriteDeadline sets by when the answer must have been sent, to within a few seconds; of the
-// past, at once.
+// SetWriteDeadline sets by when the answer must be sent, to within a few seconds. A deadline in the
+// past ends the answer at once.
 func (w *response) SetWriteDeadline(t time.Time) error {
 	w.writeBy = t
 	if !t.IsZero() && t.Before(time.Now()) {
@@ -313,7 +315,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		in = io.MultiReader(bytes.NewReader(bytes.Clone(c.buf[:c.n])), c.tcp)
 	}
 	rw := bufio.NewReadWriter(bufio.NewReader(in), bufio.NewWriter(c.tcp))
-	if c.n > 0 { // callers look at what is buffered
+	if c.n > 0 { // so that callers find it buffered
 		_, _ = rw.Peek(c.n)
 	}
 	return c.tcp, rw, nil

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// SendFile sends size bytes of a file from at on as a part of the body: the kernel takes them
-// from where they are. It is Write in all else.
+// SendFile sends size bytes of a file, from offset at on, as the next bytes of the body. It is
+// Write without the copy.
 func (w *response) SendFile(f *os.File, at, size int64) (int64, error) {
 	switch body, err := w.begun(nil); {
 	case err != nil:
@@ -31,7 +31,7 @@ func (w *response) SendFile(f *os.File, at, size int64) (int64, error) {
 	}
 	t := transfer{head: w.takeHead(), at: at, left: size}
 	var werr error
-	// The file stays open, for us, until the last byte is sent.
+	// Control keeps the file open until the last byte is sent.
 	if err := file.Control(func(from uintptr) {
 		for {
 			isLast, before := w.limit(), t.left
@@ -51,14 +51,14 @@ func (w *response) SendFile(f *os.File, at, size int64) (int64, error) {
 	return size - t.left, werr
 }
 
-// transfer is a head and a part of a file on their way.
+// transfer is a head and a piece of a file on their way.
 type transfer struct {
 	head     []byte
 	at, left int64
 	err      error
 }
 
-// attempt sends what there is room for. It reports false if there is more.
+// attempt sends what the socket has room for. It reports false if bytes are left.
 func (t *transfer) attempt(to, from int) bool {
 	for len(t.head) > 0 || t.left > 0 {
 		var n int
@@ -69,7 +69,7 @@ func (t *transfer) attempt(to, from int) bool {
 			n, t.err = syscall.Sendfile(to, from, &at, int(t.left))
 		}
 		switch {
-		case t.err == syscall.EINTR: //nolint:errorlint // it is a number
+		case t.err == syscall.EINTR: //nolint:errorlint // err is a plain number
 			continue
 		case t.err == syscall.EAGAIN: //nolint:errorlint // the same
 			t.err = nil

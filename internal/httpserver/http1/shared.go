@@ -30,7 +30,7 @@ func WriteShared(w io.Writer, r io.Reader) (n int64, ok bool, err error) {
 	return n, true, err
 }
 
-// firstOf writes no more than a number of bytes of what it is given.
+// firstOf writes the first left bytes that it is given.
 type firstOf struct {
 	w    io.Writer
 	left int64
