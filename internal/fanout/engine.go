@@ -132,8 +132,8 @@ func (w *worker) lags() []time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var l []time.Duration
-	for _, pt := range w.parts {
-		for _, p := range pt.players {
+	for _, a := range w.audiences {
+		for _, p := range a.players {
 			l = append(l, p.Lag())
 		}
 	}

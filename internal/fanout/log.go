@@ -99,10 +99,10 @@ func (p *syncPoint) pos() int64 { return p.seg.base + int64(p.off) }
 // Log is the shared bytes of one stream in one wire format. One goroutine at a time
 // may append (Reserve, Commit, DropSyncs, Close); everything else is safe from any.
 type Log struct {
-	engine *Engine
-	opt    atomic.Pointer[LogOptions]
-	parts  []part  // one a worker
-	home   *worker // of a small audience
+	engine    *Engine
+	opt       atomic.Pointer[LogOptions]
+	audiences []audience // one a worker
+	home      *worker    // of a small audience
 
 	players  atomic.Int32
 	head     atomic.Int64 // bytes committed in all
@@ -118,11 +118,11 @@ type Log struct {
 
 // NewLog returns an empty log whose players this engine's workers serve.
 func (e *Engine) NewLog(o LogOptions) *Log {
-	l := &Log{engine: e, parts: make([]part, len(e.workers))}
+	l := &Log{engine: e, audiences: make([]audience, len(e.workers))}
 	l.opt.Store(&o)
 	l.home = e.workers[int(e.next.Add(1))%len(e.workers)]
-	for i := range l.parts {
-		l.parts[i].log, l.parts[i].worker = l, e.workers[i]
+	for i := range l.audiences {
+		l.audiences[i].log, l.audiences[i].worker = l, e.workers[i]
 	}
 	return l
 }
@@ -225,8 +225,8 @@ func (l *Log) DropSyncs() {
 // Wake lets the players be sent what was committed. It wakes at most one sleeping
 // worker per worker that has players of this log, and never waits for a player.
 func (l *Log) Wake() {
-	for i := range l.parts {
-		if p := &l.parts[i]; p.n.Load() > 0 && p.queued.CompareAndSwap(false, true) {
+	for i := range l.audiences {
+		if p := &l.audiences[i]; p.n.Load() > 0 && p.queued.CompareAndSwap(false, true) {
 			p.worker.enqueue(p)
 		}
 	}
@@ -264,12 +264,12 @@ func (l *Log) ahead(from, now int64) (syncPoint, bool) {
 }
 
 // part is the players of one log that one worker owns.
-type part struct {
+type audience struct {
 	log     *Log
 	worker  *worker
 	queued  atomic.Bool  // it is in the worker's queue
 	n       atomic.Int32 // len(players), for those who do not hold the worker
-	index   int          // in worker.parts; guarded by worker.mu, like what follows
+	index   int          // in worker.audiences; guarded by worker.mu, like what follows
 	players []*Player
 	served  int64 // the log's head at the last round
 }

@@ -43,8 +43,8 @@ type Player struct {
 	inboxN  int
 
 	// Everything below is the worker's.
-	part     *part    // nil: reads no log
-	seg      *segment // nil: paused, or waiting for a sync mark
+	audience *audience // nil: reads no log
+	seg      *segment  // nil: paused, or waiting for a sync mark
 	off      uint32
 	state    state
 	paused   bool

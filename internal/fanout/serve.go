@@ -48,15 +48,15 @@ func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 		return
 	}
 	w.removeLoose(p)
-	pt := &l.parts[w.index]
-	if len(pt.players) == 0 {
-		pt.index = len(w.parts)
-		w.parts = append(w.parts, pt)
-		pt.served = l.head.Load()
+	a := &l.audiences[w.index]
+	if len(a.players) == 0 {
+		a.index = len(w.audiences)
+		w.audiences = append(w.audiences, a)
+		a.served = l.head.Load()
 	}
-	p.part, p.index = pt, len(pt.players)
-	pt.players = append(pt.players, p)
-	pt.n.Store(int32(len(pt.players)))
+	p.audience, p.index = a, len(a.players)
+	a.players = append(a.players, p)
+	a.n.Store(int32(len(a.players)))
 	l.players.Add(1)
 	p.landed, p.headers, p.syncs = false, 0, -1
 	p.rewrite = s.Rewrite
@@ -77,26 +77,26 @@ func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 
 // quit takes p off its log.
 func (w *worker) quit(p *Player) {
-	pt := p.part
-	if pt == nil {
+	a := p.audience
+	if a == nil {
 		return
 	}
-	last := len(pt.players) - 1
-	pt.players[p.index] = pt.players[last]
-	pt.players[p.index].index = p.index
-	pt.players[last] = nil
-	pt.players = pt.players[:last]
-	pt.n.Store(int32(last))
-	pt.log.players.Add(-1)
+	last := len(a.players) - 1
+	a.players[p.index] = a.players[last]
+	a.players[p.index].index = p.index
+	a.players[last] = nil
+	a.players = a.players[:last]
+	a.n.Store(int32(last))
+	a.log.players.Add(-1)
 	if last == 0 {
-		n := len(w.parts) - 1
-		w.parts[pt.index] = w.parts[n]
-		w.parts[pt.index].index = pt.index
-		w.parts[n] = nil
-		w.parts = w.parts[:n]
-		pt.players = nil
+		n := len(w.audiences) - 1
+		w.audiences[a.index] = w.audiences[n]
+		w.audiences[a.index].index = a.index
+		w.audiences[n] = nil
+		w.audiences = w.audiences[:n]
+		a.players = nil
 	}
-	p.part = nil
+	p.audience = nil
 	w.addLoose(p)
 }
 
@@ -127,10 +127,10 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 		case p.ending != nil:
 			w.end(p, p.ending)
 			return
-		case p.part == nil:
+		case p.audience == nil:
 			return
 		case p.seg == nil:
-			closed := p.part.log.closed.Load() // before the marks are looked at
+			closed := p.audience.log.closed.Load() // before the marks are looked at
 			if w.land(p, now) {
 				continue
 			}
@@ -139,7 +139,7 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 			}
 			return
 		case !p.advance():
-			if p.part.log.closed.Load() && !p.advance() {
+			if p.audience.log.closed.Load() && !p.advance() {
 				w.end(p, ErrEnded)
 			}
 			return
@@ -230,7 +230,7 @@ func (w *worker) unblock(p *Player, now int64) {
 
 // land puts a waiting player on a sync mark, if there is one for it.
 func (w *worker) land(p *Player, now int64) bool {
-	l := p.part.log
+	l := p.audience.log
 	n := l.syncs.Load()
 	if p.paused || n == p.syncs {
 		return false
@@ -253,10 +253,10 @@ func (w *worker) land(p *Player, now int64) bool {
 func (w *worker) checkLag(p *Player, now int64) {
 	age := p.age(now)
 	p.lag.Store(age)
-	if p.part == nil || age == 0 {
+	if p.audience == nil || age == 0 {
 		return
 	}
-	slow := &p.part.log.opt.Load().Slow
+	slow := &p.audience.log.opt.Load().Slow
 	if age <= int64(slow.MaxLag) {
 		return
 	}
@@ -264,7 +264,7 @@ func (w *worker) checkLag(p *Player, now int64) {
 		w.end(p, ErrSlow)
 		return
 	}
-	behind := p.part.log.head.Load() - p.pos()
+	behind := p.audience.log.head.Load() - p.pos()
 	p.leave()
 	p.count.Skips.Add(1)
 	if p.obs != nil && (p.noticed == 0 || now-p.noticed >= int64(time.Minute)) {
@@ -275,11 +275,11 @@ func (w *worker) checkLag(p *Player, now int64) {
 
 // sweep looks at every player: slow ones skip, stuck ones are closed.
 func (w *worker) sweep(now int64) {
-	for i := len(w.parts) - 1; i >= 0; i-- {
-		pt := w.parts[i]
-		stall := int64(pt.log.opt.Load().Slow.MaxStall)
-		for j := len(pt.players) - 1; j >= 0; j-- {
-			p := pt.players[j]
+	for i := len(w.audiences) - 1; i >= 0; i-- {
+		a := w.audiences[i]
+		stall := int64(a.log.opt.Load().Slow.MaxStall)
+		for j := len(a.players) - 1; j >= 0; j-- {
+			p := a.players[j]
 			if p.state == blocked && stall > 0 && now-p.progress > stall {
 				w.end(p, ErrStalled)
 				continue
@@ -336,8 +336,8 @@ func (w *worker) close() {
 	for i := range ops {
 		w.apply(&ops[i], now)
 	}
-	for len(w.parts) > 0 {
-		w.end(w.parts[0].players[0], ErrEngineClosed)
+	for len(w.audiences) > 0 {
+		w.end(w.audiences[0].players[0], ErrEngineClosed)
 	}
 	for len(w.loose) > 0 {
 		w.end(w.loose[0], ErrEngineClosed)

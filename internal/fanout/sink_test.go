@@ -168,7 +168,7 @@ func BenchmarkRelay(b *testing.B) {
 			for b.Loop() {
 				l.Commit(append(l.Reserve(len(msg)), msg...), Message{})
 				l.Wake()
-				for l.parts[0].queued.Load() {
+				for l.audiences[0].queued.Load() {
 					e.workers[0].signal()
 				}
 			}

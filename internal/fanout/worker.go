@@ -64,23 +64,23 @@ type worker struct {
 
 	qmu    sync.Mutex // guards below; a leaf
 	ops    []op
-	queue  []*part // with news
-	low    []*part // with news, of logs that may not wait
+	queue  []*audience // with news
+	low    []*audience // with news, of logs that may not wait
 	status int32
 	closed bool
 
-	mu       sync.Mutex // held during a round; guards below
-	opsRun   []op
-	queueRun []*part
-	loose    []*Player // players without a log
-	catchup  []*Player // players with more to send at once
-	spare    []*Player // catchup's other half
-	parts    []*part   // parts with players
-	restEnd  int64     // no ordinary round before this
-	busy     int64     // nanoseconds spent in rounds since measured
-	measured int64
-	swept    int64
-	stopped  bool
+	mu        sync.Mutex // held during a round; guards below
+	opsRun    []op
+	queueRun  []*audience
+	loose     []*Player   // players without a log
+	catchup   []*Player   // players with more to send at once
+	spare     []*Player   // catchup's other half
+	audiences []*audience // audiences with players
+	restEnd   int64       // no ordinary round before this
+	busy      int64       // nanoseconds spent in rounds since measured
+	measured  int64
+	swept     int64
+	stopped   bool
 }
 
 func newWorker(e *Engine, index int) *worker {
@@ -114,7 +114,7 @@ func (w *worker) signal() {
 
 // enqueue hands the worker a part with news. The appending goroutine serves a small
 // audience by itself when the worker sleeps.
-func (w *worker) enqueue(p *part) {
+func (w *worker) enqueue(p *audience) {
 	w.qmu.Lock()
 	if w.closed {
 		w.qmu.Unlock()
@@ -247,8 +247,8 @@ func (w *worker) roundAt(now int64, due bool) {
 		w.apply(&w.opsRun[i], now)
 		w.opsRun[i] = op{}
 	}
-	for i, pt := range w.queueRun {
-		w.servePart(pt, now)
+	for i, a := range w.queueRun {
+		w.serveAudience(a, now)
 		w.queueRun[i] = nil
 	}
 	if due && worked {
@@ -264,19 +264,19 @@ func (w *worker) roundAt(now int64, due bool) {
 	}
 }
 
-// servePart sends what is new to the players of a part. Those that are far behind come later.
-func (w *worker) servePart(pt *part, now int64) {
-	pt.queued.Store(false) // before the log is read: see invariant 3
-	head := pt.log.head.Load()
-	budget := int(head-pt.served) + catchUp
-	pt.served = head
-	for i := 0; i < len(pt.players); i++ {
-		p := pt.players[i]
+// serveAudience sends what is new to the players of a part. Those that are far behind come later.
+func (w *worker) serveAudience(a *audience, now int64) {
+	a.queued.Store(false) // before the log is read: see invariant 3
+	head := a.log.head.Load()
+	budget := int(head-a.served) + catchUp
+	a.served = head
+	for i := 0; i < len(a.players); i++ {
+		p := a.players[i]
 		if p.state != ready || p.catching {
 			continue
 		}
 		w.serve(p, budget, now)
-		if i < len(pt.players) && pt.players[i] != p {
+		if i < len(a.players) && a.players[i] != p {
 			i-- // p is gone and another took its place
 		}
 	}

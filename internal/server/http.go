@@ -39,7 +39,7 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 		}
 		web.ListenTLS(ln, conf)
 	}
-	s.parts = append(s.parts, part{"http", web.Run})
+	s.services = append(s.services, service{"http", web.Run})
 	if c.Admin.Listen == "" {
 		return nil
 	}
@@ -51,6 +51,6 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 		Token: c.Admin.Token, Hosts: c.Admin.Hosts,
 		Hub: s.hub, Sessions: s.sessions, Metrics: s.metrics.Handler(), Ready: s.ready.Load,
 	})
-	s.parts = append(s.parts, part{"admin", func(ctx context.Context) error { return httpserver.Serve(ctx, ln, h, s.log) }})
+	s.services = append(s.services, service{"admin", func(ctx context.Context) error { return httpserver.Serve(ctx, ln, h, s.log) }})
 	return nil
 }

@@ -24,8 +24,8 @@ func (s *Server) begin(stop context.CancelCauseFunc) bool {
 	return true
 }
 
-// Run serves until ctx ends, Close is called or a part fails, then ends every session and waits for
-// all of it. It returns nil unless a part failed. A server is run once.
+// Run serves until ctx ends, Close is called or a service fails, then ends every session and waits for
+// all of it. It returns nil unless a service failed. A server is run once.
 func (s *Server) Run(ctx context.Context) error {
 	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
@@ -35,7 +35,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer close(s.over)
 	defer context.AfterFunc(ctx, func() { stop(session.ErrShutdown) })()
 	var wg sync.WaitGroup
-	for _, p := range s.parts {
+	for _, p := range s.services {
 		wg.Go(func() {
 			if err := p.run(running); err != nil {
 				stop(fmt.Errorf("%s: %w", p.name, err))
@@ -72,7 +72,7 @@ func (s *Server) Close() {
 	<-s.over
 }
 
-// release gives back what no part owns, once all sessions have ended.
+// release gives back what no service owns, once all sessions have ended.
 func (s *Server) release() {
 	for _, ln := range s.opened { // most are closed by those who served them
 		_ = ln.Close()

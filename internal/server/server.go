@@ -53,7 +53,7 @@ type Server struct {
 	mux       *mux.Set
 	sessions  *session.Registry
 	metrics   *metrics.Metrics
-	parts     []part
+	services  []service
 	viewers   viewers
 	reserved  peer.Reserved
 	opened    []net.Listener
@@ -65,8 +65,8 @@ type Server struct {
 	over chan struct{} // closed once all of Run or Close is done; nil before both
 }
 
-// part is something that runs until its context ends.
-type part struct {
+// service is something that runs until its context ends.
+type service struct {
 	name string
 	run  func(context.Context) error
 }
@@ -147,7 +147,7 @@ func (s *Server) open() error {
 			if h, ok := proto.(protocol.Holder); ok {
 				s.held = append(s.held, h.Held)
 			}
-			s.parts = append(s.parts, part{p.Name, proto.Run})
+			s.services = append(s.services, service{p.Name, proto.Run})
 		}
 	}
 	for _, p := range pageTable {
@@ -156,7 +156,7 @@ func (s *Server) open() error {
 			return err
 		}
 		routes = append(routes, answers.Routes()...)
-		s.parts = append(s.parts, part{p.name, answers.Run})
+		s.services = append(s.services, service{p.name, answers.Run})
 	}
 	for i := range routes {
 		if r := &routes[i]; r.Resource != nil {
@@ -168,7 +168,7 @@ func (s *Server) open() error {
 	if err := s.openHTTP(routes, open, load); err != nil {
 		return err
 	}
-	s.parts = append(s.parts, part{"memory", s.trim}, part{"summary", s.summarize}, part{"lags", s.sampleLags})
+	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags})
 	return nil
 }
 

@@ -96,7 +96,7 @@ func (r *Registry) Open(info Info) (*Session, error) {
 		Started: time.Now(), reg: r, cancel: info.Cancel, open: true, inProcess: info.InProcess,
 	}
 	s.SetUserAgent(info.UserAgent)
-	s.state.Store(pendingPlace)
+	s.activity.Store(pendingActivity)
 	if err := r.insert(s); err != nil {
 		if f := r.observer.Refused; f != nil {
 			f(info, err)
@@ -161,22 +161,22 @@ func (r *Registry) watch(s *Session, role Role, stream string) error {
 }
 
 // move gives an open session another role.
-func (r *Registry) move(s *Session, role Role, stream string) (was *place, ok bool) {
+func (r *Registry) move(s *Session, role Role, stream string) (was *activity, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.moveLocked(s, role, stream)
 }
 
-func (r *Registry) moveLocked(s *Session, role Role, stream string) (was *place, ok bool) {
-	next := pendingPlace
+func (r *Registry) moveLocked(s *Session, role Role, stream string) (was *activity, ok bool) {
+	next := pendingActivity
 	if role != Pending {
-		next = &place{role, strings.Clone(stream), time.Now()}
+		next = &activity{role, strings.Clone(stream), time.Now()}
 	}
 	if !s.open {
 		return nil, false
 	}
 	r.moves++
-	was = s.state.Swap(next)
+	was = s.activity.Swap(next)
 	t := r.totals[s.Protocol]
 	t.Roles[was.role]--
 	t.Roles[next.role]++
@@ -214,7 +214,7 @@ func (r *Registry) remove(s *Session, e *End) bool {
 		return false
 	}
 	s.open = false
-	p := s.state.Load()
+	p := s.activity.Load()
 	e.Role, e.Stream = p.role, p.stream
 	r.moves++
 	delete(r.sessions, s.ID)

@@ -68,32 +68,32 @@ type Session struct {
 
 	inProcess bool
 
-	reg    *Registry
-	cancel func(cause error)
-	state  atomic.Pointer[place]
-	agent  atomic.Pointer[string] // nil: unknown
-	cause  atomic.Pointer[cause]
-	grant  atomic.Pointer[Grant]
-	open   bool // guarded by reg.mu
+	reg      *Registry
+	cancel   func(cause error)
+	activity atomic.Pointer[activity]
+	agent    atomic.Pointer[string] // nil: unknown
+	cause    atomic.Pointer[cause]
+	grant    atomic.Pointer[Grant]
+	open     bool // guarded by reg.mu
 }
 
-// place is what a session does, and to which stream.
-type place struct {
+// activity is what a session does, and to which stream.
+type activity struct {
 	role   Role
 	stream string
 	since  time.Time
 }
 
-// pendingPlace is shared by all pending sessions.
-var pendingPlace = &place{}
+// pendingActivity is shared by all pending sessions.
+var pendingActivity = &activity{}
 
 type cause struct{ err error }
 
 // Role returns what the session does now.
-func (s *Session) Role() Role { return s.state.Load().role }
+func (s *Session) Role() Role { return s.activity.Load().role }
 
 // Stream returns the path of the stream it publishes, plays or waits for; empty while pending.
-func (s *Session) Stream() string { return s.state.Load().stream }
+func (s *Session) Stream() string { return s.activity.Load().stream }
 
 // InProcess reports whether the peer is part of this program.
 func (s *Session) InProcess() bool { return s.inProcess }
