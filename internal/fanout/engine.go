@@ -12,18 +12,18 @@ import (
 type Options struct {
 	// Workers is the number of workers; 0 means GOMAXPROCS.
 	Workers int
-	// MinDelay is how long a worker rests between rounds at least.
+	// MinDelay is the least time that a worker rests between rounds.
 	MinDelay time.Duration
-	// MaxDelay bounds the rest that a busy worker takes so that each send carries
-	// more. 0 means never to rest longer than MinDelay.
+	// MaxDelay bounds the rest that a busy worker takes so that each send carries more. With 0 a
+	// worker never rests longer than MinDelay.
 	MaxDelay time.Duration
 	// Hooks take measurements; they run on workers and must not block. Any may be nil.
 	Hooks Hooks
 }
 
-// Hooks are told of figures worth a histogram.
+// Hooks are told measurements for histograms.
 type Hooks struct {
-	// FirstSent is the time from a player's Join until the first bytes of the log were taken.
+	// FirstSent is told the time from a player's Join until its sink took the first bytes of the log.
 	FirstSent func(time.Duration)
 }
 
@@ -56,7 +56,7 @@ func New(o Options) *Engine {
 	return e
 }
 
-// delays bound the rest of a worker, in nanoseconds.
+// delays bound the rests of a worker, in nanoseconds.
 type delays struct{ min, max int64 }
 
 // SetDelays changes Options.MinDelay and Options.MaxDelay, from each worker's next round on.
@@ -70,7 +70,7 @@ func (e *Engine) Delays() (least, most time.Duration) {
 	return time.Duration(d.min), time.Duration(d.max)
 }
 
-// now is the engine's clock: monotonic nanoseconds since it was made, never 0.
+// now returns the time on the engine's clock: monotonic nanoseconds since New, never 0.
 func (e *Engine) now() int64 { return int64(time.Since(e.epoch)) + 1 }
 
 // Close closes every player with ErrEngineClosed, stops the workers and waits
@@ -105,7 +105,7 @@ type WorkerStats struct {
 	Players  int
 }
 
-// Stats returns a row per worker.
+// Stats returns an element for each worker.
 func (e *Engine) Stats() []WorkerStats {
 	s := make([]WorkerStats, len(e.workers))
 	for i, w := range e.workers {

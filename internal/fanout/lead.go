@@ -2,15 +2,14 @@ package fanout
 
 import "sync/atomic"
 
-// Point is a place in a log between two messages, and what a player that begins there must have
-// been sent by then.
+// Point is a position in a log between two messages, with the headers that a player must have to begin there.
 type Point struct {
 	seg     *segment
 	off     uint32
 	headers uint32
 }
 
-// Head returns the place behind the newest message. Like Commit it is called by whoever appends.
+// Head returns the position behind the newest message. Only the goroutine that appends may call it.
 func (l *Log) Head() Point {
 	t := l.tail
 	if t == nil {
@@ -20,12 +19,12 @@ func (l *Log) Head() Point {
 	return Point{t, t.w.Load(), l.headers}
 }
 
-// Lead is what players are sent before they read a log from a place in its middle. Several may share
-// one. Bytes does not change.
+// Lead is what players are sent before they read a log from the point To on. Several may share one.
+// Bytes does not change.
 type Lead struct {
 	Bytes []byte
 	To    Point
-	// Released is called when the last of its players has been sent it, or is gone.
+	// Released is called when the last player has been sent the lead, or has ended.
 	Released func()
 
 	users atomic.Int32
@@ -34,7 +33,7 @@ type Lead struct {
 // Hold keeps the lead for a player that is about to join with it.
 func (d *Lead) Hold() { d.users.Add(1) }
 
-// Release undoes Hold for whoever does not join. A player's own hold ends by itself.
+// Release undoes Hold if no player joins. The hold of a player that joins ends by itself.
 func (d *Lead) Release() {
 	if d.users.Add(-1) == 0 && d.Released != nil {
 		d.Released()
@@ -52,7 +51,7 @@ func (p *Player) dropLead() {
 // follow puts the player behind a lead.
 func (p *Player) follow(d *Lead, now int64) {
 	if p.inboxed.Load() {
-		p.takeInbox() // what was queued before comes before
+		p.takeInbox() // what was queued earlier is sent first
 	}
 	p.lead = d
 	p.out = append(p.out, p.rewritten(d.Bytes))

@@ -10,13 +10,12 @@ import (
 const (
 	smallSegment = 64 << 10
 	largeSegment = 256 << 10
-	// A segment is made large once this many players read the log: fewer, larger
-	// sends then outweigh the memory.
+	// Segments are large once this many players read the log: fewer and larger sends are then worth the memory.
 	largeAudience = 16
 	bytesPerMark  = 512
 )
 
-// segment is a run of the log's bytes. See the package's invariants 1.
+// segment is a run of the log's bytes. See the package's invariant 1.
 type segment struct {
 	buf     []byte // its length is the segment's capacity
 	base    int64  // the log's offset of buf[0]
@@ -27,7 +26,7 @@ type segment struct {
 	next    atomic.Pointer[segment]
 }
 
-// mark is where a message starts. It holds no pointer, so that the collector does not read marks.
+// mark is the start of a message. It holds no pointer, so that the garbage collector does not scan marks.
 type mark struct {
 	off     uint32
 	headers uint32 // the header version in force once this message is read
@@ -56,9 +55,9 @@ func (s *segment) boundary(off uint32) uint32 {
 	return w
 }
 
-// Bounds limits what a log keeps for players that join. Zero means none of it.
+// Bounds limits what a log keeps for players that join. With a zero field it keeps nothing.
 type Bounds struct {
-	GOPs   int           // sync marks kept; 0: players that join wait for the next one
+	GOPs   int           // sync marks kept; with 0 players that join wait for the next one
 	Bytes  int64         // from the oldest kept mark to the head
 	Frames int           // likewise, in messages
 	Time   time.Duration // likewise, by arrival
@@ -66,8 +65,8 @@ type Bounds struct {
 
 // SlowPolicy says what happens to a player that cannot keep up.
 type SlowPolicy struct {
-	// MaxLag is the age of the oldest byte not yet given to the kernel past which
-	// the player skips to a newer sync mark, or is closed.
+	// MaxLag is how old the oldest byte not yet given to the kernel may be. An older one makes the
+	// player skip to a newer sync mark, or closes it.
 	MaxLag time.Duration
 	// MaxStall closes a player that takes nothing for this long.
 	MaxStall time.Duration
@@ -79,8 +78,7 @@ type SlowPolicy struct {
 type LogOptions struct {
 	Bounds Bounds
 	Slow   SlowPolicy
-	// Low serves the log's players in every round at once; they are never made to
-	// wait in order to save CPU.
+	// Low serves the log's players at once in every round; saving CPU never makes them wait.
 	Low bool
 }
 
@@ -88,7 +86,7 @@ type LogOptions struct {
 type syncPoint struct {
 	seg      *segment
 	off      uint32
-	headers  uint32 // header version that preamble brings a player to
+	headers  uint32 // the header version that a player has after preamble
 	at       int64
 	message  int64 // the message's number in the log
 	preamble []byte
@@ -105,7 +103,7 @@ type Log struct {
 	home      *worker    // of a small audience
 
 	players  atomic.Int32
-	head     atomic.Int64 // bytes committed in all
+	head     atomic.Int64 // bytes committed so far
 	syncs    atomic.Int64 // sync marks appended so far: waiting players watch it
 	closed   atomic.Bool
 	headers  uint32 // of the next message
@@ -161,9 +159,8 @@ type Message struct {
 	Sync bool
 	// Preamble is copied nowhere and must not change.
 	Preamble []byte
-	// Headers says that the message itself brings a player that reads on from
-	// before to the header version that later preambles bring: a codec
-	// configuration or metadata.
+	// Headers says that the message is a header (a codec configuration or metadata): a player that
+	// reads through it needs no preamble for it later.
 	Headers bool
 }
 
@@ -214,7 +211,7 @@ func (l *Log) trimLocked(now, head int64) {
 	}
 }
 
-// DropSyncs forgets every sync mark: players that join from now on wait for the next.
+// DropSyncs forgets every sync mark: players that join from now on wait for the next one.
 func (l *Log) DropSyncs() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -222,8 +219,8 @@ func (l *Log) DropSyncs() {
 	l.marks = l.marks[:0]
 }
 
-// Wake lets the players be sent what was committed. It wakes at most one sleeping
-// worker per worker that has players of this log, and never waits for a player.
+// Wake has the players sent what was committed. It wakes each worker that sleeps and has players of
+// this log, and never waits for a player.
 func (l *Log) Wake() {
 	for i := range l.audiences {
 		if p := &l.audiences[i]; p.n.Load() > 0 && p.queued.CompareAndSwap(false, true) {
@@ -232,7 +229,7 @@ func (l *Log) Wake() {
 	}
 }
 
-// Close ends the log: its players are sent what is left, then closed with ErrEnded.
+// Close ends the log: its players are sent the rest, then closed with ErrEnded.
 func (l *Log) Close() {
 	l.closed.Store(true)
 	l.DropSyncs()
@@ -263,12 +260,12 @@ func (l *Log) ahead(from, now int64) (syncPoint, bool) {
 	return p, p.pos() >= from && now-p.at <= int64(l.opt.Load().Slow.MaxLag)
 }
 
-// part is the players of one log that one worker owns.
+// audience is the players of one log that one worker owns.
 type audience struct {
 	log     *Log
 	worker  *worker
 	queued  atomic.Bool  // it is in the worker's queue
-	n       atomic.Int32 // len(players), for those who do not hold the worker
+	n       atomic.Int32 // len(players), for readers without worker.mu
 	index   int          // in worker.audiences; guarded by worker.mu, like what follows
 	players []*Player
 	served  int64 // the log's head at the last round

@@ -8,24 +8,23 @@ import (
 )
 
 const (
-	// maxPrivate bounds the bytes that wait for one player beside the log's. Each message
-	// counts for messageCost more, which is what holding it takes, however short it is.
+	// maxPrivate bounds the bytes that wait for one player beside the log's. Each message counts
+	// messageCost more than its length, for the memory that it takes even if it is empty.
 	maxPrivate  = 128 << 10
 	messageCost = 64
 )
 
-// Observer is told what happens to one player. Its methods run on goroutines of the
-// engine's, never on a worker.
+// Observer is told what happens to one player. The engine calls it on goroutines of its own, never on a worker.
 type Observer interface {
-	// Closed is called once, after the connection was closed, with the cause.
+	// Closed is called once, with the cause, after the connection was closed.
 	Closed(p *Player, cause error)
-	// Skipped is called when the player skipped to a newer sync mark, at most once a
-	// minute: lag is the age of what it had not been sent, bytes how much it was.
+	// Skipped is called when the player skipped to a newer sync mark, at most once a minute. It was
+	// lag behind, and was not sent that many bytes.
 	Skipped(p *Player, lag time.Duration, bytes int64)
 }
 
-// Counters are where a player counts: what the sink has taken, in bytes, and how often
-// the player skipped to a newer sync mark.
+// Counters are incremented for a player: Sent by the bytes that its sink takes, Skips whenever it
+// skips to a newer sync mark.
 type Counters struct{ Sent, Skips *atomic.Uint64 }
 
 // Player is a cursor on a log with a connection of its own.
@@ -42,7 +41,7 @@ type Player struct {
 	inbox   [][]byte
 	inboxN  int
 
-	// Everything below is the worker's.
+	// The worker owns everything below.
 	audience *audience // nil: reads no log
 	seg      *segment  // nil: paused, or waiting for a sync mark
 	off      uint32
@@ -52,19 +51,19 @@ type Player struct {
 	ending   error  // set by Finish
 	landed   bool   // has been at a sync mark of this log
 	headers  uint32 // the header version that the player has at least
-	index    int    // in part.players, or in worker.loose without part
-	from     int64  // while waiting: only sync marks from this position on; -1: any that is kept
-	syncs    int64  // while waiting: the log's count when it was last looked at
+	index    int    // in audience.players, or in worker.loose if audience is nil
+	from     int64  // while waiting: it starts at no sync mark before this position; -1: at any that is kept
+	syncs    int64  // while waiting: Log.syncs at the last look
 	joined   int64  // when the log became available to it: join or landing
 	progress int64  // when the sink last took bytes, or was last not full
 	noticed  int64  // when Skipped was last called
 	first    int64  // when it joined, until the first bytes of the log were sent; then 0
 	out      [][]byte
-	rewrite  func(b []byte) // of Start; nil for nearly all
-	lead     *Lead          // being sent; nil for nearly all
+	rewrite  func(b []byte) // Start.Rewrite; usually nil
+	lead     *Lead          // being sent; usually nil
 }
 
-// rewriteChunk is about how much is rewritten for a player at a time, in bytes.
+// rewriteChunk is about how many bytes are rewritten for a player at a time.
 const rewriteChunk = 64 << 10
 
 type state uint8
@@ -75,10 +74,9 @@ const (
 	dead          // closed
 )
 
-// Add makes a player of sink, which the engine closes in the end. obs and the counters
-// may be nil.
-// near is the log that it will read, if known. It reads none until Join. After Close
-// of the engine the player is closed at once, on the caller's goroutine.
+// Add makes a player that is sent to through sink, which the engine closes in the end. obs and the
+// counters may be nil; near is the log that the player will read, if known. It reads none until
+// Join. If the engine is closed, so is the player, at once and on the caller's goroutine.
 func (e *Engine) Add(sink Sink, obs Observer, near *Log, c Counters) *Player {
 	w := e.pick(near)
 	if c.Sent == nil {
@@ -96,11 +94,10 @@ func (e *Engine) Add(sink Sink, obs Observer, near *Log, c Counters) *Player {
 // Start says how a player begins to read a log. The zero value begins at the oldest sync mark that
 // the log keeps, else at the next one.
 type Start struct {
-	// Next begins at the next sync mark: nothing that was already appended is sent.
+	// Next begins at the next sync mark: nothing that has already been appended is sent.
 	Next bool
 	// Rewrite, if not nil, changes the log's messages in place for this player alone, without
-	// changing their length. It is given whole messages, as many as were appended. The player
-	// costs a copy of what it is sent.
+	// changing their length. It is given any number of whole messages. It costs a copy of what the player is sent.
 	Rewrite func(b []byte)
 	// Lead, if not nil, is sent first, and the player reads the log from where the lead ends.
 	Lead *Lead
@@ -111,8 +108,8 @@ type Start struct {
 // sent before the log's.
 func (p *Player) Join(l *Log, s Start) { p.worker.do(op{p: p, kind: opJoin, log: l, from: s}) }
 
-// Pause stops sending the log's bytes after the message in flight; Resume goes on
-// at a sync mark that the player has not seen yet.
+// Pause stops sending the log's bytes after the message in flight; after Resume the player goes on
+// at a sync mark that it has not seen yet.
 func (p *Player) Pause() { p.worker.do(op{p: p, kind: opPause}) }
 
 // Resume undoes Pause.
@@ -147,7 +144,7 @@ func (p *Player) Writable() { p.worker.do(op{p: p, kind: opWritable}) }
 // Lag returns the age of the oldest byte not yet taken, as of the last look, at most a second ago.
 func (p *Player) Lag() time.Duration { return time.Duration(p.lag.Load()) }
 
-// takeInbox moves what Send queued to out. The player must be at a message boundary.
+// takeInbox moves the messages that Send queued to out. The player must be at a message boundary.
 func (p *Player) takeInbox() {
 	p.mu.Lock()
 	p.out = append(p.out, p.inbox...)
@@ -168,14 +165,14 @@ func (p *Player) shift(n int) {
 	}
 }
 
-// drop forgets what waits for a player that is gone.
+// drop discards what waits for a closed player.
 func (p *Player) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inbox, p.inboxN = nil, 0
 }
 
-// refuse closes a player that came after the engine was closed.
+// refuse closes a player that was added after the engine was closed.
 func (p *Player) refuse() {
 	_ = p.sink.Close()
 	p.worker.players.Add(-1)
@@ -189,7 +186,7 @@ func (p *Player) atBoundary() bool {
 	return p.seg == nil || p.seg.boundary(p.off) == p.off
 }
 
-// pos returns the cursor's place in the log.
+// pos returns the cursor's position in the log.
 func (p *Player) pos() int64 { return p.seg.base + int64(p.off) }
 
 // advance moves the cursor off the end of a finished segment; it reports whether
@@ -197,7 +194,7 @@ func (p *Player) pos() int64 { return p.seg.base + int64(p.off) }
 func (p *Player) advance() bool {
 	for {
 		s := p.seg
-		next := s.next.Load() // before w: see invariant 1
+		next := s.next.Load() // loaded before w: see invariant 1
 		if p.off < s.w.Load() {
 			return true
 		}
@@ -225,8 +222,8 @@ func (p *Player) land(s *syncPoint, now int64) {
 	p.headers, p.landed, p.joined = s.headers, true, now
 }
 
-// leave takes the cursor off the log after the message in flight, which is kept, and
-// notes which headers the player has by then. It then waits for a sync mark further on.
+// leave detaches the cursor from the log after the message in flight, which the player keeps, and
+// notes which headers the player then has. It then waits for a later sync mark.
 func (p *Player) leave() {
 	s := p.seg
 	if s == nil {
@@ -246,7 +243,7 @@ func (p *Player) leave() {
 	p.syncs = -1
 }
 
-// rewritten returns whole messages of the log as this player is sent them.
+// rewritten returns whole messages of the log in the form that this player is sent.
 func (p *Player) rewritten(b []byte) []byte {
 	if p.rewrite != nil {
 		b = bytes.Clone(b)
@@ -255,8 +252,8 @@ func (p *Player) rewritten(b []byte) []byte {
 	return b
 }
 
-// takeRewritten moves the next messages of the log, about rewriteChunk bytes of them, to out, and
-// returns how many bytes they are. The cursor is at a message boundary, with bytes behind it.
+// takeRewritten appends the next messages of the log, about rewriteChunk bytes, to out, and returns
+// their size. The cursor is at a message boundary before the head.
 func (p *Player) takeRewritten() int {
 	end := p.seg.boundary(p.off + min(rewriteChunk, p.seg.w.Load()-p.off))
 	b := p.rewritten(p.seg.buf[p.off:end])

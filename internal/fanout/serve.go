@@ -67,7 +67,7 @@ func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 	p.joined, p.first = now, now
 	switch {
 	case s.Lead == nil:
-	case p.paused: // it goes on at a sync mark
+	case p.paused: // Resume makes it go on at a sync mark
 		s.Lead.Release()
 	default:
 		p.dropLead()
@@ -113,7 +113,7 @@ func (w *worker) removeLoose(p *Player) {
 	w.loose = w.loose[:last]
 }
 
-// serve sends p what there is for it, at most budget bytes of the log.
+// serve sends p what waits for it, at most budget bytes of the log.
 func (w *worker) serve(p *Player, budget int, now int64) {
 	for {
 		var b []byte
@@ -130,7 +130,7 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 		case p.audience == nil:
 			return
 		case p.seg == nil:
-			closed := p.audience.log.closed.Load() // before the marks are looked at
+			closed := p.audience.log.closed.Load() // loaded before the marks
 			if w.land(p, now) {
 				continue
 			}
@@ -191,13 +191,13 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 	}
 }
 
-// catchLater lets p go on in a later round, so that the others are served.
+// catchLater leaves the rest for p to a later round, so that other players are served.
 func (w *worker) catchLater(p *Player) {
 	p.catching = true
 	w.catchup = append(w.catchup, p)
 }
 
-// firstSent measures when p was given the first bytes of its log.
+// firstSent reports, once, how long p waited for the first bytes of its log.
 func (w *worker) firstSent(p *Player) {
 	if p.first == 0 {
 		return
@@ -208,13 +208,13 @@ func (w *worker) firstSent(p *Player) {
 	p.first = 0
 }
 
-// block passes p over until its sink takes bytes again.
+// block makes rounds leave p out until its sink takes bytes again.
 func (w *worker) block(p *Player) {
 	p.state = blocked
 	p.sink.Arm(p)
 }
 
-// unblock looks whether p's sink has passed on all it took.
+// unblock serves p again if its sink has passed on all that it took.
 func (w *worker) unblock(p *Player, now int64) {
 	_, full, err := p.sink.TrySend(nil)
 	switch {
@@ -309,7 +309,7 @@ func (w *worker) end(p *Player, cause error) {
 	if p.state == dead {
 		return
 	}
-	_ = p.sink.Close() // there is nobody to tell: the cause is already known
+	_ = p.sink.Close() // the cause is already known
 	w.quit(p)
 	w.removeLoose(p)
 	p.state = dead

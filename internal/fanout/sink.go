@@ -2,13 +2,12 @@ package fanout
 
 import "errors"
 
-// Sink is one player's way to the network. Its methods are called by the player's
-// worker only, except Close's effect on a pending Arm.
+// Sink is one player's way to the network. Only the player's worker calls its methods. Close also ends a pending Arm.
 type Sink interface {
-	// TrySend hands p to the kernel without blocking and returns how much was taken.
-	// full says that the sink takes no more, or has not passed on what it took: it is
-	// then armed, and asked again, with an empty p, when it has become writable. The
-	// bytes of p never change, so that a sink may keep p until it has sent it.
+	// TrySend hands p to the kernel without blocking and returns how much was taken. full says that
+	// the sink takes no more, or has not passed on what it took: the worker then arms it, and calls
+	// TrySend with an empty p once it is writable. The bytes of p never change, so that a sink may
+	// keep p until it has sent it.
 	TrySend(p []byte) (n int, full bool, err error)
 	// Arm makes the sink call w.Writable once, on any goroutine, when it takes bytes again
 	// or has failed.
@@ -28,7 +27,7 @@ var (
 	ErrSlow = errors.New("player too slow")
 	// ErrStalled is the cause when the player took nothing for too long.
 	ErrStalled = errors.New("player took no data")
-	// ErrBacklog is the cause when more private bytes wait for the player than maxPrivate.
+	// ErrBacklog is the cause when too many bytes given to Send wait for the player.
 	ErrBacklog = errors.New("player leaves too many replies unread")
 	// ErrEngineClosed is the cause when the engine is closed.
 	ErrEngineClosed = errors.New("server shutting down")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// portableChunk bounds what is handed over at a time, so that what the goroutine
-// holds counts little in a player's lag.
+// portableChunk bounds what is handed to the goroutine at a time, so that a player's lag, which
+// does not count it, stays about right.
 const portableChunk = 64 << 10
 
 // portableSink sends through ordinary blocking writes on a goroutine of its own: for

@@ -8,8 +8,8 @@ import (
 )
 
 // sendBuffer bounds what the kernel holds for a player, in bytes asked for; Linux doubles
-// it. Without a bound the kernel grows it to megabytes: a slow player then sits ten
-// seconds behind inside the kernel, where no policy sees it.
+// it. Without a bound the kernel grows it to megabytes: a slow player is then ten seconds behind
+// inside the kernel, where no policy sees it.
 const sendBuffer = 256 << 10
 
 // socketSink sends to a TCP or unix connection on its descriptor.
@@ -21,8 +21,8 @@ type socketSink struct {
 }
 
 // Socket returns the sink for a plain connection: the descriptor itself where the system
-// allows, else a goroutine of its own. portable asks for the latter everywhere. Read
-// deadlines and reads stay the caller's; nobody else may write or close.
+// allows, else a goroutine of its own. portable asks for the latter everywhere. The caller may go
+// on reading, with deadlines; nobody else may write or close.
 func (e *Engine) Socket(c net.Conn, portable bool) Sink {
 	if !portable {
 		if s := e.socket(c); s != nil {
@@ -52,12 +52,12 @@ func (e *Engine) socket(c net.Conn) *socketSink {
 	return s
 }
 
-// bound sets the size of the kernel's buffer where the connection has one, and lifts
-// the deadline that the set-up had: it would end every wait at once.
+// bound sets the size of the kernel's send buffer, if there is one, and removes the deadline of the
+// set-up, which would end every wait at once.
 func bound(c net.Conn) {
 	_ = c.SetWriteDeadline(time.Time{})
 	if b, ok := c.(interface{ SetWriteBuffer(int) error }); ok {
-		_ = b.SetWriteBuffer(sendBuffer) // without it the player is only served less tightly
+		_ = b.SetWriteBuffer(sendBuffer) // without it only the bound is lost
 	}
 }
 
@@ -78,11 +78,11 @@ func (s *socketSink) Arm(w Writable) {
 	})
 }
 
-// awaitWritable returns once the socket takes bytes or has failed. The first call of
-// the function finds the socket full and makes the runtime wait for the poller's edge; poll
-// looks at the level, in case the edge came before.
+// awaitWritable returns once the socket takes bytes or has failed. The first call of the function
+// makes the runtime wait for the next change that its poller sees; pollOut looks at the present
+// state, in case the change came before.
 func awaitWritable(rc syscall.RawConn) {
-	_ = rc.Write(func(fd uintptr) bool { return pollOut(int(fd)) }) // an error means closed: the next send says so
+	_ = rc.Write(func(fd uintptr) bool { return pollOut(int(fd)) }) // an error means that it is closed: the next send returns it
 }
 
 func (s *socketSink) Close() error { return s.conn.Close() }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// maxCiphertext is more than one record and the alert behind it: past this much unsent
-// ciphertext the connection's own messages no longer fit either and it fails.
+// maxCiphertext is more than one record and an alert. With more unsent ciphertext than that, not
+// even the connection's own messages fit, and it fails.
 const (
 	tlsHelping    = 64 << 10
 	maxCiphertext = 2*tlsHelping + 64<<10
@@ -29,8 +29,8 @@ type TLSConn struct {
 	err      error
 }
 
-// NewTLSConn prepares c for tls.Server; it reports false where the system has no
-// non-blocking sends, and then Socket's goroutine is the way.
+// NewTLSConn prepares c for tls.Server. It reports false where the system has no non-blocking
+// sends: only a sink with a goroutine can send there.
 func NewTLSConn(c net.Conn) (*TLSConn, bool) {
 	t := &TLSConn{Conn: c}
 	sc, ok := c.(syscall.Conn)

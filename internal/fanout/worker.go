@@ -12,12 +12,12 @@ const (
 	restFactor = 10
 	// catchUp bounds what one player far behind is sent in a round beyond what is new.
 	catchUp = 128 << 10
-	// inlineAudience is how many players of a log the appending goroutine serves by
-	// itself, if the worker is idle: a wake-up would cost more.
+	// inlineAudience is up to how many players of a log the appending goroutine itself serves if
+	// the worker is idle: a wake-up would cost more.
 	inlineAudience = 8
-	// sweepEvery is how often players are looked at whether or not there is news.
+	// sweepEvery is how often all players are checked, with or without new bytes.
 	sweepEvery = time.Second
-	// looseStall closes a player that reads no log and takes nothing.
+	// looseStall is when a player that reads no log and takes nothing is closed.
 	looseStall = 30 * time.Second
 	// linger is how long Finish waits for a full sink.
 	linger = 500 * time.Millisecond
@@ -36,7 +36,7 @@ const (
 	opFinish
 )
 
-// op is something to do to a player, handed to its worker.
+// op is a request about a player to its worker.
 type op struct {
 	p    *Player
 	kind opKind
@@ -45,10 +45,10 @@ type op struct {
 	err  error
 }
 
-// What the worker's goroutine is doing, as seen by those who have work for it.
+// What the worker's goroutine is doing, for goroutines that have work for it.
 const (
 	running  int32 = iota // or about to look for work
-	sleeping              // until there is news
+	sleeping              // until there is work
 	resting               // until restEnd: only urgent work wakes it
 )
 
@@ -64,8 +64,8 @@ type worker struct {
 
 	qmu    sync.Mutex // guards below; a leaf
 	ops    []op
-	queue  []*audience // with news
-	low    []*audience // with news, of logs that may not wait
+	queue  []*audience // with new bytes
+	low    []*audience // with new bytes, of logs that may not wait
 	status int32
 	closed bool
 
@@ -75,7 +75,7 @@ type worker struct {
 	loose     []*Player   // players without a log
 	catchup   []*Player   // players with more to send at once
 	spare     []*Player   // catchup's other half
-	audiences []*audience // audiences with players
+	audiences []*audience // those with players
 	restEnd   int64       // no ordinary round before this
 	busy      int64       // nanoseconds spent in rounds since measured
 	measured  int64
@@ -87,7 +87,7 @@ func newWorker(e *Engine, index int) *worker {
 	return &worker{e: e, index: index, wake: make(chan struct{}, 1)}
 }
 
-// do hands the worker something to do for a player, at once.
+// do hands the worker a request about a player, to be done at once.
 func (w *worker) do(o op) {
 	w.qmu.Lock()
 	if w.closed {
@@ -112,8 +112,8 @@ func (w *worker) signal() {
 	}
 }
 
-// enqueue hands the worker a part with news. The appending goroutine serves a small
-// audience by itself when the worker sleeps.
+// enqueue hands the worker an audience with new bytes. While the worker sleeps, the appending
+// goroutine itself serves a small one.
 func (w *worker) enqueue(p *audience) {
 	w.qmu.Lock()
 	if w.closed {
@@ -148,7 +148,7 @@ func (w *worker) rest(r int64) int64 {
 	return d
 }
 
-// account keeps the load figure, about a second's mean.
+// account updates the load, the mean of about a second.
 func (w *worker) account(start, end int64) {
 	w.busy += end - start
 	if d := end - w.measured; d >= int64(time.Second) {
@@ -164,7 +164,7 @@ func (w *worker) run() {
 	for {
 		wait := w.turn()
 		if wait == 0 {
-			runtime.Gosched() // let those in who read what the next round sends
+			runtime.Gosched() // lets publishers append what the next round sends
 		} else {
 			timer.Reset(time.Duration(wait))
 			select {
@@ -185,7 +185,7 @@ func (w *worker) run() {
 	}
 }
 
-// turn does what there is to do and returns how long the worker may wait for more.
+// turn does the work at hand and returns how long the worker may wait for more.
 func (w *worker) turn() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -198,8 +198,7 @@ func (w *worker) turn() int64 {
 	return w.plan(w.e.now())
 }
 
-// plan returns how long the worker may wait from now, and says so to those who have
-// work for it. mu is held.
+// plan returns how long the worker may wait from now on, and publishes it in state. mu is held.
 func (w *worker) plan(now int64) int64 {
 	w.qmu.Lock()
 	defer w.qmu.Unlock()
@@ -218,8 +217,8 @@ func (w *worker) plan(now int64) int64 {
 	return sweep
 }
 
-// inline runs a round on the appending goroutine, if one is due; it reports whether
-// nothing is left for the worker. mu is held.
+// inline runs a round on the appending goroutine if one is due. It reports whether no work is left
+// for the worker. mu is held.
 func (w *worker) inline() bool {
 	now := w.e.now()
 	if w.stopped || now < w.restEnd {
@@ -231,8 +230,7 @@ func (w *worker) inline() bool {
 	return len(w.queue) == 0 && len(w.low) == 0 && len(w.ops) == 0 && len(w.catchup) == 0
 }
 
-// roundAt does what was asked for players and, if due, sends what is new. What may
-// not wait is sent in any case. mu is held.
+// roundAt carries out the requests and, if due, sends what is new. What may not wait is sent in any case. mu is held.
 func (w *worker) roundAt(now int64, due bool) {
 	w.qmu.Lock()
 	w.opsRun, w.ops = w.ops, w.opsRun[:0]
@@ -255,7 +253,7 @@ func (w *worker) roundAt(now int64, due bool) {
 		end := w.e.now()
 		w.restEnd = end + w.rest(end-now)
 	}
-	if len(w.catchup) > 0 { // there is nothing to gather for those: they do not wait
+	if len(w.catchup) > 0 { // players that are behind need not wait until more has come
 		worked = true
 		w.serveBehind(now)
 	}
@@ -264,9 +262,9 @@ func (w *worker) roundAt(now int64, due bool) {
 	}
 }
 
-// serveAudience sends what is new to the players of a part. Those that are far behind come later.
+// serveAudience sends an audience what is new. Players that are far behind are served later.
 func (w *worker) serveAudience(a *audience, now int64) {
-	a.queued.Store(false) // before the log is read: see invariant 3
+	a.queued.Store(false) // cleared before the log is read: see invariant 3
 	head := a.log.head.Load()
 	budget := int(head-a.served) + catchUp
 	a.served = head
@@ -282,7 +280,7 @@ func (w *worker) serveAudience(a *audience, now int64) {
 	}
 }
 
-// serveBehind gives each player that was behind when the round began one more helping.
+// serveBehind sends catchUp more bytes to each player that was behind when the round began.
 func (w *worker) serveBehind(now int64) {
 	behind := w.catchup
 	w.catchup, w.spare = w.spare[:0], behind

@@ -10,8 +10,8 @@ import (
 	"unsafe"
 )
 
-// enough is how many bytes are read before the next beat: more must not wait in the
-// kernel, where they would close the peer's window.
+// enough is how many waiting bytes are read without waiting for the next beat: more of them in the
+// kernel would close the peer's window.
 const enough = 64 << 10
 
 // Conn is a TCP connection that becomes cheap to read once Publishing is called, and
@@ -23,7 +23,7 @@ type Conn struct {
 
 	mu       sync.Mutex // guards below
 	deadline time.Time  // of reading, as the owner set it
-	ready    func()     // what waits for bytes, by Await
+	ready    func()     // what Await was given
 }
 
 // Wrap returns a Conn of a TCP connection; false if nc is something else. p may be nil.
@@ -32,10 +32,10 @@ func Wrap(nc net.Conn, p *Poller) (*Conn, bool) {
 	return &Conn{TCPConn: tc, poller: p}, ok
 }
 
-// Await calls ready once, on a goroutine of the poller's, when there is something to read,
-// the peer or Close has closed the connection, or a deadline has been set that has passed:
-// reading does not block then. It reports false, and calls nothing, if that cannot be. Nobody
-// may read meanwhile, and a deadline that lies ahead is not watched.
+// Await calls ready once, on a goroutine of the poller, as soon as Read would not block: when bytes
+// have come, the peer or Close has closed the connection, or a deadline in the past has been set.
+// It reports false, and calls nothing, if the connection cannot be watched. Until then nobody may
+// read, and a deadline in the future does not end the wait.
 func (c *Conn) Await(ready func()) bool {
 	if c.poller == nil || c.reader != nil {
 		return false
@@ -45,7 +45,7 @@ func (c *Conn) Await(ready func()) bool {
 	passed := c.passed()
 	c.mu.Unlock()
 	if passed || c.poller.watch(c) != nil {
-		c.wake() // the read will say what is wrong
+		c.wake() // the next read returns the error
 	}
 	return true
 }
@@ -53,7 +53,7 @@ func (c *Conn) Await(ready func()) bool {
 // passed reports whether the deadline has passed. mu is held.
 func (c *Conn) passed() bool { return !c.deadline.IsZero() && !c.deadline.After(time.Now()) }
 
-// wake calls what waits.
+// wake calls the function that Await was given, if any.
 func (c *Conn) wake() {
 	c.mu.Lock()
 	ready := c.ready
@@ -71,13 +71,13 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Publishing says that a publisher is read from now on, at p's beats. The returned
-// function ends that. Both are called by the goroutine that reads; p may be nil.
+// Publishing says that from now on the connection is a publisher's, to be read at p's beats. The
+// returned function ends that. The goroutine that reads calls both; p may be nil.
 func (c *Conn) Publishing(p *Pacer) (end func()) {
 	if c.reader == nil {
 		rc, err := c.SyscallConn()
 		if err != nil {
-			return func() {} // reading will say what is wrong
+			return func() {} // Read returns the error
 		}
 		c.reader = &reader{conn: c, raw: rc}
 		c.reader.try = c.reader.receive
@@ -123,8 +123,7 @@ func (c *Conn) setDeadline(t time.Time, set func(time.Time) error) error {
 	return err
 }
 
-// wakeAt makes the wait for bytes end at t, or at the owner's deadline if that is
-// earlier, which it reports.
+// wakeAt makes the wait for bytes end at t, or at the owner's deadline if that is earlier. It reports whether it is.
 func (c *Conn) wakeAt(t time.Time) (deadline bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +137,7 @@ func (c *Conn) wakeAt(t time.Time) (deadline bool, err error) {
 type reader struct {
 	conn  *Conn
 	raw   syscall.RawConn
-	try   func(fd uintptr) bool // receive, as one value
+	try   func(fd uintptr) bool // the method receive, bound once
 	pacer *Pacer
 	paced bool // the kernel wakes nobody for less than enough bytes
 
@@ -163,7 +162,7 @@ func (r *reader) read(b []byte) (int, error) {
 		if err := r.setPaced(interval > 0); err != nil {
 			return 0, err
 		}
-		// Without a beat the poller may not be trusted to tell of the peer's end a second time.
+		// Without a beat another read is needed: the poller may not report the peer's end a second time.
 		r.drained = r.drained && interval > 0
 		isDeadline := true
 		if interval > 0 {
@@ -183,11 +182,11 @@ func (r *reader) read(b []byte) (int, error) {
 		case isDeadline || !os.IsTimeout(err):
 			return 0, err
 		}
-		r.drained = false // it is the beat: look
+		r.drained = false // the beat has come: look
 	}
 }
 
-// receive is one attempt, which does not block. It reports false if there is nothing.
+// receive tries to read, without blocking. It reports false if there is nothing to read.
 func (r *reader) receive(fd uintptr) bool {
 	if r.drained {
 		r.drained = false
@@ -207,7 +206,7 @@ func (r *reader) receive(fd uintptr) bool {
 	}
 }
 
-// setPaced tells the kernel for how many bytes the reader is to be woken.
+// setPaced tells the kernel how many bytes must wait before it wakes the reader.
 func (r *reader) setPaced(on bool) error {
 	if on == r.paced {
 		return nil

@@ -4,7 +4,7 @@ package intake
 
 import "net"
 
-// Conn is a TCP connection, read as it always is.
+// Conn is a TCP connection that is read in the ordinary way.
 type Conn struct{ *net.TCPConn }
 
 // Wrap returns a Conn of a TCP connection; false if nc is something else.
@@ -13,10 +13,10 @@ func Wrap(nc net.Conn, _ *Poller) (*Conn, bool) {
 	return &Conn{TCPConn: tc}, ok
 }
 
-// Publishing says that a publisher is read from now on. The returned function ends that.
+// Publishing does nothing here.
 func (c *Conn) Publishing(*Pacer) (end func()) { return func() {} }
 
-// Poller waits for the bytes of silent connections; here it is of no use.
+// Poller does nothing here: each connection has a goroutine that reads.
 type Poller struct{}
 
 // NewPoller returns a poller.

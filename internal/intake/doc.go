@@ -1,13 +1,12 @@
-// Package intake reads connections at a low cost: of publishers, and of players.
+// Package intake reads the connections of publishers and players at a low cost.
 //
-// A read through the runtime's sockets tells the scheduler of a call that may block,
-// which wakes the runtime's monitor whenever the process was idle; here the call cannot
-// block and nobody is told. And when many publish, each message of each wakes the process
-// by itself: then a Pacer lets the bytes gather in the kernel, and all publishers are read at
-// the same beats.
+// An ordinary read tells the scheduler that the call may block, which wakes the runtime's monitor
+// if the process was idle. The reads here cannot block and do without. When many publishers send,
+// each message would wake the process: a Pacer then lets bytes gather in the kernel, and all
+// publishers are read at the same beats.
 //
-// Those who play say next to nothing: a Poller waits for all of them, where a goroutine each would
-// cost more memory than all else.
+// Players send next to nothing: a Poller waits for all of them, where a goroutine for each would
+// cost more memory than anything else about it.
 //
-// All of it is for TCP on Linux. Elsewhere connections are read as they always are.
+// All this is for TCP on Linux. Elsewhere connections are read in the ordinary way.
 package intake

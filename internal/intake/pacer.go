@@ -13,25 +13,25 @@ const (
 	worthwhile = 10 * time.Millisecond
 )
 
-// Pacer sets the beat at which publishers are read. With few publishers there is none:
-// what they send is read as it comes. It may be used by any number of goroutines.
+// Pacer sets the beat at which publishers are read. With few publishers there is no beat: their
+// bytes are read as they come. It may be used by any number of goroutines.
 type Pacer struct {
 	max        atomic.Int64 // a time.Duration
 	start      time.Time
 	publishers atomic.Int32
 }
 
-// NewPacer returns a pacer whose beats are at most max apart; 0 is never to wait.
+// NewPacer returns a pacer whose beats are at most max apart; with 0 no read waits.
 func NewPacer(max time.Duration) *Pacer {
 	p := &Pacer{start: time.Now()}
 	p.SetMax(max)
 	return p
 }
 
-// SetMax changes how far apart beats are at most.
+// SetMax changes the longest time between two beats.
 func (p *Pacer) SetMax(max time.Duration) { p.max.Store(int64(max)) }
 
-// Interval returns the time between two beats, 0 if what comes is read at once.
+// Interval returns the time between two beats, 0 if bytes are read as they come.
 func (p *Pacer) Interval() time.Duration {
 	d := min(time.Duration(p.publishers.Load())*perPublisher, time.Duration(p.max.Load()))
 	if d < worthwhile {
@@ -40,7 +40,7 @@ func (p *Pacer) Interval() time.Duration {
 	return d
 }
 
-// next returns the first beat after now, beats being d apart. It is the same for all.
+// next returns the first beat after now, with beats d apart. It is the same for all publishers.
 func (p *Pacer) next(now time.Time, d time.Duration) time.Time {
 	return now.Add(d - now.Sub(p.start)%d)
 }

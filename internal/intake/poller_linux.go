@@ -11,11 +11,10 @@ import (
 // pollEvents is how many connections are taken from the kernel at a time.
 const pollEvents = 128
 
-// Poller waits for the bytes of silent connections: one goroutine for all of them, where
-// each would have its own with 2 KiB of stack and more. It has a descriptor at which it
-// is told by the kernel, and which the runtime watches like any other.
+// Poller waits for the bytes of silent connections with one goroutine, where each would otherwise have its own with 2
+// KiB of stack or more. The runtime watches its epoll descriptor like that of a connection.
 type Poller struct {
-	work sync.WaitGroup // the loop, and what was woken
+	work sync.WaitGroup // the loop, and the functions that it called
 	file *os.File
 	raw  syscall.RawConn
 
@@ -45,13 +44,13 @@ func NewPoller() (*Poller, error) {
 	return p, nil
 }
 
-// Close ends the poller and waits for what it woke.
+// Close ends the poller and waits for the functions that it called.
 func (p *Poller) Close() {
 	_ = p.file.Close()
 	p.work.Wait()
 }
 
-// watch makes c be woken once, by the next thing that happens to it.
+// watch has c woken once, by its next event.
 func (p *Poller) watch(c *Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -60,7 +59,7 @@ func (p *Poller) watch(c *Conn) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.adding = c
-	err = raw.Control(p.add) // not outside: the descriptor could be another's by then
+	err = raw.Control(p.add) // only in Control: outside the descriptor could already be another connection's
 	p.adding = nil
 	if err == nil {
 		err = p.addErr
@@ -68,7 +67,7 @@ func (p *Poller) watch(c *Conn) error {
 	return err
 }
 
-// ctl tells the kernel of a descriptor. mu is held.
+// ctl registers the descriptor of adding with the kernel. mu is held.
 func (p *Poller) ctl(fd uintptr) {
 	for len(p.conns) <= int(fd) {
 		p.conns = append(p.conns, nil)
@@ -87,7 +86,7 @@ func (p *Poller) ctl(fd uintptr) {
 	}
 }
 
-// oneShot is EPOLLONESHOT, which package syscall has not as a number of this type.
+// oneShot is EPOLLONESHOT.
 const oneShot = 1 << 30
 
 // run wakes connections until the poller is closed.
@@ -106,7 +105,7 @@ func (p *Poller) run() {
 		for _, ev := range events[:max(n, 0)] {
 			p.mu.Lock()
 			c := p.conns[ev.Fd]
-			p.conns[ev.Fd] = nil // it is put back by the next Await
+			p.conns[ev.Fd] = nil // the next Await puts it back
 			p.mu.Unlock()
 			if c != nil {
 				c.wake()
