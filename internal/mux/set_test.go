@@ -88,3 +88,37 @@ func TestVariantsAreBoundedForEachFormat(t *testing.T) {
 		engine.Close()
 	})
 }
+
+// TestLogsHaveTheBoundsOfTheirStream: what the stream's settings say of what is kept, of slow players and
+// of delay holds for its logs.
+func TestLogsHaveTheBoundsOfTheirStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := fanout.New(fanout.Options{Workers: 1})
+		set := stream.Default()
+		set.Cache = stream.Cache{GOPs: 3, Bytes: 4000, Frames: 50, Time: 6 * time.Second}
+		set.Low = true
+		hub := stream.New(stream.Options{Settings: func(string) stream.Settings { return set }})
+		slow := map[string]fanout.SlowPolicy{"live/a": {MaxLag: 7 * time.Second, MaxStall: 8 * time.Second, Close: true}}
+		muxers := mux.NewSet(engine, func(path string) fanout.SlowPolicy { return slow[path] })
+		s, err := hub.Play("live/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := muxers.Open(s, numbered{"one", 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fanout.LogOptions{
+			Bounds: fanout.Bounds{GOPs: 3, Bytes: 4000, Frames: 50, Time: 6 * time.Second}, Slow: slow["live/a"], Low: true,
+		}
+		if got := m.Log().Options(); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		m.Release()
+		s.Leave()
+		hub.Close(nil)
+		<-time.After(time.Minute) // muxers wait a while for their next player
+		synctest.Wait()
+		engine.Close()
+	})
+}
