@@ -60,6 +60,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fmt.Fprintln(out, "| package | mutants | killed | by timeout | survived | killed, % |")
 	fmt.Fprintln(out, "|---|---:|---:|---:|---:|---:|")
 	for _, arg := range fl.Args() {
+		if ctx.Err() != nil {
+			break
+		}
 		t, err := newTarget(ctx, *root, tmp, arg)
 		if err != nil {
 			return fmt.Errorf("%s: %w", arg, err)
@@ -83,8 +86,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 					survivors = append(survivors, batch[i])
 				}
 			}
-			if err := ctx.Err(); err != nil {
-				return err
+			if ctx.Err() != nil {
+				break
 			}
 		}
 		found := count[killed] + count[timedOut]
@@ -98,6 +101,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fmt.Fprintln(out, "\nSurvivors:")
 	for _, m := range survivors {
 		fmt.Fprintf(out, "- %s: %s\n", m.place(), m.what)
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("ended early: %w", err)
 	}
 	if below != nil {
 		return errors.New("tests find less than they should in " + strings.Join(below, ", "))

@@ -28,7 +28,7 @@ const (
 type verdict int
 
 const (
-	noBuild verdict = iota // it is none
+	noBuild verdict = iota // it counts as none
 	survived
 	killed
 	timedOut
@@ -99,7 +99,8 @@ func (t *target) mutants(where *regexp.Regexp) ([]mutant, error) {
 	return all, nil
 }
 
-// judge tests mutants, several at a time, and returns a verdict for each.
+// judge tests mutants, several at a time, and returns a verdict for each. Those that the end of ctx leaves
+// untested count as none.
 func (t *target) judge(ctx context.Context, ms []mutant, parallel int) []verdict {
 	verdicts := make([]verdict, len(ms))
 	slots := make(chan struct{}, max(parallel, 1))
@@ -136,7 +137,7 @@ func (t *target) one(ctx context.Context, m *mutant, dir string) verdict {
 		return noBuild
 	}
 	for _, s := range t.tests {
-		if t.build(ctx, s, bin, overlay) != nil {
+		if t.build(ctx, s, bin, overlay) != nil { // as it is once ctx has ended
 			return noBuild
 		}
 		if v := t.test(ctx, s, bin); v != survived {
@@ -157,9 +158,9 @@ func (t *target) build(ctx context.Context, s *suite, bin, overlay string) error
 }
 
 // test runs a test binary.
-func (t *target) test(ctx context.Context, s *suite, bin string) verdict {
+func (t *target) test(parent context.Context, s *suite, bin string) verdict {
 	// Beyond its own timeout the binary hangs in what cannot be interrupted.
-	ctx, cancel := context.WithTimeout(ctx, s.timeout+timeExtra)
+	ctx, cancel := context.WithTimeout(parent, s.timeout+timeExtra)
 	defer cancel()
 	begin := time.Now()
 	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -v "$1"; shift; exec "$@"`, "sh", fmt.Sprint(maxMemory),
@@ -168,6 +169,8 @@ func (t *target) test(ctx context.Context, s *suite, bin string) verdict {
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	switch {
+	case parent.Err() != nil:
+		return noBuild
 	case err == nil:
 		return survived
 	case time.Since(begin) >= s.timeout:
