@@ -1,12 +1,11 @@
-// Package admit decides whether a peer may publish or play a stream, by the stream's
-// rules: which addresses may come and which keys let them in. A key is given in the
-// query behind the stream's name, ?key=SECRET, in every protocol.
+// Package admit decides whether a peer may publish or play a stream, by the stream's rules: which
+// addresses are allowed and which keys are valid. A key is given in the query behind the stream's
+// name, ?key=SECRET, in every protocol.
 //
-// Addresses that give wrong keys are made to wait: after 20 within a minute no key of
-// theirs is looked at for a minute, then for twice as long each time, 16 minutes at most.
-// A right key is refused too while an address waits, or guessing would go on at full
-// speed. Loopback is exempt; the addresses of one IPv6 /64 count as one; a missing
-// key is no guess and does not count.
+// Addresses that give wrong keys have to wait: after 20 within a minute their keys are refused for
+// a minute, then for twice as long each time, 16 minutes at most. While an address waits even a
+// right key is refused; otherwise guessing could go on at full speed. Loopback is exempt; the
+// addresses of one IPv6 /64 count as one; a missing key does not count as a guess.
 //
 // Not supported here: tokens, web hooks, limits of connections (those are package
 // session's) or of players (those are the stream's).
@@ -48,10 +47,10 @@ type Request struct {
 	Role   session.Role // Publish or Play
 	Path   string       // of the stream, decoded, without its query
 	Query  string       // raw, without the question mark; see KeyOf
-	Remote netip.Addr   // of the peer; none is allowed nowhere
+	Remote netip.Addr   // of the peer; an invalid one is refused
 }
 
-// Gate decides by rules that can be exchanged. It is safe for concurrent use.
+// Gate decides by rules that can be replaced. It is safe for concurrent use.
 type Gate struct {
 	rules    atomic.Pointer[Rules]
 	throttle throttle
@@ -64,13 +63,13 @@ func New(rules *Rules) *Gate {
 	return g
 }
 
-// SetRules exchanges the rules for requests to come.
+// SetRules replaces the rules for later requests.
 func (g *Gate) SetRules(rules *Rules) { g.rules.Store(rules) }
 
 // Rules returns the rules in force.
 func (g *Gate) Rules() *Rules { return g.rules.Load() }
 
-// Admit lets a peer in or refuses it with an *Error. It does no I/O and waits for nothing.
+// Admit admits a peer or refuses it with an *Error. It does no I/O and does not wait.
 func (g *Gate) Admit(r Request) (session.Grant, error) {
 	rules := g.rules.Load()
 	grant := session.Grant{Entry: rules.Match(r.Path)}

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// digest stands for a key. Comparing digests, all of the same length, in constant time
-// tells a guesser neither a key's length nor how much of it was right.
+// digest stands for a key. Digests have one length and are compared in constant time, so that the
+// time tells neither a key's length nor how much of a guess was right.
 type digest [sha256.Size]byte
 
 func digestOf(key string) digest { return sha256.Sum256([]byte(key)) }
 
-// id is what a Grant shows of a key: never 0.
+// id stands for the key in a Grant. It is never 0.
 func (d *digest) id() uint64 { return binary.BigEndian.Uint64(d[:]) | 1 }
 
-// find returns the id of the key that given is. It looks at every key in any case.
+// find returns the id of the key that given equals. It always compares all keys.
 func find(keys []digest, given string) (id uint64, ok bool) {
 	d := digestOf(given)
 	found := 0
@@ -29,8 +29,7 @@ func find(keys []digest, given string) (id uint64, ok bool) {
 
 // KeyOf returns the key in a raw query, without its question mark: the value of the
 // first parameter called key. It is percent-decoded once; a + stays a +, because people
-// paste base64 into encoders that escape nothing, and a value that is not valid
-// percent-encoding is taken as it stands.
+// paste base64 into encoders that escape nothing, and a value that is not valid percent-encoding is taken unchanged.
 func KeyOf(query string) string {
 	for part := range strings.SplitSeq(query, "&") {
 		value, ok := strings.CutPrefix(part, "key=")

@@ -16,7 +16,7 @@ import (
 // of them, ** every stream.
 type Matcher struct {
 	exact map[string]int // patterns without *, to their lowest index
-	globs []glob         // the others, in order
+	globs []glob         // the other patterns, in order
 }
 
 type glob struct {
@@ -65,7 +65,7 @@ func NewMatcher(patterns []string) (*Matcher, error) {
 	return m, nil
 }
 
-// CheckPattern says what is wrong with a pattern, nil if nothing is.
+// CheckPattern says what is wrong with a pattern. It returns nil for a well-formed one.
 func CheckPattern(p string) error {
 	switch {
 	case p == "":
@@ -104,10 +104,9 @@ func (m *Matcher) Match(path string) int {
 	return -1
 }
 
-// matchSegments matches with one point to come back to: the last **. What a ** before
-// that took never needs to change.
+// matchSegments matches with one point to return to, the last **. What an earlier ** matched never needs to change.
 func matchSegments(segments []string, path string) bool {
-	rest, more := path, true // more: rest begins a segment, it is not the end
+	rest, more := path, true // more: rest begins a segment and is not the end
 	var retry []string       // after the last **
 	retryAt, retryMore := "", false
 	for {
@@ -137,7 +136,7 @@ func matchSegments(segments []string, path string) bool {
 	}
 }
 
-// matchSegment matches one segment with its *s, in the same way.
+// matchSegment matches one segment, with its *s, in the same way.
 func matchSegment(pattern, s string) bool {
 	if pattern == "*" {
 		return true
@@ -162,18 +161,18 @@ func matchSegment(pattern, s string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// Covers reports whether every stream that pattern later fits is one that earlier fits too. Both
-// are well formed (CheckPattern), and a stream's path has two segments or more.
+// Covers reports whether earlier fits every stream that later fits. Both are well formed (see
+// CheckPattern), and a stream's path has at least two segments.
 //
-// A * of later is taken as a letter that no pattern has: whatever in earlier accepts that letter
-// accepts all that the * can stand for. A ** is likewise any number of segments of that letter. So
-// it is enough to follow which places in earlier can be reached by reading later.
+// A * of later is read as a letter that no pattern has: what accepts that letter in earlier accepts
+// everything that the * can stand for. A ** is read as any number of segments of that letter. So it
+// is enough to follow which positions in earlier can be reached by reading later.
 func Covers(earlier, later string) bool {
 	const wild = "\x00" // no path has it
 	want := strings.Split(earlier, "/")
 	start := make([]bool, len(want)+1)
 	start[0] = true
-	// One for each way to read later so far that ends in other places.
+	// One for each way of reading later so far that ends at other positions.
 	reached := []reading{{at: skipAny(want, start)}}
 	for s := range strings.SplitSeq(later, "/") {
 		if s != "**" {
@@ -182,7 +181,7 @@ func Covers(earlier, later string) bool {
 			}
 			continue
 		}
-		for i := 0; i < len(reached); i++ { // also those that it appends
+		for i := 0; i < len(reached); i++ { // also the elements appended here
 			next := reached[i].step(want, wild)
 			if !slices.ContainsFunc(reached, next.equal) {
 				reached = append(reached, next)
@@ -192,8 +191,8 @@ func Covers(earlier, later string) bool {
 	return !slices.ContainsFunc(reached, func(r reading) bool { return r.segments >= 2 && !r.at[len(want)] })
 }
 
-// reading is a way to read a pattern: how many segments it took, of which two are as good as more, and
-// in which places of another pattern it ends.
+// reading is a way to read a pattern: how many segments it took, counted up to two, and at which
+// positions of the other pattern it ends.
 type reading struct {
 	segments int
 	at       []bool
@@ -206,7 +205,7 @@ func (r reading) step(pattern []string, segment string) reading {
 	return reading{min(r.segments+1, 2), step(pattern, r.at, segment)}
 }
 
-// step returns the places in segments that are reached from those in at by one segment of a path.
+// step returns the positions in segments that one segment of a path reaches from those in at.
 func step(segments []string, at []bool, segment string) []bool {
 	next := make([]bool, len(at))
 	for i, s := range segments {
@@ -221,7 +220,7 @@ func step(segments []string, at []bool, segment string) []bool {
 	return skipAny(segments, next)
 }
 
-// skipAny adds the places that are reached by taking a ** for no segment.
+// skipAny adds the positions that are reached if a ** matches no segment.
 func skipAny(segments []string, at []bool) []bool {
 	for i, s := range segments {
 		if at[i] && s == "**" {

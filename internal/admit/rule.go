@@ -7,16 +7,16 @@ import (
 	"weir/internal/config"
 )
 
-// Rule is who may do one thing with a stream: the keys of streams[].publish and
-// streams[].play that this package serves. The zero value lets nobody in.
+// Rule says who may publish or play a stream: the configuration keys of streams[].publish and
+// streams[].play that belong to this package. The zero value admits nobody.
 type Rule struct {
-	// Keys that let a peer in, at most 1,000; none: no key is needed.
+	// Keys of which a peer must give one, at most 1,000. With none no key is needed.
 	Keys []string `yaml:"keys" secret:"true" help:"keys of which a peer must give one, as ?key=… behind the stream name; none asks for no key; applies to new sessions"`
-	// Allow lists the addresses that may come; none: nobody.
+	// Allow lists the addresses that are admitted. With none nobody is.
 	Allow []netip.Prefix `yaml:"allow" help:"addresses and ranges that may come; an empty list lets nobody in; applies to new sessions"`
 }
 
-// DefaultRule lets everybody in.
+// DefaultRule admits everybody.
 func DefaultRule() Rule {
 	return Rule{Keys: []string{}, Allow: []netip.Prefix{
 		netip.PrefixFrom(netip.IPv4Unspecified(), 0),
@@ -29,7 +29,7 @@ const (
 	maxKeys = 1000
 )
 
-// Validate implements config.Validator. The errors do not show keys.
+// Validate implements config.Validator. Its errors show no key.
 func (r *Rule) Validate() error {
 	if len(r.Keys) > maxKeys {
 		return config.Errorf(&r.Keys, "more than %d keys", maxKeys)
@@ -67,9 +67,8 @@ type rule struct {
 	allow []netip.Prefix
 }
 
-// NewRules compiles entries, of which the first that matches a path applies alone.
-// fallback, whose Match is not looked at, applies where none does. It fails as
-// NewMatcher does.
+// NewRules compiles entries. Only the first that matches a path applies, or fallback, whose Match
+// is ignored, if none does. NewRules fails as NewMatcher does.
 func NewRules(entries []Entry, fallback Entry) (*Rules, error) {
 	patterns := make([]string, len(entries))
 	r := &Rules{entries: make([]compiled, len(entries)), fallback: compile(&fallback)}
@@ -97,7 +96,7 @@ func compile(e *Entry) compiled {
 }
 
 // Match returns the index of the entry that applies to path, -1 for the fallback.
-// Settings of a stream that other packages own are found by the same index.
+// Other packages find their settings of a stream by the same index.
 func (r *Rules) Match(path string) int { return r.matcher.Match(path) }
 
 func (r *Rules) at(index int) *compiled {

@@ -11,13 +11,13 @@ const (
 	// After throttleAfter wrong keys within throttleWindow an address has to wait.
 	throttleAfter  = 20
 	throttleWindow = time.Minute
-	// It waits for throttleWindow at first, twice as long each time, at most maxThrottle.
+	// It first waits for throttleWindow, then twice as long each time, at most maxThrottle.
 	maxThrottle = 16 * time.Minute
-	// throttleEntries addresses are remembered, those of the latest failures.
+	// Up to throttleEntries addresses are remembered, those of the latest failures.
 	throttleEntries = 10_000
 )
 
-// throttle remembers the addresses that give wrong keys. The zero value is ready.
+// throttle remembers the addresses that gave wrong keys. The zero value is ready.
 type throttle struct {
 	mu      sync.Mutex // guards below; a leaf
 	entries map[netip.Addr]*list.Element
@@ -28,7 +28,7 @@ type offender struct {
 	addr     netip.Addr
 	since    time.Time // when the window began
 	failures int       // in it
-	until    time.Time // no key is looked at before; zero: never had to wait
+	until    time.Time // no key is checked before; zero: it never had to wait
 	wait     time.Duration
 }
 
@@ -63,13 +63,13 @@ func (t *throttle) failed(addr netip.Addr, now time.Time) {
 	}
 	o := e.Value.(*offender) //nolint:forcetypeassert // as above
 	if now.Before(o.until) {
-		return // a guess that was under way when the wait began
+		return // this guess was under way when the wait began
 	}
 	if now.Sub(o.since) >= throttleWindow {
 		o.since, o.failures = now, 0
 	}
 	if now.Sub(o.until) > 2*maxThrottle {
-		o.wait = 0 // it has behaved for long enough to begin anew
+		o.wait = 0 // after a quiet time the first wait is short again
 	}
 	if o.failures++; o.failures < throttleAfter {
 		return

@@ -1,5 +1,5 @@
-// Package flvbody encodes streams as FLV tag bodies, which the messages of RTMP and the tags of
-// FLV both carry. A protocol brings the framing that goes around each body.
+// Package flvbody encodes streams as FLV tag bodies, which RTMP messages and FLV tags both carry. A
+// protocol brings the framing around each body.
 package flvbody
 
 import (
@@ -21,8 +21,8 @@ type Options struct {
 	mux.Selection
 	// Form says how the headers of the bodies are written.
 	Form flv.Form
-	// Repair makes whole access units of what the publisher sends in pieces, and configurations of
-	// what it sends in band only; without it the payloads are the publisher's bytes.
+	// Repair joins access units that the publisher sends in pieces, and makes configurations that
+	// it sends only in band; without Repair the payloads are the publisher's bytes.
 	Repair bool
 }
 
@@ -41,7 +41,7 @@ type encoder struct {
 	opt      Options
 	framing  Framing
 	headers  *stream.Headers
-	metadata []byte // the body that carries it
+	metadata []byte // the body that carries the metadata
 	scratch  []byte // for the headers of bodies
 	repair   accessunit.Repairer
 }
@@ -80,13 +80,13 @@ func (m *encoder) append(e *stream.Entry, out mux.Output) {
 	m.write(f, msg, out)
 }
 
-// soundOnly reports whether the video that the stream's sync marks are at is left out.
+// soundOnly reports whether the variant leaves out the video at which the stream's sync marks are.
 func (m *encoder) soundOnly() bool {
 	return m.opt.NoVideo && m.headers.Has(av.Video)
 }
 
-// write appends one frame to out. A frame that the form cannot express is left out: a player
-// is told of such a codec when it joins.
+// write appends one frame to out, or nothing if the form cannot express it: a player that joins is
+// told of such a codec.
 func (m *encoder) write(f *av.Frame, msg fanout.Message, out mux.Output) {
 	header, ok := flv.AppendHeader(m.scratch[:0], f, m.opt.Form)
 	m.scratch = header[:0]
@@ -121,7 +121,7 @@ func (m *encoder) setHeaders(h *stream.Headers, out mux.Output) {
 	out.Commit(m.framing.Append(b, metadataTime, flv.TagScript, nil, body), fanout.Message{Headers: true})
 }
 
-// buildMetadata is flv.BuildMetadata with the codec id that the form writes.
+// buildMetadata is flv.BuildMetadata with the codec id of the form.
 func (m *encoder) buildMetadata(tracks []av.Track, extra amf.Object) []byte {
 	body := flv.BuildMetadata(tracks, extra)
 	if !m.opt.Form.HEVC12 || !slices.ContainsFunc(tracks, func(t av.Track) bool { return t.Codec == av.H265 && t.ID == 0 }) {
@@ -143,8 +143,8 @@ func (m *encoder) buildMetadata(tracks []av.Track, extra amf.Object) []byte {
 // with any other, and no player needs one.
 const metadataTime = 0
 
-// preamble returns what a player must be sent before a message of time dts: metadata,
-// then each track's configuration and what changes how it is shown.
+// preamble returns what a player must be sent before a message of time dts: metadata, then each
+// track's configuration and what changes its display.
 func (m *encoder) preamble(dts time.Duration) []byte {
 	b := make([]byte, 0, 1024)
 	b = m.framing.Append(b, metadataTime, flv.TagScript, nil, m.metadata)

@@ -1,5 +1,5 @@
-// Package ingest feeds publishers: the limits that hold for what every source sends, and fronts
-// that make frames of what one kind of source sends.
+// Package ingest takes what publishers send: Feed applies the limits that hold for every source,
+// and FLV makes frames of the tag bodies that RTMP and FLV sources send.
 package ingest
 
 import (
@@ -15,9 +15,9 @@ import (
 const (
 	// maxMalformed is how many malformed messages a publisher may send in a minute.
 	maxMalformed = 100
-	// usableTime is how long a publisher may send nothing but codecs nobody knows.
+	// usableTime is how long a publisher may send only unknown codecs.
 	usableTime = 10 * time.Second
-	// bitrateWindow is over what the bitrate limit is measured.
+	// bitrateWindow is the time over which the bitrate is measured.
 	bitrateWindow = 5 * time.Second
 )
 
@@ -28,31 +28,29 @@ var (
 	ErrUnusable  = session.Because(session.Unsupported, errors.New("no track that can be used"))
 )
 
-// Feed gives a publisher's frames to its stream and holds them to the limits. It belongs to one
-// goroutine.
+// Feed gives a publisher's frames to its stream and enforces the limits. It belongs to one goroutine.
 type Feed struct {
 	pub     *stream.Publisher
 	now     func() time.Duration
 	dropped func(reason string)
 	limit   func() int64 // bits per second; 0: none
 
-	since     time.Duration // when the minute of malformed began
+	since     time.Duration // when the minute of malformed messages began
 	malformed int
 	usable    bool
-	unknown   time.Duration // when a codec that nobody knows came first; 0: none did
+	unknown   time.Duration // when an unknown codec first came; 0: none has
 
 	window time.Duration
 	bytes  int64
 }
 
-// Options are what a feed needs beside its publisher.
+// Options are what a feed needs besides its publisher.
 type Options struct {
 	// Now is the hub's clock.
 	Now func() time.Duration
 	// Dropped is told why a message was dropped.
 	Dropped func(reason string)
-	// Bitrate, if not nil, bounds what the publisher sends, in bits per second; 0 is no bound. The bound
-	// may change.
+	// Bitrate, if not nil, returns the present bound on what the publisher sends, in bits per second; 0 is no bound.
 	Bitrate func() int64
 }
 
@@ -64,8 +62,8 @@ func NewFeed(pub *stream.Publisher, o Options) *Feed {
 	return &Feed{pub: pub, now: o.Now, dropped: o.Dropped, limit: o.Bitrate}
 }
 
-// Write gives the stream the next frame, which has passed Meter. It returns the cause once the
-// publisher has ended.
+// Write gives the stream the next frame, whose bytes Meter has counted. Once the publisher has
+// ended it returns the cause.
 func (d *Feed) Write(f *av.Frame) error {
 	if f.Kind != av.Data {
 		d.usable = true
@@ -88,8 +86,7 @@ func (d *Feed) Meter(now time.Duration, n int) error {
 	return nil
 }
 
-// Malformed counts a message that could not be read whole because of err. It fails with
-// ErrMalformed when there are too many.
+// Malformed counts a message that could not be parsed because of err. It fails with ErrMalformed after too many.
 func (d *Feed) Malformed(now time.Duration, err error) error {
 	d.dropped("malformed")
 	if now-d.since > time.Minute {
@@ -101,8 +98,8 @@ func (d *Feed) Malformed(now time.Duration, err error) error {
 	return nil
 }
 
-// Unknown counts a message of a codec that nobody knows. It fails with ErrUnusable when the
-// publisher has sent nothing else for too long.
+// Unknown counts a message of an unknown codec. It fails with ErrUnusable when the publisher has
+// sent nothing else for too long.
 func (d *Feed) Unknown(now time.Duration, err error) error {
 	d.dropped("unknown_codec")
 	if d.unknown == 0 {

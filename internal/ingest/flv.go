@@ -19,11 +19,11 @@ type FLV struct {
 	clock  av.Unwrapper
 }
 
-// NewFLV returns the front of a feed of pub.
+// NewFLV returns an FLV for pub, with a Feed of its own.
 func NewFLV(pub *stream.Publisher, o Options) *FLV { return &FLV{feed: NewFeed(pub, o), pub: pub} }
 
-// Tag takes one tag body, which the caller gives up. It returns the cause once the
-// publisher has ended or must be: it was taken over, it sends rubbish or too much.
+// Tag takes one tag body, which the caller must not use again. Once the publisher has ended, or
+// must be ended because it sends garbage or too much, Tag returns the cause.
 func (in *FLV) Tag(t flv.TagType, ts uint32, body []byte) error {
 	now := in.feed.now()
 	if err := in.feed.Meter(now, len(body)); err != nil {
@@ -54,7 +54,7 @@ func (in *FLV) Tag(t flv.TagType, ts uint32, body []byte) error {
 	return nil
 }
 
-// script makes stream metadata of onMetaData, and tells what it promises.
+// script handles script data: onMetaData becomes stream metadata, and tells which tracks will come.
 func (in *FLV) script(f *av.Frame) {
 	name, props, err := flv.ParseMetadata(f.Payload)
 	switch {

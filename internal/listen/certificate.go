@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// certEvery is how often a certificate's files are looked at.
+// certEvery is how often a certificate's files are checked for changes.
 const certEvery = 10 * time.Second
 
 // certificate is a key pair that is read again when its files change.
@@ -23,7 +23,7 @@ type certificate struct {
 	looked  time.Time
 }
 
-// TLS makes the TLS configuration of a certificate and its key, which are read again when they change.
+// TLS returns a TLS configuration with a certificate and its key, which are read again when their files change.
 func TLS(log *slog.Logger, cert, key string) (*tls.Config, error) {
 	c := &certificate{cert: cert, key: key, log: log}
 	if err := c.load(time.Now()); err != nil {
@@ -32,8 +32,7 @@ func TLS(log *slog.Logger, cert, key string) (*tls.Config, error) {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: c.get,
-		// Records are filled whenever there is enough to send: a live stream has no use
-		// for small first ones.
+		// A live stream gains nothing from small first records.
 		DynamicRecordSizingDisabled: true,
 	}, nil
 }
@@ -55,7 +54,7 @@ func (c *certificate) load(now time.Time) error {
 	return nil
 }
 
-// get returns the certificate for any name, or none: cameras send no name or an address.
+// get returns the certificate whatever name the client asks for: cameras send an address or nothing.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

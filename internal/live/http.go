@@ -22,7 +22,7 @@ type HTTP struct {
 // NewHTTP returns a protocol that plays by plain responses.
 func NewHTTP(env protocol.Env, f Format) *HTTP { return &HTTP{env, f} }
 
-// Run implements protocol.Protocol: the listeners and players are others'.
+// Run implements protocol.Protocol: it has no listener, and the engine runs its players.
 func (p *HTTP) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
@@ -67,13 +67,12 @@ func (p *HTTP) play(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
-		_, _ = rw.Discard(n) // a request behind an answer without end is of no use
+		_, _ = rw.Discard(n) // an answer without end leaves no room for a next request
 	}
 	v.Play(peer.Sink(p.env.Engine, nc, p.env.Portable), responseHead(header, first), nil)
 }
 
-// responseHead is the head of the response, which ends with the connection, and what
-// the body begins with.
+// responseHead returns the head of a response that ends with the connection, and the first bytes of the body.
 func responseHead(header http.Header, first []byte) []byte {
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\n")
@@ -83,7 +82,7 @@ func responseHead(header http.Header, first []byte) []byte {
 	return b.Bytes()
 }
 
-// playHTTP2 sends through the response writer: the connection is not this stream's alone.
+// playHTTP2 sends through the response writer, as other requests share the connection.
 func (p *HTTP) playHTTP2(w http.ResponseWriter, r *http.Request, v *peer.HTTPViewer, first []byte, control *http.ResponseController) {
 	_ = control.SetWriteDeadline(time.Time{}) // the engine ends players that take nothing
 	w.WriteHeader(http.StatusOK)
@@ -119,7 +118,7 @@ func (o *responseWriter) Write(b []byte) (int, error) {
 	return o.ResponseWriter.Write(b)
 }
 
-// Close ends a write in progress.
+// Close makes a write in progress fail.
 func (o *responseWriter) Close() error { return o.control.SetWriteDeadline(aLongTimeAgo) }
 
 // aLongTimeAgo is a deadline that has passed.

@@ -1,4 +1,4 @@
-// Package live plays formats over HTTP: by a response that does not end, or over a WebSocket.
+// Package live plays formats over HTTP: by a response without end, or over a WebSocket.
 package live
 
 import (
@@ -11,23 +11,23 @@ import (
 	"weir/internal/stream"
 )
 
-// Format is what a format has to say to be played.
+// Format describes a format that can be played.
 type Format struct {
-	// Suffix is what the path of a request has behind the stream's.
+	// Suffix follows the path of the stream in the path of a request.
 	Suffix string
 	// ContentType is that of the response.
 	ContentType string
-	// Variant is the encoding for a request.
+	// Variant returns the encoding for a request.
 	Variant func(c Choice) mux.Variant
-	// Check refuses, if not nil, a stream of which nothing can be played so. Its text is for the peer.
+	// Check, if not nil, refuses a stream of which nothing can be played in this format. Its text is for the peer.
 	Check func(h *stream.Headers, s mux.Selection) error
-	// First returns, if not nil, what goes before the stream.
+	// First, if not nil, returns what players are sent before the stream.
 	First func(h *stream.Headers, s mux.Selection) []byte
 }
 
 // Choice is what the encoding for a request depends on.
 type Choice struct {
-	mux.Selection            // the tracks that its query asks for
+	mux.Selection            // the tracks that the query asks for
 	Query         url.Values // of the request
 	Wrapping      Wrapping   // what goes around each message
 	Repair        bool       // the stream's setting: see flvbody.Options
@@ -42,8 +42,8 @@ func selection(q url.Values) mux.Selection {
 	return s
 }
 
-// enter lets the viewer of a request in and returns it with what it is sent first, wrapped. For
-// HEAD the viewer reads no log. If it may not or need not go on it has been answered, and the viewer is nil.
+// enter admits the viewer of a request and returns it with what it is sent first, wrapped. For HEAD the
+// viewer reads no log. The viewer is nil if the request has already been answered.
 func (f *Format) enter(env *protocol.Env, w http.ResponseWriter, r *http.Request, path string, wrapping Wrapping) (v *peer.HTTPViewer, first []byte) {
 	q := r.URL.Query()
 	sel := selection(q)

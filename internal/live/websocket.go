@@ -21,13 +21,13 @@ import (
 )
 
 const (
-	// pingEvery is how often players are pinged; one that answers none of three is closed.
+	// pingEvery is how often players are pinged; one that leaves three pings unanswered is closed.
 	pingEvery = 25 * time.Second
 	// wsBuffer is how much is read from a player at a time.
 	wsBuffer = 256
 )
 
-// WebSockets plays a format by WebSockets, one message of the stream in each binary frame.
+// WebSockets plays a format over WebSockets, one message of the stream in each binary frame.
 type WebSockets struct {
 	env    protocol.Env
 	format Format
@@ -35,7 +35,7 @@ type WebSockets struct {
 
 	mu      sync.Mutex // guards below
 	players map[*wsPlayer]struct{}
-	stopped bool // no reader starts any more
+	stopped bool // no new reader may start
 }
 
 // NewWebSockets returns a protocol that plays by WebSockets.
@@ -78,8 +78,7 @@ func (p *WebSockets) Run(ctx context.Context) error {
 	}
 }
 
-// stop waits for the readers, whose players have been told to end. Those that the poller
-// wakes are the poller's.
+// stop waits for the readers, whose players have been told to end. The poller waits for the readers that it wakes.
 func (p *WebSockets) stop() {
 	p.mu.Lock()
 	p.stopped = true
@@ -87,7 +86,7 @@ func (p *WebSockets) stop() {
 	p.wg.Wait()
 }
 
-// add makes a player one that is pinged and read from.
+// add begins to ping a player and to read from it.
 func (p *WebSockets) add(pl *wsPlayer, early []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -146,8 +145,7 @@ func (p *WebSockets) play(w http.ResponseWriter, r *http.Request, path string) {
 	p.add(pl, up.early)
 }
 
-// read takes in what the player sends until its connection ends, or leaves the waiting to
-// the poller.
+// read handles what the player sends until its connection ends or the poller can wait for more.
 func (pl *wsPlayer) read() {
 	w, canWait := pl.conn.(interface{ Await(ready func()) bool })
 	for !canWait || !w.Await(pl.wake) {
@@ -157,14 +155,14 @@ func (pl *wsPlayer) read() {
 	}
 }
 
-// wake goes on when the poller has seen bytes, or the end.
+// wake goes on reading when the poller has seen bytes or the connection's end.
 func (pl *wsPlayer) wake() {
 	if pl.readOnce() {
 		pl.read()
 	}
 }
 
-// readOnce reads what there is. It reports whether the player goes on.
+// readOnce reads what has come. It reports whether the player goes on.
 func (pl *wsPlayer) readOnce() bool {
 	var b [wsBuffer]byte
 	n, err := pl.conn.Read(b[:])
@@ -177,7 +175,7 @@ func (pl *wsPlayer) readOnce() bool {
 	return err == nil
 }
 
-// take takes in bytes. It reports whether the player goes on.
+// take handles bytes from the player. It reports whether the player goes on.
 func (pl *wsPlayer) take(b []byte) bool {
 	err := pl.input.Feed(b)
 	switch {
@@ -189,8 +187,8 @@ func (pl *wsPlayer) take(b []byte) bool {
 	return err == nil
 }
 
-// upgrade gives the library a connection to answer the request on. What comes after that,
-// in both directions, is not the library's.
+// upgrade gives the library a connection on which to answer the request. After the answer the
+// library neither reads nor writes.
 type upgrade struct {
 	http.ResponseWriter
 	control *http.ResponseController
@@ -212,8 +210,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return keptConn{nc}, bufio.NewReadWriter(bufio.NewReaderSize(nil, 1), bufio.NewWriterSize(nil, 1)), nil
 }
 
-// keptConn is a connection that the library cannot close: it does when what it made of
-// it is collected.
+// keptConn is a connection that the library cannot close: it would when its own object is garbage collected.
 type keptConn struct{ net.Conn }
 
 // Close implements net.Conn.

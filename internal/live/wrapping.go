@@ -6,13 +6,12 @@ import (
 	"weir/internal/websocket"
 )
 
-// Wrapping is what goes around each message of a format on its way to a player.
+// Wrapping is what surrounds each message of a format on its way to a player.
 type Wrapping uint8
 
 // The wrappings.
 const (
-	// Plain is nothing: the response ends with its connection (HTTP/1.0), or has frames of its
-	// own (HTTP/2).
+	// Plain adds nothing: the response ends with its connection (HTTP/1.0) or has frames of its own (HTTP/2).
 	Plain Wrapping = iota
 	// Chunked makes each message a chunk of HTTP/1.1 (RFC 9112 §7.1), so that a player can tell the
 	// end of the stream from the loss of its connection. It costs 6 to 10 bytes a message.
@@ -21,7 +20,7 @@ const (
 	WebSocket
 )
 
-// Size returns the size of a message of n bytes once it is wrapped.
+// Size returns the size of a wrapped message of n bytes.
 func (w Wrapping) Size(n int) int {
 	switch w {
 	case Chunked:
@@ -36,7 +35,7 @@ func (w Wrapping) Size(n int) int {
 	return n
 }
 
-// AppendHead appends what goes before a message of n bytes, of which there is at least one.
+// AppendHead appends what goes before a message of n bytes; n is at least 1.
 func (w Wrapping) AppendHead(dst []byte, n int) []byte {
 	switch w {
 	case Chunked:
@@ -66,7 +65,7 @@ func (w Wrapping) AppendEnd(dst []byte) []byte {
 	return dst
 }
 
-// wrap returns one message wrapped; nothing for none.
+// wrap returns a wrapped message, nil for an empty one.
 func (w Wrapping) wrap(b []byte) []byte {
 	if len(b) == 0 {
 		return nil

@@ -6,23 +6,23 @@ import (
 	"weir/internal/stream"
 )
 
-// Variant is everything that the bytes for a player depend on. Each format has a type of its own
-// for it, whose values are comparable: players with equal variants share one encoder and one log.
+// Variant is everything that the bytes for a player depend on. Each format has a type of its own,
+// with comparable values: players with equal variants share one encoder and one log.
 type Variant interface {
-	// Format is the name of the format. The bound on the encoders of one stream holds for each
-	// format alone, so that the players of one cannot use up the places of another.
+	// Format is the name of the format. The bound on the encoders of a stream holds for each format
+	// separately, so that players of one format cannot use up another's.
 	Format() string
-	// NewEncoder returns an encoder that has seen no frame yet.
+	// NewEncoder returns a new encoder.
 	NewEncoder() Encoder
 }
 
-// Encoder turns the frames of one stream into the bytes of one variant. Its methods are called
-// one at a time, under the stream's lock: they do memory work only.
+// Encoder turns the frames of one stream into the bytes of one variant. Its methods are called one
+// at a time, under the stream's lock: they must not wait or do I/O.
 type Encoder interface {
 	// Append encodes one frame to out. It compares e.Headers with those of the frame before, and
-	// encodes what has changed first.
+	// first encodes what has changed.
 	Append(e *stream.Entry, out Output)
-	// End encodes what the format says at the end of a stream.
+	// End encodes what the format has at the end of a stream.
 	End(out Output)
 }
 
@@ -33,12 +33,12 @@ type Output interface {
 	Commit(b []byte, m fanout.Message)
 }
 
-// Selection is which tracks of a stream a variant carries. The zero value is the default ones:
-// track 0 of video and of sound.
+// Selection says which tracks of a stream a variant carries. The zero value selects the default
+// tracks: track 0 of video and of sound.
 type Selection struct {
-	// AllTracks adds the tracks beside the default ones, for players that know several.
+	// AllTracks adds all other tracks, for players that can handle several.
 	AllTracks bool
-	// NoVideo and NoAudio leave that media out.
+	// NoVideo and NoAudio leave out all video or all sound.
 	NoVideo, NoAudio bool
 }
 
@@ -53,8 +53,8 @@ func (s Selection) Wants(k av.Kind, track uint8) bool {
 	return true
 }
 
-// Missing returns the codec of the first selected track of video or sound that can does not
-// report as playable; 0 if there is none.
+// Missing returns the codec of the first selected track of video or sound for which can reports
+// false; 0 if there is none.
 func (s Selection) Missing(h *stream.Headers, can func(av.Codec) bool) av.Codec {
 	for i := range h.Tracks {
 		if t := &h.Tracks[i]; s.Wants(t.Kind, t.ID) && t.Kind != av.Data && !can(t.Codec) {

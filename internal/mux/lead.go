@@ -10,35 +10,35 @@ import (
 )
 
 const (
-	// leadFrames and leadBytes bound a lead: of a longer group of pictures players start at the
-	// key frame as if they had not asked for live.
+	// leadFrames and leadBytes bound a lead. With a longer group of pictures players start at its
+	// key frame, as if they had not asked for live.
 	leadFrames = 600
 	leadBytes  = 8 << 20
-	// leadStep is how far pictures are apart in a lead.
+	// leadStep is the time between two pictures in a lead.
 	leadStep = time.Millisecond
-	// leadFresh is for how long players share a lead: it puts them no further back than this.
+	// leadFresh is how long players share a lead. They start at most that far behind live.
 	leadFresh = 100 * time.Millisecond
-	// leadBudget bounds the bytes of all leads that players have not been sent yet.
+	// leadBudget bounds the bytes of all leads not released yet.
 	leadBudget = 128 << 20
 )
 
-// Leader is an Encoder whose messages continue what was sent before them, such as counters.
+// Leader is an Encoder whose messages depend on earlier ones, by counters for example.
 type Leader interface {
-	// Lead is called like Append, and returns what encodes frames that are sent before the
-	// encoder's next message. It is called without the stream's lock, once.
+	// Lead is called like Append. It returns a function that encodes frames to be sent before the
+	// encoder's next message, and that is called once, without the stream's lock.
 	Lead() func(entries []stream.Entry, out Output)
 }
 
 // leads makes the leads of one muxer.
 type leads struct {
-	mu    sync.Mutex // guards below; held while one is made, so that a wave of players makes one
+	mu    sync.Mutex // guards below; kept while a lead is made, so that players that come together share it
 	last  *fanout.Lead
 	until time.Time
 }
 
-// Lead returns what puts a player at live: the newest key frame and the pictures since, squeezed
-// to just before the log's head, without their sound. The caller joins with it or gives it back by
-// Release. It returns nil if there is no key frame, or too much since.
+// Lead returns a lead that puts a player at live: the newest key frame and the pictures since,
+// squeezed to just before the log's head, without their sound. The caller joins with it or calls
+// its Release. Lead returns nil if there is no key frame, or too much since.
 func (m *Muxer) Lead() *fanout.Lead {
 	m.leads.mu.Lock()
 	defer m.leads.mu.Unlock()
@@ -52,14 +52,14 @@ func (m *Muxer) Lead() *fanout.Lead {
 	if d == nil {
 		return nil
 	}
-	d.Hold() // the muxer's own, until the next one or the end
+	d.Hold() // for the muxer, until the next lead or the end
 	d.Hold()
 	m.leads.last, m.leads.until = d, now.Add(leadFresh)
 	time.AfterFunc(leadFresh, func() { m.dropStale(d) })
 	return d
 }
 
-// give gives back the muxer's own hold. leads.mu is held.
+// give releases the muxer's own hold. leads.mu is held.
 func (m *Muxer) give() {
 	if d := m.leads.last; d != nil {
 		m.leads.last = nil
@@ -67,7 +67,7 @@ func (m *Muxer) give() {
 	}
 }
 
-// dropStale gives d back once it is no longer shared.
+// dropStale gives d up if it is too old to be shared.
 func (m *Muxer) dropStale(d *fanout.Lead) {
 	m.leads.mu.Lock()
 	defer m.leads.mu.Unlock()
@@ -106,9 +106,9 @@ func (m *Muxer) makeLead() *fanout.Lead {
 	return &fanout.Lead{Bytes: out.bytes, To: to, Released: func() { m.set.leadBytes.Add(-size) }}
 }
 
-// squeeze leaves the frames of the main video, moved together so that they end at the newest one
-// and are a leadStep apart, in the order of showing as well as of decoding. What is shown after the
-// newest frame is decoded keeps its time. A stream without video has only its newest sound.
+// squeeze returns the frames of the main video, moved to end at the newest one with a leadStep
+// between two, in the order of display as well as of decoding. What is displayed after the newest
+// frame is decoded keeps its time. Without video squeeze returns only the newest sound.
 func squeeze(entries []stream.Entry) []stream.Entry {
 	if len(entries) == 0 {
 		return nil
@@ -141,7 +141,7 @@ func squeeze(entries []stream.Entry) []stream.Entry {
 	return video
 }
 
-// leadOutput collects messages from the first at which a player may start.
+// leadOutput collects messages, from the first at which a player may start.
 type leadOutput struct {
 	bytes []byte
 	begun bool

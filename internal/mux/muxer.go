@@ -7,7 +7,7 @@ import (
 	"weir/internal/stream"
 )
 
-// Muxer is the running encoder of one stream in one variant, and its log. Its stream calls it.
+// Muxer is the running encoder of one stream in one variant, with its log. The stream calls it.
 type Muxer struct {
 	set     *Set
 	stream  *stream.Stream
@@ -22,7 +22,7 @@ type Muxer struct {
 	leads   leads
 }
 
-// Log returns what players read.
+// Log returns the log that players read.
 func (m *Muxer) Log() *fanout.Log { return m.log }
 
 // Append implements stream.Muxer.
@@ -31,10 +31,10 @@ func (m *Muxer) Append(e *stream.Entry) { m.encoder.Append(e, m.log) }
 // Flush implements stream.Muxer.
 func (m *Muxer) Flush() { m.log.DropSyncs() }
 
-// Idle implements stream.Idler: players that come now wait for the next publisher.
+// Idle implements stream.Idler: players that join now wait for the next publisher.
 func (m *Muxer) Idle() { m.log.DropSyncs() }
 
-// End implements stream.Muxer: the log ends with what its format says at the end.
+// End implements stream.Muxer: the encoder writes the end of its format, and the log is closed.
 func (m *Muxer) End() {
 	m.encoder.End(m.log)
 	m.log.Close()
@@ -53,7 +53,7 @@ func (m *Muxer) Release() {
 	}
 }
 
-// stop ends a muxer that nobody has read for a while.
+// stop ends a muxer that has had no player for a while.
 func (m *Muxer) stop() {
 	set := m.set
 	set.mu.Lock()

@@ -1,6 +1,6 @@
-// Package mux runs the encoders: for each stream and variant in demand, one that turns frames into
-// the bytes of a shared fanout.Log. It is started by its first player and stopped a while after
-// its last. The package knows no format: each brings its own Variant and Encoder.
+// Package mux runs encoders: for each stream and variant in demand, one that turns frames into the
+// bytes of a shared fanout.Log. Its first player starts it, and it stops a while after the last has
+// left. The package knows no format: each format brings its own Variant and Encoder.
 //
 // What is encoded does not depend on who reads it: players that want other headers or other
 // media get another Variant, not a private copy.
@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	// maxVariants bounds the encoders of one stream in one format. It is more than the
-	// combinations that a format of today offers.
+	// maxVariants bounds the encoders of one stream in one format. No format has so many variants today.
 	maxVariants = 16
 	// idleTime is how long a muxer outlives its last player.
 	idleTime = 10 * time.Second
@@ -37,21 +36,19 @@ type Set struct {
 	engine *fanout.Engine
 	slow   func(path string) fanout.SlowPolicy
 
-	leadBytes atomic.Int64 // of the leads that are held
+	leadBytes atomic.Int64 // of the leads not released yet
 
 	mu sync.Mutex // guards below
 	m  map[*stream.Stream]map[Variant]*Muxer
 }
 
-// NewSet returns an empty set whose players e serves; slow returns a stream's policy
-// for players that cannot keep up.
+// NewSet returns an empty set whose players e serves. slow returns the policy of a stream for slow players.
 func NewSet(e *fanout.Engine, slow func(path string) fanout.SlowPolicy) *Set {
 	return &Set{engine: e, slow: slow, m: map[*stream.Stream]map[Variant]*Muxer{}}
 }
 
-// Open returns the running muxer of s in this variant, started if need be. The player
-// calls Release once when it no longer reads the muxer's log. It fails with ErrTooManyVariants
-// or ErrEnded.
+// Open returns the muxer of s in this variant, and starts it if necessary. The player must call
+// Release once when it no longer reads the log. It fails with ErrTooManyVariants or ErrEnded.
 func (set *Set) Open(s *stream.Stream, v Variant) (*Muxer, error) {
 	set.mu.Lock()
 	defer set.mu.Unlock()
@@ -79,7 +76,7 @@ func (set *Set) Open(s *stream.Stream, v Variant) (*Muxer, error) {
 	return m, nil
 }
 
-// count returns how many variants are of a format.
+// count returns how many of the variants are of a format.
 func count(of map[Variant]*Muxer, format string) int {
 	n := 0
 	for v := range of {
@@ -94,7 +91,7 @@ func (set *Set) newMuxer(s *stream.Stream, v Variant) *Muxer {
 	return &Muxer{set: set, stream: s, variant: v, encoder: v.NewEncoder(), log: set.engine.NewLog(set.options(s))}
 }
 
-// options returns those of a stream's logs.
+// options returns the options of a stream's logs.
 func (set *Set) options(s *stream.Stream) fanout.LogOptions {
 	st := s.Settings()
 	return fanout.LogOptions{
@@ -104,7 +101,7 @@ func (set *Set) options(s *stream.Stream) fanout.LogOptions {
 	}
 }
 
-// Refresh gives the running muxers what their streams' settings and slow players' policies are now.
+// Refresh gives the logs of running muxers the present settings of their streams.
 func (set *Set) Refresh() {
 	set.mu.Lock()
 	defer set.mu.Unlock()

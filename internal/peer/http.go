@@ -15,8 +15,8 @@ import (
 	"weir/internal/stream"
 )
 
-// Remote returns the viewer's address: the request's RemoteAddr, in which the listener has put that
-// of a trusted proxy's client. Its port is 0 then.
+// Remote returns the viewer's address: the request's RemoteAddr, which the server has set to that
+// of a trusted proxy's client, with port 0, if there is one.
 func Remote(r *http.Request) netip.AddrPort {
 	a, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -25,8 +25,8 @@ func Remote(r *http.Request) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
-// HTTPViewer is a viewer whose request is being answered: it is admitted and waits for
-// its stream, then becomes a Player.
+// HTTPViewer is an admitted viewer whose request is being answered. It waits for its stream and
+// then becomes a Player.
 type HTTPViewer struct {
 	Session *session.Session
 	View    *View
@@ -45,19 +45,19 @@ func (v *HTTPViewer) end(cause error) {
 	}
 }
 
-// Play makes the viewer a player of its stream that is sent first and then the stream, through
-// sink. onEnd, if not nil, is called once at its end.
+// Play makes the viewer a player, which is sent first and then the stream, through sink. onEnd, if
+// not nil, is called once at its end.
 func (v *HTTPViewer) Play(sink fanout.Sink, first []byte, onEnd func()) *Player {
 	p := v.View.Player(v.Session, sink, first, onEnd)
 	v.player.Store(p)
-	if cause := context.Cause(v.ctx); cause != nil { // before the player was there to be told
+	if cause := context.Cause(v.ctx); cause != nil { // it ended before the player could be told
 		p.Close(cause)
 	}
 	p.Join(v.start, nil)
 	return p
 }
 
-// Refuse answers a viewer that cannot play the stream because of err, whose text is for the peer.
+// Refuse answers a viewer that cannot play the stream because of err, the text of which is for the peer.
 func (v *HTTPViewer) Refuse(w http.ResponseWriter, err error) {
 	refusal := v.View.Refuse(v.Session, err.Error(), err)
 	v.View.door.Fail(w, refusal)
@@ -72,9 +72,9 @@ func (v *HTTPViewer) Leave(cause error) {
 	v.Session.CloseWith(cause)
 }
 
-// Enter lets the viewer of a request in and waits, with the response withheld, until the
-// stream has begun and its tracks are known. If it may not or need not go on it has been
-// answered, and Enter returns nil.
+// Enter admits the viewer of a request and waits, before anything is answered, until the stream has
+// begun and its tracks are known. It returns nil if it has answered the request itself, with a
+// refusal or because nothing is to be played.
 func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, variant mux.Variant) *HTTPViewer {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	v := &HTTPViewer{ctx: ctx, cancel: cancel, start: d.StartOf(path, r.URL.Query().Get("start"))}
@@ -92,8 +92,8 @@ func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, varian
 	return v
 }
 
-// Claim lets a session in that wants to watch a stream, and waits until the stream has
-// begun and its tracks are known. variant is nil for what reads no log.
+// Claim admits a session that wants to watch a stream, and waits until the stream has begun and its
+// tracks are known. variant is nil if the session reads no log.
 func (d *Door) Claim(ctx context.Context, s *session.Session, path, rawQuery string, variant mux.Variant) (*View, error) {
 	v, err := d.Play(ctx, s, path, rawQuery, variant)
 	if err != nil {
@@ -107,7 +107,7 @@ func (d *Door) Claim(ctx context.Context, s *session.Session, path, rawQuery str
 	return v, nil
 }
 
-// errNotLive is the end of a viewer that waited in vain.
+// errNotLive ends a viewer that waited in vain.
 var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
 
 // await waits for a stream's tracks.
@@ -119,7 +119,7 @@ func (d *Door) await(ctx context.Context, s *stream.Stream) error {
 		case <-c:
 		case <-t.C:
 			select {
-			case <-s.Begun(): // it goes on with the tracks there are
+			case <-s.Begun(): // go on with the tracks that have come
 			default:
 				return errNotLive
 			}
@@ -132,10 +132,10 @@ func (d *Door) await(ctx context.Context, s *stream.Stream) error {
 	return nil
 }
 
-// retryAfter is what viewers are told to wait, in seconds.
+// retryAfter is how many seconds viewers are told to wait.
 const retryAfter = 5
 
-// Fail answers a viewer that gets nothing, with the status of the reason and the text for the peer.
+// Fail answers a viewer with an error: the status of its reason and the text for the peer.
 func (d *Door) Fail(w http.ResponseWriter, err error) {
 	status := http.StatusForbidden
 	switch session.ReasonOf(err) {

@@ -10,16 +10,16 @@ import (
 	"weir/internal/stream"
 )
 
-// LocalPublisher is a publisher within the program: it came through the door like every other,
-// and has a session that can be seen and ended. It is for one goroutine.
+// LocalPublisher is a publisher within the program: like any other it came through the door and has
+// a session, which can be listed and ended. It is for one goroutine.
 type LocalPublisher struct {
 	pub     *stream.Publisher
 	session *session.Session
 	cancel  context.CancelCauseFunc
-	release func() bool // ends the wait for the context
+	release func() bool // undoes the AfterFunc of the context
 }
 
-// PublishLocal lets the program itself publish the stream at path. When ctx ends or the session is
+// PublishLocal makes the program itself publish the stream at path. When ctx ends or the session is
 // kicked the stream ends, without grace. It fails with a *session.Refusal, or as Open does.
 func (d *Door) PublishLocal(ctx context.Context, path string) (*LocalPublisher, error) {
 	running, cancel := context.WithCancelCause(ctx)
@@ -49,7 +49,7 @@ func (p *LocalPublisher) Write(f *av.Frame) error {
 	return p.pub.Write(f)
 }
 
-// Close ends the publisher, which stopped properly.
+// Close ends the publisher after a proper stop.
 func (p *LocalPublisher) Close() {
 	p.release()
 	p.cancel(nil)
@@ -57,7 +57,7 @@ func (p *LocalPublisher) Close() {
 	p.session.Close(session.Unpublish, nil)
 }
 
-// EndOfPublisher gives the hub's causes to end a publisher their reason.
+// EndOfPublisher gives the causes with which the hub ends publishers their reasons.
 func EndOfPublisher(cause error) error {
 	switch {
 	case cause == nil:
@@ -68,18 +68,18 @@ func EndOfPublisher(cause error) error {
 	return cause
 }
 
-// LocalPlayer is a player within the program. It is for one goroutine, but for Close.
+// LocalPlayer is a player within the program. It is for one goroutine, except Close.
 type LocalPlayer struct {
 	*stream.Follower
 	view    *View
 	session *session.Session
 	cancel  context.CancelCauseFunc
-	release func() bool // ends the wait for a kick
+	release func() bool // undoes the AfterFunc of the context
 	once    sync.Once
 }
 
-// PlayLocal lets the program itself play the stream at path, whether or not somebody publishes it
-// yet. It fails with a *session.Refusal, or as Open does.
+// PlayLocal makes the program itself play the stream at path, also before it is published. It fails
+// with a *session.Refusal, or as Open does.
 func (d *Door) PlayLocal(path string) (*LocalPlayer, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, InProcess: true, Cancel: cancel})

@@ -11,7 +11,7 @@ import (
 	"weir/internal/session"
 )
 
-// ReservedApp is the application under which the server has files of its own.
+// ReservedApp is the application name under which the server serves its own files.
 const ReservedApp = "_weir"
 
 // Errors of paths.
@@ -20,19 +20,19 @@ var (
 	ErrPath     = session.Because(session.Path, errors.New("the stream path is not valid"))
 )
 
-// comingNames are those that a protocol will need which does not exist yet.
+// comingNames are reserved for protocols that do not exist yet.
 var comingNames = []string{"whip", "whep"}
 
-// Reserved is the names that no stream may have because players' URLs need them. The zero value has
-// only those of the server itself. It is filled before the first peer comes.
+// Reserved is the names that no stream may have because URLs of players need them. The zero value
+// has only those of the server itself. It is complete before the first peer comes.
 type Reserved struct {
 	names     []string
 	suffixes  []string
 	resources []func(name string) bool
 }
 
-// AddSuffix reserves what the path of a request has behind the stream's: of "/index.m3u8" the name, of
-// ".flv" the end of names.
+// AddSuffix reserves what a request's path has behind the path of the stream: "/index.m3u8" reserves
+// the name, ".flv" all names that end in it.
 func (r *Reserved) AddSuffix(suffix string) {
 	name, whole := strings.CutPrefix(suffix, "/")
 	switch {
@@ -44,10 +44,10 @@ func (r *Reserved) AddSuffix(suffix string) {
 	}
 }
 
-// AddResource reserves the names that is accepts.
+// AddResource reserves the names for which is reports true.
 func (r *Reserved) AddResource(is func(name string) bool) { r.resources = append(r.resources, is) }
 
-// Check refuses the path of a stream that could not be watched.
+// Check refuses a path with a reserved name: such a stream could not be watched.
 func (r *Reserved) Check(path string) error {
 	if strings.HasPrefix(path, ReservedApp+"/") {
 		return fmt.Errorf("%w: %q", ErrReserved, ReservedApp)
@@ -70,7 +70,7 @@ const (
 	maxSegments = 16
 )
 
-// CheckMatch says why a pattern matches no stream's path, though it is well formed.
+// CheckMatch says why a well-formed pattern matches the path of no stream.
 func CheckMatch(pattern string) error {
 	n, open := 0, false
 	for s := range strings.SplitSeq(pattern, "/") {
@@ -86,9 +86,9 @@ func CheckMatch(pattern string) error {
 	return nil
 }
 
-// CheckPath reports what is wrong with a decoded path of a stream: it is app/name, valid
-// UTF-8 of at most 255 bytes and 16 segments, none of them empty, "." or "..", without
-// control and bidirectional override characters and backslashes.
+// CheckPath reports what is wrong with the decoded path of a stream. It must be app/name, valid
+// UTF-8 of at most 255 bytes and 16 segments, none of them empty, "." or "..", without control and
+// bidirectional override characters and backslashes.
 func CheckPath(path string) error {
 	if len(path) > maxPath {
 		return fmt.Errorf("%w: longer than %d bytes", ErrPath, maxPath)

@@ -12,9 +12,9 @@ import (
 	"weir/internal/stream"
 )
 
-// Player is one session that plays one stream: its reference on the stream, the muxer it
-// reads, and its cursor in the engine. When its connection has been closed, everything is
-// given back and the session is closed with the engine's cause.
+// Player is one session that plays one stream: its reference on the stream, the muxer that it
+// reads, and its cursor in the engine. When its connection has been closed, it releases all of them
+// and closes the session with the cause that the engine gave.
 type Player struct {
 	door    *Door
 	session *session.Session
@@ -33,7 +33,7 @@ type View struct {
 	muxer  *mux.Muxer // nil if no log is read
 }
 
-// View claims a stream for a session that was let in, in one variant; nil if it reads no log. It
+// View claims a stream for an admitted session in one variant, nil if the session reads no log. It
 // fails with a *session.Refusal.
 func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, error) {
 	st, err := d.Hub.Play(path)
@@ -51,8 +51,8 @@ func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, erro
 	return &View{d, st, m}, nil
 }
 
-// Refuse gives the claim up because what the session s would be sent is of no use to it, and
-// returns the refusal. told is the sentence for the peer.
+// Refuse gives the claim up because session s could not play what it would be sent, and returns the
+// refusal. told is the sentence for the peer.
 func (v *View) Refuse(s *session.Session, told string, err error) error {
 	v.Leave()
 	r := v.door.request(s, session.Play, v.Stream.Path(), "")
@@ -78,7 +78,7 @@ func (v *View) Player(s *session.Session, sink fanout.Sink, first []byte, onEnd 
 	return p
 }
 
-// Join begins to send the stream, from where start says. rewrite, if not nil, changes the stream's
+// Join begins to send the stream from where start says. rewrite, if not nil, changes the stream's
 // messages for this player; see fanout.Start.
 func (p *Player) Join(start Start, rewrite func(b []byte)) {
 	p.mu.Lock()
@@ -93,9 +93,8 @@ func (p *Player) Join(start Start, rewrite func(b []byte)) {
 	p.fan.Join(p.muxer.Log(), from)
 }
 
-// Move makes the player go on with another claim, from its beginning or, if it is for the
-// same stream in another variant, from the next point at which a player may start. rewrite is as
-// for Join.
+// Move makes the player go on with another claim: from its beginning or, if it is the same stream
+// in another variant, from the next sync mark. rewrite is as for Join.
 func (p *Player) Move(v *View, rewrite func(b []byte)) {
 	p.mu.Lock()
 	if p.muxer == nil {
@@ -114,7 +113,7 @@ func (p *Player) Move(v *View, rewrite func(b []byte)) {
 // Send queues whole messages for this player alone.
 func (p *Player) Send(b []byte) { p.fan.Send(b) }
 
-// Pause stops and resumes the stream for this player.
+// Pause stops the stream for this player, or resumes it.
 func (p *Player) Pause(on bool) {
 	if on {
 		p.fan.Pause()
@@ -126,7 +125,7 @@ func (p *Player) Pause(on bool) {
 // Close ends the player with a cause, at once.
 func (p *Player) Close(cause error) { p.fan.Close(cause) }
 
-// Finish ends the player with a cause once what Send was given has gone out.
+// Finish ends the player with a cause once everything given to Send has been sent.
 func (p *Player) Finish(cause error) { p.fan.Finish(cause) }
 
 // Closed implements fanout.Observer.
@@ -150,7 +149,7 @@ func (p *Player) Skipped(_ *fanout.Player, lag time.Duration, bytes int64) {
 		slog.Int64("bytes", bytes), slog.Uint64("skips", p.session.Skips.Load()))
 }
 
-// EndOfPlayer gives the engine's causes their reason.
+// EndOfPlayer gives the causes with which the engine ends players their reasons.
 func EndOfPlayer(cause error) error {
 	for err, reason := range map[error]session.Reason{
 		fanout.ErrEnded:        session.StreamEnded,

@@ -11,8 +11,8 @@ import (
 )
 
 // Serve accepts connections of ln and handles each on a goroutine until ctx ends, then
-// waits for them. When accepting fails for want of descriptors it says so, pauses and goes
-// on. It closes ln, and returns the listener's error if ctx has not ended.
+// waits for them. When accepting fails for lack of descriptors it logs so, pauses and goes on. It
+// closes ln, and returns the error of the listener unless ctx has ended.
 func (d *Door) Serve(ctx context.Context, ln net.Listener, handle func(net.Conn)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -34,7 +34,7 @@ func (d *Door) Serve(ctx context.Context, ln net.Listener, handle func(net.Conn)
 			return err
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		d.Log.Warn("accepting connections: pausing", slog.Any("err", err), slog.Duration("dur", pause))
+		d.Log.Warn("accepting connections failed: pausing", slog.Any("err", err), slog.Duration("dur", pause))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -42,7 +42,7 @@ func (d *Door) Serve(ctx context.Context, ln net.Listener, handle func(net.Conn)
 	}
 }
 
-// AddrPort returns the address of a TCP connection's end, and the zero value for any other address.
+// AddrPort returns a TCP address, and the zero value for any other.
 func AddrPort(a net.Addr) netip.AddrPort {
 	if t, ok := a.(*net.TCPAddr); ok {
 		ap := t.AddrPort()

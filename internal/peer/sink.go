@@ -21,8 +21,7 @@ func wrapTLS(nc net.Conn, conf *tls.Config, portable bool) *tls.Conn {
 	return tls.Server(nc, conf)
 }
 
-// Sink returns the engine's way to a connection, plain or made by WrapTLS or
-// NewWaitingTLS, whose set-up is done.
+// Sink returns the sink of a connection, which is plain or made by WrapTLS or NewWaitingTLS, after its set-up.
 func Sink(e *fanout.Engine, nc net.Conn, portable bool) fanout.Sink {
 	t := tlsOf(nc)
 	if t == nil {

@@ -5,14 +5,14 @@ import "fmt"
 // Start says where in a live stream a player begins.
 type Start uint8
 
-// The places to start.
+// The ways to start.
 const (
-	// Burst is the oldest key frame that is kept, with all that followed it.
+	// Burst starts at the oldest key frame that is kept.
 	Burst Start = iota
-	// Live is the newest key frame and the pictures that followed it, squeezed to the present, and
-	// then what comes: the first picture is there at once, and the player stands at live.
+	// Live sends the newest key frame and the pictures since, squeezed to the present, and then
+	// what comes: the first picture appears at once, and the player is at live.
 	Live
-	// Key is the next key frame.
+	// Key starts at the next key frame.
 	Key
 )
 
@@ -31,8 +31,8 @@ func ParseStart(word string) (Start, error) {
 	return 0, fmt.Errorf("start is live, burst or key, not %q", word)
 }
 
-// StartOf returns where a player of path begins whose query has start=word: there if word is a
-// start, else where the settings of the stream say.
+// StartOf returns where a player of path begins: as the word of its query says if that is a Start,
+// else as the settings of the stream say.
 func (d *Door) StartOf(path, word string) Start {
 	if s, err := ParseStart(word); err == nil {
 		return s

@@ -15,10 +15,10 @@ import (
 type WaitingTLS struct {
 	*tls.Conn
 	records *records
-	drained bool // the last read left nothing behind; the reader's
+	drained bool // the last read left no bytes; for the reader only
 }
 
-// NewWaitingTLS makes one of nc, for Sink as WrapTLS does.
+// NewWaitingTLS makes one from nc. Sink takes it like what WrapTLS makes.
 func NewWaitingTLS(nc *intake.Conn, conf *tls.Config, portable bool) *WaitingTLS {
 	r := &records{Conn: nc, single: true}
 	return &WaitingTLS{Conn: wrapTLS(r, conf, portable), records: r, drained: true}
@@ -43,25 +43,25 @@ func tlsFault(err error) error {
 	return err
 }
 
-// Publishing says that the peer publishes: it is read in large pieces from now on, and
-// never waits without a goroutine again.
+// Publishing says that the peer publishes: from now on it is read in large pieces, and cannot wait
+// without a goroutine any more.
 func (c *WaitingTLS) Publishing() { c.records.single = false }
 
-// Await is intake.Conn's. It reports false also while something may have been read and
-// not yet been asked for.
+// Await is like intake.Conn's. It also reports false while bytes may have been read that the caller
+// has not asked for.
 func (c *WaitingTLS) Await(ready func()) bool {
 	w, ok := any(c.records.Conn).(interface{ Await(ready func()) bool })
 	return ok && c.drained && c.records.single && w.Await(ready)
 }
 
-// records hands out one TLS record at a time (RFC 8446 §5.1), so that nothing waits in
-// tls.Conn when it has been read empty: the connection alone tells whether there is more.
+// records returns one TLS record at a time (RFC 8446 §5.1), so that no bytes wait in tls.Conn: the
+// connection alone then tells whether there are more.
 type records struct {
 	*intake.Conn
-	single bool // else reads are not looked at
+	single bool // otherwise reads are passed on unchanged
 	head   [5]byte
 	have   int // bytes of head
-	left   int // of the record, once its head is complete
+	left   int // bytes of the record to come, once its head is complete
 }
 
 // Read implements net.Conn.
@@ -82,7 +82,7 @@ func (r *records) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// tlsOf returns the TLS connection that nc is, nil if it is none.
+// tlsOf returns nc as a TLS connection, nil if it is none.
 func tlsOf(nc net.Conn) *tls.Conn {
 	switch c := nc.(type) {
 	case *tls.Conn:

@@ -28,7 +28,7 @@ type Env struct {
 	Listen func(proto, addr string) (net.Listener, error)
 }
 
-// Protocol serves until ctx ends, then returns with no goroutine left behind.
+// Protocol serves until ctx ends, and returns once all its goroutines have ended.
 type Protocol interface {
 	Run(ctx context.Context) error
 }
@@ -39,9 +39,9 @@ type Retracker interface {
 	Retracked(path string)
 }
 
-// Holder is a protocol that holds media in memory which are no part of the streams' logs.
+// Holder is a protocol that keeps media in memory beside the streams' logs.
 type Holder interface {
-	// Held returns how many bytes they are.
+	// Held returns how many bytes that media takes.
 	Held() int64
 }
 
@@ -79,7 +79,7 @@ func (r *Route) Match(path string) (stream string, weight int, ok bool) {
 	return strings.TrimPrefix(path[:i], "/"), len(path) - i, true
 }
 
-// Router is a protocol that is spoken over the playback HTTP listeners.
+// Router is a protocol that is spoken over the HTTP listeners.
 type Router interface {
 	Routes() []Route
 }

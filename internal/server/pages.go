@@ -9,8 +9,8 @@ import (
 	"weir/web"
 )
 
-// page is something that answers requests on the playback listeners without being a protocol:
-// it opens no sessions, and no stream depends on it.
+// page answers requests on the HTTP listeners without being a protocol: it opens no sessions, and
+// no stream depends on it.
 type page interface {
 	protocol.Router
 	Run(ctx context.Context) error

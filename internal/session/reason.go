@@ -10,36 +10,36 @@ import (
 	"syscall"
 )
 
-// Reason says why a peer was refused or its session ended. The set is closed and its words
-// are the same in the log, the metrics, the API and hooks.
+// Reason says why a peer was refused or its session ended. There are no others, and their words are
+// the same in the log, the metrics, the API and hooks.
 type Reason uint8
 
 // The reasons.
 const (
-	Internal      Reason = iota // a fault of ours, or an error nobody gave a reason to
-	EOF                         // the peer closed its connection, or lost it
+	Internal      Reason = iota // a fault of the server, or an error without a reason
+	EOF                         // the peer closed or lost its connection
 	Unpublish                   // the publisher said that it is done
 	Kicked                      // ended by the API or an operator
 	Shutdown                    // the server stops
-	Timeout                     // a deadline passed: connect, first publish or play, a write
+	Timeout                     // a deadline passed: for connecting, the first publish or play, or a write
 	Idle                        // a publisher sent nothing for too long
 	Slow                        // a player fell too far behind
 	Stalled                     // a player took nothing for too long
 	Takeover                    // another publisher took the stream over
-	Conflict                    // the stream has another publisher that stays
+	Conflict                    // the stream has another publisher, which stays
 	StreamEnded                 // the stream that was played ended
-	NotFound                    // the stream that was waited for did not come
-	Handshake                   // the handshake, or that of TLS or an upgrade, failed
+	NotFound                    // nobody published the stream while the peer waited
+	Handshake                   // a handshake (of the protocol, TLS or an upgrade) failed
 	ProtocolError               // the peer broke the protocol
 	TooLarge                    // a message or request was larger than its bound
-	Unsupported                 // the peer lacks, or we lack, the codec or feature asked for
+	Unsupported                 // the peer or the server lacks a codec or feature
 	BadKey                      // the key is missing or wrong
-	Address                     // peers of this address may not
-	Throttled                   // too many wrong keys came from this address
-	Path                        // no stream may have this path
-	Denied                      // the program, or whoever it asked, said no
+	Address                     // peers at this address are not allowed
+	Throttled                   // too many wrong keys came from the address
+	Path                        // the path is not valid for a stream
+	Denied                      // the embedding program said no
 	Limit                       // a limit of connections, streams, players or bit rate
-	Config                      // a changed configuration ended it
+	Config                      // a change of the configuration ended it
 	reasonCount
 )
 
@@ -71,7 +71,7 @@ func Reasons() []Reason {
 	return all
 }
 
-// Normal reports whether the session ended as sessions do, so that nobody need look at it.
+// Normal reports whether a session with this reason ended in an ordinary way, so that no operator need look at it.
 func (r Reason) Normal() bool {
 	switch r {
 	case EOF, Unpublish, Kicked, Shutdown, Takeover, StreamEnded, Config:
@@ -80,7 +80,7 @@ func (r Reason) Normal() bool {
 	return false
 }
 
-// peerTexts are what a peer is told of a reason where the error has no text of its own for it.
+// peerTexts are the sentences for the peer, for errors that bring none.
 var peerTexts = [reasonCount]string{
 	Internal: "The server failed; its log says why.", Kicked: "Ended by the server's operator.", Shutdown: "The server is shutting down.",
 	Timeout: "Nothing came in time.", Idle: "Nothing was sent for too long.", Slow: "The connection is too slow for this stream.",
@@ -93,11 +93,11 @@ var peerTexts = [reasonCount]string{
 	Denied: "Not allowed.", Limit: "The server is full.", Config: "The server's configuration has changed.",
 }
 
-// Refusal is an error with a reason and with a text for the peer, which is apart from the
-// one for the operator: Err may tell what the peer must not know.
+// Refusal is an error with a reason, and with a text for the peer apart from the one for the
+// operator: Err may say what the peer must not know.
 type Refusal struct {
 	Reason Reason
-	Peer   string // a sentence; empty stands for the reason's own
+	Peer   string // a sentence; empty stands for the reason's sentence
 	Err    error
 }
 
@@ -110,8 +110,8 @@ func (e *Refusal) Unwrap() error { return e.Err }
 // CloseReason implements Reasoner.
 func (e *Refusal) CloseReason() Reason { return e.Reason }
 
-// PeerText returns what a peer may be told of err: the text of the first Refusal in its chain
-// that has one, else that of its reason.
+// PeerText returns what a peer may be told about err: the text of the first Refusal in its chain
+// that has one, else the sentence of its reason.
 func PeerText(err error) string {
 	for e := err; ; {
 		r, ok := errors.AsType[*Refusal](e)
@@ -125,7 +125,7 @@ func PeerText(err error) string {
 	}
 }
 
-// Reasoner is an error that knows the reason it ends a session with.
+// Reasoner is an error that knows with which reason it ends a session.
 type Reasoner interface {
 	error
 	CloseReason() Reason
@@ -137,8 +137,8 @@ var (
 	ErrShutdown = Because(Shutdown, errors.New("session: the server stops"))
 )
 
-// Because gives err a reason. The text stays that of err, which errors.Is and
-// errors.As still find; nil stays nil.
+// Because gives err a reason. The text stays the same, and errors.Is and errors.As still find err.
+// Because of a nil error is nil.
 func Because(r Reason, err error) error {
 	if err == nil {
 		return nil

@@ -9,15 +9,14 @@ import (
 // maxRedacted bounds what Redact returns, in bytes.
 const maxRedacted = 512
 
-// harmless are the query parameters whose values may be seen, if they are plain words.
+// harmless are the query parameters whose values are shown if they are plain words.
 var harmless = map[string]bool{"codec": true, "embed": true, "vhost": true}
 
-// Redact makes a URL, a path with a query, or a stream name with one fit for a log:
-// every value of the query but a few harmless ones, a query without a name, a user
-// with its password, and a fragment become ***. What follows an encoded question mark
-// counts as query, for encoders that escape too much. Control characters and bytes that
-// are not UTF-8 are escaped, and the result is at most 512 bytes long. It is for
-// display: it cannot be parsed back.
+// Redact makes a URL, or a path or stream name with a query, fit for a log. *** replaces the values
+// of the query except a few harmless ones, a query without names, a user with its password, and a
+// fragment. What follows an encoded question mark counts as query, for encoders that escape too
+// much. Control characters and bytes that are not UTF-8 are escaped, and the result is at most 512
+// bytes long. It is for display: it cannot be parsed back.
 func Redact(s string) string {
 	path, mark, query := cutQuery(redactUser(s))
 	var b strings.Builder
@@ -33,13 +32,13 @@ func Redact(s string) string {
 	return Printable(b.String(), maxRedacted)
 }
 
-// redactUser drops what stands before the last @ of the host part.
+// redactUser replaces what stands before the last @ of the host.
 func redactUser(s string) string {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok {
 		return s
 	}
-	// A password may hold the other delimiters unescaped: only a slash ends the host here.
+	// A password may contain the other delimiters unescaped: only a slash ends the host here.
 	host, tail := rest, ""
 	if i := strings.IndexByte(rest, '/'); i >= 0 {
 		host, tail = rest[:i], rest[i:]
@@ -92,9 +91,9 @@ func plainWord(s string) bool {
 	return len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }
 
-// Printable returns s with everything that is not printable, such as control, bidirectional
-// override and broken characters, escaped as in Go's syntax, cut to at most limit bytes
-// (an ellipsis at the end says so). Use it for whatever a peer sent and a log shows.
+// Printable returns s with everything unprintable (control, bidirectional override and broken
+// characters) escaped as in Go, cut to at most limit bytes, with an ellipsis if it was cut. Use it
+// for text from a peer in a log.
 func Printable(s string, limit int) string {
 	const ellipsis = "…"
 	plain := len(s) <= limit

@@ -17,16 +17,16 @@ import (
 type Limits struct {
 	Connections      int // of all protocols, of which players leave one in twenty to others
 	ConnectionsPerIP int // of one address
-	PendingPerIP     int // of one address, neither publishing nor playing yet, or waiting for a stream
+	PendingPerIP     int // of one address, pending or waiting for a stream
 }
 
-// LimitError refuses a session that would pass a limit. Its reason is Limit.
+// LimitError refuses a session that would exceed a limit. Its reason is Limit.
 type LimitError struct {
 	Limit string // "connections", "connections of players", "connections_per_ip" or "pending_per_ip"
 	Max   int
 }
 
-// Error returns what was passed.
+// Error says which limit was reached.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("session: more than %d %s", e.Max, e.Limit)
 }
@@ -34,12 +34,12 @@ func (e *LimitError) Error() string {
 // CloseReason implements Reasoner.
 func (e *LimitError) CloseReason() Reason { return Limit }
 
-// Observer is told what happens to sessions. Its functions may be nil; they are called
-// without locks held, on the goroutine that caused the event, and must not block.
+// Observer is told what happens to sessions. Its functions may be nil; they are called outside
+// locks, on the goroutine that caused the event, and must not block.
 type Observer struct {
 	Promoted func(*Session)                // it begins to publish or play
 	Stopped  func(*Session, End)           // it stops to publish or play, and goes on
-	Closed   func(*Session, End)           // once a session, after it left the registry
+	Closed   func(*Session, End)           // called once a session, after it left the registry
 	Refused  func(info Info, reason error) // Open refused it
 }
 
@@ -49,11 +49,11 @@ type Registry struct {
 
 	mu       sync.Mutex // guards below; a leaf
 	limits   Limits
-	stopped  error // the cause given to CloseAll; no session opens after it
+	stopped  error // the cause given to CloseAll, after which no session opens
 	sessions map[string]*Session
 	perIP    map[netip.Addr]perIP
 	totals   map[string]*Totals // by protocol; the counters are those of closed sessions
-	moves    uint64             // times that a session was opened, closed or given a role
+	moves    uint64             // how often a session was opened, closed or given a role
 }
 
 // perIP counts the sessions of one address.
@@ -88,8 +88,8 @@ func (r *Registry) SetLimits(l Limits) {
 	r.limits = l
 }
 
-// Open registers a peer as pending. It fails with a *LimitError, or with the cause of
-// CloseAll after that. Whoever opens a session closes it.
+// Open registers a peer as pending. It fails with a *LimitError, or after CloseAll with its cause.
+// The caller must close the session.
 func (r *Registry) Open(info Info) (*Session, error) {
 	s := &Session{
 		ID: newID(), Protocol: info.Protocol, Remote: info.Remote,
@@ -191,7 +191,7 @@ func pending(r Role) int32 {
 	return 0
 }
 
-// count changes the numbers of the address of s. Lock held.
+// count changes the counts of the address of s. mu is held.
 func (r *Registry) count(s *Session, all, pending int32) {
 	ip, counted := Client(s.Remote.Addr())
 	if !counted || all == 0 && pending == 0 {
@@ -206,7 +206,7 @@ func (r *Registry) count(s *Session, all, pending int32) {
 	}
 }
 
-// remove takes an open session off and completes its end.
+// remove takes an open session out of the registry and completes its end.
 func (r *Registry) remove(s *Session, e *End) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -225,7 +225,7 @@ func (r *Registry) remove(s *Session, e *End) bool {
 	return true
 }
 
-// Get returns the open session with that id, or nil.
+// Get returns the open session with the id, or nil.
 func (r *Registry) Get(id string) *Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -258,14 +258,14 @@ func (r *Registry) all() []*Session {
 	return list
 }
 
-// Kick asks the session with that id to end; false if there is none or it was asked before.
+// Kick asks the session with the id to end. It reports false if there is none or it was already asked.
 func (r *Registry) Kick(id string, cause error) bool {
 	s := r.Get(id)
 	return s != nil && s.Kick(cause)
 }
 
-// CloseAll asks every session to end and refuses new ones with cause from now on. It
-// does not wait: each session is closed by the protocol that opened it.
+// CloseAll asks every session to end, and from now on refuses new ones with cause. It does not
+// wait: the protocol that opened a session closes it.
 func (r *Registry) CloseAll(cause error) {
 	r.mu.Lock()
 	if r.stopped == nil {
@@ -293,7 +293,7 @@ func (r *Registry) CloseProtocol(protocol string, cause error) {
 	}
 }
 
-// Sent counts bytes of a protocol that are no session's, such as what caches may keep.
+// Sent counts sent bytes of a protocol that belong to no session, such as answers that caches may keep.
 func (r *Registry) Sent(protocol string, n uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -305,9 +305,8 @@ func (r *Registry) Sent(protocol string, n uint64) {
 	t.BytesOut += n
 }
 
-// Totals returns the sums of every protocol that had a session, by name. It looks at
-// every open session: once a scrape, not once a frame. What is counted on a session after
-// its Close is lost.
+// Totals returns the sums of every protocol that had a session, by name. It visits every open
+// session: call it once a scrape, not once a frame. What a session counts after its Close is lost.
 func (r *Registry) Totals() []Totals {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -327,8 +326,8 @@ func (r *Registry) Totals() []Totals {
 	return list
 }
 
-// Client returns what limits per address count a as: an IPv4 address, or the /64 of an
-// IPv6 one. It reports false for those that are exempt: loopback and none.
+// Client returns the address under which limits count a: an IPv4 address itself, or the /64 of an
+// IPv6 address. It reports false for what is exempt: loopback, and no address.
 func Client(a netip.Addr) (netip.Addr, bool) {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() {

@@ -1,7 +1,6 @@
-// Package session keeps the registry of connected peers, whatever their protocol: who
-// they are, what they do, their counters, how to end them and why they ended. It opens no
-// connection and owns no goroutine; ending a session means calling the function that
-// its protocol gave to Open.
+// Package session keeps the registry of connected peers of all protocols: who they are, what they
+// do, their counters, how to end them and why they ended. It opens no connection and owns no
+// goroutine; it ends a session by calling the function that its protocol gave to Open.
 package session
 
 import (
@@ -13,8 +12,8 @@ import (
 // Role is what a session does.
 type Role uint8
 
-// The roles. A session is Pending until it publishes or plays. While it waits for a stream that
-// nobody publishes it is Waiting, which counts like Pending against limits.
+// The roles. A session is Pending until it publishes or plays, and Waiting while it waits for a
+// stream that nobody publishes. Waiting counts like Pending against limits.
 const (
 	Pending Role = iota
 	Waiting
@@ -43,28 +42,28 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 type Info struct {
 	Protocol  string         // the protocol's name in the table of protocols; never what a peer sent
 	Remote    netip.AddrPort // the peer, or the client a trusted proxy speaks for
-	UserAgent string         // what the peer calls itself, if known so far; see SetUserAgent
+	UserAgent string         // the peer's name for itself, if known; see SetUserAgent
 	// InProcess says that the peer is part of this program, and so trusted. It has no Remote then; a
 	// peer whose address is unknown is not trusted for that.
 	InProcess bool
-	// Cancel ends the session with a cause: usually a context.CancelCauseFunc. It is
-	// called at most once, without locks held, and must not wait. May be nil.
+	// Cancel ends the session with a cause: usually a context.CancelCauseFunc. It is called at most
+	// once, outside locks, and must not wait. It may be nil.
 	Cancel func(cause error)
 }
 
 // Session is one connected peer. ID, Protocol, Remote and Started do not change; the
-// counters are for anyone to add to while the session is open. A session takes about
-// 200 bytes beside its texts and its place in the registry.
+// counters are for anyone to add to while the session is open. A session takes about 200 bytes
+// beside its texts and its entry in the registry.
 type Session struct {
-	ID       string // short, random, not to be guessed
+	ID       string // short, random, hard to guess
 	Protocol string
 	Remote   netip.AddrPort
 	Started  time.Time
 
 	BytesIn  atomic.Uint64 // received from the peer
-	BytesOut atomic.Uint64 // given to the kernel for it
+	BytesOut atomic.Uint64 // given to the kernel for the peer
 	Frames   atomic.Uint64 // frames published, or sent to a player
-	Skips    atomic.Uint64 // times a player skipped ahead
+	Skips    atomic.Uint64 // times that a player skipped ahead
 
 	inProcess bool
 
@@ -92,13 +91,13 @@ type cause struct{ err error }
 // Role returns what the session does now.
 func (s *Session) Role() Role { return s.activity.Load().role }
 
-// Stream returns the path of the stream it publishes, plays or waits for; empty while pending.
+// Stream returns the path of the stream that it publishes, plays or waits for; empty while pending.
 func (s *Session) Stream() string { return s.activity.Load().stream }
 
 // InProcess reports whether the peer is part of this program.
 func (s *Session) InProcess() bool { return s.inProcess }
 
-// UserAgent returns what the peer calls itself; empty if it has not said so.
+// UserAgent returns the peer's name for itself; empty if it gave none.
 func (s *Session) UserAgent() string {
 	if a := s.agent.Load(); a != nil {
 		return *a
@@ -106,8 +105,8 @@ func (s *Session) UserAgent() string {
 	return ""
 }
 
-// SetUserAgent is for protocols in which the peer names itself after connecting. The
-// name is kept to 128 bytes without control characters.
+// SetUserAgent is for protocols in which the peer names itself after connecting. The name is cut to
+// 128 bytes without control characters.
 func (s *Session) SetUserAgent(name string) {
 	if name != "" {
 		name = Printable(name, maxUserAgent)
@@ -117,19 +116,19 @@ func (s *Session) SetUserAgent(name string) {
 
 const maxUserAgent = 128
 
-// Grant is what a session was let in with. It stays with the session.
+// Grant says by which rule and key a session was admitted. It stays with the session.
 type Grant struct {
 	// Entry is the index of the configured stream entry that applied; -1 if none did.
 	Entry int
-	// Key stands for the key that was given; 0 if none was needed. Two publishers with the
-	// same Key hold the same key. It is not for logs.
+	// Key stands for the key that was given; 0 if none was needed. Equal values stand for equal
+	// keys. It is not for logs.
 	Key uint64
 }
 
-// SetGrant keeps what the session was let in with.
+// SetGrant sets the session's grant.
 func (s *Session) SetGrant(g Grant) { s.grant.Store(&g) }
 
-// Grant returns what the session was let in with; false before it was.
+// Grant returns the session's grant; false before SetGrant.
 func (s *Session) Grant() (Grant, bool) {
 	if g := s.grant.Load(); g != nil {
 		return *g, true
@@ -139,16 +138,16 @@ func (s *Session) Grant() (Grant, bool) {
 
 // End is how a session ended.
 type End struct {
-	Role     Role   // what it was last
-	Stream   string // and of which stream
+	Role     Role   // its last role
+	Stream   string // and the stream of that role
 	Reason   Reason
-	Err      error // the whole story, for the log; nil for a plain end
+	Err      error // all details, for the log; nil for a plain end
 	Duration time.Duration
 }
 
-// Promote says that the session now publishes, plays or waits for stream, or with Pending (and
-// any stream) that it stopped and is as new: an RTMP connection may publish again. It
-// reports false, and does nothing, if the session is closed.
+// Promote says that the session now publishes, plays or waits for stream. Pending, with any stream,
+// says that it has stopped, as an RTMP connection may publish again. Promote reports false, and
+// does nothing, if the session is closed.
 func (s *Session) Promote(role Role, stream string) bool {
 	was, ok := s.reg.move(s, role, stream)
 	if !ok {
@@ -175,10 +174,9 @@ func (s *Session) Watch(role Role, stream string) error {
 	return nil
 }
 
-// Kick asks the session to end because of cause, by the Cancel of its Info. The first
-// cause counts, also against the reason that the protocol gives to Close later.
-// A nil cause is ErrKicked. It returns at once; false if the session was asked to end
-// before.
+// Kick asks the session to end because of err, by the Cancel of its Info. Only the first cause
+// counts, and it goes before the reason that the protocol gives to Close. A nil err stands for
+// ErrKicked. Kick returns at once: false if the session was already asked to end.
 func (s *Session) Kick(err error) bool {
 	if err == nil {
 		err = ErrKicked
@@ -192,9 +190,9 @@ func (s *Session) Kick(err error) bool {
 	return true
 }
 
-// Close takes the session off the registry and tells the observer, once; later calls
-// do nothing and report false. err may be nil. If the session was kicked, the reason and
-// the error are those of the kick. Closing s does not call Cancel.
+// Close removes the session from the registry and tells the observer, once; later calls do nothing
+// and report false. err may be nil. If the session was kicked, the reason and the error are those
+// of the kick. Close does not call Cancel.
 func (s *Session) Close(reason Reason, err error) bool {
 	e := End{Reason: reason, Err: err}
 	if k := s.cause.Load(); k != nil {

@@ -1,6 +1,5 @@
-// Package websocket reads what players send over a WebSocket, and frames what they are sent
-// (RFC 6455). The upgrade is a library's; what players say is so little that reading it needs
-// neither a goroutine nor a buffer.
+// Package websocket parses what players send over a WebSocket and frames what they are sent (RFC
+// 6455). It does not do the upgrade.
 package websocket
 
 import (
@@ -39,28 +38,25 @@ func (f *Fault) Error() string { return fmt.Sprintf("WebSocket status %d: %s", f
 
 func protocolError(what string) error { return &Fault{1002, what} }
 
-// ErrClosed is the end by the player's close frame.
+// ErrClosed says that the player has sent a close frame.
 var ErrClosed = errors.New("closed by the player")
 
-// Input takes in what a player sends, in pieces of any size: control frames, and messages
-// that mean nothing to a server that only sends and are passed over. It holds nothing but
-// the place in a frame, so that a player needs neither a goroutine nor a buffer while
-// it says nothing.
+// Input parses what a player sends, in pieces of any size: it handles control frames and skips messages. It keeps
+// only the position in a frame, so that a silent player needs neither a goroutine nor a buffer.
 type Input struct {
 	Heard func()         // a pong came
-	Reply func(b []byte) // sends a whole frame
+	Reply func(b []byte) // called to send a whole frame
 
 	head    [14]byte
 	have    int    // bytes of head
 	left    int    // bytes of payload to come, once the head is complete
 	total   int    // bytes of the message so far
-	message bool   // it has further frames
-	control []byte // payload of a control frame, unmasked; nil of other frames
+	message bool   // the message has further frames
+	control []byte // unmasked payload of a control frame; nil in other frames
 	in      bool   // in a frame's payload
 }
 
-// Feed takes in bytes. An error, which is ErrClosed or a *Fault, ends the player; it has
-// been sent the answer then.
+// Feed parses bytes. An error, which is ErrClosed or a *Fault, ends the player, and has already been answered.
 func (w *Input) Feed(b []byte) error {
 	for len(b) > 0 {
 		if !w.in {
@@ -92,7 +88,7 @@ func (w *Input) Feed(b []byte) error {
 	return nil
 }
 
-// headSize is how long the frame's head is, as far as that is known.
+// headSize returns the size of the frame's head, as far as it is known.
 func (w *Input) headSize() int {
 	const least, mask = 2, 4
 	if w.have < least {
@@ -110,8 +106,7 @@ func (w *Input) headSize() int {
 func (w *Input) opcode() byte    { return w.head[0] & 0xf }
 func (w *Input) isControl() bool { return w.opcode() >= opClose }
 
-// checkStart refuses a frame by the first two bytes of its head, however long the rest lets
-// itself be waited for.
+// checkStart refuses a frame by the first two bytes of its head, without waiting for the rest.
 func (w *Input) checkStart() error {
 	if w.have < 2 {
 		return nil
@@ -138,7 +133,7 @@ func (w *Input) begin() error {
 		length = binary.BigEndian.Uint64(w.head[2:])
 	}
 	switch w.opcode() {
-	case opClose, opPing, opPong: // checkStart has looked at them
+	case opClose, opPing, opPong: // checkStart has checked them
 	case opText:
 		return &Fault{1003, "a text message"}
 	case opBinary, opContinuation:
@@ -170,7 +165,7 @@ func (w *Input) unmask(b []byte) {
 	}
 }
 
-// finish deals with a complete frame.
+// finish handles a complete frame.
 func (w *Input) finish() error {
 	payload := w.control
 	w.have, w.in, w.control = 0, false, nil
@@ -185,7 +180,7 @@ func (w *Input) finish() error {
 	return nil
 }
 
-// closeFault is ErrClosed, or what is wrong with the payload of a close frame.
+// closeFault returns ErrClosed, or a *Fault if the payload of a close frame is wrong.
 func closeFault(payload []byte) error {
 	switch {
 	case len(payload) == 0:

@@ -102,7 +102,7 @@ func (p *Protocol) Run(ctx context.Context) error {
 // connection is one connection's place in the server.
 type connection struct {
 	session *session.Session
-	conn    *intake.Conn // below everything else; nil if it is none of TCP
+	conn    *intake.Conn // the TCP connection below all layers; nil if there is none
 	tls     *peer.WaitingTLS
 	player  *peer.Player // set once the connection is handed to the engine
 	playing uint32       // the message stream that is played
