@@ -1,7 +1,6 @@
 // Package metrics holds the server's Prometheus metrics (text format 0.0.4 and
-// OpenMetrics 1.0) in a registry of its own. What other parts count already is read
-// from them when a scrape asks, through Sources; only rare events are counted here, so
-// that nothing on the way of a frame touches a metric.
+// OpenMetrics 1.0) in a registry of its own. What other packages already count a scrape reads from them, through
+// Sources. Only rare events are counted here, so that no frame on its way touches a metric.
 //
 // Labels have values from closed sets: protocols, roles, reasons, kinds, worker
 // numbers. There is no series per stream, session or address.
@@ -19,9 +18,9 @@ import (
 	"weir/internal/version"
 )
 
-// Sources are where a scrape reads what others own. A nil source has no series. Those
-// that yield are called once a scrape, perhaps by several scrapes at once, and must not
-// yield the same labels twice; totals must never fall.
+// Sources are the functions from which a scrape reads figures of other packages. A nil source has
+// no series. Each is called once a scrape, perhaps by several scrapes at once. Those that yield
+// must not yield the same labels twice, and totals must never fall.
 type Sources struct {
 	// Streams returns the number of streams.
 	Streams func() int
@@ -42,14 +41,14 @@ type Sources struct {
 	Workers func(yield func(worker int, load float64, interval time.Duration))
 	// Intake returns the time between two reads of a publisher; 0 if it is read as it sends.
 	Intake func() time.Duration
-	// Held returns the bytes of segments that are held in memory.
+	// Held returns the bytes of segments in memory.
 	Held func() int64
 }
 
 // Publishers is what the publishers that are connected do now.
 type Publishers struct {
 	Bitrate int64         // bits per second of all of them
-	Stalled int           // those that send nothing
+	Stalled int           // how many of them send nothing
 	Silence time.Duration // the longest time for which one of them has sent nothing
 }
 
@@ -65,8 +64,7 @@ type Metrics struct {
 	lag        prometheus.Histogram
 }
 
-// New returns the metrics of a server. Besides its own there are those of the Go runtime,
-// the process and the build.
+// New returns the metrics of a server, with those of the Go runtime, the process and the build.
 func New(s Sources) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -99,8 +97,8 @@ func New(s Sources) *Metrics {
 	return m
 }
 
-// Handler serves the metrics to at most four scrapes at once; more get 503. A source that
-// yields labels twice loses its own series, no others.
+// Handler serves the metrics to at most four scrapes at once; more get 503. A source that yields
+// labels twice loses only its own series.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
 }
@@ -132,7 +130,7 @@ const LagEvery = 5 * time.Second
 // Lag counts how far a player is behind.
 func (m *Metrics) Lag(d time.Duration) { m.lag.Observe(d.Seconds()) }
 
-// word keeps labels to words of ours: whatever else, such as text from a peer, is "other".
+// word limits labels to our own words: anything else, such as text from a peer, becomes "other".
 func word(s string) string {
 	if s == "" || len(s) > 40 {
 		return "other"

@@ -12,14 +12,13 @@ import (
 	"weir/av"
 )
 
-// Report is what is in a stream and what is wrong with it. Durations are in seconds,
-// rates in bits per second.
+// Report says what is in a stream and what is wrong with it. Durations are in seconds, rates in bits per second.
 type Report struct {
 	Duration float64 `json:"duration"`
 	Bitrate  int64   `json:"bitrate"`
 	Encoder  string  `json:"encoder,omitempty"`
 	Tracks   []Track `json:"tracks"`
-	// LeftOut names the tracks that nothing here can carry.
+	// LeftOut names the tracks that Weir cannot carry.
 	LeftOut []string `json:"left_out,omitempty"`
 	Faults  []Fault  `json:"faults"`
 }
@@ -53,7 +52,7 @@ type Fault struct {
 	Advice string `json:"advice"`
 }
 
-// report draws the conclusions.
+// report makes the report.
 func (p *prober) report() *Report {
 	r := &Report{Duration: seconds(p.line.Head()), Tracks: []Track{}, LeftOut: p.condition.LeftOut, Faults: []Fault{}}
 	r.Encoder, _ = p.metadata.GetString("encoder")
@@ -114,7 +113,7 @@ func (p *prober) describe(t *track) Track {
 	return x
 }
 
-// running is how long frames came, gaps left out, and how many steps there were between frames.
+// running returns how long frames came, without gaps, and how many steps between frames there were.
 func (t *track) running() (span time.Duration, steps int) {
 	if t.gapped() {
 		return t.flow, t.steps
@@ -122,7 +121,7 @@ func (t *track) running() (span time.Duration, steps int) {
 	return t.last - t.first, t.frames - 1
 }
 
-// gapped reports whether there are gaps. A track of nothing else is a slow one.
+// gapped reports whether the track has gaps. A track with only gaps is a slow one.
 func (t *track) gapped() bool { return t.gaps > 0 && t.gaps < t.steps }
 
 func (r *Report) fault(code, detail, advice string) {

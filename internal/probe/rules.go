@@ -15,22 +15,22 @@ import (
 	"weir/internal/relay"
 )
 
-// The bounds past which something is a fault.
+// The bounds beyond which something is a fault.
 const (
 	maxOffset = 100 * time.Millisecond // between the first frames of sound and picture
 	maxGap    = time.Second            // between two frames of a track
-	maxBack   = time.Second            // what goes back further is another clock
-	// maxKeyGap is between two key frames: what a player has to wait for, or to be behind.
+	maxBack   = time.Second            // a larger step back is another clock
+	// maxKeyGap is the longest time between two key frames: a player has to wait for it, or is as far behind.
 	maxKeyGap = 5 * time.Second
 	// minFrozen is how many frames with one time are a fault.
 	minFrozen = 3
 	// minRateShare is how much of the declared frame rate must come.
 	minRateShare = 0.75
-	// maxDeclared is the highest frame rate that is believed: others are the clock's.
+	// maxDeclared is the highest credible frame rate: a higher one is that of the clock.
 	maxDeclared = 250
-	// minRateFrames is how many frames tell a frame rate.
+	// minRateFrames is how many frames are needed to tell a frame rate.
 	minRateFrames = 10
-	// maxEnds is how far apart the ends of sound and picture may be in a file, beyond their beginnings.
+	// maxEnds is how much further apart the ends of sound and picture may be in a file than their beginnings.
 	maxEnds = 300 * time.Millisecond
 )
 
@@ -50,9 +50,9 @@ func (r *Report) judge(t *track, x *Track) {
 		r.fault("gap", fmt.Sprintf("%s: %s of more than %v, the longest %v", name, plural(t.gaps, "gap"), maxGap, t.largest.Round(time.Millisecond)),
 			"The encoder or its network drops out: lower the bitrate, or look at its CPU load.")
 	}
-	if 2*t.endless < t.frames && t.endless > 0 { // if it is most of them, the encoder is like that
+	if 2*t.endless < t.frames && t.endless > 0 { // if most frames are so, the encoder is like that
 		if t.damaged += t.endless; t.damage == "" {
-			t.damage = "it does not end as a frame of AAC does"
+			t.damage = "it does not end like an AAC frame"
 		}
 	}
 	if t.damaged > 0 {
@@ -69,12 +69,12 @@ func (r *Report) judge(t *track, x *Track) {
 	}
 }
 
-// perSecond is how much it drifts in a second.
+// perSecond is how far it drifts in a second.
 func perSecond(by, in time.Duration) time.Duration {
 	return time.Duration(by.Abs().Seconds() / in.Seconds() * float64(time.Second)).Round(100 * time.Microsecond)
 }
 
-// judgeSetup looks at a track's configuration, and whether its frames are in the form that belongs to it.
+// judgeSetup checks a track's configuration, and whether its frames are in the form that the configuration says.
 func (r *Report) judgeSetup(t *track, name string) {
 	if !t.hasSetup && codec.NeedsConfig(t.info.Codec) {
 		r.fault("no_sequence_header", name+" has no sequence header: nobody can decode it",
@@ -98,14 +98,14 @@ func (r *Report) judgeSetup(t *track, name string) {
 	}
 }
 
-// judgePicture looks at what concerns video alone.
+// judgePicture looks for faults that only video has.
 func (r *Report) judgePicture(t *track, x *Track, name string) {
 	longest := t.last - t.first
 	if t.keys.n > 0 {
 		longest = max(t.keys.longest, t.last-t.keys.last)
 	}
 	if t.gapped() {
-		longest -= t.largest // which is a fault of its own
+		longest -= t.largest // a fault of its own
 	}
 	if longest > maxKeyGap {
 		r.fault("long_gop", fmt.Sprintf("%s: no key frame for %v", name, longest.Round(time.Millisecond)),
@@ -153,10 +153,10 @@ func (p *prober) judgeTogether(r *Report) {
 	}
 }
 
-// judgeDrift looks whether sound and picture part: by the order in which they come, and by their ends.
+// judgeDrift looks for sound and picture that drift apart: by the order in which they come, and by their ends.
 func (p *prober) judgeDrift(r *Report, v, a *track) {
 	if by, _ := a.pace.drift(); by != 0 {
-		return // told already
+		return // already reported
 	}
 	const advice = "One of the two has a clock of another speed: take both from one device, or let the encoder resample the sound (ffmpeg: -af aresample=async=1)."
 	if by, in := drift(p.apart, minApart, minApartShare); by != 0 {
@@ -179,7 +179,7 @@ func (p *prober) judgeDrift(r *Report, v, a *track) {
 	}
 }
 
-// judgeSource looks at what could not be read.
+// judgeSource reports what could not be read.
 func (r *Report) judgeSource(c *relay.Condition) {
 	for _, name := range c.LeftOut {
 		if strings.HasSuffix(name, "audio") || strings.HasSuffix(name, "video") {
@@ -197,9 +197,9 @@ func (r *Report) judgeSource(c *relay.Condition) {
 
 const chroma420 = "4:2:0"
 
-// sampling is how the colours of a codec's configuration are sampled, and with how many bits.
+// sampling returns a video configuration's chroma format and bit depth.
 func sampling(c av.Codec, config []byte) (chroma string, depth int) {
-	formats := [...]string{chroma420, chroma420, "4:2:2", "4:4:4"} // the first is black and white
+	formats := [...]string{chroma420, chroma420, "4:2:2", "4:4:4"} // 0 is black and white
 	chroma, depth = chroma420, 8
 	switch c {
 	case av.H264:
@@ -233,7 +233,7 @@ func sampling(c av.Codec, config []byte) (chroma string, depth int) {
 	return chroma, depth
 }
 
-// addsADTS reports whether an AAC frame is ADTS although a configuration says how it is to be read.
+// addsADTS reports whether an AAC frame has an ADTS header although the track has a configuration.
 func addsADTS(f *av.Frame, config []byte) bool {
 	return f.Codec == av.AAC && len(config) > 0 && aac.IsADTS(f.Payload)
 }
@@ -246,7 +246,7 @@ func plural(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// be is the verb for a number of things.
+// be returns "is" or "are" for a number of things.
 func be(n int) string {
 	if n == 1 {
 		return "is"

@@ -1,6 +1,6 @@
-// Package protocol says what a protocol is to the server and what the server lends it.
+// Package protocol defines what the server expects of a protocol and what it provides to one.
 //
-// Each protocol has a folder below this one and never imports another.
+// Each protocol has a folder below this one, and imports no other protocol.
 package protocol
 
 import (
@@ -13,7 +13,7 @@ import (
 	"weir/internal/peer"
 )
 
-// Env is what the server lends a protocol.
+// Env is what the server provides to a protocol.
 type Env struct {
 	// Door lets the protocol's peers in.
 	*peer.Door
@@ -21,8 +21,8 @@ type Env struct {
 	Bitrate func() int64
 	// Pacer sets the beat at which publishers are read.
 	Pacer *intake.Pacer
-	// Settings returns the protocol's part of the entry of streams that applies to a path: a pointer to
-	// its struct in the table of protocols, which does not change. It is nil without one.
+	// Settings returns the protocol's settings from the entry of streams that applies to a path: a pointer to its
+	// struct in StreamProtocols, which does not change. It is nil for a protocol without such a struct.
 	Settings func(path string) any
 	// Listen opens a TCP listener and logs where it listens.
 	Listen func(proto, addr string) (net.Listener, error)
@@ -33,8 +33,8 @@ type Protocol interface {
 	Run(ctx context.Context) error
 }
 
-// Retracker is a protocol that wants to know when a stream's tracks or their codecs have
-// changed. It is told on the publisher's goroutine, and must not block.
+// Retracker is a protocol that wants to know when a stream's tracks or their codecs have changed.
+// Retracked is called on the publisher's goroutine and must not block.
 type Retracker interface {
 	Retracked(path string)
 }
@@ -50,18 +50,18 @@ type Holder interface {
 type Route struct {
 	Method string
 	Suffix string
-	// Resource, if not nil, takes the place of Suffix: the path is a stream's, a slash, and
-	// a name that Resource accepts. It goes before every suffix.
+	// Resource, if not nil, replaces Suffix: the path is that of a stream, a slash, and a name that
+	// Resource accepts. It has precedence over every suffix.
 	Resource func(name string) bool
-	// Place, if not empty, takes the place of both: the path is this, or begins with it
-	// if it is longer than "/" and ends so. It is no stream's: Handler gets what follows it.
+	// Place, if not empty, replaces both: the path is Place or, if Place is longer than "/" and
+	// ends in one, begins with it. It belongs to no stream: Handler gets what follows Place.
 	Place     string
 	WebSocket bool
 	Handler   func(w http.ResponseWriter, r *http.Request, path string)
 }
 
-// Match returns the path of the stream that a request's path is about, and how much of the
-// path the route accounts for: of several routes the one that accounts for most is right.
+// Match returns the path of the stream that a request's path names, and how much of the path the
+// route accounts for: of several routes the one that accounts for most is right.
 func (r *Route) Match(path string) (stream string, weight int, ok bool) {
 	if r.Place != "" {
 		rest, ok := strings.CutPrefix(path, r.Place)

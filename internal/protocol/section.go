@@ -1,12 +1,12 @@
 package protocol
 
-// Section is what a protocol's folder brings to the table of protocols: a struct, whose fields are the
-// protocol's section of the configuration. It may have none.
+// Section is what a protocol's folder puts into the table of protocols: a struct, whose fields, if it
+// has any, are the protocol's section of the configuration.
 //
-// Beside it there may be a second struct, whose fields are the protocol's part of an entry of streams:
-// Env.Settings returns a pointer to that.
+// A folder may have a second struct, whose fields are the protocol's keys in an entry of streams:
+// Env.Settings returns a pointer to it.
 type Section interface {
-	// Protocols returns what the folder speaks, in one form or several.
+	// Protocols returns the folder's protocols, one or several.
 	Protocols() []Entry
 }
 
@@ -14,6 +14,6 @@ type Section interface {
 type Entry struct {
 	// Name is the protocol's log key, metric label and name in the API.
 	Name string
-	// New makes it, and opens its listeners.
+	// New makes the protocol and opens its listeners.
 	New func(env Env) (Protocol, error)
 }

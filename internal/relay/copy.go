@@ -19,7 +19,7 @@ type Options struct {
 	Loop bool
 	// Speed is how fast a file is sent; 0 means 1, in real time.
 	Speed float64
-	// Start leaves out what a file has before this time; it then begins at a key frame.
+	// Start skips what a file has before this time; the copy then begins at a key frame.
 	Start time.Duration
 	// Duration and Frames end the copy; 0 is no bound.
 	Duration time.Duration
@@ -30,11 +30,11 @@ type Options struct {
 	Progress func(Stats)
 	// Notice, if not nil, is told once of each track that is left out, and why, and that a file is cut off.
 	Notice func(string)
-	// Unpaced takes a file as fast as it can be read.
+	// Unpaced copies a file as fast as it can be read.
 	Unpaced bool
 }
 
-// Stats is what was copied.
+// Stats says what was copied.
 type Stats struct {
 	Frames     int64
 	Bytes      int64
@@ -48,16 +48,15 @@ const (
 	reportEvery  = 500 * time.Millisecond
 	firstBackoff = 500 * time.Millisecond
 	maxBackoff   = 10 * time.Second
-	// maxHeld is how many frames without media are kept until the first with media comes.
+	// maxHeld is how many frames without media wait for the first with media.
 	maxHeld = 256
 )
 
 // Copy copies the source that open opens to the target that create makes, until the source ends, a
-// bound of the options is reached, or ctx ends, which is no error. A source that ends without a
-// frame is one.
+// bound of the options is reached, or ctx ends, which is no error. A source that ends without a frame is an error.
 //
-// All times are put on one timeline, which begins at 0: each round of a loop, and a clock that jumps
-// or begins again within a source, goes on where the one before ended, with the headers that are new.
+// All times are put on one timeline, which begins at 0: each round of a loop, and each clock after a
+// jump within a source, goes on where the one before ended, with the new headers.
 func Copy(ctx context.Context, open func(context.Context) (Source, error), create func(context.Context) (Target, error), o Options) (Stats, error) {
 	c := &copier{o: o, open: open, create: create, begin: time.Now(), clocks: map[clockKey]*timeline.Clock{}, told: map[string]bool{}}
 	err := c.run(ctx)
@@ -73,7 +72,7 @@ func Copy(ctx context.Context, open func(context.Context) (Source, error), creat
 	return c.stats, err
 }
 
-// copier is one Copy at work.
+// copier is the state of one Copy.
 type copier struct {
 	o      Options
 	open   func(context.Context) (Source, error)
@@ -113,7 +112,7 @@ func (c *copier) run(ctx context.Context) error {
 			return err
 		}
 		c.source = s
-		stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // a read in progress ends
+		stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // ends a read in progress
 		if c.target == nil {
 			if c.target, err = c.create(ctx); err != nil {
 				stop()
@@ -143,7 +142,7 @@ func (c *copier) run(ctx context.Context) error {
 	}
 }
 
-// round copies the source once. It returns why it ended, never nil.
+// round copies the source once. It returns why the round ended, never nil.
 func (c *copier) round(ctx context.Context, round int) error {
 	c.line.NewSource()
 	for _, k := range c.clocks {
@@ -194,8 +193,7 @@ func (c *copier) round(ctx context.Context, round int) error {
 	}
 }
 
-// hold keeps f for when media begin: the newest of each header, and events unless what they belong
-// to is skipped.
+// hold keeps f until media begin: the newest of each header, and events unless their media is skipped.
 func hold(held []*av.Frame, f *av.Frame, skipping bool) []*av.Frame {
 	switch {
 	case isHeader(f):
@@ -211,7 +209,7 @@ func hold(held []*av.Frame, f *av.Frame, skipping bool) []*av.Frame {
 	return append(held, f)
 }
 
-// sendHeld sends what came before first, with its time. In later rounds the target has some already.
+// sendHeld sends what came before first, with the time of first. In later rounds the target already has some of it.
 func (c *copier) sendHeld(ctx context.Context, held []*av.Frame, first *av.Frame, round int) error {
 	at := c.line.Peek(c.clock(first), first.DTS, first.PTS-first.DTS, c.arrived())
 	for _, f := range held {
@@ -225,14 +223,14 @@ func (c *copier) sendHeld(ctx context.Context, held []*av.Frame, first *av.Frame
 	return nil
 }
 
-// skipper leaves out the beginning of a source.
+// skipper skips the beginning of a source.
 type skipper struct {
 	until  time.Duration
 	line   timeline.Timeline
 	clocks map[clockKey]*timeline.Clock
 }
 
-// over reports whether a media frame is left out.
+// over reports whether a media frame is skipped.
 func (s *skipper) over(f *av.Frame, hasVideo bool) bool {
 	if s.until <= 0 {
 		return false
@@ -262,7 +260,7 @@ func (c *copier) clock(f *av.Frame) *timeline.Clock {
 	return c.clocks[k]
 }
 
-// arrived is when a frame comes in: of a file, when all before it has been played.
+// arrived returns the arrival time of a frame; a frame of a file arrives once all before it have been played.
 func (c *copier) arrived() time.Duration {
 	if c.source.Live() {
 		return time.Since(c.begin)
@@ -359,7 +357,7 @@ func (c *copier) reopen(ctx context.Context) bool {
 	return true
 }
 
-// count adds f to the figures; errDone says that a bound is reached.
+// count adds f to the figures. It returns errDone if a bound is reached.
 func (c *copier) count(f *av.Frame) error {
 	c.stats.Frames++
 	c.stats.Bytes += int64(len(f.Payload))
@@ -370,7 +368,7 @@ func (c *copier) count(f *av.Frame) error {
 	return nil
 }
 
-// report calls Progress and Notice now and then.
+// report calls Progress and Notice about twice a second.
 func (c *copier) report() {
 	if time.Since(c.reported) < reportEvery {
 		return
@@ -385,7 +383,7 @@ func (c *copier) report() {
 	c.o.Progress(s)
 }
 
-// remark tells what is left out, and that a file is cut off.
+// remark notifies of tracks that are left out and of a file that is cut off.
 func (c *copier) remark() {
 	if c.o.Notice == nil {
 		return

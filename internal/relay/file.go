@@ -15,8 +15,7 @@ import (
 	"weir/format/mpegts"
 )
 
-// openFile opens a file of one of the formats that are known, which its first bytes tell. Its errors do
-// not hold the name.
+// openFile opens a file whose first bytes tell one of the known formats. Its errors do not contain the name.
 func openFile(name string) (Source, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -37,7 +36,7 @@ func openFile(name string) (Source, error) {
 	return s, nil
 }
 
-// withoutPath takes the name of the file, which is said already, out of an error.
+// withoutPath removes the name of the file, which precedes the error, from it.
 func withoutPath(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -83,12 +82,12 @@ type peeker interface {
 	Peek(n int) ([]byte, error)
 }
 
-// sniff reads FLV or MPEG-TS, whichever it is, from a file or a connection.
+// sniff finds out whether a file or connection has FLV or MPEG-TS, and returns its source.
 func sniff(r io.Reader, live bool, end func() error) (Source, error) {
 	var head []byte
 	var err error
 	switch r := r.(type) {
-	case peeker: // as few bytes as tell: they may come slowly
+	case peeker: // it reads as few bytes as possible: they may come slowly
 		head, err = r.Peek(3)
 		if err == nil && string(head) != "FLV" {
 			if head, err = r.Peek(tsProof * (maxStride + 1)); err == nil && !isTS(head, false) {
@@ -114,20 +113,20 @@ func sniff(r io.Reader, live bool, end func() error) (Source, error) {
 	case isTS(head, errors.Is(err, io.EOF)):
 		return &tsSource{in: r, close: end, live: live, buf: make([]byte, 64*mpegts.PacketSize)}, nil
 	case len(head) == 0:
-		return nil, errors.New("it ended before its first byte")
+		return nil, errors.New("it ended without sending a byte")
 	}
 	return nil, errors.New("neither FLV, MP4, MPEG-TS nor an HLS playlist")
 }
 
 const (
-	// tsProof is how many packets must follow each other to be taken for MPEG-TS, as in demuxing.
+	// tsProof is how many packets in a row prove MPEG-TS, as in demuxing.
 	tsProof = 5
-	// maxStride is the longest of the packets that there are.
+	// maxStride is the size of the longest kind of packet.
 	maxStride = 204
 )
 
-// isTS reports whether packets of one of the sizes that there are follow each other somewhere in head;
-// fewer are enough if there is nothing else, all of which head is.
+// isTS reports whether head contains tsProof packets of one of the known sizes in a row. Fewer are
+// enough if head is the whole source and nothing else is in it.
 func isTS(head []byte, all bool) bool {
 	const sync = 0x47
 	for at := range head {
@@ -156,7 +155,7 @@ func isMP4(head []byte) bool {
 	return false
 }
 
-// cutOff reports whether the last box at the top of an MP4 file goes past its end.
+// cutOff reports whether the last top-level box of an MP4 file ends behind the end of the file.
 func cutOff(r io.ReaderAt, size int64) bool {
 	const maxBoxes = 1 << 20
 	var head [16]byte
@@ -171,7 +170,7 @@ func cutOff(r io.ReaderAt, size int64) bool {
 		}
 		length := int64(binary.BigEndian.Uint32(head[:]))
 		switch {
-		case length == 0: // to the end
+		case length == 0: // the box ends with the file
 			return false
 		case length == 1 && n == len(head):
 			length = int64(binary.BigEndian.Uint64(head[8:]) & (1<<63 - 1))

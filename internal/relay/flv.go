@@ -22,7 +22,7 @@ type flvFeed struct {
 	bad     int64 // bodies that could not be read
 }
 
-// feed takes a body. What cannot be read is left out, as a player would, and counted.
+// feed takes a body. Bodies that cannot be parsed are counted and skipped, as a player would.
 func (s *flvFeed) feed(typ flv.TagType, timestamp uint32, body []byte) {
 	var err error
 	s.frames, err = s.demux.Demux(nil, typ, s.clock.Unwrap(timestamp), body)
@@ -38,7 +38,7 @@ func (s *flvFeed) feed(typ flv.TagType, timestamp uint32, body []byte) {
 	}
 }
 
-// next takes the next frame of what was fed.
+// next returns the next frame of the bodies fed.
 func (s *flvFeed) next() (*av.Frame, bool) {
 	if len(s.frames) == 0 {
 		return nil, false
@@ -54,7 +54,7 @@ func (s *flvFeed) condition() Condition {
 	return c
 }
 
-// damage adds a line of so many things that are so, if there are any.
+// damage adds a line that says what is wrong with how many things, if n is not 0.
 func (c *Condition) damage(n int64, thing, what string) {
 	switch {
 	case n == 1:
@@ -79,7 +79,7 @@ func (s *flvSource) Live() bool { return s.live }
 // Close implements Source.
 func (s *flvSource) Close() error { return s.close() }
 
-// ReadFrame makes the break of a connection an end.
+// ReadFrame returns io.EOF also when the connection breaks.
 func (s *flvSource) ReadFrame() (*av.Frame, error) {
 	for {
 		if f, ok := s.next(); ok {
@@ -100,7 +100,7 @@ func (s *flvSource) ReadFrame() (*av.Frame, error) {
 // Condition implements Source.
 func (s *flvSource) Condition() Condition {
 	c := s.condition()
-	if c.Truncated = s.truncated; !s.truncated { // else these are the bytes of the last tag
+	if c.Truncated = s.truncated; !s.truncated { // if it is, they are the bytes of the last tag
 		c.damage(s.tags.Skipped(), "byte", "between the tags")
 	}
 	return c

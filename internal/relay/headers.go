@@ -7,8 +7,8 @@ import (
 	"weir/format/flv"
 )
 
-// headers are what a target must have before media: the newest configuration and metadata of each
-// track, in the order in which they came first.
+// headers are what a target needs before media: the newest configuration and metadata of each
+// track, in the order in which they first came.
 type headers struct {
 	newest map[headerKey]*av.Frame
 	order  []headerKey
@@ -20,8 +20,8 @@ type headerKey struct {
 	track uint8
 }
 
-// isHeader reports whether f says something about the media behind it, for as long as nothing else of
-// its kind comes. Other script tags are events: they have a time, and are over.
+// isHeader reports whether f describes the media after it, until the next frame of its kind. Other
+// script tags are events of one moment.
 func isHeader(f *av.Frame) bool {
 	switch f.Type {
 	case av.Config, av.Meta:
@@ -33,7 +33,7 @@ func isHeader(f *av.Frame) bool {
 	return false
 }
 
-// note keeps f if it is a header. It reports whether the target has the same one already.
+// note keeps f if it is a header. It reports whether the target already has the same one.
 func (h *headers) note(f *av.Frame) (known bool) {
 	if !isHeader(f) {
 		return false

@@ -34,7 +34,7 @@ type hlsSource struct {
 	lists  []*hlsList
 }
 
-// newHLS reads a playlist, and those that it names. It belongs to the source, which end ends.
+// newHLS reads a playlist and those that it names. end ends the source.
 func newHLS(ctx context.Context, client *http.Client, at *url.URL, body io.Reader, end func()) (Source, error) {
 	b, err := readAll(body, m3u8.MaxSize)
 	if err != nil {
@@ -60,7 +60,7 @@ func newHLS(ctx context.Context, client *http.Client, at *url.URL, body io.Reade
 	return s, nil
 }
 
-// variant takes the best variant of a multivariant playlist.
+// variant chooses the best variant of a multivariant playlist.
 func (s *hlsSource) variant(at *url.URL, b []byte) error {
 	p, err := m3u8.ParseMultivariant(b)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *hlsSource) variant(at *url.URL, b []byte) error {
 	return nil
 }
 
-// rendition returns the URI of the sound in a group: the default, else the first.
+// rendition returns the URI of a group's sound: the default one, else the first.
 func rendition(p *m3u8.Multivariant, group string) (uri string) {
 	for i := range p.Renditions {
 		r := &p.Renditions[i]
@@ -110,7 +110,7 @@ func rendition(p *m3u8.Multivariant, group string) (uri string) {
 	return uri
 }
 
-// resolve makes a playlist's URI a URL.
+// resolve makes a URL from a URI in a playlist.
 func resolve(base *url.URL, uri string) (*url.URL, error) {
 	u, err := base.Parse(uri)
 	if err != nil {
@@ -122,7 +122,7 @@ func resolve(base *url.URL, uri string) (*url.URL, error) {
 	return u, nil
 }
 
-// fetch reads a resource of at most so many bytes. It returns its URL, which a redirection may change.
+// fetch reads a resource of at most a number of bytes. It returns its URL, which a redirect may have changed.
 func (s *hlsSource) fetch(u *url.URL, span m3u8.ByteRange, most int64) ([]byte, *url.URL, error) {
 	what := ""
 	if span.Length > 0 {
@@ -151,7 +151,7 @@ func (s *hlsSource) fetch(u *url.URL, span m3u8.ByteRange, most int64) ([]byte, 
 
 var errTooLarge = errors.New("more than can be read")
 
-// readAll reads at most so many bytes, and fails if there are more.
+// readAll reads everything, and fails beyond a number of bytes.
 func readAll(r io.Reader, most int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(b)) > most {
@@ -179,7 +179,7 @@ func (s *hlsSource) Condition() (c Condition) {
 	return c
 }
 
-// ReadFrame returns the frame that comes first of all playlists.
+// ReadFrame returns the earliest frame of all playlists.
 func (s *hlsSource) ReadFrame() (*av.Frame, error) {
 	var first *hlsList
 	for _, l := range s.lists {

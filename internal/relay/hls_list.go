@@ -19,7 +19,7 @@ import (
 type hlsList struct {
 	s      *hlsSource
 	url    *url.URL
-	second bool // its sound is beside that of another playlist
+	second bool // its sound comes in addition to another playlist's
 	media  *m3u8.Media
 	asked  time.Time
 	next   uint64 // number of the next segment
@@ -37,7 +37,7 @@ type hlsList struct {
 	bad     int64 // segments that could not be read
 }
 
-// take takes a playlist that was read.
+// take takes a new version of the playlist.
 func (l *hlsList) take(p *m3u8.Media) {
 	l.media, l.asked = p, time.Now()
 	whole := len(p.Segments)
@@ -45,7 +45,7 @@ func (l *hlsList) take(p *m3u8.Media) {
 		whole--
 	}
 	if l.begun && l.next > p.MediaSequence && l.next-p.MediaSequence > uint64(len(p.Segments)) {
-		l.begun = false // the numbers begin again: another run of the server
+		l.begun = false // the numbers begin again: the server was restarted
 		l.add(l.demux.Flush(nil))
 	}
 	if !l.begun {
@@ -133,7 +133,7 @@ func (l *hlsList) segment(i int) error {
 	return nil
 }
 
-// span is the byte range of segment i, with the offset that follows from the segments before it.
+// span returns the byte range of segment i; a missing offset follows from the segments before.
 func (l *hlsList) span(i int) m3u8.ByteRange {
 	r := l.media.Segments[i].Range
 	if r.Length == 0 || r.Offset >= 0 {
@@ -151,7 +151,7 @@ func (l *hlsList) span(i int) m3u8.ByteRange {
 	return r
 }
 
-// initialize reads the initialization segment of segment i, if it is another one.
+// initialize reads the initialization segment of segment i if it is a new one.
 func (l *hlsList) initialize(i int) error {
 	var m *m3u8.Map
 	for ; i >= 0 && m == nil; i-- {
@@ -202,7 +202,7 @@ func (l *hlsList) fragment(b []byte) error {
 	}
 }
 
-// add takes frames, without the configurations that are known.
+// add takes frames, except configurations that are already known.
 func (l *hlsList) add(frames []av.Frame) {
 	for _, f := range frames {
 		if l.second && f.Kind == av.Audio && l.s.lists[0].configs[clockKey{av.Audio, f.Track}] != nil {

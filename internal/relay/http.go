@@ -19,7 +19,7 @@ import (
 const (
 	// maxHeader bounds a server's response headers.
 	maxHeader = 64 << 10
-	// maxComplaint is how much of an error's text is shown.
+	// maxComplaint is how much of a server's error text is shown.
 	maxComplaint = 200
 )
 
@@ -31,7 +31,7 @@ func (a Access) client() *http.Client {
 	}}
 }
 
-// openHTTP opens what a URL answers with, which its first bytes tell: FLV, MPEG-TS or an HLS playlist.
+// openHTTP opens a URL whose answer is FLV, MPEG-TS or an HLS playlist, as its first bytes tell.
 func openHTTP(ctx context.Context, name string, a Access) (Source, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	limit := time.AfterFunc(a.timeout(), func() { cancel(errLate) })
@@ -50,7 +50,7 @@ func openHTTP(ctx context.Context, name string, a Access) (Source, error) {
 	return s, nil
 }
 
-// answered is openHTTP within its context; end ends that.
+// answered is openHTTP with the context ctx, which end ends.
 func answered(ctx context.Context, client *http.Client, name string, end func()) (Source, error) {
 	res, err := get(ctx, client, name, "")
 	if err != nil {
@@ -93,7 +93,7 @@ func get(ctx context.Context, client *http.Client, name, span string) (*http.Res
 	return nil, refusal(res.Status, string(text))
 }
 
-// refusal is a server's answer other than success as an error.
+// refusal returns an error for a server's answer that is no success.
 func refusal(status, text string) error {
 	text = strings.Join(strings.Fields(text), " ")
 	if text == "" || strings.Contains(text, "<") { // a page

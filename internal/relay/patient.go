@@ -8,8 +8,8 @@ import (
 	"weir/av"
 )
 
-// patient is a source that fails when no media comes for a while, whatever else does. The time in
-// which nobody reads does not count.
+// patient is a source that fails when no media comes for a while, even if other data does. Time in
+// which ReadFrame is not called does not count.
 type patient struct {
 	Source
 	limit   time.Duration

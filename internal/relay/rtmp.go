@@ -34,7 +34,7 @@ func (s *rtmpSource) Live() bool           { return true }
 func (s *rtmpSource) Close() error         { return s.client.Close() }
 func (s *rtmpSource) Condition() Condition { return s.condition() }
 
-// ReadFrame reads messages until one holds a frame.
+// ReadFrame reads messages until one gives a frame.
 func (s *rtmpSource) ReadFrame() (*av.Frame, error) {
 	for {
 		if f, ok := s.next(); ok {

@@ -18,14 +18,13 @@ import (
 	"weir/internal/session"
 )
 
-// Source is where frames come from. Its times are its own: they may begin anywhere, and begin
-// again.
+// Source is where frames come from. Its times may begin anywhere, and may begin again.
 type Source interface {
 	// ReadFrame returns the next frame, io.EOF at the end of the source.
 	ReadFrame() (*av.Frame, error)
-	// Live reports whether frames come in real time by themselves.
+	// Live reports whether the source itself sends frames in real time.
 	Live() bool
-	// Condition says what of it could not be read so far.
+	// Condition says what could not be read so far.
 	Condition() Condition
 	// Close ends the source; a ReadFrame in progress fails. It may be called more than once.
 	Close() error
@@ -41,7 +40,7 @@ type Condition struct {
 	Truncated bool
 }
 
-// Access is how servers are reached.
+// Access says how servers are reached.
 type Access struct {
 	// Insecure accepts every certificate of rtmps, https and wss.
 	Insecure bool
@@ -60,7 +59,7 @@ func (a Access) timeout() time.Duration {
 }
 
 func (a Access) tls() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: a.Insecure} //nolint:gosec // only if it is asked for
+	return &tls.Config{InsecureSkipVerify: a.Insecure} //nolint:gosec // only on request
 }
 
 // Open opens a source: rtmp:// or rtmps://; http:// or https:// of an FLV or MPEG-TS stream or an HLS
@@ -74,7 +73,7 @@ func Open(ctx context.Context, name string, a Access) (Source, error) {
 	return &named{s, session.Redact(name)}, nil
 }
 
-// named is a source whose errors say which one it is.
+// named is a source whose errors begin with its name.
 type named struct {
 	Source
 	name string
@@ -114,7 +113,7 @@ func open(ctx context.Context, name string, a Access) (Source, error) {
 // errLate ends a connection whose server is too slow to answer.
 var errLate = errors.New("late")
 
-// late makes the error of an opening that was ended with errLate one that says so.
+// late replaces the error of an opening that errLate ended.
 func late(ctx context.Context, err error, limit time.Duration) error {
 	if errors.Is(context.Cause(ctx), errLate) {
 		return fmt.Errorf("the server has not answered within %v", limit)
@@ -122,8 +121,8 @@ func late(ctx context.Context, err error, limit time.Duration) error {
 	return err
 }
 
-// plain takes out of an error what the name of the source or target, which is said before it, says
-// already: the URL, which may hold a key too, and the address.
+// plain removes from an error the URL, which may contain a key, and the address: the name of the
+// source or target precedes the error.
 func plain(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err

@@ -19,9 +19,9 @@ import (
 
 // Target is where frames go.
 type Target interface {
-	// WriteFrame writes a frame. What the target cannot take is left out without an error.
+	// WriteFrame writes a frame. A frame that the target cannot take is left out without an error.
 	WriteFrame(f *av.Frame) error
-	// LeftOut says of each track that was left out which one it is, and why.
+	// LeftOut says which tracks were left out, and why.
 	LeftOut() []string
 	// Close completes what was written.
 	Close() error
@@ -62,7 +62,7 @@ func create(ctx context.Context, name string, o TargetOptions) (Target, error) {
 	return nil, errors.New("the file type is told by the name, and only .flv can be written")
 }
 
-// nowhere takes everything.
+// nowhere discards all frames.
 type nowhere struct{}
 
 func (nowhere) WriteFrame(*av.Frame) error { return nil }
@@ -81,7 +81,7 @@ type omission struct {
 	codec av.Codec
 }
 
-// add remembers that f's track is left out.
+// add notes that f's track is left out.
 func (o *omissions) add(f *av.Frame, why string) {
 	k := omission{f.Kind, f.Track, f.Codec}
 	if f.Type != av.Media || o.seen[k] || len(o.said) >= maxLeftOut {
@@ -164,8 +164,8 @@ func createRTMP(ctx context.Context, name string, o TargetOptions) (Target, erro
 	return &rtmpTarget{client: c, pub: p, caps: c.Caps(), form: formFor(c.Caps(), o.Multitrack)}, nil
 }
 
-// formFor is how a server is written to. One that announced nothing gets what RTMP always was, wherever
-// that is possible.
+// formFor returns the form of messages for a server. One that announced nothing gets legacy RTMP
+// wherever that is possible.
 func formFor(caps *rtmp.Caps, multitrack bool) flv.Form {
 	form := flv.Form{
 		Enhanced: flv.AsReceived, NoModEx: caps.CapsEx&rtmp.CapModEx == 0,
@@ -188,7 +188,7 @@ func (t *rtmpTarget) WriteFrame(f *av.Frame) error {
 		legacy := t.form
 		legacy.Enhanced = flv.WhenNeeded
 		if header, ok = flv.AppendHeader(header[:0], f, legacy); ok && !t.takes(f, header) {
-			t.add(f, "the server has announced the codecs that it takes, and this is none of them")
+			t.add(f, "the server has announced which codecs it takes, and this is not one of them")
 			return nil
 		}
 	}

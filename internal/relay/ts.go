@@ -17,7 +17,7 @@ type tsSource struct {
 	buf    []byte
 	frames []av.Frame
 	ended  bool
-	// truncated says that there were bytes behind the last packet.
+	// truncated says that bytes followed the last packet.
 	truncated bool
 }
 
@@ -27,7 +27,7 @@ func (s *tsSource) Live() bool { return s.live }
 // Close implements Source.
 func (s *tsSource) Close() error { return s.close() }
 
-// ReadFrame reads packets until they hold a frame.
+// ReadFrame reads packets until they give a frame.
 func (s *tsSource) ReadFrame() (*av.Frame, error) {
 	for {
 		if len(s.frames) > 0 {

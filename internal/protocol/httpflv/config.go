@@ -2,7 +2,7 @@ package httpflv
 
 import "weir/internal/protocol"
 
-// Config is the protocols' line in the table of protocols. They have no section of their own.
+// Config puts the protocols into the table of protocols. They have no section of the configuration.
 type Config struct{}
 
 // Protocols implements protocol.Section.

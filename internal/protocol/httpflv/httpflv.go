@@ -1,5 +1,5 @@
-// Package httpflv sends streams to players as FLV, by a plain HTTP response that does
-// not end, or by a WebSocket with a tag in each frame.
+// Package httpflv sends streams to players as FLV, in an HTTP response without end or over a
+// WebSocket with a tag in each frame.
 package httpflv
 
 import (
@@ -28,7 +28,7 @@ type variant struct {
 	wrapping live.Wrapping
 }
 
-// newVariant is what a request asks for: its query may ask for H.265 under the legacy codec id.
+// newVariant returns the variant for a request, whose query may ask for H.265 under the legacy codec id.
 func newVariant(c live.Choice) mux.Variant {
 	form := flv.Form{SingleTrack: !c.AllTracks, HEVC12: c.Query.Get("codec") == "legacy"}
 	return variant{flvbody.Options{Selection: c.Selection, Form: form, Repair: c.Repair}, c.Wrapping}
@@ -58,7 +58,7 @@ func (w tags) Append(dst []byte, dts time.Duration, t flv.TagType, header, paylo
 // AppendEnd implements flvbody.Framing.
 func (w tags) AppendEnd(dst []byte) []byte { return live.Wrapping(w).AppendEnd(dst) }
 
-// fileHeader is the FLV header with the flags of the tracks that are there.
+// fileHeader returns the FLV header, with flags for the media that the stream has.
 func fileHeader(h *stream.Headers, s mux.Selection) []byte {
 	return flv.AppendFileHeader(nil, h.Has(av.Audio) && !s.NoAudio, h.Has(av.Video) && !s.NoVideo)
 }

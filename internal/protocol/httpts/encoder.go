@@ -18,13 +18,13 @@ type encoder struct {
 	variant variant
 	headers *stream.Headers
 	join    accessunit.Joiner
-	mux     *mpegts.Muxer // nil until there is a track that the format can carry
-	video   int           // the id of the first video track that it carries; -1 if there is none
+	mux     *mpegts.Muxer // nil until the stream has a track that the format can carry
+	video   int           // id of the first video track carried; -1 if there is none
 	scratch []byte        // the packets of a frame
 }
 
-// check returns nil if MPEG-TS can carry at least one of the selected tracks, or if there is
-// none so far; else the reasons why not. Tracks that it cannot carry beside others are left out.
+// check returns nil if MPEG-TS can carry at least one of the selected tracks, or if there are none
+// yet, else the reasons why not. If it can carry some, the others are left out.
 func check(h *stream.Headers, s mux.Selection) error {
 	var reasons []string
 	for i := range h.Tracks {
@@ -69,7 +69,7 @@ func (m *encoder) setHeaders(h *stream.Headers) {
 		}
 	}
 	switch {
-	case len(tracks) == 0: // frames of the tracks before do not come any more
+	case len(tracks) == 0: // no frames of the earlier tracks come any more
 	case m.mux == nil:
 		if ts, err := mpegts.NewMuxer(tracks, mpegts.Options{}); err == nil {
 			m.mux = ts
@@ -109,9 +109,9 @@ func (m *encoder) write(f *av.Frame, sync bool, out mux.Output) {
 	out.Commit(w.AppendTail(append(dst, b...)), fanout.Message{Sync: err == nil && m.startsAt(f, sync, b)})
 }
 
-// startsAt reports whether a player may start at an access unit, which b is: tables go before it, and
-// it is a key frame or sound at which the stream says so: it has no video, or its video has
-// stopped. Where the stream says so at video that is left out, any sound will do.
+// startsAt reports whether a player may start at the access unit b. Tables go before it, and it is a
+// key frame, or sound with a sync mark of a stream without video or whose video has stopped. If the
+// sync marks are at video that is left out, any sound will do.
 func (m *encoder) startsAt(f *av.Frame, sync bool, b []byte) bool {
 	const patPID = 0
 	if tables := b[1]&0x1f == patPID && b[2] == patPID; !tables {

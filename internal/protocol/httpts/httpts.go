@@ -1,5 +1,5 @@
-// Package httpts sends streams to players as MPEG-TS, by a plain HTTP response that does
-// not end, or by a WebSocket with the packets of a frame in each of its own.
+// Package httpts sends streams to players as MPEG-TS, in an HTTP response without end or over a
+// WebSocket with the packets of one frame of media in each of its frames.
 package httpts
 
 import (
@@ -16,8 +16,7 @@ func New(env protocol.Env) *live.HTTP { return live.NewHTTP(env, format) }
 // NewWebSocket returns WebSocket-TS.
 func NewWebSocket(env protocol.Env) *live.WebSockets { return live.NewWebSockets(env, format) }
 
-// variant is MPEG-TS: tables go before each key frame, so that nothing need precede it. A
-// message is the packets of a frame.
+// variant is MPEG-TS without a preamble: tables go before each key frame. A message is the packets of one frame.
 type variant struct {
 	mux.Selection
 	wrapping live.Wrapping

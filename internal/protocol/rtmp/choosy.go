@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// choosy is the playbacks of players that have said which codecs they know: each is
-// closed once its stream has another.
+// choosy is the playbacks of players that have announced which codecs they know: each is closed
+// once its stream has another codec.
 type choosy struct {
 	mu     sync.Mutex // guards below
 	byPath map[string]map[*playback]struct{}

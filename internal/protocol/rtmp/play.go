@@ -70,11 +70,10 @@ type playback struct {
 	once    sync.Once
 
 	mu      sync.Mutex // guards below
-	variant variant    // as asked for now
+	variant variant    // the one asked for now
 }
 
-// checkCodecs refuses a stream that has a codec which the player says it lacks; the claim on
-// it is given up then.
+// checkCodecs refuses a stream with a codec that the player has announced to lack, and gives up the claim on it.
 func (b *playback) checkCodecs(v *peer.View) error {
 	if err := b.lacking(v.Stream); err != nil {
 		return refuse(rtmp.CodePlayFailed, v.Refuse(b.peer.session, err.Error(), err))
@@ -82,10 +81,10 @@ func (b *playback) checkCodecs(v *peer.View) error {
 	return nil
 }
 
-// lacking says which codec of the stream the player does not announce, nil if there is none.
+// lacking returns an error with the codec of the stream that the player does not announce, nil if there is none.
 func (b *playback) lacking(s *stream.Stream) error {
 	if len(b.caps.FourCCs) == 0 {
-		return nil // it says nothing: it gets the stream as it is
+		return nil // it announces nothing: it gets the stream as it is
 	}
 	b.mu.Lock()
 	v := b.variant
@@ -97,7 +96,7 @@ func (b *playback) lacking(s *stream.Stream) error {
 	return fmt.Errorf("the stream has %v, which this player does not announce", lacks)
 }
 
-// legacyCodec reports whether every player of RTMP is taken to know the codec.
+// legacyCodec reports whether all RTMP players are assumed to know the codec.
 func legacyCodec(c av.Codec) bool {
 	switch c {
 	case av.H264, av.AAC, av.MP3, av.SorensonH263, av.VP6, av.PCMA, av.PCMU, av.Speex, av.Nellymoser, av.PCM, av.ADPCM:
@@ -130,8 +129,8 @@ func (b *playback) Start(*rtmp.PlayWriter) {
 	b.wait()
 }
 
-// rewrite returns what gives the log's messages the message stream id that the player has chosen,
-// nil for the one that nearly all choose and that the log is written with.
+// rewrite returns what gives the log's messages id of the message stream id that the player has
+// chosen, nil for the one that nearly all choose and that the log is written with.
 func (b *playback) rewrite() func([]byte) {
 	if b.id == logStreamID {
 		return nil
@@ -140,10 +139,10 @@ func (b *playback) rewrite() func([]byte) {
 	return func(m []byte) { rtmp.SetStreamID(m, id, chunkSize) }
 }
 
-// errEnginesEnd ends a session whose player the engine has closed, for a cause of its own.
+// errEnginesEnd ends a session whose player the engine has closed for its own cause.
 var errEnginesEnd = errors.New("the connection was closed by delivery")
 
-// wait lets a player that came before its stream wait for it.
+// wait makes a player wait for its stream.
 func (b *playback) wait() {
 	if len(b.caps.FourCCs) > 0 {
 		b.p.choosy.add(b)
@@ -178,7 +177,7 @@ var errNotLive = session.Because(session.NotFound, &rtmp.StatusError{
 	Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody publishes this stream.",
 })
 
-// recheck ends the player if its stream has a codec that it lacks, and reports whether it did.
+// recheck ends the player, and reports true, if its stream has a codec that it lacks.
 func (b *playback) recheck() bool {
 	err := b.lacking(b.stream)
 	if err == nil {
@@ -190,8 +189,8 @@ func (b *playback) recheck() bool {
 	return true
 }
 
-// fail ends the player, which is told why. The cause is the session's before the player can hear of it
-// and close the connection by itself.
+// fail ends the player and tells it why. The session gets the cause first, as the player may close the
+// connection when it hears of it.
 func (b *playback) fail(cause error) { b.peer.session.Kick(cause) }
 
 // Pause implements rtmp.Playback.
@@ -200,7 +199,7 @@ func (b *playback) Pause(on bool) {
 	b.pause()
 }
 
-// pause stops the stream while the player has paused it, or wants neither sound nor video.
+// pause stops the stream while the player has paused it or wants neither sound nor video.
 func (b *playback) pause() {
 	b.peer.player.Pause(b.paused || b.variant.NoAudio && b.variant.NoVideo)
 }
@@ -227,7 +226,7 @@ func (b *playback) change(v variant) {
 	if !v.NoAudio || !v.NoVideo {
 		view, err := b.p.env.View(b.peer.session, b.stream.Path(), v)
 		if err != nil {
-			return // refused and logged; the player keeps what it has
+			return // refused and logged; the player keeps its variant
 		}
 		b.peer.player.Move(view, b.rewrite())
 	}
@@ -243,13 +242,13 @@ func (b *playback) Close(cause error) {
 	if b.stream != nil && len(b.caps.FourCCs) > 0 {
 		b.p.choosy.remove(b)
 	}
-	if b.view != nil { // never started
+	if b.view != nil { // Start was never called
 		b.view.Leave()
 		b.view = nil
 		return
 	}
 	if errors.Is(cause, rtmp.ErrReplaced) {
-		return // the next playback goes on with the connection
+		return // the next playback takes over the connection
 	}
 	end := endOfSession(cause)
 	var st *rtmp.StatusError

@@ -44,14 +44,14 @@ func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.
 	return b, nil
 }
 
-// refuse is err with the status that the peer is told of it.
+// refuse returns err with the status that tells the peer of it.
 func refuse(code string, err error) error {
 	return session.Because(session.ReasonOf(err), errors.Join(&rtmp.StatusError{
 		Level: rtmp.LevelError, Code: code, Description: session.PeerText(err),
 	}, err))
 }
 
-// endOfPublisher is what a publisher is told that the hub ends.
+// endOfPublisher returns the cause, with the status for the peer, of a publisher that the hub ends.
 func endOfPublisher(cause error) error {
 	switch {
 	case errors.Is(cause, stream.ErrTakenOver):
@@ -71,7 +71,7 @@ type publication struct {
 	pub  *stream.Publisher
 	feed *ingest.FLV
 	path string
-	// unpaced ends what Publishing of the connection began.
+	// unpaced undoes the connection's Publishing.
 	unpaced func()
 }
 
@@ -99,7 +99,7 @@ func (b *publication) Message(m *rtmp.Message) error {
 
 // Close implements rtmp.Publication.
 func (b *publication) Close(cause error) {
-	var end error // none: the connection broke, and the stream waits for the publisher's return
+	var end error // nil: the connection broke, and the stream waits for the publisher's return
 	switch {
 	case errors.Is(cause, session.ErrKicked):
 		end = cause
@@ -110,7 +110,7 @@ func (b *publication) Close(cause error) {
 	b.unpaced()
 	if errors.Is(cause, rtmp.ErrUnpublished) {
 		b.p.env.Log.Info("unpublished", b.peer.about(), slog.String("stream", b.path))
-		if b.peer.session.Stream() == b.path { // else it publishes another one besides
+		if b.peer.session.Stream() == b.path { // otherwise it also publishes another stream
 			b.peer.session.Promote(session.Pending, "")
 		}
 	}

@@ -18,7 +18,7 @@ import (
 	"weir/rtmp"
 )
 
-// Protocol is the RTMP listeners and their sessions.
+// Protocol serves the RTMP listeners and their sessions.
 type Protocol struct {
 	env    protocol.Env
 	conf   Config
@@ -26,7 +26,7 @@ type Protocol struct {
 	plain  net.Listener
 	tls    net.Listener
 	tlsCfg *tls.Config
-	wg     sync.WaitGroup // players that wait for a stream, or are told that they lack its codec
+	wg     sync.WaitGroup // goroutines of players that wait for a stream, or are told that they lack its codec
 	choosy choosy
 }
 
@@ -99,7 +99,7 @@ func (p *Protocol) Run(ctx context.Context) error {
 	return nil
 }
 
-// connection is one connection's place in the server.
+// connection is one connection with what the server has for it.
 type connection struct {
 	session *session.Session
 	conn    *intake.Conn // the TCP connection below all layers; nil if there is none
@@ -113,15 +113,14 @@ type connectionKey struct{}
 
 func connectionOf(ctx context.Context) *connection { return ctx.Value(connectionKey{}).(*connection) }
 
-// about is what a log line says of the peer.
+// about returns what a log line says about the peer.
 func (pr *connection) about() slog.Attr {
 	return slog.Group("", slog.String("session", pr.session.ID), slog.String("remote", pr.session.Remote.String()))
 }
 
-// serve runs one connection until its session is closed. The goroutine that waits here lives as
-// long as its player: what needs a deep stack is done on others, so that this one's
-// stays small. Nor does each have a context that ends with the listeners: who ends them
-// closes the sessions.
+// serve runs one connection until its session is closed. Its goroutine lives as long as the player:
+// work that needs a deep stack runs on other goroutines, so that this stack stays small. For the
+// same reason it has no context of the listeners: Run closes the sessions.
 func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, listening context.Context) {
 	pr := &connection{}
 	if c, ok := intake.Wrap(nc, p.env.Poller); ok {
@@ -142,7 +141,7 @@ func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, li
 		_ = nc.Close()
 		return
 	}
-	if listening.Err() != nil { // before the session was there to be told
+	if listening.Err() != nil { // it ended before the session could be told
 		rs.Close(session.ErrShutdown)
 	}
 	err := rs.Serve()
@@ -162,7 +161,7 @@ func (pr *connection) open(p *Protocol, nc net.Conn, rs *rtmp.ServerSession) {
 
 // ended closes the session of a connection that has ended.
 func (p *Protocol) ended(s *session.Session, err error) {
-	if errors.Is(err, rtmp.ErrBadPath) { // package rtmp has refused it by itself
+	if errors.Is(err, rtmp.ErrBadPath) { // package rtmp itself has refused it
 		err = p.env.Refuse(&peer.Request{Protocol: p.env.Name, Session: s.ID, Remote: s.Remote}, session.Because(session.Path, err))
 	}
 	err = endOfSession(err)
@@ -172,7 +171,7 @@ func (p *Protocol) ended(s *session.Session, err error) {
 	s.CloseWith(err)
 }
 
-// endOfSession gives the causes of package rtmp their reason.
+// endOfSession gives the causes of package rtmp their reasons.
 func endOfSession(err error) error {
 	var timeout *rtmp.TimeoutError
 	var limit *rtmp.LimitError
@@ -206,7 +205,7 @@ func endOfSession(err error) error {
 	return session.Because(reason, err)
 }
 
-// handshakeFault is the label of a failed handshake.
+// handshakeFault returns the metric's label for a failed handshake.
 func handshakeFault(err error) string {
 	for _, f := range []struct {
 		err   error
@@ -231,7 +230,7 @@ func handshakeFault(err error) string {
 	return "other"
 }
 
-// observe logs what package rtmp has to tell.
+// observe logs the events of package rtmp.
 func (p *Protocol) observe(e rtmp.Event) {
 	remote := slog.String("remote", "")
 	if e.Remote != nil {

@@ -10,12 +10,12 @@ import (
 	"weir/rtmp"
 )
 
-// logStreamID is the message stream id that the logs are written with: the one that a server's
-// first createStream on a connection answers, so that nearly every player plays on it. For
-// players on another one the log's messages are rewritten.
+// logStreamID is the message stream id in the logs: the one with which a server answers the first
+// createStream on a connection, so that nearly every player uses it. For players with another id
+// the log's messages are rewritten.
 const logStreamID = 1
 
-// variant is what the messages of a log depend on.
+// variant is everything that the messages of a log depend on.
 type variant struct {
 	flvbody.Options
 	chunkSize int
