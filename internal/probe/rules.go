@@ -52,7 +52,7 @@ func (r *Report) judge(t *track, x *Track) {
 	}
 	if 2*t.endless < t.frames && t.endless > 0 { // if most frames are so, the encoder is like that
 		if t.damaged += t.endless; t.damage == "" {
-			t.damage = "it does not end like an AAC frame"
+			t.damage = "it does not end as a frame of AAC does"
 		}
 	}
 	if t.damaged > 0 {
