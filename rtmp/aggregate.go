@@ -15,7 +15,7 @@ const (
 // splitAggregate returns the audio, video and data messages in an aggregate (RTMP 1.0
 // §7.1.6), which share its payload: FLV tags, of which the first one's timestamp stands
 // for the aggregate's own. Tags of other types are left out. Back pointers are ignored,
-// and the last may be missing. With an error come the messages before what is wrong.
+// and the last may be missing. With an error the messages before it are returned.
 func splitAggregate(m *Message) ([]Message, error) {
 	var ms []Message
 	var first uint32

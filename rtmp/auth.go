@@ -26,12 +26,11 @@ const (
 	llnwCount   = "00000001"
 )
 
-// Authenticator checks users and passwords at connect by the adobe and llnw schemes:
-// challenges and responses in the description of a rejection, over three connections.
-// It keeps nothing between them: challenges are derived from a random secret, the user
-// and the minute. What it remembers is the responses used in the last two minutes, so
-// that a recorded one cannot be sent again. Its methods may be called at any time from
-// any goroutine.
+// Authenticator checks users and passwords at connect by the adobe and llnw schemes: challenges and
+// responses in the description of a rejection, over three connections. It keeps no state between
+// them: challenges are derived from a random secret, the user and the minute. It only remembers the
+// responses of the last two minutes, so that a recorded one cannot be used again. Its methods may
+// be called at any time from any goroutine.
 //
 // Both schemes are MD5 over a connection that is in clear unless it is TLS.
 type Authenticator struct {
@@ -56,10 +55,10 @@ func NewAuthenticator(scheme string, password func(user string) (string, bool)) 
 	return a
 }
 
-// Verify returns the name of the user who has proved to know the password. The error
-// is the *StatusError with which the client is to be refused: often only the next step
-// of the exchange, after which the client connects again. A handler calls it for the
-// connections that need a user; a server whose Authenticator is set calls it for all.
+// Verify returns the name of the user, who has proved to know the password. The error is the
+// *StatusError with which the client is to be refused: often only the next step of the exchange,
+// after which the client connects again. A handler calls it for the connections that need a user; a
+// server whose Authenticator is set calls it for all.
 func (a *Authenticator) Verify(r *ConnectRequest) (user string, err error) {
 	p := &r.auth
 	switch p.scheme {
@@ -87,8 +86,8 @@ func (a *Authenticator) Verify(r *ConnectRequest) (user string, err error) {
 	return "", authFailed(p.scheme)
 }
 
-// minutes are those in which the challenge that p answers was made: one if p repeats
-// it, none if that is not ours, and the last two if p repeats none.
+// minutes returns in which minutes the challenge that p answers may have been made: one if p
+// repeats it, none if it is not ours, and the last two if p repeats none.
 func (a *Authenticator) minutes(p *authParams, now int64) []int64 {
 	issued := p.opaque
 	if p.scheme == AuthLLNW {
@@ -139,12 +138,12 @@ func authFailed(scheme string) error {
 	return rejection("[ authmod=" + scheme + " ] : ?reason=authfailed")
 }
 
-// rejection is the status by which both schemes speak.
+// rejection returns the status in which both schemes put their messages.
 func rejection(text string) error {
 	return &StatusError{Level: LevelError, Code: CodeConnectRejected, Description: authPrefix + text}
 }
 
-// mac is what only this Authenticator can compute of a user and a minute.
+// mac returns a hash of a user and a minute that only this Authenticator can compute.
 func (a *Authenticator) mac(purpose byte, user string, minute int64) []byte {
 	h := hmac.New(sha256.New, a.secret[:])
 	h.Write(binary.BigEndian.AppendUint64([]byte{purpose}, uint64(minute)))
@@ -164,7 +163,7 @@ func (a *Authenticator) challenge(user string, minute int64) string {
 	return base64.RawURLEncoding.EncodeToString(append(b, a.mac('c', user, minute)[:11]...))
 }
 
-// firstUse reports whether response was not accepted before, and remembers it.
+// firstUse reports whether response has not been accepted before, and remembers it.
 func (a *Authenticator) firstUse(minute int64, response string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -39,8 +39,7 @@ type FourCCEntry struct {
 	Info   FourCCInfo
 }
 
-// Caps is what a peer announced in connect, or is to be told there, of Enhanced RTMP
-// v2 ("Enhancing NetConnection connect Command").
+// Caps is what one side announces of Enhanced RTMP v2 in connect ("Enhancing NetConnection connect Command").
 type Caps struct {
 	// FourCCs is fourCcList: the codecs that the peer can receive; "*" is any.
 	FourCCs []string
@@ -58,8 +57,8 @@ func (c *Caps) Enhanced() bool {
 	return len(c.FourCCs)+len(c.Video)+len(c.Audio) > 0 || c.CapsEx != 0
 }
 
-// CanReceive reports whether the peer may be sent a codec. A peer that listed no codec
-// at all is unknown, not unable: the answer is yes.
+// CanReceive reports whether the peer may be sent a codec. It is true for all codecs if the peer
+// listed none, as nothing is then known of it.
 func (c *Caps) CanReceive(fourCC string) bool {
 	if len(c.FourCCs)+len(c.Video)+len(c.Audio) == 0 {
 		return true
@@ -134,7 +133,7 @@ func parseInfoMap(v amf.Value) []FourCCEntry {
 // validFourCC reports whether s has the form of a codec name.
 func validFourCC(s string) bool { return len(s) == 4 || s == "*" }
 
-// parseUint32 reads a number, also one sent as a string; what is none is 0.
+// parseUint32 reads a number, also from a string; it returns 0 for anything else.
 func parseUint32(v amf.Value) uint32 {
 	f, ok := v.(float64)
 	if s, isString := v.(string); isString {

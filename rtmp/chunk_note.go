@@ -1,6 +1,6 @@
 package rtmp
 
-// noteSet is the peculiarities of a peer that were seen.
+// noteSet is the set of peculiarities seen of a peer.
 type noteSet uint16
 
 const (

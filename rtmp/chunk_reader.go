@@ -8,13 +8,13 @@ import (
 	"slices"
 )
 
-// Errors of a chunk stream that cannot be read on; each wraps ErrProtocol.
+// Errors after which a chunk stream cannot be read any further; each wraps ErrProtocol.
 var (
 	// ErrMessageTooLong is a message over the bound of its type.
 	ErrMessageTooLong = fmt.Errorf("%w: message too large", ErrProtocol)
 	// ErrChunkStreams is more chunk streams or partial messages than are allowed.
 	ErrChunkStreams = fmt.Errorf("%w: too many chunk streams or partial messages", ErrProtocol)
-	// ErrChunkHeader is a chunk header that has no meaning where it stands.
+	// ErrChunkHeader is a chunk header that is not valid at its position.
 	ErrChunkHeader = fmt.Errorf("%w: bad chunk header", ErrProtocol)
 	// ErrChunkSize is a chunk size of 0 or with the top bit set.
 	ErrChunkSize = fmt.Errorf("%w: bad chunk size", ErrProtocol)
@@ -29,7 +29,7 @@ type readLimits struct {
 	csids        int // chunk streams; 64
 }
 
-// withDefaults is l with the zero fields filled in.
+// withDefaults returns l with the zero fields filled in.
 func (l readLimits) withDefaults() readLimits {
 	def := func(v *int, d int) {
 		if *v <= 0 {
@@ -45,10 +45,9 @@ func (l readLimits) withDefaults() readLimits {
 }
 
 // What is reserved for a message when its header has arrived; after that, its buffer
-// doubles as bytes arrive. A peer that has not been admitted gets twice what is there of
-// the message's first chunk, and no less than leastAlloc, which is twice the shortest
-// header of a chunk stream's first message: all its unfinished messages together never
-// reserve more than twice what it has sent.
+// doubles as bytes arrive. A peer that has not been admitted gets twice what has arrived of the message's first
+// chunk, but at least leastAlloc, which is twice the shortest header of a chunk stream's first message: its
+// unfinished messages together never reserve more than twice what it has sent.
 const (
 	leastAlloc    = 16
 	admittedAlloc = 1 << 20 // of a publisher's message
@@ -70,20 +69,20 @@ type chunkStream struct {
 	partial   bool
 }
 
-// chunkReader puts messages together from chunks.
+// chunkReader assembles messages from chunks.
 type chunkReader struct {
 	in         *readBuffer
 	lim        readLimits
 	chunkSize  int
 	publishing bool
-	streams    []chunkStream // in one piece: there may be many, and few are in use
+	streams    []chunkStream // in one slice: there may be many, and few are in use
 	last       int           // index of the one used last: most chunks follow one of the same
 	reserved   int           // bytes of buffers of partial messages
 	omitsExt   int           // times that the peer left out a repeated extended timestamp
 	notes      noteSet
 }
 
-// newChunkReader returns a reader of what follows the handshake in b.
+// newChunkReader returns a reader of the chunks that follow the handshake in b.
 func newChunkReader(b *readBuffer, lim readLimits) *chunkReader {
 	return &chunkReader{in: b, lim: lim.withDefaults(), chunkSize: firstChunk}
 }
@@ -125,7 +124,7 @@ func (r *chunkReader) fail(err error, csid uint32, format string, args ...any) e
 	return fmt.Errorf("%w: chunk stream %d at byte %d: %s", err, csid, r.in.consumed, fmt.Sprintf(format, args...))
 }
 
-// inside makes an end of the input in the middle of a chunk an unexpected one.
+// inside makes io.EOF in the middle of a chunk io.ErrUnexpectedEOF.
 func inside(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -278,7 +277,7 @@ func (r *chunkReader) grow(cs *chunkStream, n int) error {
 	return nil
 }
 
-// drop forgets the message under way.
+// drop discards the message under way.
 func (r *chunkReader) drop(cs *chunkStream) {
 	r.reserved -= cap(cs.buf)
 	cs.buf, cs.partial, cs.got = nil, false, 0

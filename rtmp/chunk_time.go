@@ -2,9 +2,9 @@ package rtmp
 
 import "encoding/binary"
 
-// Where times that peers send are not taken at their word; in milliseconds.
+// Bounds, in milliseconds, beyond which a time from a peer is not taken as sent.
 const (
-	doublingLimit   = 10_000 // past it, fmt 3 after fmt 0 does not add the timestamp to itself
+	doublingLimit   = 10_000 // beyond it fmt 3 after fmt 0 does not add the timestamp to itself
 	absurdDelta     = 10 * 60 * 1000
 	absoluteLeeway  = 60 * 1000
 	omitsExtForSure = 2 // observations after which a peer is known to omit it
@@ -16,9 +16,9 @@ func near(a, b uint32, within int32) bool {
 	return -within <= d && d <= within
 }
 
-// advance adds the delta of a fmt 1 or 2 header, which may be negative. Some peers send
-// an absolute time in the extended field; a delta that would be a long jump, but is a
-// time near the last one, is meant so.
+// advance adds the delta of a fmt 1 or 2 header, which may be negative. Some peers send an absolute
+// time in the extended field: a delta that would be a long jump but is close to the last time is
+// taken as an absolute time.
 func (r *chunkReader) advance(cs *chunkStream, field uint32) {
 	cs.delta = field
 	if cs.hasExt && !near(field, 0, absurdDelta) && near(field, cs.timestamp, absoluteLeeway) {
@@ -47,7 +47,7 @@ func (r *chunkReader) fmt3(cs *chunkStream) error {
 		if err != nil {
 			return inside(err)
 		}
-		// What is no repetition can only be the message's own time.
+		// If it is no repetition, it is the message's own time.
 		if v := binary.BigEndian.Uint32(b); v != cs.ext {
 			if near(v, cs.timestamp, absoluteLeeway) {
 				r.notes |= noteAbsoluteDelta
@@ -74,7 +74,7 @@ func (r *chunkReader) repeatedExt(cs *chunkStream) error {
 		b, err := r.in.peek(n)
 		if err != nil {
 			if len(b) >= min(r.chunkSize, int(cs.length-cs.got)) {
-				return nil // all of it is payload: there was none
+				return nil // all of it is payload: there is no extended timestamp
 			}
 			return inside(err)
 		}

@@ -54,12 +54,11 @@ func appendBasicHeader(dst []byte, format byte, csid uint32) []byte {
 }
 
 // AppendMessage appends m as one fmt 0 chunk, with an absolute timestamp, and as many
-// fmt 3 chunks as chunkSize demands; an extended timestamp stands in each of them (RTMP
-// 1.0 §5.3.1.3). A reader may begin with any message so written. A chunkSize that is not
-// positive is 128, which holds until another has been announced. The body is the
-// concatenation of body or, if there is none, m.Payload; what exceeds MaxMessageSize
-// cannot be expressed and is left out. With room for EncodedSize bytes in dst it does not
-// allocate.
+// fmt 3 chunks as chunkSize requires; an extended timestamp stands in each of them (RTMP 1.0
+// §5.3.1.3). A reader may begin with any message so written. A chunkSize that is not positive is
+// 128, which holds until another has been announced. The body is the concatenation of body or, if
+// there is none, m.Payload; what exceeds MaxMessageSize cannot be expressed and is left out. With
+// room for EncodedSize bytes in dst it does not allocate.
 func AppendMessage(dst []byte, m *Message, chunkSize int, body ...[]byte) []byte {
 	if len(body) == 0 {
 		return appendChunks(dst, m, chunkSize, m.Payload, nil)
@@ -118,7 +117,7 @@ func appendChunks(dst []byte, m *Message, chunkSize int, first []byte, rest [][]
 // SetStreamID makes the messages in b, whole ones as AppendMessage wrote them with this chunk
 // size, those of message stream id: all but the ones of message stream 0, which belong to the
 // connection. Of these it changes the StreamEOF of a stream that has ended (RTMP 1.0 §7.1.7).
-// What is no such message ends it.
+// It stops at the first byte that begins no such message.
 func SetStreamID(b []byte, id uint32, chunkSize int) {
 	if chunkSize <= 0 {
 		chunkSize = firstChunk

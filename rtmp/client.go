@@ -27,9 +27,9 @@ type DialOptions struct {
 	WriteTimeout time.Duration
 	// App is the application, where it is not all but the last segment of the path.
 	App string
-	// ChunkSize is that of what is written. Default 4096.
+	// ChunkSize is the chunk size of what the client writes. Default 4096.
 	ChunkSize int
-	// Complex makes the handshake carry digests, for servers of Adobe's that insist.
+	// Complex makes the handshake carry digests, for Adobe servers that require them.
 	Complex bool
 	// FlashVer, PageURL and SwfURL are told to the server. FlashVer is by default a
 	// name that servers take for an encoder.
@@ -85,7 +85,7 @@ func Dial(ctx context.Context, rawURL string, opts DialOptions) (*Client, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, opts.timeout())
 	defer cancel()
-	// Authentication takes three connections, and one to be refused.
+	// Authentication takes three connections, and a fourth to learn of a refusal.
 	auth := ""
 	for range 4 {
 		c := &Client{opts: opts, target: t}
@@ -236,8 +236,7 @@ func (c *Client) nextTID() float64 {
 	return c.tid
 }
 
-// await reads commands until done says so. Audio and video that come before are kept
-// if somebody is to read them.
+// await reads commands until done says so. Audio and video that come before are kept for play.
 func (c *Client) await(done func(cmd *command, streamID uint32) (bool, error)) error {
 	for {
 		m, err := c.conn.ReadMessage()
@@ -319,7 +318,7 @@ func (c *Client) LocalAddr() net.Addr { return c.conn.nc.LocalAddr() }
 func (c *Client) RemoteAddr() net.Addr { return c.conn.nc.RemoteAddr() }
 
 // Close closes the connection at once and waits for its goroutine. Reads and writes
-// under way fail with net.ErrClosed. The Close of a stream says goodbye first.
+// under way fail with net.ErrClosed. The Close of a stream first tells the server.
 func (c *Client) Close() error {
 	c.fail(net.ErrClosed)
 	c.mu.Lock()
@@ -334,7 +333,7 @@ func (c *Client) Close() error {
 	return err
 }
 
-// fail records why the connection is of no use any more; the first reason counts.
+// fail records why the connection cannot be used any more; the first reason counts.
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,8 +13,8 @@ type PlayStream struct {
 }
 
 // Play plays the stream of the client's URL, live, and returns when the server has begun.
-// The server's refusal is a *StatusError. ctx is for Play alone. When it fails, the
-// client is good for nothing but Close.
+// The server's refusal is a *StatusError. ctx is for Play alone. When it fails, only Close may
+// still be called on the client.
 func (c *Client) Play(ctx context.Context) (*PlayStream, error) {
 	if c.used {
 		return nil, ErrStreamOpen
@@ -24,7 +24,7 @@ func (c *Client) Play(ctx context.Context) (*PlayStream, error) {
 	if err := c.within(ctx, StageCommand, p.start); err != nil {
 		return nil, fmt.Errorf("playing: %w", err)
 	}
-	c.conn.chunks.setPublishing(true) // media comes our way
+	c.conn.chunks.setPublishing(true) // from now on the server sends media
 	c.conn.setIdle(c.opts.idleTimeout())
 	return p, nil
 }
@@ -32,7 +32,7 @@ func (c *Client) Play(ctx context.Context) (*PlayStream, error) {
 // playBuffer is the buffer length told to the server, in milliseconds.
 const playBuffer = 3000
 
-// start sends play and waits for the first status that says so.
+// start sends play and waits for the first status that answers it.
 func (p *PlayStream) start() (err error) {
 	c := p.c
 	p.id, err = c.createStream(&Message{Type: TypeWindowAckSize, Payload: appendBE32(nil, windowSize)})
@@ -83,7 +83,7 @@ func (p *PlayStream) ReadMessage() (Message, error) {
 	}
 }
 
-// playStatus looks at a command for the end of the stream.
+// playStatus checks whether a command ends the stream.
 func (c *Client) playStatus(m *Message) error {
 	cmd, err := parseCommand(m)
 	if err != nil {
@@ -106,7 +106,7 @@ func (p *PlayStream) Pause(paused bool) error {
 	return p.c.conn.WriteMessage(commandMessage(p.id, "pause", 0.0, nil, paused, 0.0))
 }
 
-// Close tells the server that no more is wanted and closes the connection.
+// Close tells the server to stop and closes the connection.
 func (p *PlayStream) Close() error {
 	c := p.c
 	c.conn.hurry()

@@ -15,8 +15,8 @@ type PublishStream struct {
 }
 
 // Publish publishes the stream of the client's URL and returns when the server has
-// accepted it. The server's refusal is a *StatusError. ctx is for Publish alone. When
-// it fails, the client is good for nothing but Close.
+// accepted it. The server's refusal is a *StatusError. ctx is for Publish alone. When it fails,
+// only Close may still be called on the client.
 func (c *Client) Publish(ctx context.Context) (*PublishStream, error) {
 	if c.used {
 		return nil, ErrStreamOpen
@@ -27,7 +27,7 @@ func (c *Client) Publish(ctx context.Context) (*PublishStream, error) {
 		return nil, fmt.Errorf("publishing: %w", err)
 	}
 	c.early = nil
-	c.conn.setIdle(0) // many servers say nothing to a publisher, and some not even pong
+	c.conn.setIdle(0) // many servers send nothing to a publisher, and some do not answer pings
 	c.wg.Go(p.read)
 	return p, nil
 }
@@ -71,7 +71,7 @@ func (p *PublishStream) read() {
 	}
 }
 
-// watchStatus looks at a message for onStatus; one of level error is returned.
+// watchStatus returns the onStatus in a message if its level is error.
 func (c *Client) watchStatus(m *Message) error {
 	if m.Type != TypeCommand && m.Type != TypeCommandAMF3 {
 		return nil
@@ -123,7 +123,7 @@ func (p *PublishStream) WriteMessage(m *Message) error {
 // setDataFrame is the AMF0 string that makes a server keep metadata.
 const setDataFrame = "\x02\x00\x0d@setDataFrame"
 
-// Done is closed when the connection has ended, whoever ended it. Err says why.
+// Done is closed when the connection has ended, by either side. Err says why.
 func (p *PublishStream) Done() <-chan struct{} { return p.done }
 
 // Err returns why the connection has ended, or nil.

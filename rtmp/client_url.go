@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// target is a URL as a client uses it.
+// target is a URL in the parts that a client uses.
 type target struct {
 	tls            bool
 	host           string // as typed, for tcUrl
@@ -17,9 +17,9 @@ type target struct {
 	app, name      string // the name with its query
 }
 
-// parseTarget takes rtmp[s]://[user:password@]host[:port]/app/name[?query] apart. The
-// application is everything before the last "/" unless it is given: then it must be how
-// the path begins. What follows the host is sent as it is typed.
+// parseTarget parses rtmp[s]://[user:password@]host[:port]/app/name[?query]. The application is
+// everything before the last "/" unless it is given: then the path must begin with it. What follows
+// the host is sent as typed.
 func parseTarget(raw, app string) (target, error) {
 	var t target
 	scheme, rest, ok := strings.Cut(strings.TrimSpace(raw), "://")
@@ -68,7 +68,7 @@ func parseTarget(raw, app string) (target, error) {
 	return t, nil
 }
 
-// tcURL is the URL of the application.
+// tcURL returns the URL of the application.
 func (t *target) tcURL() string {
 	scheme := "rtmp"
 	if t.tls {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What both sides announce and assume of acknowledgements (RTMP 1.0 §5.4.3-5.4.5).
+// Acknowledgement windows that both sides announce or assume (RTMP 1.0 §5.4.3-5.4.5).
 const (
 	windowSize   = 2_500_000
 	minWindow    = 1024
@@ -30,7 +30,7 @@ const defaultChunkSize = 65536
 type Conn struct {
 	nc net.Conn
 
-	// The reading goroutine's.
+	// For the reading goroutine only.
 	buf      readBuffer
 	chunks   *chunkReader
 	parts    []Message     // the rest of an aggregate
@@ -50,12 +50,12 @@ type Conn struct {
 	onUserControl func(event uint16, streamID uint32)
 
 	ended    atomic.Bool // interrupt was called
-	detached atomic.Bool // somebody else sends
+	detached atomic.Bool // the caller of detach sends
 	bytesIn  atomic.Uint64
 	bytesOut atomic.Uint64
 	lastIn   atomic.Int64 // Unix time in nanoseconds
 	lastOut  atomic.Int64
-	ignored  atomic.Uint64 // messages without meaning to us
+	ignored  atomic.Uint64 // messages that mean nothing here
 
 	wmu          sync.Mutex // guards below and orders writes
 	chunkSize    int        // of what is written
@@ -75,8 +75,7 @@ func (c *Conn) init(bufferSize int) {
 }
 
 // ServerConn performs the server's side of the handshake on nc and returns the
-// connection, for programs that want to handle commands themselves. The deadline of
-// reading is the caller's to set.
+// connection, for programs that want to handle commands themselves. The caller sets the deadline of reading.
 func ServerConn(nc net.Conn) (*Conn, error) {
 	c := &Conn{nc: nc}
 	c.init(publishBuffer)
@@ -110,7 +109,7 @@ func (w handshakeWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// source is a Conn as its read buffer sees it.
+// source is the io.Reader of a Conn's read buffer.
 type source Conn
 
 // Read reads from the network. It is where deadlines, liveness, the byte budget and
@@ -173,8 +172,8 @@ func (c *Conn) setStage(t time.Time) {
 	c.arm(t)
 }
 
-// setIdle replaces the deadline by liveness: after d without a byte the peer is pinged,
-// after as long again reading fails.
+// setIdle replaces the deadline by a check of liveness: after d without a byte the peer is pinged,
+// and after as long again reading fails.
 func (c *Conn) setIdle(d time.Duration) {
 	c.idle, c.pinged = d, false
 	if d == 0 {
@@ -209,10 +208,9 @@ func (c *Conn) interrupt() {
 }
 
 // ReadMessage returns the next audio, video, data or command message in arrival
-// order. What concerns the connection alone is done and not returned: chunk sizes,
-// acknowledgements, windows, pings. The messages of an aggregate are returned one by
-// one. Shared objects and unknown types are skipped, the latter up to a bound. After
-// an error the connection is of no use for reading.
+// order. Messages about the connection itself are handled and not returned: chunk sizes, acknowledgements, windows,
+// pings. The messages of an aggregate are returned one by one. Shared objects and unknown types are skipped, the
+// latter up to a bound. After an error the connection cannot be read any more.
 func (c *Conn) ReadMessage() (Message, error) {
 	for {
 		if m, ok, err := c.receive(); ok || err != nil {
@@ -258,8 +256,8 @@ func (c *Conn) readControl(m *Message) error {
 		return &LimitError{What: "control messages"}
 	}
 	switch m.Type {
-	case TypeSetChunkSize, TypeAbort: // the chunk reader's
-	case TypeAck: // back-pressure is the socket's
+	case TypeSetChunkSize, TypeAbort: // the chunk reader has handled them
+	case TypeAck: // the socket gives back-pressure
 	case TypeWindowAckSize:
 		if size, ok := parseWindowAckSize(m.Payload); ok {
 			c.setWindow(size)
@@ -328,9 +326,8 @@ func (c *Conn) report() {
 	}
 }
 
-// sendControl writes a control message on behalf of reading. A peer that has closed
-// its receiving side may still have something to say: only a write that timed out is
-// an error.
+// sendControl writes a control message on behalf of reading. A peer that has closed its receiving
+// side may still send: only a write that timed out is an error.
 func (c *Conn) sendControl(encoded []byte) error {
 	err := c.writeEncoded(encoded)
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -355,7 +352,7 @@ func (c *Conn) WriteMessages(ms ...*Message) error {
 	c.wmu.Lock()
 	if send := c.send; send != nil {
 		b := c.encodeLocked(nil, ms)
-		c.wmu.Unlock() // not held while foreign code runs
+		c.wmu.Unlock() // send is foreign code: it runs outside the lock
 		return send(b)
 	}
 	defer c.wmu.Unlock()
@@ -399,7 +396,7 @@ func (c *Conn) flushLocked(b []byte) error {
 	now := time.Now()
 	_ = c.nc.SetWriteDeadline(now.Add(c.writeTimeout))
 	if c.ended.Load() {
-		_ = c.nc.SetWriteDeadline(now.Add(lingerTime)) // nobody waits for a slow peer now
+		_ = c.nc.SetWriteDeadline(now.Add(lingerTime)) // no long wait for a slow peer any more
 	}
 	n, err := c.nc.Write(b)
 	c.bytesOut.Add(uint64(n))

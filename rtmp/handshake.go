@@ -35,8 +35,8 @@ const (
 	s1Version = 0x0d0e0a0d
 )
 
-// The memory that a handshake works on comes from pools, as it is needed once a
-// connection, and each part is held no longer than needed: a peer can make any wait last.
+// The memory of a handshake comes from pools, as a connection needs it once, and goes back before
+// each wait: a peer can make any wait last.
 var (
 	packets = sync.Pool{New: func() any { return new([handshakeSize]byte) }}
 	// answers hold S0, S1 and S2, or C0, C1 and C2.
@@ -44,9 +44,8 @@ var (
 )
 
 // acceptHandshake is the server's side (RTMP 1.0 §5.2): it reads C0 and C1, writes S0,
-// S1 and S2 at once, and reads C2, whose content is of no consequence because clients put
-// anything there. onS2 is called before waiting for C2. Anything but RTMP is one of the
-// errors of sniff.
+// S1 and S2 at once, and reads C2, whose content is ignored because clients put anything there.
+// onS2 is called before waiting for C2. It fails with an error of sniff if the peer does not speak RTMP.
 func acceptHandshake(b *readBuffer, w io.Writer, onS2 func()) error {
 	if err := sniff(b); err != nil {
 		return err
@@ -144,7 +143,7 @@ func signReply(b []byte, key string, theirs []byte) {
 }
 
 // dialHandshake is the client's side. With digests it signs C1 and, if the server
-// answers with a digest, C2; what the server signs is not held against it.
+// answers with a digest, C2; the server's signature is not checked.
 func dialHandshake(b *readBuffer, w io.Writer, digests bool) error {
 	if err := hello(b, w, digests); err != nil {
 		return err

@@ -23,7 +23,7 @@ const (
 )
 
 // MaxMessageSize is the longest payload of a message: its length is a number of 24 bits
-// (RTMP 1.0 §5.3.1.2). No chunk size above it makes a difference.
+// (RTMP 1.0 §5.3.1.2). A larger chunk size makes no difference.
 const MaxMessageSize = 1<<24 - 1
 
 // Message is one RTMP message.

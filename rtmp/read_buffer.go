@@ -27,7 +27,7 @@ type readBuffer struct {
 	buf      []byte // unread are [r:w]
 	r, w     int
 	consumed uint64 // in all
-	err      error  // of the source, to be returned once what came with it has been read
+	err      error  // from the source, to be returned once the bytes that came with it have been read
 	borrowed *[pooledBytes]byte
 	command  *[commandBuffer]byte // likewise
 	small    [frugalRead]byte
@@ -47,7 +47,7 @@ func (b *readBuffer) setSize(n int) {
 	b.pause()
 }
 
-// release gives the buffer up; it is empty.
+// release gives up the buffer, which is empty.
 func (b *readBuffer) release() {
 	b.r, b.w = 0, 0
 	if b.borrowed != nil {
@@ -65,8 +65,8 @@ func (b *readBuffer) release() {
 	b.buf = nil
 }
 
-// pause is called between messages, where the peer may be silent for long: nothing
-// borrowed is held then, even if the last read suggests that there is more.
+// pause is called between messages, where the peer may be silent for long: it returns a borrowed
+// buffer, even if the last read suggests that there is more to read.
 func (b *readBuffer) pause() {
 	if b.r == b.w {
 		b.release()
@@ -75,7 +75,7 @@ func (b *readBuffer) pause() {
 
 // prepare makes room for at least n unread bytes in all, n being at most 64.
 func (b *readBuffer) prepare(n int) {
-	// A frugal read that was filled is likely to have more behind it.
+	// After a full frugal read there is probably more to read.
 	more := b.size == 0 && b.w == frugalRead && b.borrowed == nil
 	switch left := b.buf[b.r:b.w]; {
 	case more:

@@ -13,15 +13,15 @@ import (
 // Server accepts RTMP connections and gives their requests to a Handler. Its fields must
 // not be changed once it serves. All but Handler may be left zero.
 type Server struct {
-	// Handler decides and receives. It must be set.
+	// Handler decides about requests and receives messages. It must be set.
 	Handler Handler
 	// Authenticator, if set, is asked before Handler.Connect about every connection.
 	Authenticator *Authenticator
 	// TLSConfig, if set, makes the server speak TLS on every connection (RTMPS).
 	// Connections that are TLS already, from a listener of crypto/tls, need none.
 	TLSConfig *tls.Config
-	// ChunkSize is that of what the server writes, announced in connect. Default
-	// 65536: the larger, the less work for both sides; libavformat adopts it.
+	// ChunkSize is the chunk size of what the server writes, announced in connect. Default 65536:
+	// the larger, the less work for both sides; libavformat adopts it.
 	ChunkSize int
 	// HandshakeTimeout is for each part of the handshake, ConnectTimeout for connect
 	// after it, CommandTimeout for the first publish or play after that. They are
@@ -34,13 +34,13 @@ type Server struct {
 	// WriteTimeout is how long one write may take. Default 30 s, and 10 s at most until
 	// a publish or play was accepted.
 	WriteTimeout time.Duration
-	// Caps is what is announced of Enhanced RTMP to clients that announce something.
-	// Default: any codec forwarded, and all extended capabilities.
+	// Caps is announced to clients that announce Enhanced RTMP themselves. Default: any codec
+	// forwarded, and all extended capabilities.
 	Caps *Caps
 	// Limits bounds each connection.
 	Limits Limits
-	// Observe, if set, is told what is worth a log line or a counter. It is called on
-	// the sessions' goroutines and must not block.
+	// Observe, if set, is told of events for a log or a counter. It is called on the sessions'
+	// goroutines and must not block.
 	Observe func(Event)
 }
 
@@ -59,10 +59,10 @@ const (
 	EventPanic
 )
 
-// Event is something that happened in a Server and that no return value tells.
+// Event is something in a Server that no return value reports.
 type Event struct {
 	Kind EventKind
-	// Session is whose it is; nil for EventAccept.
+	// Session is the session concerned; nil for EventAccept.
 	Session *ServerSession
 	Remote  net.Addr
 	// Err is set for EventAccept and EventPanic.
@@ -75,13 +75,13 @@ type Event struct {
 }
 
 // Serve accepts connections until ctx ends, which also ends the sessions, and returns
-// when all have ended: nil, or the error of the listener, which it closes. If
-// accepting fails for want of descriptors or the like, it pauses and goes on.
+// when all have ended: nil, or the error of the listener, which it closes. If accepting fails for
+// lack of descriptors or the like, it pauses and goes on.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return s.serve(ctx, ln, func(nc net.Conn) { _ = s.ServeConn(ctx, nc) })
 }
 
-// serve is Serve with what is to be done with a connection.
+// serve is Serve with the function that handles a connection.
 func (s *Server) serve(ctx context.Context, ln net.Listener, handle func(net.Conn)) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -133,11 +133,10 @@ func temporary(err error) bool {
 // given to ServerSession.Close for an ordinary one; *HandshakeError, *TimeoutError,
 // *LimitError or an error that wraps ErrProtocol, ErrRefused or ErrPanic otherwise.
 //
-// The calling goroutine does nothing but wait while the peer is silent, in a stack of
-// 2 KiB if the caller keeps it so: whoever serves thousands of players calls ServeConn
-// first thing on a goroutine, and does its own work before and after on others. If nc is an
-// Awaiter, the goroutine of a player whose session is detached is not needed at all:
-// ServeConn returns ErrParked, and the session goes on by itself.
+// The calling goroutine only waits while the peer is silent, with a stack of 2 KiB if nothing else has grown it: a
+// server of thousands of players should call ServeConn first on a new goroutine, and do its own work before and after
+// on others. If nc is an Awaiter, the goroutine of a player whose session is detached is not needed at all: ServeConn
+// returns ErrParked, and the session goes on by itself.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
 	return s.NewSession(ctx, nc).Serve()
 }
@@ -168,7 +167,7 @@ func (s *ServerSession) Serve() error {
 		if s.park() {
 			return ErrParked
 		}
-		_, _ = s.conn.buf.peek(1) // an error comes again to whoever reads next
+		_, _ = s.conn.buf.peek(1) // the next read returns an error again
 		s.work.Go(s.wake)
 	}
 	return s.cause
@@ -182,8 +181,8 @@ type Awaiter interface {
 	Await(ready func()) bool
 }
 
-// park lets the connection wait, if it can and nobody else needs to know the session's
-// end. After it has returned true the session may be at work on another goroutine.
+// park lets the connection wait without this goroutine, if it can and the caller need not learn of
+// the session's end. After it has returned true another goroutine may run the session.
 func (s *ServerSession) park() bool {
 	if !s.conn.detached.Load() {
 		return false
@@ -193,7 +192,7 @@ func (s *ServerSession) park() bool {
 	return ok && w.Await(s.unpark)
 }
 
-// unpark goes on with a session that was parked.
+// unpark goes on with a parked session.
 func (s *ServerSession) unpark() {
 	for s.wake(); s.resting && !s.park(); s.wake() {
 		_, _ = s.conn.buf.peek(1)
@@ -235,7 +234,7 @@ func (s *Server) handshakeTLS(ctx context.Context, nc net.Conn, timeout time.Dur
 	return tc.HandshakeContext(ctx)
 }
 
-// observe tells Observe.
+// observe calls Observe, if it is set.
 func (s *Server) observe(e Event) {
 	if s.Observe != nil {
 		s.Observe(e)

@@ -14,7 +14,7 @@ import (
 	"weir/amf"
 )
 
-// Kind is what a session is.
+// Kind says what a session does.
 type Kind uint32
 
 // The kinds of session.
@@ -32,7 +32,7 @@ func (k Kind) String() string {
 // ServerSession is one connection to a Server. Its methods may be called by any
 // goroutine.
 type ServerSession struct {
-	// Data is the handler's; the session does not touch it.
+	// Data is for the handler; the session does not use it.
 	Data any
 
 	srv    *Server
@@ -44,8 +44,8 @@ type ServerSession struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	work    sync.WaitGroup // the goroutine that is at work
-	closing sync.WaitGroup // the end of the server, if it has come
+	work    sync.WaitGroup // the goroutine that runs the session
+	closing sync.WaitGroup // the goroutine that closes the session at the end of the server
 	unwatch func() bool    // stops waiting for it
 	resting bool
 	cause   error
@@ -60,17 +60,17 @@ type ServerSession struct {
 	kind    atomic.Uint32
 	dropped droppedCounters
 
-	// The reading goroutine's.
+	// For the reading goroutine only.
 	stageName Stage
 	connected bool
-	farewell  atomic.Bool // something was written that the peer ought to receive before the end
+	farewell  atomic.Bool // the peer should receive what was last written before the end
 	streams   []*netStream
 	msg       Message // the message at hand; here, so that passing it on costs nothing
 	commands  bucket
 	data      bucket
 	stray     int
 	strayLen  int
-	noted     map[string]bool // what Observe was told of
+	noted     map[string]bool // the events that Observe was told of
 }
 
 // netStream is one message stream of a session.
@@ -84,7 +84,7 @@ type netStream struct {
 // active reports whether something is published or played on the stream.
 func (st *netStream) active() bool { return st.pub != nil || st.play != nil }
 
-// ID returns the session's id, unique and not to be guessed.
+// ID returns the session's id, which is unique and hard to guess.
 func (s *ServerSession) ID() string { return s.id }
 
 // RemoteAddr returns the peer's address.
@@ -127,12 +127,11 @@ func (s *ServerSession) Close(cause error) {
 	s.conn.interrupt()
 }
 
-// Detach hands the sending side of the connection to the caller, for good. From then on
-// everything the session has to say is passed to send, as whole encoded messages that
-// send may keep, in order with respect to one stream; the session neither writes to nor
-// closes the connection again. When its reading side ends it closes its playbacks, and
-// the caller closes the connection. A playback that is closed with any cause but
-// ErrReplaced ends a detached session; after ErrReplaced the next Playback is started
+// Detach hands the sending side of the connection to the caller, for good. From then on the session
+// passes everything it sends to send, as whole encoded messages that send may keep, in the order of
+// each stream; it neither writes to nor closes the connection again. When its reading side ends it
+// closes its playbacks, and the caller closes the connection. A playback that is closed with any
+// cause but ErrReplaced ends a detached session; after ErrReplaced the next Playback is started
 // with the same connection. The chunk size is the one that the caller must write with.
 //
 // Detach must be called in Playback.Start. From then on the session keeps next to nothing
@@ -178,10 +177,10 @@ func (s *ServerSession) begin() {
 	})
 }
 
-// wake goes on with a session that rested.
+// wake goes on with a session that has rested.
 func (s *ServerSession) wake() { s.live(s.run) }
 
-// live does a part of the session, after which it rests or ends.
+// live runs the session until it rests or ends.
 func (s *ServerSession) live(part func() error) {
 	s.resting = false
 	cause := s.guard(part)
@@ -204,11 +203,10 @@ func (s *ServerSession) guard(f func() error) (err error) {
 	return f()
 }
 
-// errResting says that nothing is published and nothing was received: there is nothing
-// to do but wait.
+// errResting says that the session can only wait: nothing is published and nothing was received.
 var errResting = errors.New("resting")
 
-// run reads the connection to the end, or until there is nothing to do.
+// run reads the connection until it ends or the session can only wait.
 func (s *ServerSession) run() error {
 	for {
 		m, ok, err := s.conn.receive()
@@ -221,7 +219,7 @@ func (s *ServerSession) run() error {
 		if err != nil {
 			return err
 		}
-		s.msg = Message{} // nothing keeps the last payload while waiting for the next
+		s.msg = Message{} // so that the last payload is not kept while waiting
 		if s.conn.idle == 0 && s.conn.empty() {
 			return errResting
 		}
@@ -275,14 +273,14 @@ func (s *ServerSession) settle() {
 	}
 }
 
-// The sizes of the read buffer. That for commands holds all that clients say at a time,
-// and leaves room for what hostile ones make the chunk reader keep.
+// The sizes of the read buffer. commandBuffer holds everything that clients send at a time, and
+// leaves room for what hostile ones make the chunk reader keep.
 const (
 	commandBuffer = 3 << 9
 	publishBuffer = 32 << 10
 )
 
-// exact returns the message stream of an id, or nil.
+// exact returns the message stream with an id, or nil.
 func (s *ServerSession) exact(id uint32) *netStream {
 	for _, st := range s.streams {
 		if st.id == id {
@@ -292,8 +290,8 @@ func (s *ServerSession) exact(id uint32) *netStream {
 	return nil
 }
 
-// stream is exact with tolerance: some encoders use another id than they were given,
-// or the right one in the wrong byte order; the only stream is meant then.
+// stream is exact with tolerance: some encoders use another id than they were given, or the right
+// one in the wrong byte order, and then mean the only stream.
 func (s *ServerSession) stream(id uint32) *netStream {
 	if st := s.exact(id); st != nil {
 		return st
@@ -305,10 +303,10 @@ func (s *ServerSession) stream(id uint32) *netStream {
 	return s.streams[0]
 }
 
-// finish ends the session: the peer is told if there is something to tell, the streams
-// are closed, and so is the connection, unless it is detached. It returns the cause.
+// finish ends the session: it tells the peer, if necessary, and closes the streams and, unless it
+// is detached, the connection. It returns the cause.
 func (s *ServerSession) finish(cause error) error {
-	s.Close(cause) // from here on, a peer that does not read holds up nothing
+	s.Close(cause) // from here on a peer that does not read cannot hold anything up
 	cause = context.Cause(s.ctx)
 	if st, ok := errors.AsType[*StatusError](cause); ok && !errors.Is(cause, ErrRefused) {
 		for _, stream := range s.streams {
@@ -330,8 +328,8 @@ func (s *ServerSession) finish(cause error) error {
 	return cause
 }
 
-// closeStream closes what is published and played on a stream. A handler that panics
-// here does not keep the others from being closed.
+// closeStream closes what is published and played on a stream. A handler that panics does not keep
+// the other streams from being closed.
 func (s *ServerSession) closeStream(st *netStream, cause error) error {
 	pub, play := st.pub, st.play
 	st.pub, st.play = nil, nil
@@ -346,8 +344,7 @@ func (s *ServerSession) closeStream(st *netStream, cause error) error {
 	})
 }
 
-// lingerTime is how long a connection that we close is kept for what the peer has
-// still under way.
+// lingerTime is how long a connection that we close stays open for bytes from the peer.
 const lingerTime = 500 * time.Millisecond
 
 // linger closes our side and reads until the peer closes its own, so that what was

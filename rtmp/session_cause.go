@@ -10,17 +10,16 @@ import (
 	"syscall"
 )
 
-// Why a session, a publication or a playback ended. Serving a connection returns one of
-// these, an error of the peer's (protocol, limits), or the handler's own; all but the
-// latter two are ordinary ends.
+// Why a session, a publication or a playback ended. Serving a connection returns one of these, an error caused by the
+// peer (protocol, limits), or an error of the handler; all but the last two are ordinary ends.
 var (
-	// ErrClosedByPeer is the end of the connection by the peer, in whatever way.
+	// ErrClosedByPeer says that the peer ended the connection, in whatever way.
 	ErrClosedByPeer = errors.New("closed by peer")
 	// ErrParked is what Serve and ServeConn return while a detached session goes on
 	// without their goroutine. Its playbacks are closed when it ends.
 	ErrParked = errors.New("rtmp: parked")
-	// ErrServerClosed is the end of the context that was given to Serve or ServeConn. The
-	// context's cause is wrapped beside it.
+	// ErrServerClosed says that the context given to Serve or ServeConn has ended. The context's
+	// cause is wrapped beside it.
 	ErrServerClosed = errors.New("server closed")
 	// ErrUnpublished ends a publication by FCUnpublish, deleteStream, closeStream or
 	// an empty publish. The connection goes on.
@@ -55,8 +54,7 @@ const (
 	StagePlay    Stage = "playing" // a player did not take what was written to it
 )
 
-// TimeoutError ends a session whose peer did not do in time what Stage says, or did not
-// take what was written to it.
+// TimeoutError ends a session whose peer did not do in time what Stage says.
 type TimeoutError struct{ Stage Stage }
 
 // Error implements error.
@@ -81,8 +79,8 @@ func (e *HandshakeError) Error() string { return "handshake: " + e.Err.Error() }
 // Unwrap returns Err.
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
-// endOf is the cause behind an error of reading or writing. The context's cause comes
-// first: it is why reading failed.
+// endOf returns the cause behind an error of reading or writing. The context's cause comes first,
+// as it made reading fail.
 func endOf(ctx context.Context, err error, stage Stage) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -96,7 +94,7 @@ func endOf(ctx context.Context, err error, stage Stage) error {
 	return err
 }
 
-// isClosed reports whether err is what a closed connection looks like.
+// isClosed reports whether err is an error of a closed connection.
 func isClosed(err error) bool {
 	for _, e := range []error{
 		io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed,

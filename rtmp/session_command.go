@@ -35,8 +35,7 @@ func (s *ServerSession) command(m *Message) error {
 	return nil
 }
 
-// decides reports whether the arguments of the command decide about something, so that
-// a half of them is not enough.
+// decides reports whether the command needs all its arguments, so that a part of them is not enough.
 func (c *command) decides() bool {
 	switch c.name {
 	case "connect", "publish", "play", "play2":
@@ -79,22 +78,21 @@ func (s *ServerSession) dispatch(cmd *command) error {
 	case "FCUnsubscribe":
 		return s.answerFC(cmd, "onFCUnsubscribe", CodePlayStop)
 	case "releaseStream":
-		// Never a reason to end somebody else's publishing.
+		// A releaseStream never ends the publishing of another peer.
 		return s.result(cmd, "_result", nil, amf.Undefined{})
 	case "getStreamLength":
 		return s.result(cmd, "_result", nil, 0.0)
 	case "close":
 		return fmt.Errorf("%w: close command", ErrClosedByPeer)
 	case "_result", "_error", "onStatus":
-		return nil // answers: to answer them would never end
+		return nil // these are answers: answering them would go on for ever
 	}
-	// _checkbw and whatever else somebody invents: an answer of nothing keeps those
-	// going who wait for one.
+	// _checkbw and unknown commands: an empty answer lets clients that wait for one go on.
 	return s.result(cmd, "_result", nil, nil)
 }
 
-// answerFC answers a command of the FC family with its result, if it wants one, and its
-// announcement, whose description is the stream's name.
+// answerFC answers a command of the FC family: with a result, if it wants one, and with its onFC
+// command, whose description is the stream's name.
 func (s *ServerSession) answerFC(cmd *command, name, code string) error {
 	var ms []*Message
 	if cmd.tid != 0 && (cmd.name == "FCPublish" || cmd.name == "FCUnpublish") {
@@ -105,8 +103,8 @@ func (s *ServerSession) answerFC(cmd *command, name, code string) error {
 	return s.conn.WriteMessages(ms...)
 }
 
-// fcUnpublish ends the publishing of the stream named, or of the only one: the name is
-// not always the one that was published. Many encoders are gone before the answer.
+// fcUnpublish ends the publishing of the stream named, or of the only stream, as the name is not
+// always the one that was published. Many encoders disconnect before the answer.
 func (s *ServerSession) fcUnpublish(cmd *command) error {
 	if st := s.publishedAs(cmd.str(0)); st != nil {
 		if err := s.stop(st); err != nil {
@@ -127,7 +125,7 @@ func (s *ServerSession) publishedAs(name string) *netStream {
 	return nil
 }
 
-// closeCommand ends what is published or played on the command's stream, which stays.
+// closeCommand ends what is published or played on the command's message stream, which stays open.
 func (s *ServerSession) closeCommand() error {
 	st := s.stream(s.msg.StreamID)
 	if st == nil {

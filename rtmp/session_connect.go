@@ -11,8 +11,7 @@ import (
 // fmsVersion is fmsVer of the answer to connect: some players look for "FMS/".
 const fmsVersion = "FMS/3,5,7,7009"
 
-// handshake performs the handshake, with a deadline for each of its parts, and answers
-// those who do not speak RTMP.
+// handshake performs the handshake, with a deadline for each of its parts, and answers peers that speak HTTP.
 func (s *ServerSession) handshake() error {
 	timeout := s.srv.timeout(s.srv.HandshakeTimeout)
 	s.conn.budget = uint64(s.limits.BytesBeforeConnect)
@@ -32,7 +31,7 @@ func (s *ServerSession) handshake() error {
 	return nil
 }
 
-// httpAnswer is for those who take the port for a web server, mostly health checks.
+// httpAnswer is for clients that take the port for a web server, mostly health checks.
 const httpAnswer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 28\r\nConnection: close\r\n\r\nThis port speaks RTMP only.\n"
 
 // connect answers the connect command (RTMP 1.0 §7.2.1.1).
@@ -108,8 +107,7 @@ func (s *ServerSession) connectResult(cmd *command) *Message {
 		{Key: "mode", Value: 1.0},
 	}
 	st := &StatusError{Level: LevelStatus, Code: CodeConnectSuccess, Description: "Connection succeeded."}
-	// AMF3 is read but not written: the answer is 0 whatever was asked for, and
-	// clients fall back.
+	// AMF3 is read but not written: the answer is always 0, and clients fall back.
 	st.Properties = amf.Object{{Key: "objectEncoding", Value: 0.0}}
 	if s.caps.Enhanced() {
 		st.Properties = s.srv.capsFor(&s.caps).properties(st.Properties)
@@ -168,8 +166,8 @@ func (s *ServerSession) deleteStream(cmd *command) error {
 	return s.stop(st)
 }
 
-// stop closes what is published and played on a stream at the wish of the peer. A
-// detached session ends with its playback: the connection is not ours to go on with.
+// stop closes what is published and played on a stream, as the peer asked. A detached session ends
+// with its playback, as the connection belongs to the caller.
 func (s *ServerSession) stop(st *netStream) error {
 	playing := st.play != nil
 	if !st.active() {

@@ -43,16 +43,14 @@ type Playback interface {
 	// Start is called once the peer has been told that playing begins. Media is
 	// written to w, from any goroutine, until Close.
 	Start(w *PlayWriter)
-	// Pause, ReceiveAudio and ReceiveVideo are wishes of the player; the session
-	// writes the answers.
+	// Pause, ReceiveAudio and ReceiveVideo are requests of the player; the session writes the answers.
 	Pause(paused bool)
 	ReceiveAudio(on bool)
 	ReceiveVideo(on bool)
 	// Close is called exactly once with the cause: ErrReplaced if another Playback of
-	// the same stream id follows, ErrStopped if the player wants no more but the
-	// connection goes on, else the end of the connection. Nothing may be written to
-	// w after Close has returned. Close may be called without Start, when the
-	// connection broke in between.
+	// the same stream id follows, ErrStopped if the player stops but the connection goes on, else
+	// the end of the connection. Nothing may be written to w after Close has returned. Close may be
+	// called without Start, when the connection broke in between.
 	Close(cause error)
 }
 
@@ -68,9 +66,9 @@ type ConnectRequest struct {
 	Query    Query
 	// Vhost is the host that the client asked for; see StreamURL.
 	Vhost string
-	// FlashVer, PageURL and SwfURL are the client's name and where it was started.
+	// FlashVer is the client's name; PageURL and SwfURL say where it was started.
 	FlashVer, PageURL, SwfURL string
-	// User is whom the server's Authenticator has verified; "" without one.
+	// User is the user that the server's Authenticator has verified; "" without one.
 	User string
 	// Properties is the whole command object, Args what followed it.
 	Properties amf.Object
@@ -89,8 +87,7 @@ type PublishRequest struct {
 	StreamURL
 	// RawName is the name as sent.
 	RawName string
-	// Kind is "live", "record" or "append": what the client wishes. What is none of
-	// them is "live".
+	// Kind is "live", "record" or "append" as the client wishes; any other word is taken as "live".
 	Kind string
 }
 

@@ -24,7 +24,7 @@ type Limits struct {
 	StrayMessages, StrayBytes int
 }
 
-// withDefaults is l with the zero fields filled in.
+// withDefaults returns l with the zero fields filled in.
 func (l Limits) withDefaults() Limits {
 	def := func(v *int, d int) {
 		if *v <= 0 {
@@ -48,8 +48,8 @@ type bucket struct {
 	spent float64 // tokens taken and not yet refilled
 }
 
-// take takes one token, of which there are burst at most and rate more a second. It
-// reports whether there was one.
+// take takes one token and reports whether there was one. The bucket holds up to burst tokens and
+// gains rate a second.
 func (b *bucket) take(rate, burst int) bool {
 	now := time.Now()
 	b.spent = max(0, b.spent-now.Sub(b.last).Seconds()*float64(rate))

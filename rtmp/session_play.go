@@ -23,8 +23,7 @@ func (w *PlayWriter) WriteMessage(m *Message) error {
 	return w.check(w.session.conn.WriteMessage(&copied))
 }
 
-// check ends the session if a write of its own failed: a peer that is gone without a
-// word is noticed by nothing else.
+// check ends the session if its own write failed: nothing else notices a peer that has vanished.
 func (w *PlayWriter) check(err error) error {
 	if s := w.session; err != nil && !s.conn.detached.Load() {
 		s.Close(endOf(s.ctx, err, StagePlay))
@@ -47,7 +46,7 @@ func (w *PlayWriter) Status(st *StatusError) error { return w.check(w.session.st
 func (s *ServerSession) play(cmd *command) error {
 	name, isString := cmd.arg(0).(string)
 	if on, isBool := cmd.arg(0).(bool); isBool && !on {
-		return s.closeCommand() // play(false) stops
+		return s.closeCommand() // play(false) means stop
 	}
 	if !isString {
 		name = ""
@@ -88,7 +87,7 @@ func (s *ServerSession) startPlay(name string, start, duration float64, reset bo
 	if err != nil {
 		return s.refused(st, "play", &StatusError{Code: CodePlayStreamNotFound, Description: err.Error()}, err)
 	}
-	// Some clients count in milliseconds: all that is negative is live.
+	// Some clients count in milliseconds: any negative value means live.
 	switch {
 	case start < 0 && start != -1 && start != -1000:
 		start = -2
@@ -121,8 +120,7 @@ func (s *ServerSession) startPlay(name string, start, duration float64, reset bo
 	return nil
 }
 
-// writePlayStart tells the player that playing begins. Players built on Flash want to
-// hear that they may look at the samples.
+// writePlayStart tells the player that playing begins. Players built on Flash wait for |RtmpSampleAccess.
 func (s *ServerSession) writePlayStart(id uint32, name string, reset bool) error {
 	details := amf.Object{{Key: "details", Value: name}, {Key: "clientid", Value: "weir"}}
 	ms := streamEvent(eventStreamBegin, id)
@@ -156,8 +154,8 @@ func (s *ServerSession) pause(cmd *command) error {
 	return s.conn.WriteMessages(statusMessages(streamEvent(event, st.id), st.id, &status)...)
 }
 
-// receive answers receiveAudio and receiveVideo (RTMP 1.0 §7.2.2.4, §7.2.2.5). Flash
-// waits for a new beginning when it turns one on again.
+// receive answers receiveAudio and receiveVideo (RTMP 1.0 §7.2.2.4, §7.2.2.5). After turning one on
+// again Flash waits for a new start.
 func (s *ServerSession) receive(cmd *command) error {
 	st := s.stream(s.msg.StreamID)
 	if st == nil || st.play == nil {

@@ -6,8 +6,7 @@ import (
 	"weir/amf"
 )
 
-// publish answers the publish command (RTMP 1.0 §7.2.2.6). Decision first, then the
-// status.
+// publish answers the publish command (RTMP 1.0 §7.2.2.6). The handler decides before the status is sent.
 func (s *ServerSession) publish(cmd *command) error {
 	st := s.streamFor()
 	if st == nil {
@@ -16,9 +15,9 @@ func (s *ServerSession) publish(cmd *command) error {
 	name, isString := cmd.arg(0).(string)
 	switch {
 	case st.pub != nil && (!isString || name == ""):
-		return s.unpublish(st) // the way some encoders stop
+		return s.unpublish(st) // some encoders stop like this
 	case st.pub != nil && name == st.name:
-		return s.status(st.id, publishStarted(name)) // said twice
+		return s.status(st.id, publishStarted(name)) // the command came twice
 	case st.active():
 		return s.status(st.id, &StatusError{
 			Code: CodePublishBadName, Description: "this message stream is in use",
@@ -56,7 +55,7 @@ func publishStarted(name string) *StatusError {
 	}
 }
 
-// admitted lifts the bounds of a peer that neither publishes nor plays.
+// admitted lifts the bounds that hold until a peer publishes or plays.
 func (s *ServerSession) admitted() {
 	s.stray, s.strayLen = 0, 0
 	s.conn.budget = 0
@@ -64,8 +63,8 @@ func (s *ServerSession) admitted() {
 	s.settle()
 }
 
-// streamFor returns the message stream that a publish or play is for. Those who did not
-// create one, or use another, get it now; nil if there are too many.
+// streamFor returns the message stream of a publish or play. A peer that did not create it gets it
+// now. It returns nil if there are too many.
 func (s *ServerSession) streamFor() *netStream {
 	id := s.msg.StreamID
 	if st := s.exact(id); st != nil {
@@ -110,7 +109,7 @@ func (s *ServerSession) deliver(st *netStream, m *Message) error {
 	return nil
 }
 
-// strayMessage drops media that nobody publishes, and ends the session when it is too much.
+// strayMessage drops media that comes without a publish, and ends the session after too much of it.
 func (s *ServerSession) strayMessage(m *Message) error {
 	s.drop(&s.dropped.stray, "media without publish")
 	s.stray++

@@ -9,8 +9,8 @@ import (
 type Stats struct {
 	// At is that moment.
 	At time.Time
-	// BytesIn and BytesOut count the connection from its first byte. What a detached
-	// session's caller sends is the caller's to count.
+	// BytesIn and BytesOut count the connection from its first byte. They do not count what the
+	// caller of a detached session sends.
 	BytesIn, BytesOut uint64
 	// LastIn and LastOut are when the peer last sent something and was last sent
 	// something; zero if never.

@@ -7,12 +7,11 @@ import (
 	"syscall"
 )
 
-// What a connection may turn out to be instead of RTMP. They come wrapped in a
-// HandshakeError.
+// Errors of connections that do not speak RTMP, wrapped in a HandshakeError.
 var (
 	// ErrProbe is a connection that was closed before its first byte: a health check.
 	ErrProbe = errors.New("closed before the first byte")
-	// ErrHTTP is HTTP; a server answers it with status 400.
+	// ErrHTTP is an HTTP request; a server answers it with status 400.
 	ErrHTTP = errors.New("HTTP on the RTMP port")
 	// ErrTLSOnPlain is a TLS ClientHello on a port without TLS.
 	ErrTLSOnPlain = errors.New("TLS on the plain RTMP port: use the RTMPS port")
@@ -24,8 +23,7 @@ var (
 	ErrVersion = errors.New("unsupported RTMP version")
 )
 
-// sniff looks at the first byte of a connection, which is the version of RTMP if it is
-// RTMP (RTMP 1.0 §5.2.2), and consumes it.
+// sniff reads the first byte of a connection, which over RTMP is the version (RTMP 1.0 §5.2.2).
 func sniff(b *readBuffer) error {
 	p, err := b.peek(1)
 	if err != nil {

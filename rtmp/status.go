@@ -57,9 +57,9 @@ const (
 	CodeStreamFailed  = "NetStream.Failed"
 )
 
-// StatusError is an answer of the peer, or one to be given to it. A handler that
-// returns one refuses with its code and description; everything in it is sent to the
-// peer. A client returns the server's refusal as one.
+// StatusError is a status from the peer or for the peer. A handler that returns one refuses with
+// its code and description; everything in it is sent to the peer. A client returns the server's
+// refusal as a StatusError.
 type StatusError struct {
 	// Level is LevelError if empty.
 	Level string
@@ -85,8 +85,8 @@ func (e *StatusError) Error() string {
 // of 256 bytes.
 const maxDescription = 240
 
-// info is the information object of the status, with level, code and description
-// always present: clients print the description without looking.
+// info returns the information object of the status. Level, code and description are always
+// present, as clients print them unchecked.
 func (e *StatusError) info() amf.Object {
 	level := e.Level
 	if level == "" {
@@ -99,13 +99,13 @@ func (e *StatusError) info() amf.Object {
 		amf.Property{Key: "description", Value: cut(e.Description, maxDescription)})
 	o = append(o, e.Properties...)
 	if _, err := amf.Append(nil, o); err != nil {
-		return o[:3] // a handler's property that is no AMF value
+		return o[:3] // a property of the handler is not an AMF value
 	}
 	return o
 }
 
-// asStatus is the status that err becomes for the peer: itself if it is one, else code
-// with a description that tells nothing of our inside.
+// asStatus returns the status with which the peer is told of err: err itself if it is a
+// StatusError, else code with a description that reveals no internals.
 func asStatus(err error, code, description string) *StatusError {
 	if st, ok := errors.AsType[*StatusError](err); ok {
 		return st

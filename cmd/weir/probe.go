@@ -37,7 +37,7 @@ func (faultsError) ExitCode() int { return exitFaults }
 // Run implements the command.
 func (c *probeCmd) Run(ctx context.Context, out *console) error {
 	if c.Duration < 0 {
-		return usageError{fmt.Errorf("--duration is not below 0")}
+		return usageError{fmt.Errorf("--duration must not be negative")}
 	}
 	a, err := c.options()
 	if err != nil {

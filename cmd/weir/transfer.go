@@ -17,7 +17,7 @@ type access struct {
 // options are the flags as the relay takes them.
 func (a *access) options() (relay.Access, error) {
 	if a.Timeout <= 0 {
-		return relay.Access{}, usageError{fmt.Errorf("--timeout is more than 0")}
+		return relay.Access{}, usageError{fmt.Errorf("--timeout must be more than 0")}
 	}
 	return relay.Access{Insecure: a.Insecure, Timeout: a.Timeout}, nil
 }
@@ -42,7 +42,7 @@ func (pushCmd) Help() string {
 // Run implements the command.
 func (c *pushCmd) Run(ctx context.Context, out *console) error {
 	if c.Speed <= 0 || c.Start < 0 {
-		return usageError{fmt.Errorf("--speed is more than 0, and --start not below it")}
+		return usageError{fmt.Errorf("--speed must be more than 0, and --start must not be negative")}
 	}
 	a, err := c.options()
 	if err != nil {
@@ -70,7 +70,7 @@ func (pullCmd) Help() string {
 // Run implements the command.
 func (c *pullCmd) Run(ctx context.Context, out *console) error {
 	if c.Duration < 0 || c.Frames < 0 {
-		return usageError{fmt.Errorf("--duration and --frames are not below 0")}
+		return usageError{fmt.Errorf("--duration and --frames must not be negative")}
 	}
 	a, err := c.options()
 	if err != nil {

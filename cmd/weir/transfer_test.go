@@ -53,7 +53,7 @@ func TestCommandsGiveUp(t *testing.T) {
 			t.Errorf("weir %s: exit status %d; it says %q, not %q", cmd, status, errOut, want)
 		}
 	}
-	if status, _, errOut := command(t, "probe", "--timeout", "0s", url); status != exitUsage || !strings.Contains(errOut, "--timeout is more than 0") {
+	if status, _, errOut := command(t, "probe", "--timeout", "0s", url); status != exitUsage || !strings.Contains(errOut, "--timeout must be more than 0") {
 		t.Errorf("exit status %d; it says %q", status, errOut)
 	}
 }

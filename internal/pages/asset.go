@@ -13,20 +13,19 @@ import (
 	"sync"
 )
 
-// asset is a file that a page loads, ready to be sent: all answers share its bytes.
+// asset is a file that a page loads. All answers share its bytes.
 type asset struct {
 	plain       []byte
 	contentType string
 	tag         string
-	// gzip returns the file compressed, nil if that makes it no smaller. It is made once, when it
-	// is first asked for: servers that show no page do without.
+	// gzip returns the file compressed, nil if that makes it no smaller. It is compressed once, on first request.
 	gzip func() []byte
 }
 
 func newAsset(name string, b []byte) *asset {
 	sum := sha256.Sum256(b)
 	contentType := mime.TypeByExtension(path.Ext(name))
-	switch path.Ext(name) { // what the system has to say of them differs
+	switch path.Ext(name) { // systems differ in their types
 	case ".js":
 		contentType = "text/javascript; charset=utf-8"
 	case ".css":
@@ -96,7 +95,7 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// matches reports whether the client has what has this tag.
+// matches reports whether the client has the version with this tag.
 func matches(r *http.Request, tag string) bool {
 	for t := range strings.SplitSeq(strings.Join(r.Header.Values("If-None-Match"), ","), ",") {
 		if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {

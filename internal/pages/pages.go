@@ -1,6 +1,6 @@
 // Package pages shows a page on which a stream is watched in a browser, and a page that
-// lists the streams where that is allowed. What plays is up to the page: it is a client
-// of the other protocols, and knows no more than any.
+// lists the streams where that is allowed. The page itself chooses what to play, as an ordinary
+// client of the protocols.
 package pages
 
 import (
@@ -19,16 +19,14 @@ import (
 	"weir/internal/protocol"
 )
 
-// place is below what the files of the pages lie. No stream can be there: see
-// peer.Reserved.
+// place is the path below which the pages' files are. No stream can be there: see peer.Reserved.
 const place = "/" + peer.ReservedApp + "/"
 
-// policy lets the pages load nothing from elsewhere. mpegts.js and hls.js hand media over
-// by URLs of objects.
+// policy lets the pages load nothing from other servers. mpegts.js and hls.js pass media by blob URLs.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'"
 
-// Pages shows the pages.
+// Pages serves the pages.
 type Pages struct {
 	env    protocol.Env
 	html   map[string][]byte
@@ -83,9 +81,9 @@ func (p *Pages) watch(w http.ResponseWriter, r *http.Request, stream string) {
 	p.page(w, r, "watch.html", strings.Repeat("../", strings.Count(stream, "/")+1))
 }
 
-// redirect leads to the page of a stream, from the path that encoders have.
+// redirect redirects from a stream's path, as encoders have it, to its page.
 func (p *Pages) redirect(w http.ResponseWriter, r *http.Request, stream string) {
-	if strings.Contains(path.Base(stream), ".") { // such as a file that there is not
+	if strings.Contains(path.Base(stream), ".") { // such as a file that does not exist
 		http.Error(w, "there is nothing here; a stream is watched at /APP/NAME/", http.StatusNotFound)
 		return
 	}
@@ -103,7 +101,7 @@ const unbuilt = `<!doctype html><html lang="en"><title>Weir</title>
 <p>A stream is played at <code>/APP/NAME.flv</code>, <code>/APP/NAME.ts</code> and <code>/APP/NAME/index.m3u8</code>.
 `
 
-// page sends a page, in which up leads from its place to the root.
+// page sends a page, in which up is the relative path to the root.
 func (p *Pages) page(w http.ResponseWriter, r *http.Request, name, up string) {
 	b, ok := p.html[name]
 	if !ok {

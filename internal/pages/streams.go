@@ -19,7 +19,7 @@ type listed struct {
 	Audio string `json:"audio"` // "AAC"
 }
 
-// streams sends the list of what is live and may be watched without a key from the visitor's address.
+// streams sends the list of live streams that may be watched from the visitor's address without a key.
 func (p *Pages) streams(w http.ResponseWriter, r *http.Request, _ string) {
 	w.Header().Set("Cache-Control", "no-store")
 	if !p.list {
@@ -31,7 +31,7 @@ func (p *Pages) streams(w http.ResponseWriter, r *http.Request, _ string) {
 		if _, live := s.Publisher(); !live {
 			continue
 		}
-		// A stream that is not shown is nobody's refusal: it is not counted.
+		// A stream that is not shown is not counted as a refusal.
 		if _, err := p.env.Admit(r.Context(), p.request(r, s.Path(), "")); err == nil {
 			list = append(list, inList(s))
 		}
@@ -78,7 +78,7 @@ type description struct {
 
 // trackEntry is a track in a description.
 type trackEntry struct {
-	Codec string `json:"codec"` // in people's words
+	Codec string `json:"codec"` // for people
 	ID    string `json:"id"`    // as RFC 6381 has it; "" if the configuration does not tell
 }
 

@@ -17,8 +17,8 @@ import (
 	"weir/codec/vp9"
 )
 
-// damage says what is wrong with the payload of a media frame, as far as it shows without decoding;
-// "" if nothing is.
+// damage says what is wrong with the payload of a media frame, as far as that shows without
+// decoding; "" if nothing does.
 func damage(f *av.Frame, nalSize int) string {
 	b := f.Payload
 	if len(b) == 0 {
@@ -57,7 +57,7 @@ func damage(f *av.Frame, nalSize int) string {
 }
 
 // endless reports whether a frame of AAC does not end with the three bits of ID_END and at most seven zeros
-// behind them (ISO/IEC 14496-3, 4.4.2.1). What is all zeros is told by damage.
+// behind them (ISO/IEC 14496-3, 4.4.2.1). damage reports a frame of zeros.
 func endless(f *av.Frame) bool {
 	const end = 0b111
 	if f.Codec != av.AAC || len(f.Payload) < 2 || aac.IsADTS(f.Payload) || allZero(f.Payload) {
@@ -90,7 +90,7 @@ func startCodes(f *av.Frame, nalSize int) bool {
 func damagedUnits(c av.Codec, b []byte, nalSize int) string {
 	nalSize = cmp.Or(nalSize, 4)
 	if nal.IsAnnexB(b, nalSize) {
-		return "" // told by another rule
+		return "" // reported by another rule
 	}
 	if !nal.Valid(b, nalSize) {
 		return "the lengths of its NAL units do not add up"

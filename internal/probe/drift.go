@@ -17,11 +17,11 @@ const (
 	minDriftShare = 0.001
 	minApart      = 150 * time.Millisecond
 	minApartShare = 0.01
-	// minDriftSpan is the least time that tells.
+	// minDriftSpan is the shortest time that can show drift.
 	minDriftSpan = 3 * time.Second
 )
 
-// apart is how far a clock is behind another one at a time.
+// apart says how far a clock is behind another at one time.
 type apart struct{ at, behind time.Duration }
 
 // note appends to a list of notes that stays short.

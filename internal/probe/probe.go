@@ -1,5 +1,4 @@
-// Package probe looks at a stream's frames for a while and tells what is in it and what is
-// wrong with it.
+// Package probe reads a stream's frames for a while and reports what is in it and what is wrong with it.
 package probe
 
 import (
@@ -20,16 +19,16 @@ import (
 )
 
 const (
-	// liveDuration is how much of a live stream is looked at by default.
+	// liveDuration is how much of a live stream is read by default.
 	liveDuration = 5 * time.Second
-	// keySearch is how long a second key frame is waited for, to know the distance between them.
+	// keySearch is how long to wait for a second key frame, to know the time between two.
 	keySearch = 12 * time.Second
 	// grace is how long a live stream may take to begin.
 	grace = 10 * time.Second
 )
 
 // Run reads s for duration of its own time and reports; 0 is 5 s of a live stream, and all of a file. It
-// goes on to at most 12 s if there was no second key frame by then. It fails if no frame came at all.
+// goes on for at most 12 s if no second key frame has come by then. It fails if no frame came at all.
 func Run(ctx context.Context, s relay.Source, duration time.Duration) (*Report, error) {
 	switch {
 	case duration > 0:
@@ -84,7 +83,7 @@ type key struct {
 	id   uint8
 }
 
-// prober is what is known of a stream.
+// prober is what is known so far of a stream.
 type prober struct {
 	tracks    map[key]*track
 	order     []key
@@ -98,13 +97,13 @@ type prober struct {
 	apart     []apart // of sound behind the picture, to tell drift
 }
 
-// jump is a place where the clock goes on from elsewhere.
+// jump is a moment at which the clock jumps.
 type jump struct {
 	at time.Duration // on the timeline
 	by time.Duration
 }
 
-// maxJumps bounds the jumps that are told one by one.
+// maxJumps bounds the jumps that are reported one by one.
 const maxJumps = 3
 
 // track is what is known of one track. Times are on the timeline but raw ones.
@@ -274,7 +273,7 @@ func (p *prober) media(t *track, f *av.Frame, arrived time.Duration) {
 	}
 }
 
-// begin takes what the first media frame says.
+// begin handles the first media frame.
 func (t *track) begin(f *av.Frame, at time.Duration) {
 	t.first, t.last, t.pts = at, at, at+f.PTS-f.DTS
 	t.rawFirst, t.rawLast = f.DTS, f.DTS

@@ -89,7 +89,7 @@ func (r *Report) judgeSetup(t *track, name string) {
 			"The encoder packs Annex B as it is: update it, or send MPEG-TS, where that is right.")
 	}
 	if t.adts > 0 {
-		r.fault("adts", fmt.Sprintf("%s: %s with ADTS headers, which belong into MPEG-TS", name, plural(t.adts, "frame")),
+		r.fault("adts", fmt.Sprintf("%s: %s with ADTS headers, which belong in MPEG-TS", name, plural(t.adts, "frame")),
 			"The encoder packs ADTS as it is: update it (ffmpeg: -bsf:a aac_adtstoasc).")
 	}
 	if t.mislabel > 0 {

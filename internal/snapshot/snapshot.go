@@ -1,8 +1,8 @@
-// Package snapshot shows the newest key frame of a stream: as a film of one picture, which
-// costs next to nothing, or as a JPEG still, for which ffmpeg must be installed.
+// Package snapshot serves the newest key frame of a stream: as a film of one picture, which costs
+// next to nothing, or as a JPEG still, for which ffmpeg must be installed.
 //
-// Stills are slow work that anybody may ask for. So large pictures are refused, few are made at
-// a time and few more may wait, and one that nobody waits for any more is given up.
+// Stills are slow work that any viewer may ask for. So large pictures are refused, few stills are
+// made at a time and few requests may wait, and a still is given up when its viewers have gone.
 package snapshot
 
 import (
@@ -34,7 +34,7 @@ type Snapshots struct {
 // New returns snapshots.
 func New(env protocol.Env) *Snapshots { return &Snapshots{env: env, stills: newShelf()} }
 
-// Run forgets stills that nobody asks for.
+// Run drops stills that are no longer requested.
 func (p *Snapshots) Run(ctx context.Context) error {
 	t := time.NewTicker(10 * stillTime)
 	defer t.Stop()
@@ -56,7 +56,7 @@ func (p *Snapshots) Routes() []protocol.Route {
 	}
 }
 
-// errNotLive is the answer where nobody publishes.
+// errNotLive is the answer when nobody publishes the stream.
 var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
 
 // find admits a request and returns its stream; nil if it has been answered.
@@ -135,7 +135,7 @@ func (p *Snapshots) answer(w http.ResponseWriter, r *http.Request, contentType s
 	header := w.Header()
 	switch {
 	case r.Context().Err() != nil:
-		return // nobody is there to read it
+		return // the viewer has gone
 	case errors.Is(err, exec.ErrNotFound):
 		header.Set("Cache-Control", "no-store")
 		http.Error(w, "stills need ffmpeg, which is not installed on the server; snapshot.mp4 beside this does not", http.StatusNotImplemented)
