@@ -12,7 +12,7 @@ type budget struct {
 
 // repeatedStrings is how many of the longest strings references may repeat in all. A
 // reference takes two bytes and may name 64 KiB: what a small message stands for must
-// stay small too, for those who write it out again.
+// stay small too, for a caller that writes it out again.
 const repeatedStrings = 16
 
 func newBudget(l Limits) budget {

@@ -57,7 +57,7 @@ func (r *reader) f64() (float64, error) {
 	return math.Float64frombits(binary.BigEndian.Uint64(b)), nil
 }
 
-// limited is take for a length of which limit is allowed.
+// limited is take for a length of at most limit.
 func (r *reader) limited(n, limit int) ([]byte, error) {
 	if n > limit {
 		return nil, fmt.Errorf("%w: a length of %d bytes, allowed are %d", ErrLimit, n, limit)

@@ -116,7 +116,7 @@ func NeedsConfig(c av.Codec) bool {
 
 // FrameDuration is the duration of one audio packet, which may hold several frames; 0 if
 // unknown. config is the configuration record, nil for codecs that have none. It is
-// rounded to the nearest nanosecond: who adds up durations should count samples.
+// rounded to the nearest nanosecond: a caller that adds up durations should count samples instead.
 func FrameDuration(c av.Codec, config, payload []byte) time.Duration {
 	samples, rate := 0, 0
 	switch c {

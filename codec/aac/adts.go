@@ -19,7 +19,7 @@ type ADTS struct {
 	Blocks int
 }
 
-// ErrADTS is returned for what is not an ADTS frame.
+// ErrADTS is returned for bytes that are not an ADTS frame.
 var ErrADTS = errors.New("not an ADTS frame")
 
 // ParseADTS parses the header that b begins with; the frame itself need not be there. It

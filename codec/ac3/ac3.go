@@ -30,7 +30,7 @@ type Frame struct {
 	BitRate int
 }
 
-// ErrFrame is returned for what is not a syncframe.
+// ErrFrame is returned for bytes that are not a syncframe.
 var ErrFrame = errors.New("not a syncframe")
 
 var (

@@ -15,7 +15,7 @@ var (
 	// ErrStreamInfo is returned where a STREAMINFO block should be and is not, or says what
 	// the standard does not allow.
 	ErrStreamInfo = errors.New("not a STREAMINFO block")
-	// ErrFrame is returned for what is not the header of a frame.
+	// ErrFrame is returned for bytes that are not a frame header.
 	ErrFrame = errors.New("not the header of a frame")
 )
 

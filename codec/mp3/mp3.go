@@ -35,7 +35,7 @@ type Header struct {
 	ModeExtension uint8
 }
 
-// ErrHeader is returned for what is not the header of a frame.
+// ErrHeader is returned for bytes that are not a frame header.
 var ErrHeader = errors.New("not the header of a frame")
 
 // kilobits a second by index; the first is that of free format.

@@ -35,7 +35,7 @@ type Head struct {
 
 // Errors of this package.
 var (
-	// ErrHead is returned for what is not an identification header, or not of version 0 to 15.
+	// ErrHead is returned for bytes that are not an identification header of version 0 to 15.
 	ErrHead = errors.New("not an identification header")
 	// ErrChannels is returned for channels or streams that the mapping family does not allow.
 	ErrChannels = errors.New("channels out of range")

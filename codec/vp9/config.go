@@ -2,7 +2,7 @@
 // Specification, version 0.6): the configuration record (VP Codec ISO Media File Format
 // Binding, version 1.0), which VP8 shares, and the header of a frame.
 //
-// It does not take superframes apart: what it says of one is of its first frame.
+// It does not split superframes: of one it describes the first frame.
 package vp9
 
 import (

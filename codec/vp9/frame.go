@@ -10,7 +10,7 @@ import (
 // MaxSize is the largest width and height in pixels that is believed.
 const MaxSize = 16384
 
-// ErrFrame is returned for what is not a frame: another marker, sync code or profile.
+// ErrFrame is returned for bytes that are not a frame: another marker, sync code or profile.
 var ErrFrame = errors.New("not a frame")
 
 // Frame is what the uncompressed header of a frame says (6.2).

@@ -28,7 +28,7 @@ const (
 )
 
 // A Form says how tag headers are written for one kind of player. The zero value suits
-// players of which nothing is known.
+// players about which nothing is known.
 type Form struct {
 	// Enhanced says which frames get an enhanced header.
 	Enhanced Enhanced

@@ -23,7 +23,7 @@ type Header struct {
 	HasAudio, HasVideo bool
 }
 
-// maxDataOffset bounds a file header, of which all beyond 9 bytes is passed over.
+// maxDataOffset bounds a file header. Bytes beyond the first 9 are skipped.
 const maxDataOffset = 64 << 10
 
 // A Reader reads the tags of an FLV file or stream. From a live source it needs no more

@@ -62,7 +62,7 @@ func dateOf(segments []Segment, i int) time.Time {
 	return time.Time{}
 }
 
-// ErrDelta is returned for a delta update that does not continue what there is.
+// ErrDelta is returned for a delta update that does not continue the playlist.
 var ErrDelta = errors.New("m3u8: delta update does not fit the playlist before it")
 
 // Complete returns the whole playlist of which p is a delta update, given the one that was

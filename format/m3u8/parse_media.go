@@ -188,7 +188,7 @@ func (m *mediaParser) segmentTag(name, value string) (known bool, err error) {
 	return true, err
 }
 
-// listTag takes a tag of which there may be any number.
+// listTag parses a tag that may occur any number of times.
 func (m *mediaParser) listTag(name, value string) error {
 	p := &m.p
 	switch name {

@@ -21,7 +21,7 @@ const (
 
 // Errors of reading.
 var (
-	// ErrSyntax is returned for what is no playlist.
+	// ErrSyntax is returned for text that is not a playlist.
 	ErrSyntax = errors.New("m3u8: malformed playlist")
 	// ErrTooLong is returned for a playlist beyond MaxSize.
 	ErrTooLong = errors.New("m3u8: playlist too long")

@@ -11,7 +11,7 @@ import (
 // ErrRule is wrapped by every error of Validate and ValidateUpdate.
 var ErrRule = errors.New("m3u8: against the rules")
 
-// check gathers what is against the rules.
+// check collects violations of the rules.
 type check struct{ errs []error }
 
 const maxErrs = 20

@@ -18,7 +18,7 @@ const (
 type Counters struct {
 	Packets      uint64 // transport packets, of which the following are a part
 	Malformed    uint64 // their header contradicts itself
-	Errors       uint64 // marked as damaged by who received them
+	Errors       uint64 // marked as damaged by their receiver
 	Scrambled    uint64
 	Duplicates   uint64 // sent again, and passed over
 	Gaps         uint64 // before which some of the same PID are missing

@@ -14,7 +14,7 @@ import (
 	"weir/codec/opus"
 )
 
-// audioReader is what is known of a stream of sound between its PES packets.
+// audioReader keeps what is known of a sound stream between its PES packets.
 type audioReader struct {
 	carry   []byte // the beginning of a frame
 	locked  bool   // the frame before was where it should be

@@ -27,7 +27,7 @@ func (g *framing) feed(b []byte, c *Counters, packet func([]byte)) {
 	g.buf = append(g.buf[:0], g.split(b, c, packet, false)...)
 }
 
-// flush does what can be done with what is left at the end.
+// flush parses what it can of the bytes left at the end.
 func (g *framing) flush(c *Counters, packet func([]byte)) {
 	rest := g.split(g.buf, c, packet, true)
 	c.Skipped += uint64(len(rest))

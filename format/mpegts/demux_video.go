@@ -13,7 +13,7 @@ const (
 	guessedStep = clockRate / 25
 )
 
-// videoReader is what is known of a stream of video between its PES packets.
+// videoReader keeps what is known of a video stream between its PES packets.
 type videoReader struct {
 	sets  codec.ParameterSets
 	last  times // of the newest access unit
