@@ -67,7 +67,7 @@ func startNginx(t *testing.T, weir string) string {
 		p.end(syscall.SIGTERM)
 		cancel()
 	})
-	err = every(t.Context(), 10*sec, func() error {
+	err = every(t.Context(), patience, func() error {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			err = c.Close()
@@ -107,9 +107,8 @@ func fetch(t *testing.T, at string, header http.Header, most int64) (*http.Respo
 	return res, b
 }
 
-// TestBrowserBehindProxy asks for everything through nginx, which serves Weir below a path of its own.
-func TestBrowserBehindProxy(t *testing.T) {
-	t.Parallel()
+// testBehindProxy asks for everything through nginx, which serves Weir below a path of its own.
+func testBehindProxy(t *testing.T, chrome *chromium) {
 	s := startServer(t, "http.index=true")
 	tv := startNginx(t, s.http)
 	film{video: "h264", audio: "aac"}.publish(t, s.rtmpURL("return/cam"))
@@ -139,16 +138,15 @@ func TestBrowserBehindProxy(t *testing.T) {
 		t.Errorf("HLS has %d files", files)
 	}
 
-	chrome := startChromium(t)
 	for _, way := range []string{"flv", "ws", "hls"} {
 		b := chrome.open(t, tv+"return/cam/?via="+way, "")
-		b.watches(way, 20*sec, true, true)
+		b.watches(way, true, true)
 		b.close()
 	}
 	list := chrome.open(t, tv, "")
-	list.until("it lists the stream with its picture", 10*sec, func(s sight) bool { return strings.Contains(s.Text, "1 live") && s.Stills == 1 })
+	list.until("it lists the stream with its picture", func(s sight) bool { return strings.Contains(s.Text, "1 live") && s.Stills == 1 })
 	list.do(`click a[href="return/cam/"]`)
-	list.watches("flv", 10*sec, true, true)
+	list.watches("flv", true, true)
 }
 
 // playlist asks for what a playlist and those in it name, but for what is not there yet, and returns how many files that are.

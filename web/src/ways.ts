@@ -12,6 +12,8 @@ export interface Way {
   takes?: { video: readonly string[]; audio: readonly string[] };
   /** The query parameter with which the server leaves the sound out, if it can. */
   silent?: string;
+  /** Reports whether the server leaves the sound of a stream out by itself. */
+  leavesOut?(d: Description): boolean;
   /** Where the media is. */
   url(source: Source): URL;
   /** Loads the player, which the page does without until it needs it. */
@@ -49,11 +51,15 @@ const websocket: Way = {
   url: (s) => at(s, ".flv", (p) => (p === "https:" ? "wss:" : "ws:")),
 };
 
+/** MP3 goes out in MPEG-TS, since no browser takes it in MP4; but MPEG-TS has no place for these pictures. */
+const hlsLeavesOut = (d: Description): boolean => d.audio?.codec === "MP3" && (d.video?.codec === "AV1" || d.video?.codec === "VP9");
+
 const hls: Way = {
   id: "hls",
   label: "HLS",
   supported: hasMediaSource,
-  takes: { video: ["H.264", "H.265", "AV1", "VP9"], audio: ["AAC", "Opus", "FLAC", "AC-3", "E-AC-3"] },
+  takes: { video: ["H.264", "H.265", "AV1", "VP9"], audio: ["AAC", "MP3", "Opus", "FLAC", "AC-3", "E-AC-3"] },
+  leavesOut: hlsLeavesOut,
   url: (s) => at(s, "/index.m3u8"),
   load: async () => (await import("./hls")).start,
 };
@@ -63,6 +69,7 @@ const native: Way = {
   label: "HLS by the browser",
   // Others that have it, as newer Chromium, play less by it than by hls.js, and without a word about the rest.
   supported: () => (isApple || !hasMediaSource()) && document.createElement("video").canPlayType("application/vnd.apple.mpegurl") !== "",
+  leavesOut: hlsLeavesOut,
   url: (s) => at(s, "/index.m3u8"),
   load: async () => (await import("./native")).start,
 };
@@ -89,12 +96,13 @@ export function plan(d: Description, among: readonly Way[]): Plan {
   const of = [d.video, d.audio].flatMap((t) => t?.codec ?? []).join(" and ");
   const usable = among.filter((w) => w.supported());
   const takes = (w: Way, kind: "video" | "audio"): boolean => d[kind] === undefined || w.takes === undefined || w.takes[kind].includes(d[kind].codec);
+  const isSilent = (w: Way): boolean => w.leavesOut?.(d) === true;
 
-  let way = lacking.length > 0 ? undefined : usable.find((w) => takes(w, "video") && takes(w, "audio"));
+  let way = lacking.length > 0 ? undefined : usable.find((w) => takes(w, "video") && takes(w, "audio") && !isSilent(w));
   if (way) return { way, silent: false, sentence: `Plays ${of} by ${way.label}.` };
   if (d.video && d.audio && lacking.every((c) => c === d.audio?.codec)) {
-    way = usable.find((w) => takes(w, "video") && w.silent !== undefined);
-    const why = deaf ? decoder : `it cannot be played with ${d.audio.codec}.`;
+    way = usable.find((w) => takes(w, "video") && (w.silent !== undefined || isSilent(w)));
+    const why = deaf ? decoder : `${d.audio.codec} cannot be played beside ${d.video.codec} by ${way?.label ?? ""}.`;
     if (way) return { way, silent: true, sentence: `Plays the picture without the sound: ${why}` };
   }
   if (lacking.length > 0) return { way, silent: false, sentence: decoder.replace("this", "This") };

@@ -1,14 +1,19 @@
 // Opens pages in one Chromium and tells what is to be seen on each: a line of JSON every 200 ms,
 // one for each complaint, and one for each answer to a command. It ends with its input.
 //
+// Pages are looked at by the DevTools protocol itself: to Chromium page.evaluate() is a touch by the
+// viewer, which lets a page play with sound that otherwise may not.
+//
 // Commands, one a line, each with the name of a page first:
 //   NAME open URL WIDTH HEIGHT light|dark      NAME close
 //   NAME key KEY        NAME click SELECTOR    NAME select WAY
 //   NAME size WIDTH HEIGHT                     NAME shot FILE
+import { once } from "node:events";
 import readline from "node:readline";
 import { chromium } from "playwright-core";
 
 const say = (event, page, more) => process.stdout.write(JSON.stringify({ event, page, ...more }) + "\n");
+const complain = (page, of) => say("complaint", page, { text: String(of) });
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -18,27 +23,46 @@ const pages = new Map();
 
 async function open(name, url, width, height, colorScheme) {
   const page = await browser.newPage({ viewport: { width: Number(width), height: Number(height) }, colorScheme, ignoreHTTPSErrors: true });
-  const complain = (text, level) => say("complaint", name, { text, level });
   page.on("console", (m) => {
-    if (m.type() === "error" || m.type() === "warning") complain(m.text(), m.type());
+    if (m.type() === "error") complain(name, m.text());
+    else say("said", name, { text: m.text() });
   });
-  page.on("pageerror", (e) => complain(`${e} ${e.stack ?? ""}`.slice(0, 400), "error"));
+  page.on("pageerror", (e) => complain(name, `${e} ${e.stack ?? ""}`.slice(0, 400)));
   // A player that asks for the same file again and again plays, but is a burden to the server.
   const asked = new Map();
   page.on("request", (r) => {
     const to = new URL(r.url());
-    if (!["data:", "blob:"].includes(to.protocol) && to.host !== new URL(url).host) complain(`a request to ${to.host}`, "error");
+    if (!["data:", "blob:"].includes(to.protocol) && to.host !== new URL(url).host) complain(name, `a request to ${to.host}`);
     if (!/\.(m4s|mp4)$/.test(to.pathname)) return;
     const times = (asked.get(r.url()) ?? 0) + 1;
     asked.set(r.url(), times);
-    if (times === 5) complain(`asks again and again for ${r.url()}`, "error");
+    if (times === 5) complain(name, `asks again and again for ${r.url()}`);
   });
+  const devtools = await page.context().newCDPSession(page);
   await page.goto(url);
   pages.set(name, page);
+  void watch(name, page, devtools);
+}
+
+// watch tells what is to be seen on a page until it is closed. While one document gives way to
+// the next there is nothing to see.
+async function watch(name, page, devtools) {
+  const expression = `(${look})()`;
+  while (pages.get(name) === page) {
+    try {
+      const { result, exceptionDetails } = await devtools.send("Runtime.evaluate", { expression, returnByValue: true });
+      if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+      if (pages.get(name) === page) say("seen", name, result.value);
+    } catch (e) {
+      if (pages.get(name) === page && !/navigated|context was destroyed|Cannot find (default execution )?context/.test(String(e))) complain(name, e);
+    }
+    await new Promise((r) => setTimeout(r, 200));
+  }
 }
 
 const look = () => {
   const root = document.documentElement;
+  if (document.body === null) return {};
   const video = document.querySelector("video");
   const quality = video?.getVideoPlaybackQuality();
   const text = (selector) => document.querySelector(selector)?.textContent ?? "";
@@ -49,7 +73,9 @@ const look = () => {
     word: text("#word"),
     bars: (document.querySelector("#sound")?.clientHeight ?? 0) > 0,
     text: document.body.innerText,
+    at: performance.now() / 1000,
     time: video?.currentTime ?? 0,
+    end: video?.buffered.length > 0 ? video.buffered.end(video.buffered.length - 1) : 0,
     frames: (quality?.totalVideoFrames ?? 0) - (quality?.droppedVideoFrames ?? 0),
     sound: video?.webkitAudioDecodedByteCount ?? 0,
     width: video?.videoWidth ?? 0,
@@ -72,7 +98,7 @@ async function obey(name, command, args) {
     case "key":
       return page.keyboard.press(args[0]);
     case "click":
-      return page.click(args.join(" "), { timeout: 5000 });
+      return page.click(args.join(" "), { timeout: 25_000 });
     case "size":
       return page.setViewportSize({ width: Number(args[0]), height: Number(args[1]) });
     case "select":
@@ -82,28 +108,16 @@ async function obey(name, command, args) {
   }
 }
 
-let over = false;
 const input = readline.createInterface({ input: process.stdin });
-input.on("close", () => (over = true));
 input.on("line", async (line) => {
   const [name, command, ...args] = line.split(" ");
   try {
     await obey(name, command, args);
   } catch (e) {
-    say("complaint", name, { text: `${line}: ${e}`, level: "error" });
+    complain(name, `${line}: ${e}`);
   }
   say("done", name, { text: line });
 });
-while (!over) {
-  await Promise.all(
-    [...pages].map(async ([name, page]) => {
-      try {
-        say("seen", name, await page.evaluate(look));
-      } catch (e) {
-        if (pages.has(name)) say("complaint", name, { text: String(e), level: "error" });
-      }
-    }),
-  );
-  await new Promise((r) => setTimeout(r, 200));
-}
+await once(input, "close");
+pages.clear();
 await browser.close();
