@@ -221,8 +221,8 @@ func (b *browser) do(command string) {
 	}
 	select {
 	case <-b.done:
-	case <-time.After(30 * time.Second):
-		b.t.Errorf("%q is not done: %q", command, b.complained())
+	case <-time.After(patience):
+		b.t.Fatalf("%q is not done: %q", command, b.complained())
 	}
 }
 

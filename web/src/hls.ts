@@ -14,7 +14,8 @@ const slack = 1.5;
 class HLS implements Running {
   private readonly hls: Hls;
   private readonly loads = new Map<string, number>(); // of parts
-  private asked = 0; // when hls.js asked for media, the last time
+  private worked = 0; // when hls.js asked for media or had got some into the buffer, the last time
+  private isBusy = false; // with media that it has asked for
   private discontinuity: number | undefined; // which of them is shown
   private recovered = false;
   private stalled = false;
@@ -37,9 +38,14 @@ class HLS implements Running {
       if (data.audio && !data.video) this.beginWhole();
     });
     this.hls.on(Hls.Events.FRAG_LOADING, (_, data) => {
-      this.asked = performance.now();
+      this.works(true);
       if (data.part) this.count(data.part.url);
     });
+    for (const e of [Hls.Events.FRAG_BUFFERED, Hls.Events.FRAG_LOAD_EMERGENCY_ABORTED, Hls.Events.ERROR] as const) {
+      this.hls.on(e, () => {
+        this.works(false);
+      });
+    }
     this.hls.on(Hls.Events.FRAG_CHANGED, (_, data) => {
       if (this.discontinuity !== undefined && this.discontinuity !== data.frag.cc) this.events.reconfigured();
       this.discontinuity = data.frag.cc;
@@ -88,14 +94,19 @@ class HLS implements Running {
     });
   }
 
+  private works(isBusy: boolean): void {
+    this.isBusy = isBusy;
+    this.worked = performance.now();
+  }
+
   /**
    * Begins anew if hls.js does not ask for what the playlist has got, as it sometimes does where a publisher has
-   * returned.
+   * returned. While it is busy it only is slow, as on a slow machine, and would be slower if it began anew.
    */
   private urge(edge: number): void {
-    const asked = this.asked;
+    const worked = this.worked;
     setTimeout(() => {
-      if (this.stopped || this.asked !== asked || this.video.paused || this.video.seeking) return;
+      if (this.stopped || this.isBusy || this.worked !== worked || this.video.paused || this.video.seeking) return;
       const end = bufferedEnd(this.video);
       if (edge > end + 1 && end < this.video.currentTime + 1) this.events.ended("hls.js asks for nothing");
     }, idleTime);

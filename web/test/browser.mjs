@@ -39,7 +39,7 @@ async function open(name, url, width, height, colorScheme) {
     if (times === 5) complain(name, `asks again and again for ${r.url()}`);
   });
   const devtools = await page.context().newCDPSession(page);
-  await page.goto(url);
+  await page.goto(url, { timeout: 55_000, waitUntil: "domcontentloaded" });
   pages.set(name, page);
   void watch(name, page, devtools);
 }
@@ -98,7 +98,7 @@ async function obey(name, command, args) {
     case "key":
       return page.keyboard.press(args[0]);
     case "click":
-      return page.click(args.join(" "), { timeout: 25_000 });
+      return page.click(args.join(" "), { timeout: 55_000 });
     case "size":
       return page.setViewportSize({ width: Number(args[0]), height: Number(args[1]) });
     case "select":
