@@ -72,7 +72,7 @@ func TestTargetGetsWhatItAnnounced(t *testing.T) {
 	}
 	frames = append(frames, &avc[0])
 	const track = "audio track 1 (AAC) is left out: the server has not announced that it takes several tracks of a kind; --multitrack sends it nevertheless"
-	const codec = "video track 0 (H.265) is left out: the server has announced the codecs that it takes, and this is not one of them"
+	const codec = "video track 0 (H.265) is left out: the server has announced which codecs it takes, and this is not one of them"
 	for name, c := range map[string]struct {
 		caps       rtmp.Caps
 		multitrack bool
