@@ -172,8 +172,8 @@ type Player struct {
 	pending []*av.Frame
 }
 
-// Play begins to play path, whether or not somebody publishes it yet. It is a session like every
-// other, but needs no key, and Admit is not asked.
+// Play begins to play path, also before it is published. It is a session like every other, but
+// needs no key, and Admit is not asked.
 func (s *Server) Play(path string) (*Player, error) {
 	p, err := s.s.InProcess().PlayLocal(path)
 	if err != nil {

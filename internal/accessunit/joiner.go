@@ -1,8 +1,8 @@
 // Package accessunit makes whole access units in canonical form of a stream's frames,
 // for the formats that need them: MPEG-TS, MP4, and FLV where a stream is to be repaired.
 //
-// Publishers send other things too: each NAL unit in a message of its own, start codes
-// where lengths belong, ADTS headers before raw AAC. A stream keeps all of it as it came.
+// Some publishers send each NAL unit in a message of its own, start codes where lengths belong, or
+// ADTS headers before raw AAC. A stream keeps all of it as it came.
 package accessunit
 
 import (
@@ -13,8 +13,8 @@ import (
 	"weir/internal/stream"
 )
 
-// Bounds of what a track's pieces may hold. A piece that would pass them is dropped, or, if
-// it belongs to a picture, what there is of the picture goes out without it.
+// Bounds of what a track's pieces may hold. A piece beyond them is dropped or, if it belongs to a
+// picture, the picture goes out without it.
 const (
 	maxPieces = 512
 	maxHeld   = 16 << 20 // bytes
@@ -125,12 +125,12 @@ func sound(out []av.Frame, f *av.Frame) []av.Frame {
 	return out
 }
 
-// content is what there is in a frame of video.
+// content says what is in a frame of video.
 type content struct {
 	annexB bool
 	slice  bool // there is a slice
 	more   bool // the first slice goes on with the picture before, and nothing precedes it
-	suffix bool // there is nothing but what comes after a picture's slices
+	suffix bool // the frame has only units that follow a picture's slices
 }
 
 // look reads the headers of a frame's NAL units up to its first slice.

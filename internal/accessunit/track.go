@@ -49,7 +49,7 @@ func (t *track) video(out []av.Frame, f *av.Frame) []av.Frame {
 	case p.suffix: // its picture has gone, and is decoded as well without it
 		return out
 	case p.more && t.shown && f.DTS == t.shownAt:
-		// Its picture has gone without it: from now on pictures are waited for.
+		// Its picture has gone without it: from now on pictures wait for what follows.
 		t.split = true
 		return out
 	}
@@ -102,7 +102,7 @@ func (t *track) release(out []av.Frame) []av.Frame {
 	return append(out, f)
 }
 
-// join makes one frame of the pieces: it is as the first one with a slice, but for the payload.
+// join makes one frame of the pieces: the first one with a slice, with the payload of all.
 func (t *track) join() av.Frame {
 	var f av.Frame
 	var broken av.Flags
@@ -125,9 +125,9 @@ func (t *track) join() av.Frame {
 		p := &t.held[i]
 		for u := range p.units() {
 			if codec.RoleOf(t.codec, u) == codec.UnitDelimiter {
-				continue // it would be in the way of what went before, and nobody needs it
+				continue // it would have to go before what has been appended, and no decoder needs it
 			}
-			if longer, err := nal.Append(b, u, size); err == nil { // else its length cannot be told
+			if longer, err := nal.Append(b, u, size); err == nil { // otherwise its length does not fit
 				b = longer
 			}
 		}

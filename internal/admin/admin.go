@@ -11,9 +11,9 @@ import (
 	"weir/internal/stream"
 )
 
-// Config is what the admin listener shows, and to whom.
+// Config says what the admin listener shows, and to whom.
 type Config struct {
-	// Token, if not empty, is asked for by everything but health.
+	// Token, if not empty, is required for everything but health.
 	Token string
 	// Hosts are the names under which the listener may be asked, besides localhost and addresses.
 	Hosts    []string
@@ -27,7 +27,7 @@ type Config struct {
 
 type server struct{ Config }
 
-// Handler returns what answers on the admin listener.
+// Handler returns the handler of the admin listener.
 func Handler(conf Config) http.Handler {
 	s := &server{conf}
 	mux := http.NewServeMux()

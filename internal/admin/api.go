@@ -27,7 +27,7 @@ type Stream struct {
 	Tracks        []Track      `json:"tracks"`
 }
 
-// Publisher is who publishes a stream.
+// Publisher is the publisher of a stream.
 type Publisher struct {
 	Session  string `json:"session"`
 	Protocol string `json:"protocol"`

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// guard lets requests through that come from the operator. Health is for everybody: it tells
-// nothing, and load balancers ask for it in ways of their own.
+// guard passes on requests of the operator. Health is open to all: it reveals nothing, and load
+// balancers ask for it in various ways.
 func (s *server) guard(next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(s.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,9 +35,9 @@ func (s *server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// knows reports whether a request may name the listener so. A page whose own name was made to
-// resolve to our address (DNS rebinding) asks under that name; no page has an address for a name
-// that is not ours, so every address will do. Clients that are no browsers may name nothing.
+// knows reports whether a request may name the listener by host. A page whose own name resolves to
+// our address (DNS rebinding) asks under that name. No foreign page can ask under our address, so
+// every address is allowed, and so is no name, from clients that are no browsers.
 func (s *server) knows(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h

@@ -4,7 +4,7 @@
 //
 // A Packager is one stream's. It is a muxer of the stream: on the publisher's goroutine it
 // gathers frames, cuts parts and segments and notes what is new; playlists are rendered, and
-// compressed, by who asks first, once for everybody who asks for the same.
+// compressed, once, for the first viewer that asks for them.
 //
 // A packager runs from the first request for its stream until a minute after the last one:
 // a stream that nobody watches by HLS costs nothing. What its next run must know, so that

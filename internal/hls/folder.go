@@ -27,9 +27,8 @@ type folder struct {
 	marker *os.File // holds the lock
 }
 
-// openFolder makes a server's own folder in dir, and removes those that servers left behind
-// which do not run any more. It may return a folder along with an error, which then says what
-// could not be removed.
+// openFolder makes a server's own folder in dir, and removes the folders of servers that no longer
+// run. It may return a folder along with an error, which then says what could not be removed.
 func openFolder(dir string) (*folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err

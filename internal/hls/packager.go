@@ -65,7 +65,7 @@ type Packager struct {
 	err        error // why the newest tracks cannot be packaged
 	warned     map[string]bool
 	warnings   []string      // to be told by Wake
-	shown      bool          // somebody was given a playlist
+	shown      bool          // a viewer was given a playlist
 	shut       bool          // nobody may wait any longer
 	ready      chan struct{} // closed once the main playlist has a segment
 	keyless    bool          // frames came, and none with which a segment may begin

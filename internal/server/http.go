@@ -10,7 +10,7 @@ import (
 	"weir/internal/protocol"
 )
 
-// openHTTP opens the listeners of HTTP and of the admin's.
+// openHTTP opens the HTTP listeners and the admin listener.
 func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string) (net.Listener, error), load func(cert, key string) (*tls.Config, error)) error {
 	c := &s.conf
 	web := httpserver.New(httpserver.Config{

@@ -13,7 +13,7 @@ import (
 	"weir/internal/stream"
 )
 
-// sources is where the metrics read.
+// sources returns the functions from which the metrics read.
 func (s *Server) sources() metrics.Sources {
 	return metrics.Sources{
 		Streams: func() int { return s.hub.Len() },
@@ -131,7 +131,7 @@ func (s *Server) ended(x *session.Session, e session.End) {
 	s.log.Log(context.Background(), level, message, attrs...)
 }
 
-// tooMany is told of a connection of HTTP that was one too many.
+// tooMany is called for an HTTP connection that a limit refused.
 func (s *Server) tooMany(remote net.Addr, limit string) {
 	s.metrics.Rejected(session.Limit.String())
 	s.log.Warn("HTTP connection refused: the limit is reached", slog.String("limit", "limits."+limit), slog.String("remote", remote.String()))

@@ -16,7 +16,7 @@ type page interface {
 	Run(ctx context.Context) error
 }
 
-// pageTable is everything of that kind. The name is its log key and metric label.
+// pageTable lists the pages. The name is a page's log key and metric label.
 var pageTable = []struct {
 	name string
 	new  func(env protocol.Env, conf *Config) (page, error)

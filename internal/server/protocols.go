@@ -29,7 +29,7 @@ type StreamProtocols struct {
 // folder is a line of the table.
 type folder struct {
 	protocol.Section
-	// settings returns the protocol's part of an entry of streams, nil if it has none.
+	// settings returns the protocol's struct in an entry of streams, nil if it has none.
 	settings func(s *StreamConfig) any
 }
 

@@ -11,8 +11,7 @@ import (
 	"weir/internal/stream"
 )
 
-// settings is a configuration in force, with its stream entries compiled. It does not change: another
-// takes its place.
+// settings is a configuration in force, with its stream entries compiled. It does not change, but is replaced.
 type settings struct {
 	conf    Config
 	rules   *admit.Rules
@@ -39,7 +38,7 @@ func (s *Server) streamConfig(path string) *StreamConfig {
 	return &now.entries[now.rules.Match(path)+1]
 }
 
-// Change is another configuration that is ready to be applied to a running server.
+// Change is a new configuration, ready to be applied to a running server.
 type Change struct {
 	server *Server
 	conf   Config
@@ -49,8 +48,7 @@ type Change struct {
 }
 
 // Prepare makes everything ready to change the configuration to conf. It changes nothing, and fails if
-// something is wrong with conf. Keys that take a restart are not looked at further: the change is
-// made without them.
+// something is wrong with conf. Keys that take a restart are ignored: the change is made without them.
 func (s *Server) Prepare(conf Config) (*Change, error) {
 	if err := config.Validate(&conf); err != nil {
 		return nil, err
@@ -80,9 +78,8 @@ func (c *Change) Restart() []string {
 	return keys
 }
 
-// Apply makes the configuration the one in force, at once and for good: nothing in it can fail. Sessions
-// and streams that there are stay; what they may do is decided by the new settings from now on. Of
-// several changes the one that is applied last holds.
+// Apply puts the configuration into force, at once; it cannot fail. Present sessions and streams stay,
+// under the new settings. Of several changes the last one applied holds.
 func (c *Change) Apply() {
 	s := c.server
 	s.applying.Lock()
@@ -97,7 +94,7 @@ func (c *Change) Apply() {
 	s.setGlobals(&c.conf)
 }
 
-// setGlobals sets what is the process's or the program's: the level of its log, and its memory limit.
+// setGlobals sets what holds for the whole process: the level of the log, and the memory limit.
 func (s *Server) setGlobals(c *Config) {
 	if s.opt.Level != nil {
 		s.opt.Level.Set(c.Log.SlogLevel())
@@ -111,10 +108,10 @@ func (s *Server) setGlobals(c *Config) {
 	s.limited = c.Limits.Memory > 0
 }
 
-// sessions returns the part that the registry of sessions holds.
+// sessions returns the limits of the registry of sessions.
 func (c *LimitsConfig) sessions() session.Limits {
 	return session.Limits{Connections: c.Connections, ConnectionsPerIP: c.ConnectionsPerIP, PendingPerIP: c.PendingPerIP}
 }
 
-// streams returns the part that the hub holds.
+// streams returns the limits of the hub.
 func (c *LimitsConfig) streams() stream.Limits { return stream.Limits{Streams: c.Streams} }

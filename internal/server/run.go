@@ -13,7 +13,7 @@ import (
 // ErrNotFresh is the error of Run for a server that was run or closed before.
 var ErrNotFresh = errors.New("server: it was run or closed before; make a new one")
 
-// begin makes the caller the one who ends the server. It returns false if there was another.
+// begin makes the caller responsible for the server's end. It returns false if another already is.
 func (s *Server) begin(stop context.CancelCauseFunc) bool {
 	s.life.Lock()
 	defer s.life.Unlock()
@@ -58,8 +58,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return cause
 }
 
-// Close ends the server, whether it runs or not, and returns once nothing of it is left. It may be
-// called more than once, and at any time.
+// Close ends the server, whether it runs or not, and returns once it has ended completely. It may
+// be called more than once, and at any time.
 func (s *Server) Close() {
 	if s.begin(func(error) {}) { // it never ran
 		s.sessions.CloseAll(session.ErrShutdown)
@@ -74,7 +74,7 @@ func (s *Server) Close() {
 
 // release gives back what no service owns, once all sessions have ended.
 func (s *Server) release() {
-	for _, ln := range s.opened { // most are closed by those who served them
+	for _, ln := range s.opened { // services have closed most of them
 		_ = ln.Close()
 	}
 	s.engine.Close()

@@ -14,9 +14,9 @@ const (
 	trimAfter = 100
 )
 
-// trim gives back to the system what a wave of sessions used to come or to go: handshakes and
-// commands leave several times what a session keeps, and a quiet server collects it
-// only when as much again has been used.
+// trim returns to the system the memory that a wave of sessions needed to come or go: handshakes
+// and commands use several times what a session keeps, and a quiet server would collect that only
+// after using as much again.
 func (s *Server) trim(ctx context.Context) error {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
@@ -37,8 +37,8 @@ func (s *Server) trim(ctx context.Context) error {
 // wave finds the ends of waves in a count that grows.
 type wave struct{ done, last uint64 }
 
-// over reports whether a wave has ended: much has happened since the last one, and
-// hardly anything since the last call.
+// over reports whether a wave has ended: many sessions have changed since the last wave, and hardly
+// any since the last call.
 func (w *wave) over(n uint64) bool {
 	still := n-w.last < trimAfter/10
 	w.last = n

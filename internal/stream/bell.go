@@ -118,7 +118,7 @@ func (b *bell) run() {
 	}
 }
 
-// ring wakes the groups in which somebody waits.
+// ring wakes the groups with waiting followers.
 func (b *bell) ring() {
 	for _, g := range *b.groups.Load() {
 		g.ring()

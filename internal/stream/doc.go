@@ -16,7 +16,7 @@
 //  1. list.append writes entry n into the tail block and then stores n+1 in next.
 //  2. bell.strike finds the bell armed, because a follower waits, and sends to the bell's goroutine.
 //     If that is busy with the frame before, it will find this one too: a burst wakes once.
-//  3. The goroutine closes the channel of each group in which somebody waits.
+//  3. The goroutine closes the channel of each group with a waiting follower.
 //  4. Follower.Next loads next, finds its number below it, finds the block by the ring, copies the
 //     entry, and moves its pin when it leaves the block.
 //

@@ -58,7 +58,7 @@ type class uint8
 const (
 	fed       class = iota // has a publisher
 	abandoned              // waits for its publisher's return, and nobody plays it
-	missed                 // the same, and somebody plays it
+	missed                 // the same, with players
 	awaited                // has players, and had no publisher
 	classes
 )

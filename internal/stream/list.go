@@ -45,8 +45,8 @@ const (
 // the stream's lock. Any number of others read without one:
 //
 //   - Entry n may be read once next is more than n, and never changes again.
-//   - A block that the list gives up leaves its slot. Whoever still reads it reads the same
-//     entries, and whoever comes later finds another block or none: its entries are lost to it.
+//   - A block that the list gives up leaves its slot. A reader that still has it reads the same
+//     entries, and a later reader finds another block or none: it has lost the entries.
 //   - Blocks do not refer to each other: who holds one holds blockSize frames, and no more.
 //   - The block of next is always there, so that a follower can pin what has not come yet.
 type list struct {

@@ -83,7 +83,7 @@ func (s *Stream) publish(info Info) (*Publisher, error) {
 		s.watch()
 		s.mu.Unlock()
 		if back {
-			s.hub.release(s, kept) // the reference that the last publisher left behind
+			s.hub.release(s, kept) // the reference kept for the last publisher
 		}
 		return p, nil
 	}

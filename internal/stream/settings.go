@@ -62,7 +62,7 @@ var (
 	// ErrUnpublished ends a publisher that said that it stops: see Publisher.Close.
 	ErrUnpublished = errors.New("stream: the publisher stopped")
 	// ErrEvicted ends a stream without a publisher that gave way to one that has one, or to one
-	// that somebody waits for since a shorter time.
+	// that players have waited for for a shorter time.
 	ErrEvicted = errors.New("stream: gave way to others: too many streams")
 	// ErrLagged is what a strict follower that fell behind gets.
 	ErrLagged = errors.New("stream: too slow: frames were missed")

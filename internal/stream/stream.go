@@ -26,7 +26,7 @@ type Muxer interface {
 }
 
 // Idler is a Muxer that wants to know when the stream has lost its publisher and waits for its
-// return. Whoever joins then must not be shown the last pictures as if they were live.
+// return. Players that join then must not be shown the last pictures as if they were live.
 type Idler interface {
 	// Idle is called under the stream's lock, like Flush.
 	Idle()
@@ -65,7 +65,7 @@ type Stream struct {
 	takeover *time.Timer
 	fight    fightState
 	events   []Event // to be told, in order
-	telling  bool    // somebody tells them
+	telling  bool    // a goroutine is telling them
 
 	time     timeline.Timeline
 	tracks   map[trackKey]*track
@@ -249,7 +249,7 @@ func (s *Stream) idle() {
 	}
 }
 
-// end ends the stream and whoever feeds it, with cause.
+// end ends the stream and its publishers, with cause.
 func (s *Stream) end(cause error) { s.endIf(cause, func() bool { return true }) }
 
 // endIf is end if the stream is to be ended, which is asked under mu.
@@ -288,7 +288,7 @@ func (s *Stream) endIf(cause error, wanted func() bool) {
 		}
 	}
 	if waited {
-		s.hub.release(s, kept) // the reference that the last publisher left behind
+		s.hub.release(s, kept) // the reference kept for the last publisher
 	}
 	s.tell()
 }

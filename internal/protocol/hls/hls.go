@@ -6,7 +6,7 @@
 // it carry its id (?v=). The id proves by itself, sealed, that the viewer was admitted, so that a viewer
 // costs nothing before it plays: it gets a session when it first asks for media. Parts and
 // segments are the same for everybody, so that caches between can keep them. Their names cannot
-// be guessed: who has one was given a playlist.
+// be guessed: a viewer that has one was given a playlist.
 package hls
 
 import (
@@ -116,8 +116,8 @@ var errOff error = &session.Refusal{
 	Reason: session.NotFound, Peer: "HLS is turned off for this stream.", Err: errors.New("hls.enabled is false"),
 }
 
-// index answers with the multivariant playlist. Whoever asks for it becomes a viewer, with the id
-// in it, once it asks for media.
+// index answers with the multivariant playlist. A client that then asks for media becomes a viewer,
+// with the id in the playlist.
 func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 	if _, on := p.conf(path); !on {
 		p.env.Fail(w, errOff)
@@ -140,8 +140,8 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 	p.env.Sessions.Sent(p.env.Name, uint64(n))
 }
 
-// multivariant admits whoever sent a request, waits for the stream's first segments, and makes
-// the playlist that a viewer begins with.
+// multivariant admits the sender of a request, waits for the stream's first segments, and makes the
+// playlist that a viewer begins with.
 func (p *HLS) multivariant(r *http.Request, path string) ([]byte, error) {
 	grant, err := p.env.Allow(r.Context(), p.request(r, path))
 	if err != nil {
@@ -195,7 +195,7 @@ func isSettled(s *stream.Stream) bool {
 	}
 }
 
-// errNotLive is the end of a viewer that waited in vain.
+// errNotLive ends a viewer that waited in vain.
 var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
 
 // awaitPackager waits until a stream has begun and has a playlist.

@@ -13,8 +13,8 @@ import (
 const (
 	// newcomerTime is how long after its media playlist a viewer is expected to ask for media.
 	newcomerTime = 10 * time.Second
-	// newcomerBuckets and newcomersInBucket bound how many are remembered. Who is forgotten loses
-	// nothing: its next playlist makes it a newcomer again.
+	// newcomerBuckets and newcomersInBucket bound how many are remembered. A viewer that is
+	// forgotten loses nothing: its next playlist makes it a newcomer again.
 	newcomerBuckets   = 512
 	newcomersInBucket = 8
 )
@@ -70,8 +70,8 @@ func (n *newcomers) note(addr netip.Addr, key viewerKey, g session.Grant, now ti
 	return false
 }
 
-// ask notes that somebody at an address asks for a stream's media. It returns the newcomer that
-// this is thought to be: the one that waits for longest.
+// ask notes that a viewer at an address asks for a stream's media. It returns the newcomer that
+// this probably is: the one that has waited longest.
 func (n *newcomers) ask(addr netip.Addr, path string, now time.Time) (key viewerKey, g session.Grant, ok bool) {
 	b := n.bucket(addr, path)
 	b.mu.Lock()

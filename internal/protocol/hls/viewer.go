@@ -26,8 +26,8 @@ const (
 	reloadTime = 10 * time.Second
 )
 
-// viewer is somebody who plays: it has asked for a playlist and then for media. It has a session
-// as long as it asks for playlists. What it was admitted with is not kept: its id stands for that.
+// viewer is a client that plays: it has asked for a playlist and then for media. It has a session
+// as long as it asks for playlists. Its query is not kept: its id stands for it.
 type viewer struct {
 	key   viewerKey
 	grant session.Grant // what it was let in with
@@ -50,11 +50,11 @@ func newViewer(key viewerKey, g session.Grant) *viewer {
 	return &viewer{key: key, grant: g, silence: silentTime, used: time.Now()}
 }
 
-// isShared reports whether the viewer is an address, behind which there may be many.
+// isShared reports whether the viewer stands for an address with perhaps many viewers behind it.
 func (v *viewer) isShared() bool { return v.key.token[0] == '@' }
 
-// enter makes a viewer of who has asked for a stream's media: it gets a session. It fails with
-// the limit that has been reached, or with the reason why the viewer was sent away.
+// enter gives a session to a viewer that has asked for a stream's media. It fails with the limit
+// that has been reached, or with the reason why the viewer was sent away.
 func (p *HLS) enter(key viewerKey, g session.Grant, remote netip.AddrPort, agent string) (*viewer, error) {
 	for {
 		v, err := p.viewers.add(key, g)

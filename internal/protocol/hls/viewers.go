@@ -12,7 +12,7 @@ import (
 // bounded by the limits of the configuration.
 const maxRemembered = 1 << 13
 
-// viewers is everybody who plays, or did a short while ago.
+// viewers are those who play, or did a short while ago.
 type viewers struct {
 	mu     sync.Mutex // guards below; taken before a viewer's
 	byKey  map[viewerKey]*viewer
@@ -66,7 +66,7 @@ func (vs *viewers) list() []*viewer {
 	return l
 }
 
-// sweep ends the sessions of those who are gone, and forgets them later.
+// sweep ends the sessions of viewers that are gone, and forgets the viewers later.
 func (vs *viewers) sweep(now time.Time) {
 	type absent struct {
 		*viewer
@@ -93,7 +93,7 @@ func (vs *viewers) sweep(now time.Time) {
 	}
 }
 
-// close ends everybody, and whoever enters meanwhile.
+// close ends all viewers, also those that enter meanwhile.
 func (vs *viewers) close(cause error) {
 	vs.mu.Lock()
 	vs.closed = cause
