@@ -9,9 +9,9 @@ import (
 // groupSize followers wait on one channel.
 const groupSize = 64
 
-// bell wakes the followers of a stream that wait for the next frame. The publisher only strikes
-// it, which costs the same for one follower as for thousands: a goroutine of the bell's own wakes
-// them, group by group. It runs while there are followers.
+// bell wakes the followers of a stream that wait for the next frame. The publisher only strikes it,
+// which costs the same for one follower as for thousands: a goroutine wakes them, group by group.
+// It runs while there are followers.
 //
 // No wake-up is lost: a follower first arms its group, then the bell, and then looks once more
 // for a frame. The publisher first appends a frame, then looks whether the bell is armed. Of a
@@ -24,7 +24,7 @@ type bell struct {
 	mu      sync.Mutex // guards below; a leaf
 	members int
 	running bool // the goroutine runs, or begins to
-	silent  bool // the stream has ended: nobody waits any more
+	silent  bool // the stream has ended: no follower waits any more
 }
 
 // group is followers that are woken together.
@@ -42,7 +42,7 @@ func (b *bell) init() {
 	b.groups.Store(new([]*group))
 }
 
-// join adds a follower; wg is who waits for the bell's goroutine.
+// join adds a follower; wg waits for the bell's goroutine.
 func (b *bell) join(wg *sync.WaitGroup) *group {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -79,14 +79,14 @@ func (b *bell) leave(g *group) {
 	}
 }
 
-// strike has those woken who wait for a frame that has been appended.
+// strike wakes the waiting followers after a frame has been appended.
 func (b *bell) strike() {
 	if b.armed.Load() && b.armed.Swap(false) {
 		b.rouse()
 	}
 }
 
-// rouse sets the bell's goroutine going, unless it is about to go anyway.
+// rouse wakes the bell's goroutine, unless it is about to run anyway.
 func (b *bell) rouse() {
 	select {
 	case b.kick <- struct{}{}:

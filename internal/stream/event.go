@@ -43,30 +43,30 @@ const (
 	Unusable
 )
 
-// Repair names what a stream does to frames that are not as they should be.
+// Repair names what a stream does about faulty frames.
 type Repair uint8
 
 // The repairs.
 const (
-	// Clamped: a time went back a little, and is held.
+	// Clamped: a time went back a little, and the time before is used.
 	Clamped Repair = iota
 	// Jump: the clock jumped, and the timeline goes on.
 	Jump
 	// Shifted: a track began far from the others, and was moved to them.
 	Shifted
-	// Mislabeled: the bitstream contradicts the key flag, which is set by it.
+	// Mislabeled: the bitstream contradicts the key flag, which is corrected.
 	Mislabeled
 	// Dropped: a frame was left out: too many tracks, metadata that is too long, or video
 	// before a new publisher's first key frame.
 	Dropped
 )
 
-// String returns the word that metrics and API have for it.
+// String returns the word for metrics and the API.
 func (r Repair) String() string {
 	return [...]string{"clamped", "jump", "shifted", "mislabeled", "dropped"}[r]
 }
 
-// repairs is a set of them.
+// repairs is a set of Repairs.
 type repairs uint8
 
 // repair counts a repair, and notes the first of its kind of the present publisher. mu is held.
@@ -97,8 +97,8 @@ func (s *Stream) note(e Event) {
 	}
 }
 
-// tell passes the queued events on, in order. If another goroutine does so now, it goes on with
-// ours. mu is not held.
+// tell passes on the queued events, in order. If another goroutine is doing so, that one passes on
+// ours too. mu is not held.
 func (s *Stream) tell() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,7 +28,7 @@ type FollowOptions struct {
 }
 
 // Follower reads a stream's frames at its own pace: an in-process player, a recorder, a push to
-// another server. It takes no lock of the stream, holds none of its memory between calls, and
+// another server. It takes no lock of the stream, keeps none of its memory between calls, and
 // cannot make the publisher wait.
 type Follower struct {
 	s      *Stream
@@ -67,10 +67,10 @@ func (s *Stream) Follow(o FollowOptions) *Follower {
 }
 
 // Next waits for the next frame. The first one, and the first after a skip, is a start: its
-// Headers say what comes before it. It fails with io.EOF when the stream has ended and all of it
+// Headers are what must precede it. It fails with io.EOF when the stream has ended and all of it
 // was read, with ErrClosed after Close, with ErrLagged if the follower is strict and fell behind,
 // and else with ctx's cause. After ErrLagged it goes on where it would have skipped to. The entry
-// is the caller's, its payload is everyone's.
+// belongs to the caller; its payload is shared and must not change.
 func (f *Follower) Next(ctx context.Context) (Entry, error) {
 	var e [1]Entry
 	_, err := f.NextBatch(ctx, e[:])
@@ -78,14 +78,14 @@ func (f *Follower) Next(ctx context.Context) (Entry, error) {
 }
 
 // NextBatch is Next for several frames: it waits for one, and takes as many more as there are and
-// dst, which must not be empty, has room for. What comes after a skip begins a batch.
+// dst, which must not be empty, has room for. The first frame after a skip begins a new batch.
 func (f *Follower) NextBatch(ctx context.Context, dst []Entry) (int, error) {
 	for {
 		if n, err := f.read(dst); n > 0 || err != nil {
 			return n, err
 		}
 		wake := f.group.wait()
-		if n, err := f.read(dst); n > 0 || err != nil { // it came before the group was armed
+		if n, err := f.read(dst); n > 0 || err != nil { // a frame came before the group was armed
 			return n, err
 		}
 		select {
@@ -98,7 +98,7 @@ func (f *Follower) NextBatch(ctx context.Context, dst []Entry) (int, error) {
 	}
 }
 
-// read takes what there is.
+// read reads the entries that are there.
 func (f *Follower) read(dst []Entry) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,7 +119,7 @@ func (f *Follower) read(dst []Entry) (n int, err error) {
 		e := l.entry(f.next)
 		if e == nil || f.late(e) {
 			if n > 0 {
-				break // what comes after a gap begins a batch
+				break // a frame after a gap begins a new batch
 			}
 			if err = f.skip(); err != nil {
 				break
@@ -205,7 +205,7 @@ func (f *Follower) skip() error {
 	return nil
 }
 
-// FollowerStats is what a follower did so far.
+// FollowerStats is what a follower has done so far.
 type FollowerStats struct {
 	Frames int64 // read
 	Bytes  int64 // of their payload

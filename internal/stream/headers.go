@@ -11,7 +11,7 @@ import (
 
 // Headers is what a player must be given before media: a snapshot that never changes.
 type Headers struct {
-	// Version grows with every change of any of it.
+	// Version grows with every change.
 	Version uint32
 	// Metadata is the publisher's own, as it came (AMF0 "onMetaData" and an object); nil if it sent none.
 	Metadata []byte
@@ -19,7 +19,7 @@ type Headers struct {
 	Tracks []TrackHeader
 }
 
-// TrackHeader is one track's.
+// TrackHeader is the header of one track.
 type TrackHeader struct {
 	// Track describes the track. Its Config is the configuration in the form that its
 	// codec's specification gives it: the publisher's own if that can be used, else one made of
@@ -64,12 +64,11 @@ type track struct {
 	pieces  pieces
 
 	unusable time.Duration // arrival of the first media frame while the track could not be used
-	told     bool          // so was said
+	told     bool          // an event has said so
 }
 
 // setConfig takes a configuration frame. It reports whether the frame is to be passed on, which it
-// is not if it is the one in force again, and whether what it says differs from what was in
-// force in what matters.
+// is not if it repeats the one in force, and whether it changes what matters to players.
 func (t *track) setConfig(f *av.Frame) (pass, differs bool) {
 	old, known := t.header.ConfigFrame, t.present && t.header.Codec == f.Codec
 	if old != nil && !t.ended && known && bytes.Equal(old.Payload, f.Payload) {
@@ -87,7 +86,7 @@ func (t *track) setConfig(f *av.Frame) (pass, differs bool) {
 	derived := err == nil && !bytes.Equal(config, f.Payload)
 	switch {
 	case err != nil && known && t.derived:
-		config = t.header.Config // what is in band goes on, whatever the publisher's own says
+		config = t.header.Config // the configuration found in band stays in force
 		derived, err = true, nil
 	case err == nil && known && t.header.Unusable == nil && codec.SameCoding(f.Codec, t.header.Config, config):
 		config = t.header.Config
@@ -101,10 +100,10 @@ func (t *track) setConfig(f *av.Frame) (pass, differs bool) {
 	return true, differs
 }
 
-// set takes a new configuration, or says that there is none because of err.
+// set takes a new configuration; with err the track has none, and err says why.
 func (t *track) set(f *av.Frame, config []byte, err error) {
 	tr := av.Track{Kind: f.Kind, Codec: f.Codec}
-	if err == nil { // what cannot be described passes through undescribed
+	if err == nil { // a track that cannot be described passes through
 		if tr, _ = codec.Describe(f.Codec, f.Kind, config); tr.Config == nil {
 			tr.Config = config
 		}
@@ -118,11 +117,10 @@ func (t *track) set(f *av.Frame, config []byte, err error) {
 	t.nalSize = codec.NALLengthSize(f.Codec, config)
 }
 
-// describe takes a media frame; it reports whether the frame told something new of the
-// track. A codec without a configuration record, or with an empty one, is described by
-// its first frame, and by its key frames as long as the picture's size is unknown. A
-// configuration that is missing is looked for in each frame; one that was found in band
-// may change with each key frame.
+// describe takes a media frame; it reports whether the frame told something new about the track. A
+// codec without a configuration record, or with an empty one, is described by its first frame, and
+// by its key frames as long as the picture's size is unknown. A configuration that is missing is
+// looked for in each frame; one that was found in band may change with each key frame.
 func (t *track) describe(f *av.Frame) bool {
 	known := t.present && t.header.Codec == f.Codec
 	changed := !known || !t.header.Media
@@ -145,7 +143,7 @@ func (t *track) describe(f *av.Frame) bool {
 	return changed
 }
 
-// look looks for the configuration in a media frame; it reports whether there is a new one.
+// look searches a media frame for the configuration; it reports whether it has found a new one.
 func (t *track) look(f *av.Frame) bool {
 	config := t.derive.Frame(f.Codec, f.Payload)
 	if config == nil {
@@ -160,8 +158,8 @@ func (t *track) look(f *av.Frame) bool {
 	return true
 }
 
-// peek describes the track by a media frame as far as that is not known; it reports
-// whether it told something.
+// peek describes the track by a media frame where it is not described yet; it reports whether that
+// told something new.
 func (t *track) peek(f *av.Frame) bool {
 	tr, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload)
 	if err != nil {
@@ -170,7 +168,7 @@ func (t *track) peek(f *av.Frame) bool {
 	old := t.header.Track
 	if tr.Config, tr.ID = old.Config, old.ID; old.Size.Width == 0 && len(old.Config) > 0 {
 		size := tr.Size
-		tr = old // what the configuration says counts
+		tr = old // the configuration has precedence
 		tr.Size = size
 	}
 	was := &t.header.Track
@@ -200,10 +198,10 @@ func (p *pieces) continues(f *av.Frame, picture bool, nalSize int) (split, insid
 	return split, inside
 }
 
-// unusableTime is how long a configuration may stay out until that is told.
+// unusableTime is how long a configuration may be missing before an event says so.
 const unusableTime = time.Second
 
-// complains reports, once, that a track which now has another media frame cannot be used.
+// complains reports true once, at a media frame, if the track cannot be used.
 func (t *track) complains(arrived time.Duration) bool {
 	switch {
 	case t.header.Unusable == nil:

@@ -47,7 +47,7 @@ const (
 //   - Entry n may be read once next is more than n, and never changes again.
 //   - A block that the list gives up leaves its slot. A reader that still has it reads the same
 //     entries, and a later reader finds another block or none: it has lost the entries.
-//   - Blocks do not refer to each other: who holds one holds blockSize frames, and no more.
+//   - Blocks do not refer to each other: a reference to one keeps blockSize frames alive, no more.
 //   - The block of next is always there, so that a follower can pin what has not come yet.
 type list struct {
 	next    atomic.Int64 // the number of the next entry
@@ -88,7 +88,7 @@ func (l *list) block(n int64) *block {
 	return b
 }
 
-// entry returns entry n, which has been written; nil if it is not kept any more.
+// entry returns entry n, which has been written; nil if it has been given up.
 func (l *list) entry(n int64) *Entry {
 	b := l.block(n)
 	if b == nil {
@@ -133,7 +133,7 @@ func (l *list) grow(n int64) {
 	r.slot(n).Store(&block{first: n, bytes: l.bytes})
 }
 
-// trim gives up the starts that are past a bound, then the blocks that nobody needs.
+// trim gives up the starts beyond a bound, then the blocks that are no longer needed.
 func (l *list) trim(now time.Duration) (starved bool) {
 	next := l.next.Load()
 	drop := max(len(l.starts)-max(l.bounds.GOPs, 0), 0)
@@ -154,8 +154,8 @@ func (l *list) trim(now time.Duration) (starved bool) {
 	return starved
 }
 
-// release gives up the oldest blocks up to the first that is needed: by a start, by what comes
-// next, or by a follower that is not too far behind.
+// release gives up the oldest blocks up to the first that is needed: by a start, by the next entry,
+// or by a follower that is not too far behind.
 func (l *list) release(now time.Duration) {
 	next, keep := l.next.Load(), l.next.Load()
 	if len(l.starts) > 0 {
@@ -196,7 +196,7 @@ func (l *list) oldest() (n int64, ok bool) {
 	return l.next.Load(), false
 }
 
-// pin asks for the block of entry n to be kept. It reports false if it is not kept any more.
+// pin asks for the block of entry n to be kept. It reports false if the block has already been given up.
 func (l *list) pin(n int64) bool {
 	b := l.block(n)
 	if b == nil {

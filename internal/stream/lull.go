@@ -2,14 +2,13 @@ package stream
 
 import "time"
 
-// lull notices that the main video has stopped while sound goes on. That something has come of
-// the sound since the last picture is not enough, which is so between any two: it must have gone
-// on for much longer than pictures of this stream are apart. A connection that stands still stops
-// both, and is no lull.
+// lull notices that the main video has stopped while sound goes on. Some sound after the last picture is not enough,
+// as it comes between any two pictures: sound must have gone on for much longer than the time between pictures. A
+// connection that stands still stops both, which is no lull.
 type lull struct {
 	seen    bool          // a picture has come
 	picture time.Duration // when the newest arrived
-	apart   time.Duration // how far pictures are apart, a running average; 0 before the second
+	apart   time.Duration // the time between pictures, a running average; 0 before the second
 	heard   bool          // sound has come since
 	sound   time.Duration // when the newest arrived
 	lasted  time.Duration // for how long sound has gone on
@@ -40,5 +39,5 @@ func (l *lull) heardSound(at time.Duration) bool {
 	return l.lasted >= max(quietTime, quietFrames*l.apart)
 }
 
-// maxSoundGap is how much of a time without sound is taken to be sound that goes on.
+// maxSoundGap is the longest pause within sound that goes on.
 const maxSoundGap = 500 * time.Millisecond

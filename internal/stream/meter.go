@@ -3,11 +3,11 @@ package stream
 import "time"
 
 const (
-	// meterWindow is over what a bitrate is measured, in slots.
+	// meterWindow is the time over which a bitrate is measured, in slots.
 	meterWindow = 2 * time.Second
 	meterSlots  = 8
 	meterSlot   = meterWindow / meterSlots
-	// meterMin is what a stream younger than that is taken to have lasted.
+	// meterMin is the least time by which the bitrate of a young stream is divided.
 	meterMin = 500 * time.Millisecond
 )
 

@@ -28,12 +28,12 @@ type Publisher struct {
 
 	// Guarded by s.mu.
 	cause error
-	began bool // the stream's present media is its own
-	// What it announced before it became live, of tracks below maxTracks.
+	began bool // the stream's present media comes from it
+	// What it announced before it became live, for tracks below maxTracks.
 	configs  map[trackKey]*av.Frame
 	metas    map[trackKey]*av.Frame
 	metadata []byte
-	since    time.Duration // when it was let in
+	since    time.Duration // when it was admitted
 	video    bool          // it announced or sent video
 }
 
@@ -64,7 +64,7 @@ func (h *Hub) Publish(path string, info Info) (*Publisher, error) {
 	}
 }
 
-// errEnded says that the stream ended while it was being looked up.
+// errEnded says that the stream ended during its lookup.
 var errEnded = errors.New("stream: ended")
 
 func (s *Stream) publish(info Info) (*Publisher, error) {
@@ -214,7 +214,7 @@ func (p *Publisher) Close(cause error) {
 	grace := s.graceTime()
 	if cause != nil && !s.stopped || grace <= 0 || !begun && s.players == 0 {
 		s.mu.Unlock()
-		p.once.Do(func() {}) // its owner knows
+		p.once.Do(func() {}) // its owner already knows
 		s.end(cause)
 		return
 	}
@@ -233,8 +233,7 @@ func (p *Publisher) Close(cause error) {
 	s.tell()
 }
 
-// Expect tells what the publisher's metadata says of its tracks, so that players need not
-// wait for one that will not come.
+// Expect says which tracks the publisher's metadata announces, so that players need not wait for others.
 func (p *Publisher) Expect(video, audio bool) {
 	s := p.s
 	s.mu.Lock()
@@ -278,11 +277,11 @@ func (p *Publisher) Write(f *av.Frame) error {
 	return err
 }
 
-// take is one frame of a publisher. It returns the publisher from which this one takes over with
-// it. mu is held.
+// take handles one frame of a publisher. It returns the publisher from which this one takes over
+// with the frame, if any. mu is held.
 func (s *Stream) take(p *Publisher, e *Entry) (old *Publisher, err error) {
 	if !p.began && e.Kind != av.Data && e.Track >= maxTracks {
-		s.repair(Dropped) // nothing begins with it, and it takes part in nothing
+		s.repair(Dropped) // the stream ignores it
 		return nil, nil
 	}
 	if s.live != p {

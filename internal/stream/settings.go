@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Settings are one stream's, by its path.
+// Settings are the settings of one stream, found by its path.
 type Settings struct {
 	// Reject refuses a second publisher instead of letting it take over.
 	Reject bool
@@ -45,7 +45,7 @@ func Default() Settings {
 
 // Errors that refuse a publisher or a player.
 var (
-	// ErrBusy refuses a publisher: the stream has another that stays.
+	// ErrBusy refuses a publisher: the stream has another one, which stays.
 	ErrBusy = errors.New("stream: another publisher is live")
 	// ErrFighting refuses a publisher: encoders take the stream from each other again and again.
 	ErrFighting = errors.New("stream: several publishers fight for this name")
@@ -79,23 +79,22 @@ const (
 	// After fights takeovers within fightTime the publisher stays for as long.
 	fights    = 3
 	fightTime = 30 * time.Second
-	// silentTime without a frame makes a publisher that stays give way all the same.
+	// silentTime without a frame makes even such a publisher give way.
 	silentTime = 2 * time.Second
-	// A publisher that has sent nothing for stallTime is shown as stalled, and after stallNotice
-	// it is told of.
+	// A publisher that has sent nothing for stallTime is shown as stalled, and after stallNotice an event says so.
 	stallTime   = 1500 * time.Millisecond
 	stallNotice = 5 * time.Second
-	// While the main video is silent for quietTime, or for quietFrames times as long as its frames
-	// are apart, and sound goes on, a stream may be joined as one of sound alone.
+	// While the main video is silent for quietTime, or for quietFrames times the time between its
+	// frames, and sound goes on, players may join as in a stream without video.
 	quietTime   = 2500 * time.Millisecond
 	quietFrames = 4
 	// keyWait is how long video without a key frame is held back after a change of publisher.
 	keyWait = 10 * time.Second
-	// audioSync is how often a stream of sound alone may be joined.
+	// audioSync is the time between two starts in a stream of sound alone.
 	audioSync = time.Second
 	// metadataEvery bounds how often changed metadata is passed on.
 	metadataEvery = 100 * time.Millisecond
-	// settleTime after its first frame a stream is taken to have all the tracks it will have.
+	// settleTime after its first frame a stream is assumed to have all its tracks.
 	settleTime  = time.Second
 	maxMetadata = 64 << 10
 )

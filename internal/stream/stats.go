@@ -2,7 +2,7 @@ package stream
 
 import "time"
 
-// Stats is what a stream did so far.
+// Stats is what a stream has done so far.
 type Stats struct {
 	Started    time.Time // of the first media frame; zero before
 	Publishers int       // live ones so far
@@ -16,10 +16,10 @@ type Stats struct {
 	Jumps      int64         // clock jumps
 	Shifted    int64         // tracks that began far from the others
 	Mislabeled int64         // frames whose key flag the bitstream contradicts
-	Bitrate    int64         // bits per second over the last two seconds; 0 without a publisher that sends
+	Bitrate    int64         // bits per second over the last two seconds; 0 while no publisher sends
 	// Silent is for how long the live publisher has sent nothing; 0 without one.
 	Silent time.Duration
-	// Stalled says that this is longer than an encoder pauses.
+	// Stalled says that Silent is longer than encoders pause.
 	Stalled bool
 	// KeyInterval is the longest time between two key frames of the present publisher's main
 	// video so far; 0 before its second one.
@@ -59,7 +59,7 @@ func (s *Stream) Stats() Stats {
 // heardOf returns when the live publisher last sent anything, or when it came. mu is held.
 func (s *Stream) heardOf() time.Duration { return max(s.heard, s.live.since) }
 
-// watch begins to look whether the live publisher falls silent. mu is held.
+// watch begins to check whether the live publisher falls silent. mu is held.
 func (s *Stream) watch() {
 	s.stalled = false
 	if s.stall == nil {
@@ -69,8 +69,8 @@ func (s *Stream) watch() {
 	s.stall.Reset(stallNotice)
 }
 
-// checkStall tells of a publisher that has been silent for long, and looks again at one that has
-// not. So frames need no timer: the next one ends the silence.
+// checkStall reports a publisher that has been silent for too long, and checks again later if it
+// has not. Frames need no timer: the next one ends the silence.
 func (s *Stream) checkStall() {
 	s.mu.Lock()
 	if s.live != nil && !s.stalled {

@@ -23,7 +23,7 @@ func (s *Stream) write(p *Publisher, e *Entry) {
 				return
 			}
 			if s.stats.Publishers == 0 {
-				return // nothing plays yet, and there is no time to put it at
+				return // no media has come, and so there is no time for it
 			}
 		} else {
 			began = s.stats.Publishers == 0
@@ -166,7 +166,7 @@ func (s *Stream) config(e *Entry, t *track) bool {
 	return s.pass(e, t)
 }
 
-// other takes what is neither media nor configuration. mu is held.
+// other takes a frame that is neither media nor configuration. mu is held.
 func (s *Stream) other(e *Entry, t *track) bool {
 	switch e.Type {
 	case av.Meta:
@@ -175,7 +175,7 @@ func (s *Stream) other(e *Entry, t *track) bool {
 		s.changed = true
 		s.refresh(e.Arrived)
 	case av.End:
-		t.ended = true // players may start before it: the same pictures go on, or else another configuration comes
+		t.ended = true // players may still start before it: the pictures go on, or another configuration follows
 	}
 	return s.pass(e, t)
 }
@@ -286,8 +286,8 @@ func (s *Stream) mainVideo() uint8 {
 	return 0
 }
 
-// checkKey corrects the key flag by the bitstream: encoders mislabel. It reports whether the
-// bitstream tells. mu is held.
+// checkKey corrects the key flag by the bitstream, as encoders mislabel frames. It reports whether
+// the bitstream is conclusive. mu is held.
 func (s *Stream) checkKey(e *Entry, nalSize int) (known bool) {
 	key, known := codec.IsKey(e.Codec, e.Payload, nalSize)
 	if known && key != e.IsKey() {
