@@ -54,7 +54,7 @@ func TestBoundsAreExact(t *testing.T) {
 			func(l *Log) { put(l, "b", Message{}) },
 		},
 		{
-			"closed", wide, func(*Log) {}, "K1 ", func(l *Log) { l.Close() },
+			"closed", wide, func(*Log) {}, "K1 ", func(l *Log) { l.Close(nil) },
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -254,9 +254,13 @@ func TestLogCloseSendsAllThenEnds(t *testing.T) {
 		e.Add(s, rec, l, Counters{}).Join(l, Start{})
 		key(l, "K1 ", "")
 		synctest.Wait()
-		put(l, "bye", Message{})
-		l.Close()
-		e.Add(&simSink{}, waiting, l, Counters{}).Join(l, Start{})
+		early, early2 := &simSink{room: -1}, &recorder{}
+		l.DropSyncs()
+		e.Add(early, early2, l, Counters{}).Join(l, Start{}) // waits for a sync mark
+		synctest.Wait()
+		l.Close([]byte("bye"))
+		late := &simSink{room: -1}
+		e.Add(late, waiting, l, Counters{}).Join(l, Start{})
 		synctest.Wait()
 		if rec.err() != nil {
 			t.Fatal("closed before all was sent:", rec.err())
@@ -265,6 +269,9 @@ func TestLogCloseSendsAllThenEnds(t *testing.T) {
 		synctest.Wait()
 		if s.String() != "K1 bye" || !errors.Is(rec.err(), ErrEnded) || !errors.Is(waiting.err(), ErrEnded) {
 			t.Fatalf("%q %v %v", s.String(), rec.err(), waiting.err())
+		}
+		if early.String() != "bye" || late.String() != "bye" || !errors.Is(early2.err(), ErrEnded) {
+			t.Fatalf("those that waited were sent %q and %q", early.String(), late.String())
 		}
 	})
 }

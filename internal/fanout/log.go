@@ -105,6 +105,7 @@ type Log struct {
 	players  atomic.Int32
 	head     atomic.Int64 // bytes committed so far
 	syncs    atomic.Int64 // sync marks appended so far: waiting players watch it
+	end      []byte       // what Close was given; set before closed
 	closed   atomic.Bool
 	headers  uint32 // of the next message
 	messages int64
@@ -229,8 +230,13 @@ func (l *Log) Wake() {
 	}
 }
 
-// Close ends the log: its players are sent the rest, then closed with ErrEnded.
-func (l *Log) Close() {
+// Close ends the log: its players are sent the rest and then end, a message or nothing, and closed
+// with ErrEnded. Those that still wait for a sync mark are sent end alone.
+func (l *Log) Close(end []byte) {
+	if len(end) > 0 {
+		l.Commit(append(l.Reserve(len(end)), end...), Message{})
+	}
+	l.end = end
 	l.closed.Store(true)
 	l.DropSyncs()
 	l.Wake()

@@ -50,6 +50,7 @@ type Player struct {
 	catching bool   // in worker.catchup
 	ending   error  // set by Finish
 	landed   bool   // has been at a sync mark of this log
+	told     bool   // was sent what the log ends with, without having been at one
 	headers  uint32 // the header version that the player has at least
 	index    int    // in audience.players, or in worker.loose if audience is nil
 	from     int64  // while waiting: it starts at no sync mark before this position; -1: at any that is kept

@@ -58,7 +58,7 @@ func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 	a.players = append(a.players, p)
 	a.n.Store(int32(len(a.players)))
 	l.players.Add(1)
-	p.landed, p.headers, p.syncs = false, 0, -1
+	p.landed, p.told, p.headers, p.syncs = false, false, 0, -1
 	p.rewrite = s.Rewrite
 	p.from = -1
 	if s.Next || l.opt.Load().Bounds.GOPs == 0 {
@@ -134,9 +134,15 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 			if w.land(p, now) {
 				continue
 			}
-			if closed {
-				w.end(p, ErrEnded)
+			if !closed {
+				return
 			}
+			if end := p.audience.log.end; len(end) > 0 && !p.told {
+				p.told = true
+				p.out = append(p.out, p.rewritten(end))
+				continue
+			}
+			w.end(p, ErrEnded)
 			return
 		case !p.advance():
 			if p.audience.log.closed.Load() && !p.advance() {

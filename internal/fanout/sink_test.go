@@ -100,7 +100,7 @@ func TestSinksDeliverEverythingInOrder(t *testing.T) {
 				want.WriteString(m)
 				put(l, m, Message{Sync: i == 0})
 			}
-			l.Close()
+			l.Close(nil)
 			got, err := io.ReadAll(r)
 			if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // TLS is cut without an alert
 				t.Fatal(err)

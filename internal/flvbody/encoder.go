@@ -172,14 +172,12 @@ func (m *encoder) preamble(dts time.Duration) []byte {
 }
 
 // End implements mux.Encoder.
-func (m *encoder) End(out mux.Output) {
+func (m *encoder) End(out mux.Output) []byte {
 	if m.opt.Repair {
 		entries := m.repair.Flush()
 		for i := range entries {
 			m.append(&entries[i], out)
 		}
 	}
-	if end := m.framing.AppendEnd(nil); len(end) > 0 {
-		out.Commit(append(out.Reserve(len(end)), end...), fanout.Message{})
-	}
+	return m.framing.AppendEnd(nil)
 }

@@ -33,7 +33,7 @@ func (silence) NewEncoder() mux.Encoder { return silence{} }
 func (silence) Append(*stream.Entry, mux.Output) {}
 
 // End implements mux.Encoder.
-func (silence) End(mux.Output) {}
+func (silence) End(mux.Output) []byte { return nil }
 
 // ear is a sink that counts the pings it is sent.
 type ear struct {

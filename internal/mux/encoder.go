@@ -22,8 +22,9 @@ type Encoder interface {
 	// Append encodes one frame to out. It compares e.Headers with those of the frame before, and
 	// first encodes what has changed.
 	Append(e *stream.Entry, out Output)
-	// End encodes what the format has at the end of a stream.
-	End(out Output)
+	// End encodes what is held back, and returns the message with which the format ends a stream, or
+	// nothing. Players get it last, also those that wait for a first place to start.
+	End(out Output) []byte
 }
 
 // Output is where an encoder puts its messages: Reserve returns an empty slice with room for n

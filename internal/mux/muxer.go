@@ -36,8 +36,7 @@ func (m *Muxer) Idle() { m.log.DropSyncs() }
 
 // End implements stream.Muxer: the encoder writes the end of its format, and the log is closed.
 func (m *Muxer) End() {
-	m.encoder.End(m.log)
-	m.log.Close()
+	m.log.Close(m.encoder.End(m.log))
 }
 
 // Wake implements stream.Muxer.
@@ -67,5 +66,5 @@ func (m *Muxer) stop() {
 	}
 	set.mu.Unlock()
 	m.stream.Detach(m)
-	m.log.Close()
+	m.log.Close(nil)
 }

@@ -29,7 +29,7 @@ type silent struct{}
 func (silent) Append(*stream.Entry, mux.Output) {}
 
 // End implements mux.Encoder.
-func (silent) End(mux.Output) {}
+func (silent) End(mux.Output) []byte { return nil }
 
 // TestVariantsAreBoundedForEachFormat: a stream has 16 variants in a format and no more, and what
 // one format takes up does not refuse another.

@@ -95,7 +95,7 @@ type encoder struct{}
 func (encoder) Append(*stream.Entry, mux.Output) {}
 
 // End implements mux.Encoder.
-func (encoder) End(mux.Output) {}
+func (encoder) End(mux.Output) []byte { return nil }
 
 // wantRefusal checks that err refuses for a reason, which is counted once and logged in one line,
 // and what the peer is told.

@@ -243,7 +243,7 @@ func (noFormat) NewEncoder() mux.Encoder { return noFormat{} }
 func (noFormat) Append(*stream.Entry, mux.Output) {}
 
 // End implements mux.Encoder.
-func (noFormat) End(mux.Output) {}
+func (noFormat) End(mux.Output) []byte { return nil }
 
 func TestPrepare(t *testing.T) {
 	s, err := New(configured(t), Options{})

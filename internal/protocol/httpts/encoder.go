@@ -148,8 +148,10 @@ func (m *encoder) Lead() func(entries []stream.Entry, out mux.Output) {
 }
 
 // End implements mux.Encoder.
-func (m *encoder) End(out mux.Output) {
-	if end := m.variant.wrapping.AppendEnd(nil); len(end) > 0 {
-		out.Commit(append(out.Reserve(len(end)), end...), fanout.Message{})
+func (m *encoder) End(out mux.Output) []byte {
+	units := m.join.Flush()
+	for i := range units {
+		m.write(&units[i], false, out)
 	}
+	return m.variant.wrapping.AppendEnd(nil)
 }

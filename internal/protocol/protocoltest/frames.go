@@ -197,7 +197,7 @@ const localName = "in-process"
 // Local publishes a stream from within the process; end is called when the server ends it.
 func (s *Server) Local(path string, end func(cause error)) Writer {
 	s.t.Helper()
-	x, err := s.Sessions.Open(session.Info{Protocol: localName})
+	x, err := s.Sessions.Open(session.Info{Protocol: localName, InProcess: true})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -196,7 +196,7 @@ func (encoder) Append(e *stream.Entry, out mux.Output) {
 }
 
 // End implements mux.Encoder.
-func (encoder) End(mux.Output) {}
+func (encoder) End(mux.Output) []byte { return nil }
 
 // line is a frame as text: kind, type, flags, time in nanoseconds and payload.
 func line(f *av.Frame) []byte {
