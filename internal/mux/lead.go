@@ -10,10 +10,12 @@ import (
 )
 
 const (
-	// leadFrames and leadBytes bound a lead. With a longer group of pictures players start at its
-	// key frame, as if they had not asked for live.
-	leadFrames = 600
-	leadBytes  = 8 << 20
+	// leadFrames, leadPictures and leadBytes bound a lead. With a longer group of pictures players start
+	// at its key frame, as if they had not asked for live. The frames are those of all tracks, and most
+	// of them are sound, which a lead leaves out. The pictures are 20 s at 30 a second.
+	leadFrames   = 2048
+	leadPictures = 600
+	leadBytes    = 8 << 20
 	// leadStep is the time between two pictures in a lead.
 	leadStep = time.Millisecond
 	// leadFresh is how long players share a lead. They start at most that far behind live.
@@ -108,7 +110,8 @@ func (m *Muxer) makeLead() *fanout.Lead {
 
 // squeeze returns the frames of the main video, moved to end at the newest one with a leadStep
 // between two, in the order of display as well as of decoding. What is displayed after the newest
-// frame is decoded keeps its time. Without video squeeze returns only the newest sound.
+// frame is decoded keeps its time. Without video squeeze returns only the newest sound. It returns
+// nothing if there are more than leadPictures.
 func squeeze(entries []stream.Entry) []stream.Entry {
 	if len(entries) == 0 {
 		return nil
@@ -123,6 +126,9 @@ func squeeze(entries []stream.Entry) []stream.Entry {
 		if e.Kind == av.Video && e.Track == entries[0].Track {
 			video = append(video, e)
 		}
+	}
+	if len(video) > leadPictures {
+		return nil
 	}
 	first, head := video[0].DTS, video[len(video)-1].DTS
 	if step := leadStep * time.Duration(len(video)-1); head-first > step {

@@ -22,10 +22,11 @@ type gop struct {
 	pub    *stream.Publisher
 	number uint32
 	size   int
+	sounds int // with each picture
 }
 
 func newGOP(t *testing.T, size int) *gop {
-	g := &gop{t: t, engine: fanout.New(fanout.Options{}), hub: stream.New(stream.Options{}), size: size}
+	g := &gop{t: t, engine: fanout.New(fanout.Options{}), hub: stream.New(stream.Options{}), size: size, sounds: 1}
 	g.set = mux.NewSet(g.engine, func(string) fanout.SlowPolicy {
 		return fanout.SlowPolicy{MaxLag: 8 * time.Second, MaxStall: time.Minute}
 	})
@@ -58,7 +59,9 @@ func (g *gop) run(n int) {
 		binary.BigEndian.PutUint32(b[5:], g.number)
 		f.PTS = f.DTS + []time.Duration{80, 160, 0, 0}[g.number%4]*time.Millisecond/2
 		g.write(f)
-		g.write(av.Frame{Kind: av.Audio, Codec: av.AAC, DTS: f.DTS + 5*time.Millisecond, PTS: f.DTS + 5*time.Millisecond, Payload: []byte{0x21}})
+		for range g.sounds {
+			g.write(av.Frame{Kind: av.Audio, Codec: av.AAC, DTS: f.DTS + 5*time.Millisecond, PTS: f.DTS + 5*time.Millisecond, Payload: []byte{0x21}})
+		}
 		<-time.After(40 * time.Millisecond)
 		synctest.Wait()
 	}
@@ -228,17 +231,20 @@ func TestLeadIsShared(t *testing.T) {
 // they had not asked for one; of one just short enough there is.
 func TestLeadBounds(t *testing.T) {
 	for _, c := range []struct {
-		name           string
-		size, pictures int
-		want           bool
+		name                   string
+		size, sounds, pictures int
+		want                   bool
 	}{
-		{"frames", 13, 300, true}, // and as many of sound
-		{"too many frames", 13, 301, false},
-		{"bytes", 1 << 20, 7, true},
-		{"too many bytes", 1 << 20, 8, false}, // the sound is too much
+		{"pictures", 13, 2, 600, true},
+		{"too many pictures", 13, 2, 601, false},
+		{"frames", 13, 15, 128, true},
+		{"too many frames", 13, 15, 129, false},
+		{"bytes", 1 << 20, 1, 7, true},
+		{"too many bytes", 1 << 20, 1, 8, false}, // the sound is too much
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newGOP(t, c.size)
+			g.sounds = c.sounds
 			g.run(c.pictures)
 			s, err := g.hub.Play("live/a")
 			if err != nil {
