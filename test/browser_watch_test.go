@@ -89,6 +89,27 @@ func testWatch(t *testing.T, chrome *chromium) {
 			b.do("shot " + filepath.Join(dir, "wide.png"))
 		}
 	})
+	t.Run("a gap in the picture by HLS", func(t *testing.T) {
+		t.Parallel()
+		// Where a film with B-frames begins again there is a gap, over which Chromium plays the sound.
+		f := filmed
+		f.size, f.more = "240x240", "-preset veryfast -profile:v high -bf 2"
+		live(t, s, "return/gap", f)
+		b := chrome.open(t, page("return/gap", "?via=hls"), "")
+		b.watches("hls", true, false)
+		const most = 2 // seconds of the media without a picture: Chromium by itself takes three
+		end := b.sight().Time + filmLength.Seconds() + 3
+		last := b.sight()
+		b.until("it has played over the gap", func(s sight) bool {
+			if s.Frames != last.Frames || s.Time < last.Time {
+				last = s
+			} else if s.Time-last.Time > most {
+				t.Errorf("the picture stands still from %.1f s to %.1f s", last.Time, s.Time)
+				last = s
+			}
+			return s.Time > end
+		})
+	})
 	t.Run("plain HLS", func(t *testing.T) {
 		t.Parallel()
 		plain := startServer(t, "streams.0.hls.low_latency=false")

@@ -40,6 +40,7 @@ export class Watch {
   private tries = 0;
   private looks = 0;
   private moved = { at: 0, time: 0 };
+  private pictured = { at: 0, time: 0, frames: 0 }; // when a picture came, the last time
   private judged = { since: 0, last: 0, time: 0, played: 0, leaps: 0 };
   private shown = 0; // seconds that this attempt has played
   private attempt = 0;
@@ -218,6 +219,7 @@ export class Watch {
       return;
     }
     this.judge(now);
+    this.unfreeze(now);
     if (this.video.currentTime !== this.moved.time) {
       this.moved = { at: now, time: this.video.currentTime };
       return;
@@ -246,6 +248,21 @@ export class Watch {
     if (isBad) this.restart("playback leaps again and again");
   }
 
+  /**
+   * Brings back the picture behind a gap that only it had. Chromium plays the sound over the gap and would stop for the
+   * picture after three seconds only; a seek to where it is has it begin anew.
+   */
+  private unfreeze(now: number): void {
+    const { currentTime: time, buffered } = this.video;
+    const frames = this.video.getVideoPlaybackQuality().totalVideoFrames;
+    const p = this.pictured;
+    if (frames !== p.frames || time < p.time) this.pictured = { at: now, time, frames };
+    else if (now - p.at > gapTime && rangeStart(buffered, time) > p.time) {
+      this.pictured = { at: now, time, frames };
+      this.video.currentTime = time;
+    }
+  }
+
   /** Goes over a gap in what is buffered, such as a publisher leaves that was away. */
   private jump(): void {
     const b = this.video.buffered;
@@ -256,4 +273,10 @@ export class Watch {
       }
     }
   }
+}
+
+/** Where the range begins in which a time is; -1 if it is in none. */
+function rangeStart(b: TimeRanges, time: number): number {
+  for (let i = 0; i < b.length; i++) if (b.start(i) <= time && time <= b.end(i)) return b.start(i);
+  return -1;
 }
