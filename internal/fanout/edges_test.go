@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,6 +170,52 @@ func TestSmallAudiencesShareAWorker(t *testing.T) {
 		}
 		if home != 16 || other != 2 {
 			t.Errorf("%d players at home, %d elsewhere", home, other)
+		}
+	})
+}
+
+// TestNobodyIsPassedOverWhenAnotherLeaves: who takes the place of a player that ends within a round is
+// served in it.
+func TestNobodyIsPassedOverWhenAnotherLeaves(t *testing.T) {
+	bubble(t, Options{Workers: 1, MinDelay: time.Hour, MaxDelay: time.Hour}, func(t *testing.T, e *Engine) {
+		l := e.NewLog(testLog)
+		sinks := []*simSink{{room: -1}, {room: -1}, {room: -1}}
+		for _, s := range sinks {
+			e.Add(s, nil, l, Counters{}).Join(l, Start{})
+		}
+		synctest.Wait()
+		_ = sinks[0].Close() // the player learns of it when it is sent the key frame
+		key(l, "K ", "")
+		synctest.Wait()
+		for i, s := range sinks[1:] {
+			if got := s.String(); got != "K " {
+				t.Errorf("player %d was sent %q in the round", i+1, got)
+			}
+		}
+	})
+}
+
+// TestFirstSent: the time from joining until the first bytes of the log were taken is measured once, whatever
+// else the player was sent before.
+func TestFirstSent(t *testing.T) {
+	var mu sync.Mutex
+	var times []time.Duration
+	o := Options{Workers: 1, Hooks: Hooks{FirstSent: func(d time.Duration) { mu.Lock(); times = append(times, d); mu.Unlock() }}}
+	bubble(t, o, func(t *testing.T, e *Engine) {
+		l := e.NewLog(testLog)
+		p := e.Add(&simSink{room: -1}, nil, nil, Counters{})
+		elapse(time.Hour)
+		p.Join(l, Start{})
+		p.Send([]byte("head"))
+		elapse(3 * time.Second)
+		put(l, "a", Message{})
+		elapse(2 * time.Second)
+		key(l, "K1", "")
+		elapse(time.Second)
+		key(l, "K2", "")
+		synctest.Wait()
+		if len(times) != 1 || times[0] != 5*time.Second {
+			t.Errorf("measured %v", times)
 		}
 	})
 }

@@ -235,6 +235,46 @@ func TestSentBeyondSessions(t *testing.T) {
 	}
 }
 
+// TestExemptSessionsAreNotCounted: those of no address and of loopback leave nothing in what is counted by
+// address, at no point of their life.
+func TestExemptSessionsAreNotCounted(t *testing.T) {
+	r := New(Limits{ConnectionsPerIP: 1, PendingPerIP: 1}, Observer{})
+	for range 2 {
+		for _, info := range []Info{from("127.0.0.1"), from("::1"), {Protocol: "in-process"}} {
+			s := open(t, r, info)
+			s.Promote(Play, "a")
+			s.Promote(Pending, "")
+			s.Close(EOF, nil)
+			if len(r.perIP) != 0 {
+				t.Fatalf("%v: %v", info.Remote, r.perIP)
+			}
+		}
+	}
+}
+
+// TestPeerText: a peer is told the first sentence for it in the chain, else that of the reason.
+func TestPeerText(t *testing.T) {
+	secret := errors.New("the path /var/secret")
+	inner := &Refusal{Reason: Limit, Peer: "Come back later.", Err: secret}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{inner, "Come back later."},
+		{fmt.Errorf("outer: %w", inner), "Come back later."},
+		{&Refusal{Reason: Denied, Err: inner}, "Come back later."},
+		{&Refusal{Reason: Denied, Peer: "No.", Err: inner}, "No."},
+		{&Refusal{Reason: Denied, Err: secret}, "Not allowed."},
+		{&Refusal{Reason: Denied, Err: Because(Denied, secret)}, "Not allowed."},
+		{Because(BadKey, secret), "The key is missing or wrong."},
+		{secret, "The server failed; its log says why."},
+	} {
+		if got := PeerText(c.err); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
 // TestCloseProtocol: the sessions of that protocol are asked to end, and no others.
 func TestCloseProtocol(t *testing.T) {
 	r := New(Limits{}, Observer{})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"weir/av"
 )
@@ -97,6 +98,58 @@ func TestDataBeforeTheFirstMedia(t *testing.T) {
 		write(t, p, script())
 		if n := p.Stream().Stats().Frames[av.Data]; n != 1 {
 			t.Errorf("of the publisher that returned: %d frames of data", n)
+		}
+	})
+}
+
+// TestAReturnGivesBackWhatWasKept: a stream whose publisher left, returned and left again ends like any other.
+func TestAReturnGivesBackWhatWasKept(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		var s *Stream
+		for range 3 {
+			p := publishTo(t, h, "live/a")
+			write(t, p, keyFrame(0))
+			p.Close(nil)
+			if s = p.Stream(); isOver(s) {
+				t.Fatal("it ended with its publisher")
+			}
+		}
+		elapse(Default().Grace)
+		if !isOver(s) || h.Get("live/a") != nil {
+			t.Error("it is still there when the grace is over")
+		}
+	})
+}
+
+// TestSoundDoesNotTakeOverForAPublisherWithPictures: also if it has announced none, and its first picture is no
+// key frame.
+func TestSoundDoesNotTakeOverForAPublisherWithPictures(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		old := publish(t, h, nil)
+		write(t, old, vcfg(), keyFrame(0))
+		next := publish(t, h, nil)
+		write(t, next, inter(0), audio(10))
+		if err := old.Write(inter(40)); err != nil {
+			t.Fatal("sound took over:", err)
+		}
+		write(t, next, keyFrame(40))
+		if err := old.Write(inter(80)); !errors.Is(err, ErrTakenOver) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestASilentPublisherIsToldOfAfterFiveSeconds says the number.
+func TestASilentPublisherIsToldOfAfterFiveSeconds(t *testing.T) {
+	var events history
+	bubble(t, Options{Notify: events.add}, func(t *testing.T, h *Hub) {
+		p := publishTo(t, h, "live/a")
+		write(t, p, keyFrame(0))
+		for after, want := range []int{0, 0, 0, 0, 0, 1} { // at each second
+			if synctest.Wait(); events.count(Stalled) != want {
+				t.Errorf("after %d s it is told %d times", after, events.count(Stalled))
+			}
+			elapse(time.Second)
 		}
 	})
 }
