@@ -1,9 +1,12 @@
-# The benchmarks. Both exit with an error if a goal was missed that does not depend on the
+# The benchmarks. The first two exit with an error if a goal was missed that does not depend on the
 # machine. ARGS go to bench/run.
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-start
 
 bench: ## weir against raw writes and nginx-rtmp, to bench/RESULTS.md (half an hour)
 	@bench/run -o bench/RESULTS.md -remarks bench/remarks.md $(ARGS)
 
 bench-quick: ## one row of the same, printed only
 	@bench/run -quick $(ARGS)
+
+bench-start: build ## what real players show when they join, by ?start=; ARGS=-h lists what else there is
+	@go run ./bench/start $(ARGS)
