@@ -123,7 +123,7 @@ func (s *server) listSessions() any {
 	list := []Session{}
 	for _, x := range s.Sessions.List() {
 		list = append(list, Session{
-			ID: x.ID, Protocol: x.Protocol, Role: x.Role(), Stream: x.Stream(), Remote: x.Remote.String(), UserAgent: x.UserAgent(),
+			ID: x.ID, Protocol: x.Protocol, Role: x.Role(), Stream: x.Stream(), Remote: x.From(), UserAgent: x.UserAgent(),
 			Started: x.Started, Duration: time.Since(x.Started).Seconds(),
 			BytesReceived: x.BytesIn.Load(), BytesSent: x.BytesOut.Load(), Skips: x.Skips.Load(),
 		})

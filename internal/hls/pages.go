@@ -36,7 +36,10 @@ func (p *pages) open() *os.File {
 		p.used.Add(-1)
 		return nil
 	}
-	runtime.AddCleanup(f, func(used *atomic.Int64) { used.Add(-1) }, &p.used)
+	runtime.SetFinalizer(f, func(f *os.File) {
+		_ = f.Close() // the descriptor counts for as long as it is open, and closing takes its time
+		p.used.Add(-1)
+	})
 	return f
 }
 

@@ -50,6 +50,7 @@ func (c *certificate) load(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("TLS certificate %s with key %s: %w", c.cert, c.key, err)
 	}
+	pair.PrivateKey = gate(pair.PrivateKey)
 	c.pair, c.modTime = &pair, st.ModTime()
 	return nil
 }

@@ -83,7 +83,7 @@ func (d *Door) Publish(ctx context.Context, s *session.Session, path, rawQuery s
 	if err := d.enter(ctx, s, r); err != nil {
 		return nil, err
 	}
-	pub, err := d.Hub.Publish(path, stream.Info{Session: s.ID, Protocol: d.Name, Remote: s.Remote.String(), End: end})
+	pub, err := d.Hub.Publish(path, stream.Info{Session: s.ID, Protocol: d.Name, Remote: s.From(), End: end})
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
@@ -152,8 +152,12 @@ func (d *Door) Refuse(r *Request, err error) error {
 		refusal = &session.Refusal{Reason: session.ReasonOf(err), Err: err}
 	}
 	d.Metrics.Rejected(refusal.Reason.String())
+	remote := r.Remote.String()
+	if r.InProcess {
+		remote = d.Name
+	}
 	d.Log.Warn("refused", slog.String("role", r.Role.String()), slog.String("stream", session.Printable(r.Path, maxPath)),
-		slog.String("session", r.Session), slog.String("remote", r.Remote.String()), slog.String("reason", refusal.Reason.String()),
+		slog.String("session", r.Session), slog.String("remote", remote), slog.String("reason", refusal.Reason.String()),
 		slog.String("err", session.Printable(refusal.Err.Error(), maxLogged)))
 	return refusal
 }

@@ -80,6 +80,9 @@ func CheckMatch(pattern string) error {
 			n++
 		}
 	}
+	if strings.ContainsFunc(pattern, func(r rune) bool { return r == '?' || r == '\\' || unicode.IsControl(r) }) {
+		return errors.New("a stream's path has no query and no backslash: keys go to publish.keys and play.keys")
+	}
 	if n > maxSegments || n < 2 && !open {
 		return fmt.Errorf("a stream's path is app/name, of 2 to %d segments, such as live/%s", maxSegments, pattern)
 	}

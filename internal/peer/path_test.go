@@ -50,6 +50,7 @@ func TestCheckMatch(t *testing.T) {
 	segments := func(n int) string { return strings.TrimSuffix(strings.Repeat("*/", n), "/") }
 	for pattern, ok := range map[string]bool{
 		"live": false, "*": false, "live/*": true, "**": true, "live/**": true, "**/live": true,
+		"live/cam?key=1": false, "live/a\\b": false, "live/a\x00": false,
 		segments(16): true, segments(17): false, segments(16) + "/**": true, segments(17) + "/**": false,
 	} {
 		if err := CheckMatch(pattern); (err == nil) != ok {

@@ -142,7 +142,7 @@ const maxLogged = 512
 
 func about(x *session.Session) []any {
 	return []any{
-		slog.String("protocol", x.Protocol), slog.String("session", x.ID), slog.String("remote", x.Remote.String()),
+		slog.String("protocol", x.Protocol), slog.String("session", x.ID), slog.String("remote", x.From()),
 	}
 }
 

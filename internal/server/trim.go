@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 )
 
@@ -12,26 +13,67 @@ const (
 	// trimAfter is how often sessions must have come, gone or begun for the memory that
 	// their set-up used to be worth a collection.
 	trimAfter = 100
+	// Once in collectEvery garbage is collected, if collectWorth bytes were allocated since: left alone,
+	// the runtime collects a server that has become quiet only after two minutes, and until then
+	// what has ended is held, the files in memory of HLS among it.
+	collectEvery = 30 * time.Second
+	collectWorth = 16 << 20
+	// quietAllocs in collectEvery are a quiet server's, which gives memory back to the system: a busy
+	// one would need it again at once.
+	quietAllocs = 256 << 20
 )
 
-// trim returns to the system the memory that a wave of sessions needed to come or go: handshakes
-// and commands use several times what a session keeps, and a quiet server would collect that only
-// after using as much again.
+// trim returns to the system the memory that nobody needs any more. A wave of sessions leaves much
+// behind: handshakes and commands use several times what a session keeps.
 func (s *Server) trim(ctx context.Context) error {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	var wave wave
+	idle := idleness{at: time.Now(), allocs: allocated()}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case now := <-tick.C:
+			collect, release := idle.due(now, allocated)
 			if wave.over(s.sessions.Moves()) {
+				collect, release = true, true
+			}
+			if collect {
 				runtime.GC() // empties the pools of buffers once FreeOSMemory collects again
+			}
+			if release {
 				debug.FreeOSMemory()
 			}
 		}
 	}
+}
+
+// allocated returns how many bytes the program has allocated so far.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// idleness finds the moments at which a collection is worth its cost.
+type idleness struct {
+	at     time.Time // of the last look
+	allocs uint64    // by then
+	again  bool      // what ended about then may have been in use for a while
+}
+
+// due reports whether garbage is to be collected now, and whether memory is to be given back.
+func (d *idleness) due(now time.Time, allocated func() uint64) (collect, release bool) {
+	if now.Sub(d.at) < collectEvery {
+		return false, false
+	}
+	total := allocated()
+	n := total - d.allocs
+	d.at, d.allocs = now, total
+	collect = n >= collectWorth || d.again
+	d.again = n >= collectWorth
+	return collect, collect && n < quietAllocs
 }
 
 // wave finds the ends of waves in a count that grows.

@@ -1,6 +1,9 @@
 package server
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestEndsOfWaves(t *testing.T) {
 	var w wave
@@ -16,6 +19,33 @@ func TestEndsOfWaves(t *testing.T) {
 	} {
 		if got := w.over(step.n); got != step.want {
 			t.Errorf("step %d: at %d %v, want %v", i, step.n, got, step.want)
+		}
+	}
+}
+
+// TestIdleness: garbage is collected every half a minute in which something was allocated and once
+// more after that, and memory given back by a server that is quiet.
+func TestIdleness(t *testing.T) {
+	begin := time.Now()
+	total := uint64(1000)
+	d := idleness{at: begin, allocs: total}
+	for i, c := range []struct {
+		after            time.Duration
+		allocs           uint64
+		collect, release bool
+	}{
+		{collectEvery - 1, 1 << 40, false, false}, // too early: counted at the next look
+		{1, 0, true, false},
+		{collectEvery, quietAllocs - 1, true, true},
+		{collectEvery, collectWorth - 1, true, true}, // once more
+		{collectEvery, collectWorth - 1, false, false},
+		{collectEvery, collectWorth, true, true},
+		{collectEvery, quietAllocs, true, false},
+	} {
+		begin, total = begin.Add(c.after), total+c.allocs
+		collect, release := d.due(begin, func() uint64 { return total })
+		if collect != c.collect || release != c.release {
+			t.Errorf("look %d: %v, %v", i, collect, release)
 		}
 	}
 }

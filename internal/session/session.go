@@ -94,6 +94,14 @@ func (s *Session) Role() Role { return s.activity.Load().role }
 // Stream returns the path of the stream that it publishes, plays or waits for; empty while pending.
 func (s *Session) Stream() string { return s.activity.Load().stream }
 
+// From returns where the peer is, for people: its address, or "in-process".
+func (s *Session) From() string {
+	if s.inProcess {
+		return "in-process"
+	}
+	return s.Remote.String()
+}
+
 // InProcess reports whether the peer is part of this program.
 func (s *Session) InProcess() bool { return s.inProcess }
 
