@@ -36,7 +36,7 @@ type pushCmd struct {
 // Help is the text below the flags.
 func (pushCmd) Help() string {
 	return "Example: weir push --loop sample.flv rtmp://127.0.0.1/live/cam\n\n" +
-		"If the server goes away it is tried again until the command is interrupted. A track that the server cannot take is left out, and named."
+		"If the server goes away it is tried again until the command is interrupted or the file ends; what is read meanwhile is not sent. A track that the server cannot take is left out, and named."
 }
 
 // Run implements the command.
@@ -90,7 +90,7 @@ func transfer(ctx context.Context, out *console, source, target string, t relay.
 			if !s.Live {
 				state = "  connecting again"
 			}
-			fmt.Fprintf(out.Err, "\r%s  %s  %s%s\x1b[K", s.Media.Round(100*time.Millisecond), plural(s.Frames, "frame"), size(s.Bytes), state)
+			fmt.Fprintf(out.Err, "\r%s  %s  %s%s\x1b[K", s.Media.Round(100*time.Millisecond), frames(s), size(s.Bytes), state)
 		}
 	}
 	o.Notice = func(s string) { fmt.Fprintf(out.Err, "%sweir: %s\n", clear, s) }
@@ -99,10 +99,18 @@ func transfer(ctx context.Context, out *console, source, target string, t relay.
 		func(ctx context.Context) (relay.Target, error) { return relay.Create(ctx, target, t) }, o)
 	fmt.Fprint(out.Err, clear)
 	if s.Frames > 0 {
-		fmt.Fprintf(out.Err, "%s, %s, %v of the stream in %v, %s\n", plural(s.Frames, "frame"), size(s.Bytes),
+		fmt.Fprintf(out.Err, "%s, %s, %v of the stream in %v, %s\n", frames(s), size(s.Bytes),
 			s.Media.Round(time.Millisecond), s.Elapsed.Round(time.Millisecond), plural(int64(s.Reconnects), "reconnect"))
 	}
 	return err
+}
+
+// frames says how many frames were read, and how many of them were sent unless all were.
+func frames(s relay.Stats) string {
+	if s.Sent == s.Frames {
+		return plural(s.Frames, "frame")
+	}
+	return fmt.Sprintf("%s read, %d sent", plural(s.Frames, "frame"), s.Sent)
 }
 
 // plural is a number of things.

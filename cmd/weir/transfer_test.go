@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"weir/internal/relay"
 )
 
 const sample = "../../internal/demo/sample.flv"
@@ -36,6 +38,19 @@ func TestPull(t *testing.T) {
 	}
 	if b, err := os.ReadFile(file); err != nil || len(b) <= len(before) {
 		t.Error("the file has not changed", err)
+	}
+}
+
+// TestFrames tells frames that were sent from those that were only read.
+func TestFrames(t *testing.T) {
+	for want, s := range map[string]relay.Stats{
+		"807 frames":               {Frames: 807, Sent: 807},
+		"807 frames read, 50 sent": {Frames: 807, Sent: 50},
+		"1 frame read, 0 sent":     {Frames: 1},
+	} {
+		if got := frames(s); got != want {
+			t.Errorf("it says %q, not %q", got, want)
+		}
 	}
 }
 

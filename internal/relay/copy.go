@@ -28,7 +28,8 @@ type Options struct {
 	Reconnect bool
 	// Progress, if not nil, is called about twice a second.
 	Progress func(Stats)
-	// Notice, if not nil, is told once of each track that is left out, and why, and that a file is cut off.
+	// Notice, if not nil, is told once of each track that is left out, and why, and that a file is cut off; with
+	// Reconnect also that the target has failed, and why, of each attempt to open it again, and when it is back.
 	Notice func(string)
 	// Unpaced copies a file as fast as it can be read.
 	Unpaced bool
@@ -36,8 +37,9 @@ type Options struct {
 
 // Stats says what was copied.
 type Stats struct {
-	Frames     int64
-	Bytes      int64
+	Frames     int64 // of media that were read
+	Sent       int64 // of them, those that the target has taken
+	Bytes      int64 // of those sent
 	Reconnects int
 	Media      time.Duration // of the stream's own time
 	Elapsed    time.Duration
@@ -53,13 +55,17 @@ const (
 )
 
 // Copy copies the source that open opens to the target that create makes, until the source ends, a
-// bound of the options is reached, or ctx ends, which is no error. A source that ends without a frame is an error.
+// bound of the options is reached, or ctx ends, which is no error. A source that ends without a frame is an error,
+// and so is a target that is gone at the end.
 //
 // All times are put on one timeline, which begins at 0: each round of a loop, and each clock after a
 // jump within a source, goes on where the one before ended, with the new headers.
 func Copy(ctx context.Context, open func(context.Context) (Source, error), create func(context.Context) (Target, error), o Options) (Stats, error) {
 	c := &copier{o: o, open: open, create: create, begin: time.Now(), clocks: map[clockKey]*timeline.Clock{}, told: map[string]bool{}}
 	err := c.run(ctx)
+	if err == nil && c.target == nil {
+		err = fmt.Errorf("%w: the rest of the source was not sent", c.lost)
+	}
 	c.stats.Elapsed = time.Since(c.begin)
 	if c.target != nil {
 		if cerr := c.target.Close(); err == nil && ctx.Err() == nil {
@@ -88,6 +94,8 @@ type copier struct {
 	waitKey  bool // after a reconnect
 	backoff  time.Duration
 	retryAt  time.Time
+	lost     error // why there is no target
+	lostAt   time.Time
 
 	line     timeline.Timeline
 	clocks   map[clockKey]*timeline.Clock
@@ -330,13 +338,31 @@ func (c *copier) send(ctx context.Context, f *av.Frame) error {
 
 func (c *copier) write(ctx context.Context, f *av.Frame) error {
 	err := c.target.WriteFrame(f)
-	if err == nil || !c.o.Reconnect || ctx.Err() != nil {
+	switch {
+	case errors.Is(err, errLeftOut):
+		return nil
+	case err == nil:
+		if f.Type == av.Media && f.Kind != av.Data {
+			c.stats.Sent++
+			c.stats.Bytes += int64(len(f.Payload))
+		}
+		return nil
+	case !c.o.Reconnect || ctx.Err() != nil:
 		return err
 	}
 	_ = c.target.Close()
 	c.target, c.backoff = nil, firstBackoff
 	c.retryAt = time.Now()
+	c.lost, c.lostAt = err, c.retryAt
+	c.notice("%v: the connection is lost, trying again", err)
 	return nil
+}
+
+// notice tells what happens to the target.
+func (c *copier) notice(format string, args ...any) {
+	if c.o.Notice != nil {
+		c.o.Notice(fmt.Sprintf(format, args...))
+	}
 }
 
 // reopen tries to open the target again, if it is time to.
@@ -348,10 +374,14 @@ func (c *copier) reopen(ctx context.Context) bool {
 	defer cancel()
 	t, err := c.create(bounded)
 	if err != nil {
-		c.retryAt = time.Now().Add(c.backoff)
+		if ctx.Err() == nil {
+			c.notice("%v: trying again in %v", err, c.backoff)
+		}
+		c.lost, c.retryAt = err, time.Now().Add(c.backoff)
 		c.backoff = min(2*c.backoff, maxBackoff)
 		return false
 	}
+	c.notice("%s: connected again after %v", t.Name(), time.Since(c.lostAt).Round(100*time.Millisecond))
 	c.target, c.waitKey = t, true
 	c.stats.Reconnects++
 	return true
@@ -360,7 +390,6 @@ func (c *copier) reopen(ctx context.Context) bool {
 // count adds f to the figures. It returns errDone if a bound is reached.
 func (c *copier) count(f *av.Frame) error {
 	c.stats.Frames++
-	c.stats.Bytes += int64(len(f.Payload))
 	c.stats.Media = c.line.Head()
 	if c.o.Frames > 0 && c.stats.Frames >= c.o.Frames || c.o.Duration > 0 && c.stats.Media >= c.o.Duration {
 		return errDone

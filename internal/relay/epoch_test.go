@@ -63,6 +63,8 @@ func (w *written) String() string {
 	return strings.TrimSpace(b.String())
 }
 
+func (*written) Name() string { return "" }
+
 func (w *written) create(context.Context) (Target, error) { return w, nil }
 
 // header, key, delta and sound make frames whose payloads are their names.

@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -190,9 +192,14 @@ func TestReconnectGoesOnAtAKeyFrameWithHeaders(t *testing.T) {
 		}
 		return Create(ctx, filepath.Join(dir, "2.flv"), TargetOptions{})
 	}
-	s, err := Copy(t.Context(), from(sample), create, Options{Reconnect: true, Speed: 4})
+	var said []string
+	s, err := Copy(t.Context(), from(sample), create, Options{Reconnect: true, Speed: 4, Notice: func(s string) { said = append(said, s) }})
 	if err != nil || s.Reconnects != 1 {
 		t.Fatal(s, err)
+	}
+	if len(said) != 3 || said[0] != "gone: the connection is lost, trying again" || said[1] != "still gone: trying again in 500ms" ||
+		!strings.HasPrefix(said[2], filepath.Join(dir, "2.flv")+": connected again after ") {
+		t.Errorf("it says %q", said)
 	}
 	f, err := os.Open(filepath.Join(dir, "2.flv"))
 	if err != nil {
@@ -214,6 +221,46 @@ func TestReconnectGoesOnAtAKeyFrameWithHeaders(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestFramesThatNobodyGotAreNotSent has a target that goes away for good, and one that takes no sound.
+func TestFramesThatNobodyGotAreNotSent(t *testing.T) {
+	source := rounds(header("A"), picture("a", 0, av.Key), sound(10), picture("a", 2000, 0), picture("a", 4000, av.Key))
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		opened := false
+		create := func(context.Context) (Target, error) {
+			if opened {
+				return nil, errors.New("x: refused")
+			}
+			opened = true
+			return &brittle{&written{}, 4}, nil // of which one is the header
+		}
+		s, err := Copy(t.Context(), source, create, Options{Reconnect: true, Notice: func(s string) { said = append(said, s) }})
+		if want := "x: refused: the rest of the source was not sent"; err == nil || err.Error() != want {
+			t.Errorf("it ends with %v, not %s", err, want)
+		}
+		if s.Frames != 4 || s.Sent != 2 || s.Bytes != 2 {
+			t.Errorf("%d frames, %d of them sent, %d bytes", s.Frames, s.Sent, s.Bytes)
+		}
+		if want := []string{"gone: the connection is lost, trying again", "x: refused: trying again in 500ms"}; !slices.Equal(said, want) {
+			t.Errorf("it says %q, not %q", said, want)
+		}
+	})
+	s, err := Copy(t.Context(), source, func(context.Context) (Target, error) { return deaf{&written{}}, nil }, Options{Unpaced: true})
+	if err != nil || s.Frames != 4 || s.Sent != 3 {
+		t.Errorf("of a track that is left out: %d frames, %d of them sent, %v", s.Frames, s.Sent, err)
+	}
+}
+
+// deaf takes no sound.
+type deaf struct{ Target }
+
+func (d deaf) WriteFrame(f *av.Frame) error {
+	if f.Kind == av.Audio {
+		return errLeftOut
+	}
+	return d.Target.WriteFrame(f)
 }
 
 func TestErrorsSayWhatToDo(t *testing.T) {

@@ -19,13 +19,23 @@ import (
 
 // Target is where frames go.
 type Target interface {
-	// WriteFrame writes a frame. A frame that the target cannot take is left out without an error.
+	sink
+	// Name returns the URL or file, without keys.
+	Name() string
+}
+
+// sink is a Target without its name.
+type sink interface {
+	// WriteFrame writes a frame. A frame that the target cannot take is left out with errLeftOut.
 	WriteFrame(f *av.Frame) error
 	// LeftOut says which tracks were left out, and why.
 	LeftOut() []string
 	// Close completes what was written.
 	Close() error
 }
+
+// errLeftOut says of a frame that the target does not take it; it takes others.
+var errLeftOut = errors.New("left out")
 
 // TargetOptions say how a target is made.
 type TargetOptions struct {
@@ -43,10 +53,32 @@ func Create(ctx context.Context, name string, o TargetOptions) (Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", session.Redact(name), err)
 	}
-	return t, nil
+	return &namedTarget{t, session.Redact(name)}, nil
 }
 
-func create(ctx context.Context, name string, o TargetOptions) (Target, error) {
+// namedTarget is a target whose errors begin with its name.
+type namedTarget struct {
+	sink
+	name string
+}
+
+// Name implements Target.
+func (t *namedTarget) Name() string { return t.name }
+
+// WriteFrame implements Target.
+func (t *namedTarget) WriteFrame(f *av.Frame) error { return t.named(t.sink.WriteFrame(f)) }
+
+// Close implements Target.
+func (t *namedTarget) Close() error { return t.named(t.sink.Close()) }
+
+func (t *namedTarget) named(err error) error {
+	if err == nil || errors.Is(err, errLeftOut) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", t.name, err)
+}
+
+func create(ctx context.Context, name string, o TargetOptions) (sink, error) {
 	if name == "" {
 		return nowhere{}, nil
 	}
@@ -81,17 +113,18 @@ type omission struct {
 	codec av.Codec
 }
 
-// add notes that f's track is left out.
-func (o *omissions) add(f *av.Frame, why string) {
+// add notes that f's track is left out, and returns errLeftOut.
+func (o *omissions) add(f *av.Frame, why string) error {
 	k := omission{f.Kind, f.Track, f.Codec}
 	if f.Type != av.Media || o.seen[k] || len(o.said) >= maxLeftOut {
-		return
+		return errLeftOut
 	}
 	if o.seen == nil {
 		o.seen = map[omission]bool{}
 	}
 	o.seen[k] = true
 	o.said = append(o.said, fmt.Sprintf("%v track %d (%v) is left out: %s", f.Kind, f.Track, f.Codec, why))
+	return errLeftOut
 }
 
 // LeftOut implements Target.
@@ -106,7 +139,7 @@ type fileTarget struct {
 	frames int
 }
 
-func createFile(name string, overwrite bool) (Target, error) {
+func createFile(name string, overwrite bool) (sink, error) {
 	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	if !overwrite {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
@@ -126,8 +159,7 @@ func createFile(name string, overwrite bool) (Target, error) {
 func (t *fileTarget) WriteFrame(f *av.Frame) error {
 	err := t.w.WriteFrame(f)
 	if errors.Is(err, flv.ErrForm) {
-		t.add(f, "FLV has no place for it")
-		return nil
+		return t.add(f, "FLV has no place for it")
 	}
 	t.frames++
 	return err
@@ -151,7 +183,7 @@ type rtmpTarget struct {
 	body   []byte
 }
 
-func createRTMP(ctx context.Context, name string, o TargetOptions) (Target, error) {
+func createRTMP(ctx context.Context, name string, o TargetOptions) (sink, error) {
 	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), ChunkSize: 65536, TLSConfig: o.tls(), Timeout: o.timeout()})
 	if err != nil {
 		return nil, plain(err)
@@ -180,21 +212,18 @@ func formFor(caps *rtmp.Caps, multitrack bool) flv.Form {
 // WriteFrame implements Target.
 func (t *rtmpTarget) WriteFrame(f *av.Frame) error {
 	if f.Track != 0 && t.form.SingleTrack && f.Kind != av.Data {
-		t.add(f, "the server has not announced that it takes several tracks of a kind; --multitrack sends it nevertheless")
-		return nil
+		return t.add(f, "the server has not announced that it takes several tracks of a kind; --multitrack sends it nevertheless")
 	}
 	header, ok := flv.AppendHeader(t.body[:0], f, t.form)
 	if ok && !t.takes(f, header) {
 		legacy := t.form
 		legacy.Enhanced = flv.WhenNeeded
 		if header, ok = flv.AppendHeader(header[:0], f, legacy); ok && !t.takes(f, header) {
-			t.add(f, "the server has announced which codecs it takes, and this is not one of them")
-			return nil
+			return t.add(f, "the server has announced which codecs it takes, and this is not one of them")
 		}
 	}
 	if !ok {
-		t.add(f, "RTMP has no place for it")
-		return nil
+		return t.add(f, "RTMP has no place for it")
 	}
 	t.body = append(header, f.Payload...)
 	return t.pub.WriteMessage(&rtmp.Message{
