@@ -109,6 +109,9 @@ func TestAReturnGivesBackWhatWasKept(t *testing.T) {
 		for range 3 {
 			p := publishTo(t, h, "live/a")
 			write(t, p, keyFrame(0))
+			if n := p.Stream().refs[kept]; n != 0 {
+				t.Errorf("%d references are kept beside a publisher", n)
+			}
 			p.Close(nil)
 			if s = p.Stream(); isOver(s) {
 				t.Fatal("it ended with its publisher")
