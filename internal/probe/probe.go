@@ -235,6 +235,9 @@ func (p *prober) media(t *track, f *av.Frame, arrived time.Duration) {
 		t.flow += step
 		t.steps++
 	}
+	if f.Kind == av.Video && t.info.Size.Width == 0 && f.IsKey() {
+		t.measure(f)
+	}
 	if f.Kind == av.Audio {
 		t.pace.add(at, codec.FrameDuration(f.Codec, t.config, f.Payload), what == timeline.Rebased || step > maxGap)
 	}
@@ -283,5 +286,17 @@ func (t *track) begin(f *av.Frame, at time.Duration) {
 	if info, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload); err == nil {
 		info.ID = f.Track
 		t.info = info
+	}
+}
+
+// measure takes the picture's size of a key frame, for codecs whose configuration has none.
+func (t *track) measure(f *av.Frame) {
+	info, err := codec.DescribeFrame(f.Codec, f.Kind, f.Payload)
+	if err != nil {
+		return
+	}
+	t.info.Size = info.Size
+	if t.info.Profile == "" {
+		t.info.Profile = info.Profile
 	}
 }

@@ -364,6 +364,26 @@ func TestChroma(t *testing.T) {
 	}
 }
 
+// TestSizeOfVP9 is in the key frame alone, which need not be the first frame.
+func TestSizeOfVP9(t *testing.T) {
+	frame := func(name string, typ av.Type, flags av.Flags, at time.Duration) *av.Frame {
+		b, err := os.ReadFile("../../codec/testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &av.Frame{Kind: av.Video, Codec: av.VP9, Type: typ, Flags: flags, DTS: at, PTS: at, Payload: b}
+	}
+	r, err := Run(t.Context(), &made{frames: []*av.Frame{
+		frame("vp9-0-1080.config", av.Config, 0, 0), frame("vp9-0-1080.inter", av.Media, 0, 0), frame("vp9-0-1080.key", av.Media, av.Key, 40*ms),
+	}}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := r.Tracks[0]; x.Width != 1920 || x.Height != 1080 || x.Profile == "" || x.Level == "" {
+		t.Errorf("%dx%d, profile %q, level %q", x.Width, x.Height, x.Profile, x.Level)
+	}
+}
+
 // TestTruncatedAndDamagedFiles cuts files of each format off, and overwrites some of their bytes.
 func TestTruncatedAndDamagedFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -82,6 +82,9 @@ type peeker interface {
 	Peek(n int) ([]byte, error)
 }
 
+// errUnknown is the error of sniff for what begins like no format that is read here.
+var errUnknown = errors.New("neither FLV, MP4, MPEG-TS nor an HLS playlist")
+
 // sniff finds out whether a file or connection has FLV or MPEG-TS, and returns its source.
 func sniff(r io.Reader, live bool, end func() error) (Source, error) {
 	var head []byte
@@ -115,7 +118,7 @@ func sniff(r io.Reader, live bool, end func() error) (Source, error) {
 	case len(head) == 0:
 		return nil, errors.New("it ended without sending a byte")
 	}
-	return nil, errors.New("neither FLV, MP4, MPEG-TS nor an HLS playlist")
+	return nil, errUnknown
 }
 
 const (

@@ -4,16 +4,20 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"weir/format/flv"
+	"weir/internal/session"
 )
 
 const (
@@ -67,9 +71,25 @@ func answered(ctx context.Context, client *http.Client, name string, end func())
 	})
 	if err != nil {
 		_ = res.Body.Close()
+		if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); errors.Is(err, errUnknown) && kind == "text/html" {
+			err = webPage(res.Request.URL)
+		}
 		return nil, err
 	}
 	return s, nil
+}
+
+// webPage is the error for a page that was asked for as if it were a stream. It names the streams of a watch page.
+func webPage(at *url.URL) error {
+	stream := *at
+	stream.Path, stream.RawPath = strings.TrimRight(at.Path, "/"), ""
+	if stream.Path == "" || stream.Path == at.Path {
+		return errors.New("this is a web page, not a stream")
+	}
+	list := *stream.JoinPath("index.m3u8")
+	stream.Path += ".flv"
+	return fmt.Errorf("this is a web page, not a stream; if it is a watch page, its stream is %s and %s",
+		session.Redact(stream.String()), session.Redact(list.String()))
 }
 
 // get asks for a URL, or for a range of bytes of it. It returns the response if it is a success.

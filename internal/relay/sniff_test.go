@@ -2,9 +2,13 @@ package relay
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"weir/av"
@@ -60,6 +64,32 @@ func TestIsTS(t *testing.T) {
 	} {
 		if got := isTS(c.b, c.all); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestWebPagesAreNamedAsSuch asks for pages; of a watch page the URLs of its stream are named.
+func TestWebPagesAreNamedAsSuch(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/rubbish/" {
+			w.Header().Set("Content-Type", "text/plain")
+		} else {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		}
+		_, _ = io.WriteString(w, "<!doctype html><title>x</title>")
+	}))
+	defer s.Close()
+	const page = "this is a web page, not a stream"
+	for path, want := range map[string]string{
+		"/live/cam/":             page + "; if it is a watch page, its stream is " + s.URL + "/live/cam.flv and " + s.URL + "/live/cam/index.m3u8",
+		"/live/cam/?key=hunter2": page + "; if it is a watch page, its stream is " + s.URL + "/live/cam.flv?key=*** and " + s.URL + "/live/cam/index.m3u8?key=***",
+		"/":                      page,
+		"/about.html":            page,
+		"/rubbish/":              "neither FLV, MP4, MPEG-TS nor an HLS playlist",
+	} {
+		_, err := Open(t.Context(), s.URL+path, Access{})
+		if want := strings.Replace(s.URL+path, "hunter2", "***", 1) + ": " + want; err == nil || err.Error() != want {
+			t.Errorf("%s: %v, not %s", path, err, want)
 		}
 	}
 }
