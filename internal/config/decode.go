@@ -187,10 +187,16 @@ func (l *loader) merge(f *field, v reflect.Value, kv *ast.MappingValueNode, writ
 }
 
 func (l *loader) unknown(f *field, at Origin, path, name string) {
-	l.problems.add(&Problem{
-		Origin: at, Path: join(path, clip(name)), Found: "unknown key",
-		Nearest: likely(name, f.keys()), Allowed: strings.Join(f.keys(), ", "),
-	})
+	p := &Problem{Origin: at, Path: join(path, clip(name)), Found: "unknown key", Nearest: likely(name, f.keys())}
+	switch keys := strings.Join(f.keys(), ", "); {
+	case p.Nearest != "":
+		p.Allowed = keys
+	case path == "":
+		p.Found += "; the configuration has " + keys
+	default:
+		p.Found += "; " + path + " has " + keys
+	}
+	l.problems.add(p)
 }
 
 func (l *loader) decodeList(f *field, v reflect.Value, n ast.Node, path string) {

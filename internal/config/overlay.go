@@ -40,7 +40,9 @@ func (l *loader) readEnviron(environ []string) {
 				known[i] = envName(p)
 			}
 			p := &Problem{Origin: l.source, Found: "unknown variable"}
-			if p.Nearest, _ = nearest(name, known); p.Nearest == "" {
+			if near, d := nearest(name, known); d <= max(1, len(name)/8) { // most of a name is its section's
+				p.Nearest = near
+			} else {
 				p.Allowed = "the keys of the configuration, such as " + known[0]
 			}
 			l.problems.add(p)

@@ -183,10 +183,11 @@ func nearest(word string, candidates []string) (string, int) {
 	return best, least
 }
 
-// likely returns the nearest candidate, quoted, if it is near enough to be meant.
+// likely returns the nearest candidate, quoted, if it is near enough to be meant: of a short word one
+// letter may be wrong, of a longer one a third.
 func likely(word string, candidates []string) string {
 	c, d := nearest(word, candidates)
-	if c == "" || d > max(2, len(word)/3) {
+	if c == "" || d > max(1, len(word)/3) {
 		return ""
 	}
 	return strconv.Quote(c)

@@ -161,3 +161,15 @@ func TestNearest(t *testing.T) {
 		t.Error(n)
 	}
 }
+
+// TestLikely suggests what is near for its length alone.
+func TestLikely(t *testing.T) {
+	keys := []string{"listen", "tls", "cors", "index", "trusted_proxies"}
+	for word, want := range map[string]string{
+		"port": "", "lsiten": `"listen"`, "lisen": `"listen"`, "tsl": `"tls"`, "core": `"cors"`, "host": "", "x": "", "proxies": "", "trusted_proxy": `"trusted_proxies"`,
+	} {
+		if got := likely(word, keys); got != want {
+			t.Errorf("%s: %s, want %s", word, got, want)
+		}
+	}
+}

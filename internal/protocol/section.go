@@ -17,3 +17,17 @@ type Entry struct {
 	// New makes the protocol and opens its listeners.
 	New func(env Env) (Protocol, error)
 }
+
+// Listening is implemented by a Section that opens listeners of its own.
+type Listening interface {
+	// Listeners returns those that are turned on.
+	Listeners() []Listener
+}
+
+// Listener is the address of a listener in the configuration.
+type Listener struct {
+	// Key is the path of its key: "rtmp.listen".
+	Key string
+	// Addr points to its value.
+	Addr *string
+}

@@ -29,3 +29,12 @@ func (c *Config) SetDefaults() {
 func (c *Config) Protocols() []protocol.Entry {
 	return []protocol.Entry{{Name: "rtmp", New: func(env protocol.Env) (protocol.Protocol, error) { return New(env, *c) }}}
 }
+
+// Listeners implements protocol.Listening.
+func (c *Config) Listeners() []protocol.Listener {
+	on := []protocol.Listener{{Key: "rtmp.listen", Addr: &c.Listen}}
+	if c.TLS.Enabled() {
+		on = append(on, protocol.Listener{Key: "rtmp.tls.listen", Addr: &c.TLS.Listen})
+	}
+	return on
+}
