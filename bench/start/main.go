@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command start measures what players show when they join a stream in the middle of a group of
 // pictures: how soon the first picture, and how far behind live they stay.
 //

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -74,7 +76,7 @@ func program(ctx context.Context, args []string, out, said func(io.Reader)) erro
 	}
 	readers.Wait()
 	if err := c.Wait(); ctx.Err() == nil {
-		return fmt.Errorf("%s ended: %v", args[0], err)
+		return fmt.Errorf("%s ended: %w", args[0], err)
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func (s *Server) ended(x *session.Session, e session.End) {
 	if e.Err != nil && !e.Reason.Normal() {
 		attrs = append(attrs, slog.String("err", session.Printable(e.Err.Error(), maxLogged)))
 	}
-	s.log.Log(context.Background(), level, message, attrs...)
+	s.log.Log(context.Background(), level, message, attrs...) //nolint:sloglint // one of three constants
 }
 
 // tooMany is called for an HTTP connection that a limit refused.
@@ -185,8 +185,8 @@ func (s *Server) notify(e stream.Event) {
 	case stream.Unstalled:
 		s.log.Info("publisher sends again", at)
 	case stream.Repaired:
-		s.log.Warn("publisher's frames are repaired: "+repairText[e.Repair]+"; further repairs of this kind are only counted, in the stream's figures",
-			at, slog.String("repair", e.Repair.String()))
+		s.log.Warn("publisher's frames are repaired: further repairs of this kind are only counted, in the stream's figures",
+			at, slog.String("repair", e.Repair.String()), slog.String("what", repairText[e.Repair]))
 	}
 	if e.Kind == stream.Retracked {
 		for _, f := range s.retracked {
