@@ -110,6 +110,34 @@ func testWatch(t *testing.T, chrome *chromium) {
 			return s.Time > end
 		})
 	})
+	t.Run("the sound falls silent", func(t *testing.T) {
+		t.Parallel()
+		publish(t, "ffmpeg", "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15",
+			"-re", "-f", "lavfi", "-i", "sine=sample_rate=48000:duration=12", "-c:v", "libx264", "-preset", "ultrafast",
+			"-pix_fmt", "yuv420p", "-g", "15", "-c:a", "aac", "-max_interleave_delta", "100000", "-f", "flv", s.rtmpURL("return/silent"))
+		b := chrome.open(t, page("return/silent", ""), "Failed to load resource")
+		b.watches("flv", true, true)
+		last := b.sight()
+		on := b.until("it plays on by HLS", func(s sight) bool {
+			if s.State == "waiting" {
+				t.Fatal("it says that the publisher is away, which sends pictures")
+			}
+			if s.Transport == "flv" && s.Time > last.Time {
+				last = s
+			}
+			return s.Transport == "hls" && s.State == "playing" && s.Frames > 5
+		})
+		const most = 8 // seconds; three or four on a machine that has nothing else to do
+		if stood := on.At - last.At; stood > most {
+			t.Errorf("it stood still for %.1f s", stood)
+		}
+		if !strings.Contains(on.What, "fallen silent") {
+			t.Errorf("it says %q", on.What)
+		}
+		b.watches("hls", true, false)
+		b = chrome.open(t, page("return/silent", ""), "")
+		b.until("a page that is opened later plays", func(s sight) bool { return s.Transport == "hls" && s.State == "playing" && s.Frames > 5 })
+	})
 	t.Run("plain HLS", func(t *testing.T) {
 		t.Parallel()
 		plain := startServer(t, "streams.0.hls.low_latency=false")

@@ -74,6 +74,10 @@ type description struct {
 	State string      `json:"state"`
 	Video *trackEntry `json:"video,omitempty"`
 	Audio *trackEntry `json:"audio,omitempty"`
+	// Stalled says that the live publisher is connected and sends nothing.
+	Stalled bool `json:"stalled,omitempty"`
+	// Silent is the track that sends nothing while the other one goes on: "video" or "audio".
+	Silent string `json:"silent,omitempty"`
 }
 
 // trackEntry is a track in a description.
@@ -107,7 +111,16 @@ func descriptionOf(s *stream.Stream) description {
 		return description{State: "waiting"}
 	}
 	video, audio := tracks(s.Headers())
-	return description{State: "live", Video: entryOf(video), Audio: entryOf(audio)}
+	d := description{State: "live", Video: entryOf(video), Audio: entryOf(audio), Stalled: s.Stats().Stalled}
+	if video != nil && audio != nil {
+		switch {
+		case s.IsSilent(av.Video, video.ID):
+			d.Silent = "video"
+		case s.IsSilent(av.Audio, audio.ID):
+			d.Silent = "audio"
+		}
+	}
+	return d
 }
 
 func entryOf(t *av.Track) *trackEntry {

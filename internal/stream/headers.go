@@ -55,7 +55,8 @@ func (h *Headers) Has(k av.Kind) bool {
 // track is the state of one track of a stream; it lives as long as the stream.
 type track struct {
 	clock   timeline.Clock
-	present bool // the current publisher has it
+	present bool          // the current publisher has it
+	heard   time.Duration // when its newest media came, or else the track
 	header  TrackHeader
 	derive  codec.Deriver
 	derived bool // the configuration is made of what is in band

@@ -390,3 +390,36 @@ func TestNoLull(t *testing.T) {
 		})
 	})
 }
+
+func TestATrackIsSilentWhileOthersGoOn(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		p := publishTo(t, h, "live/a")
+		s := p.Stream()
+		want := func(video, audio bool) {
+			t.Helper()
+			if v, a := s.IsSilent(av.Video, 0), s.IsSilent(av.Audio, 0); v != video || a != audio {
+				t.Fatalf("video is silent: %t, audio: %t; want %t, %t", v, a, video, audio)
+			}
+		}
+		want(false, false)
+		write(t, p, audio(1000), inter(1000))
+		elapse(time.Hour) // the publisher is stalled, and no track alone is silent
+		want(false, false)
+		write(t, p, inter(2000))
+		want(false, true)
+		write(t, p, audio(2000))
+		want(false, false)
+		elapse(stallTime - 1)
+		write(t, p, audio(3500))
+		want(false, false)
+		elapse(1)
+		write(t, p, audio(3520))
+		want(true, false)
+		p.Close(nil)
+		want(false, false)
+		p = publish(t, h, nil)
+		elapse(stallTime)
+		write(t, p, inter(0)) // the new publisher has no sound
+		want(false, false)
+	})
+}

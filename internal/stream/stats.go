@@ -1,6 +1,10 @@
 package stream
 
-import "time"
+import (
+	"time"
+
+	"weir/av"
+)
 
 // Stats is what a stream has done so far.
 type Stats struct {
@@ -54,6 +58,23 @@ func (s *Stream) Stats() Stats {
 		}
 	}
 	return st
+}
+
+// IsSilent reports whether the live publisher has a track and has sent no media of it for longer than
+// encoders pause, while it sent media of others.
+func (s *Stream) IsSilent(kind av.Kind, id uint8) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tracks[trackKey{kind, id}]
+	if s.live == nil || t == nil || !t.present {
+		return false
+	}
+	for k, other := range s.tracks {
+		if k.kind != av.Data && other.present && other.heard-t.heard >= stallTime {
+			return true
+		}
+	}
+	return false
 }
 
 // heardOf returns when the live publisher last sent anything, or when it came. mu is held.

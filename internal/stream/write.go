@@ -41,6 +41,9 @@ func (s *Stream) write(p *Publisher, e *Entry) {
 		starved = s.pass(e, s.track(trackKey{av.Data, 0}))
 	default:
 		t := s.track(trackKey{e.Kind, e.Track})
+		if t != nil && (e.Type == av.Media || t.heard == 0) {
+			t.heard = e.Arrived
+		}
 		switch {
 		case t == nil:
 			s.repair(Dropped)
@@ -83,6 +86,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 	s.stats.Publishers++
 	for _, t := range s.tracks {
 		t.present, t.ended, t.header.Media = false, false, false
+		t.heard = e.Arrived
 		t.clock.Restart()
 		t.unusable, t.told = 0, false
 	}
@@ -103,6 +107,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 	configs := make([]*av.Frame, 0, len(p.configs))
 	for k, f := range p.configs {
 		t := s.track(k)
+		t.heard = e.Arrived
 		if pass, _ := t.setConfig(f); pass {
 			configs = append(configs, f)
 		}

@@ -9,10 +9,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/server"
+	"weir/rtmp"
 )
 
 // TestPages asks for the pages and what is beside them.
@@ -157,6 +160,18 @@ func TestDescription(t *testing.T) {
 	if got.State != "live" || got.Video.Codec != "H.264" || !strings.HasPrefix(got.Video.ID, "avc1.") || got.Audio.Codec != "AAC" || got.Audio.ID != "mp4a.40.2" {
 		t.Errorf("%s", b)
 	}
+	describes := func(want, not string) {
+		t.Helper()
+		for begin := time.Now(); !strings.Contains(string(b), want) || strings.Contains(string(b), not); _, b = r.get("live/a/stream.json") {
+			if time.Since(begin) > 10*time.Second {
+				t.Fatalf("it does not say %s: %s", want, b)
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+	}
+	describes(`"stalled":true`, `"silent"`)
+	publishTags(p, slices.DeleteFunc(tags, func(m rtmp.Message) bool { return m.Type != rtmp.TypeVideo }), 10_000)
+	describes(`"silent":"audio"`, `"stalled"`)
 }
 
 // TestSnapshot takes the newest key frame as a film and as a still.

@@ -15,6 +15,7 @@ const texts: Record<State, { message: string; detail: string; button: string }> 
   connecting: { message: "Connecting…", detail: "", button: "Connecting" },
   playing: { message: "", detail: "", button: "Live" },
   waiting: { message: "Waiting for the stream", detail: "Its publisher is away for a moment. It goes on by itself.", button: "Waiting" },
+  stalled: { message: "Waiting for the stream", detail: "Its publisher is connected, but sends nothing at the moment.", button: "Waiting" },
   offline: { message: "The stream is offline", detail: "It starts by itself as soon as it is live.", button: "Offline" },
   forbidden: { message: "You may not watch this stream", detail: "It needs a key, or is not for your address.", button: "No access" },
   impossible: { message: "This stream cannot be played here", detail: "", button: "Error" },

@@ -21,6 +21,10 @@ export interface Description {
   state: "live" | "waiting" | "offline" | "forbidden" | "error";
   video?: Track;
   audio?: Track;
+  /** The publisher is connected, and sends nothing. */
+  stalled?: boolean;
+  /** The track that sends nothing while the other one goes on. */
+  silent?: "video" | "audio";
 }
 
 /** How long the description may take to come, in milliseconds. */

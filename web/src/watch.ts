@@ -3,7 +3,7 @@ import type { Events, Running } from "./transport";
 import { plan, type Plan, type Way } from "./ways";
 
 /** What the viewer is told. */
-export type State = "connecting" | "playing" | "waiting" | "offline" | "forbidden" | "impossible" | "error";
+export type State = "connecting" | "playing" | "waiting" | "stalled" | "offline" | "forbidden" | "impossible" | "error";
 
 // All times are in milliseconds.
 
@@ -18,13 +18,21 @@ const impossibleTime = 10_000;
 /** How long nothing may move before the connection is given up, and before a gap is jumped. */
 const stuckTime = 12_000;
 const gapTime = 400;
-/** How long nothing may move before the viewer is told that the stream is not there. */
-const silentTime = 2500;
+/** How long nothing may move before the server is asked why, and how often then: growing from the first to the last. */
+const stillTime = 1000;
+const firstAsk = 500;
+const lastAsk = 4000;
+/** How often the server is asked whether a silent track is back, and for how long it must be: doubled each time. */
+const backLook = 5000;
+const backTime = 10_000;
+const lastBackTime = 160_000;
 /** Over which time playback is judged, and how many leaps it may make then if it plays less than half of it. */
 const judgedTime = 8000;
 const mostLeaps = 3;
 /** How many seconds must have played so that the next trouble is the first. */
 const goodTime = 3;
+
+const silentDetail = "One of its tracks has fallen silent, and this way of playing needs both. HLS and Automatic play on.";
 
 /**
  * Watch keeps a stream playing: it asks the server what the stream is, picks a player that
@@ -44,6 +52,9 @@ export class Watch {
   private judged = { since: 0, last: 0, time: 0, played: 0, leaps: 0 };
   private shown = 0; // seconds that this attempt has played
   private attempt = 0;
+  private asked = { at: 0, wait: firstAsk }; // why nothing moves
+  private isStalled = false; // the publisher sends nothing, as the server says
+  private back = { looked: 0, since: 0, needed: backTime }; // since when no track is silent any more
 
   constructor(
     private readonly video: HTMLVideoElement,
@@ -92,9 +103,9 @@ export class Watch {
   }
 
   /** Asks what the stream is, and plays it. */
-  private async start(): Promise<void> {
+  private async start(known?: Description): Promise<void> {
     const attempt = this.halt();
-    const d = await describe(this.source);
+    const d = known ?? (await describe(this.source));
     if (attempt !== this.attempt) return;
     if (d.state !== "live" || (d.video === undefined && d.audio === undefined)) {
       this.absent(d.state === "live" ? "waiting" : d.state);
@@ -120,6 +131,8 @@ export class Watch {
     this.moved = { at: now, time: -1 };
     this.judged = { since: now, last: now, time: 0, played: 0, leaps: 0 };
     this.shown = 0;
+    this.isStalled = false;
+    this.back = { ...this.back, looked: now, since: 0 };
     this.running = player(this.video, url, this.events(way, attempt));
     this.play();
   }
@@ -195,10 +208,52 @@ export class Watch {
   private async review(attempt: number): Promise<void> {
     const d = await describe(this.source);
     if (attempt !== this.attempt || d.state !== "live" || JSON.stringify([d.video, d.audio]) === this.described) return;
-    const old = this.planned;
-    this.decide(d);
-    if (old?.way !== this.planned?.way || old?.silent !== this.planned?.silent) void this.start();
+    if (this.differs(d)) void this.start(d);
     else this.changed(this.video.readyState > HTMLMediaElement.HAVE_CURRENT_DATA ? "playing" : "connecting", "");
+  }
+
+  /** Decides again about a stream. Reports whether what plays does not fit it any more. */
+  private differs(d: Description): boolean {
+    const old = this.planned;
+    const had = this.description;
+    this.decide(d);
+    const hasOthers = (had?.video === undefined) !== (d.video === undefined) || (had?.audio === undefined) !== (d.audio === undefined);
+    return old?.way !== this.planned?.way || old?.silent !== this.planned?.silent || (hasOthers && old?.way?.needsAll === true);
+  }
+
+  /** Asks the server why nothing moves: the publisher may be away, or go on with fewer tracks. */
+  private async ask(now: number): Promise<void> {
+    if (this.moved.at > this.asked.at) this.asked.wait = firstAsk;
+    else if (now - this.asked.at < this.asked.wait) return;
+    else this.asked.wait = Math.min(lastAsk, 1.5 * this.asked.wait);
+    this.asked.at = now;
+    const { attempt } = this;
+    const { at } = this.moved;
+    const d = await describe(this.source);
+    if (attempt !== this.attempt || at !== this.moved.at) return;
+    this.isStalled = d.stalled === true;
+    if (d.state !== "live") this.changed(d.state, "");
+    else if (this.planned?.way?.needsAll === true && this.differs(d)) {
+      if (d.silent !== undefined) this.back.needed = Math.min(lastBackTime, 2 * this.back.needed);
+      void this.start(d);
+    } else if (this.isStalled) this.changed("stalled", "");
+    else if (d.silent !== undefined && this.planned?.way?.needsAll === true) this.changed("stalled", silentDetail);
+    else this.changed("connecting", "");
+  }
+
+  /** Returns to the best way when the track that had fallen silent has been back for some time. */
+  private async comeBack(now: number): Promise<void> {
+    if (this.description?.silent === undefined || this.planned?.way?.needsAll === true || now - this.back.looked < backLook) return;
+    this.back.looked = now;
+    const { attempt } = this;
+    const d = await describe(this.source);
+    if (attempt !== this.attempt || d.state !== "live") return;
+    if (d.silent !== undefined) this.back.since = 0;
+    else if (this.back.since === 0) this.back.since = now;
+    else if (now - this.back.since >= this.back.needed) {
+      if (this.differs(d)) void this.start(d);
+      else this.changed("playing", "");
+    }
   }
 
   /** Begins anew: at once what has played well, and later and later what has not. */
@@ -222,13 +277,15 @@ export class Watch {
     this.unfreeze(now);
     if (this.video.currentTime !== this.moved.time) {
       this.moved = { at: now, time: this.video.currentTime };
+      this.isStalled = false;
+      void this.comeBack(now);
       return;
     }
     const still = now - this.moved.at;
     if (still > gapTime) this.jump();
-    if (still > silentTime) this.changed("waiting", "");
+    if (still > stillTime) void this.ask(now);
     else if (still > 2 * gapTime && this.shown === 0 && this.tries === 0) this.changed("connecting", "");
-    if (still > stuckTime) this.restart("nothing comes any more");
+    if (still > stuckTime && !this.isStalled) this.restart("nothing comes any more");
   }
 
   /** Begins anew if time moves by leaps more than by playing: nothing else would notice. */

@@ -14,6 +14,8 @@ export interface Way {
   silent?: string;
   /** Reports whether the server leaves the sound of a stream out by itself. */
   leavesOut?(d: Description): boolean;
+  /** Whether it stops when one of the tracks falls silent; by HLS the server fills the track. */
+  needsAll?: boolean;
   /** Where the media is. */
   url(source: Source): URL;
   /** Loads the player, which the page does without until it needs it. */
@@ -39,6 +41,7 @@ const flv: Way = {
   supported: hasMediaSource,
   takes: mpegts,
   silent: "onlyVideo",
+  needsAll: true,
   url: (s) => at(s, ".flv"),
   load: async () => (await import("./flv")).start,
 };
@@ -88,6 +91,17 @@ export interface Plan {
 
 /** Chooses among ways the best one for a stream, as the server has described it. */
 export function plan(d: Description, among: readonly Way[]): Plan {
+  if (d.silent !== undefined) {
+    const p = planFor(
+      d,
+      among.filter((w) => w.needsAll !== true),
+    );
+    if (p.way) return p.silent ? p : { ...p, sentence: `One of the tracks has fallen silent: playing by ${p.way.label}.` };
+  }
+  return planFor(d, among);
+}
+
+function planFor(d: Description, among: readonly Way[]): Plan {
   const lacking = [];
   if (d.video && !decodes("video", d.video)) lacking.push(d.video.codec);
   const deaf = d.audio !== undefined && !decodes("audio", d.audio);
