@@ -70,7 +70,7 @@ type Client struct {
 
 	wg     sync.WaitGroup // the goroutine that reads while publishing
 	mu     sync.Mutex     // guards below
-	err    error          // why the connection is of no use any more
+	err    error          // why the connection cannot be used any more
 	closed bool
 }
 

@@ -129,8 +129,8 @@ func (b *playback) Start(*rtmp.PlayWriter) {
 	b.wait()
 }
 
-// rewrite returns what gives the log's messages id of the message stream id that the player has
-// chosen, nil for the one that nearly all choose and that the log is written with.
+// rewrite returns the function that writes the player's message stream id into messages of the log.
+// It is nil for the id that the log already has, which nearly all players choose.
 func (b *playback) rewrite() func([]byte) {
 	if b.id == logStreamID {
 		return nil
