@@ -118,6 +118,7 @@ func TestAReturnGivesBackWhatWasKept(t *testing.T) {
 			}
 		}
 		elapse(Default().Grace)
+		synctest.Wait() // the timer and we were due at the same moment
 		if !isOver(s) || h.Get("live/a") != nil {
 			t.Error("it is still there when the grace is over")
 		}
