@@ -61,6 +61,13 @@ func (e *ear) Arm(w fanout.Writable) { panic("nothing fills this sink") }
 
 func (e *ear) Close() error { e.mu.Lock(); e.closed = true; e.mu.Unlock(); return nil }
 
+// heard is what came so far.
+func (e *ear) heard() (pings int, closed bool, other []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.pings, e.closed, e.other
+}
+
 // TestPings: a player is pinged every 25 seconds. One that has answered none for more than 75 is closed
 // at the next ping; an answer 75 seconds ago is enough.
 func TestPings(t *testing.T) {
@@ -114,8 +121,8 @@ func TestPings(t *testing.T) {
 			t.Helper()
 			<-time.After(time.Until(begin.Add(after + time.Second)))
 			synctest.Wait()
-			if silentEar.pings != pings || silentEar.closed == open {
-				t.Errorf("after %v: %d pings, closed is %v; want %d, open is %v", after, silentEar.pings, silentEar.closed, pings, open)
+			if n, closed, _ := silentEar.heard(); n != pings || closed == open {
+				t.Errorf("after %v: %d pings, closed is %v; want %d, open is %v", after, n, closed, pings, open)
 			}
 		}
 		at(0, 0, true)
@@ -128,8 +135,8 @@ func TestPings(t *testing.T) {
 			t.Errorf("the silent player's end is %v: %v", e.Reason, e.Err)
 		}
 		mu.Unlock()
-		if latelyEar.pings != 4 || latelyEar.closed || len(latelyEar.other) > 0 {
-			t.Errorf("who answered 75 s ago: %d pings, closed is %v, also sent %x", latelyEar.pings, latelyEar.closed, latelyEar.other)
+		if n, closed, other := latelyEar.heard(); n != 4 || closed || len(other) > 0 {
+			t.Errorf("who answered 75 s ago: %d pings, closed is %v, also sent %x", n, closed, other)
 		}
 		at(125*time.Second, 3, false)
 		mu.Lock()
