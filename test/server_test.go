@@ -262,7 +262,7 @@ func (s *server) waitPlayers(ctx context.Context, path string, n int) error {
 		got := map[string]int{}
 		all := 0
 		for _, x := range list.Sessions {
-			if x.Stream == path && x.Role == "play" {
+			if x.Stream == path && (x.Role == "play" || x.Role == "waiting") {
 				got[x.Protocol]++
 				all++
 			}

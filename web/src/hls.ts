@@ -108,7 +108,8 @@ class HLS implements Running {
     setTimeout(() => {
       if (this.stopped || this.isBusy || this.worked !== worked || this.video.paused || this.video.seeking) return;
       const end = bufferedEnd(this.video);
-      if (edge > end + 1 && end < this.video.currentTime + 1) this.events.ended("hls.js asks for nothing");
+      // Before anything is buffered hls.js is slow rather than idle: the watchdog sees to a start that fails.
+      if (end > 0 && edge > end + 1 && end < this.video.currentTime + 1) this.events.ended("hls.js asks for nothing");
     }, idleTime);
   }
 

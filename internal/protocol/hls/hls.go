@@ -167,7 +167,7 @@ func (p *HLS) request(r *http.Request, path string) *peer.Request {
 }
 
 // packager returns a stream's packager once it has a playlist. A request that waits for that is a
-// pending session meanwhile, so that the limits hold for it.
+// session that waits meanwhile, so that the limits hold for it.
 func (p *HLS) packager(r *http.Request, s *stream.Stream) (*hls.Packager, error) {
 	if isSettled(s) {
 		packager, err := p.set.Open(s)
@@ -181,7 +181,13 @@ func (p *HLS) packager(r *http.Request, s *stream.Stream) (*hls.Packager, error)
 	if err != nil {
 		return nil, err
 	}
-	packager, err := p.awaitPackager(ctx, s)
+	var packager *hls.Packager
+	if err = waiting.Watch(session.Waiting, s.Path()); err == nil {
+		packager, err = p.awaitPackager(ctx, s)
+	}
+	if err == nil { // it waits for nothing any more: the viewer's own session counts from its first media on
+		waiting.Promote(session.Pending, "")
+	}
 	waiting.CloseWith(err)
 	return packager, err
 }

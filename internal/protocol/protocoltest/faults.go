@@ -230,11 +230,7 @@ func testReasons(t *testing.T, s *Suite) {
 	t.Run(session.NotFound.String(), func(t *testing.T) {
 		b := s.start(t, func(o *Options) { o.Wait = 50 * time.Millisecond })
 		b.told(b.PlayerTold, session.NotFound, b.turnedAway("live/none"))
-		role := session.Waiting
-		if b.Visits {
-			role = session.Pending
-		}
-		b.WantEnd(b.Name, role, session.NotFound)
+		b.WantEnd(b.Name, session.Waiting, session.NotFound)
 	})
 	t.Run(session.StreamEnded.String(), func(t *testing.T) {
 		b := s.start(t, nil)
