@@ -247,13 +247,13 @@ func (x *exchange) judge(ctx context.Context, t *testing.T, c *capture) {
 		t.Errorf("the player takes the end of the stream for a failure: %v", err)
 	}
 	// MP3 goes out by HLS in MPEG-TS, whatever the container is: no browser takes it in MP4.
-	repacked := c.player.repacks || c.player.over == "hls" && strings.HasSuffix(x.media.name, "mp3")
+	inTS := c.player.over == "hls" && strings.HasSuffix(x.media.name, "mp3")
 	want := demand{
 		// A viewer of HLS begins where the newest key frame is when there is a playlist.
 		fromStart: ours && !c.late && c.player.over != "hls", toEnd: ours && !x.cut,
 		atLeast:   minCapture,
-		anyConfig: c.player.rewrites && (x.media.wrapped || repacked),
-		repacked:  repacked,
+		anyConfig: c.player.rewrites && (x.media.wrapped || c.player.repacks) || inTS,
+		repacked:  c.player.repacks || inTS,
 	}
 	if err := compare(x.sent, got, want); err != nil {
 		t.Errorf("%v\nthe player said: %s", err, tail(c.proc.said()))
