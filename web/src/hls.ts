@@ -6,7 +6,7 @@ const soundDelay = 1;
 /** How often a part may be asked for before hls.js is taken to be in a loop. */
 const partLoads = 3;
 /** How long hls.js may ask for nothing although the playlist has more and the viewer needs it, in milliseconds. */
-const idleTime = 1000;
+const idleTime = 4000;
 /** How much more than the delay aimed at remains after a stall without going to the newest picture, in seconds. */
 const slack = 1.5;
 
