@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -15,8 +14,8 @@ import (
 // TestSummaryOfViewers: it comes each minute in which something has changed, with what has changed in it.
 func TestSummaryOfViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		s := &Server{log: slog.New(slog.NewTextHandler(&out, nil)), sessions: session.New(session.Limits{}, session.Observer{})}
+		lines := make(chan string, 3)
+		s := &Server{log: slog.New(slog.NewTextHandler(lineWriter(lines), nil)), sessions: session.New(session.Limits{}, session.Observer{})}
 		for _, protocol := range []string{"rtmp", "rtmp", "hls"} {
 			x, err := s.sessions.Open(session.Info{Protocol: protocol})
 			if err != nil {
@@ -35,15 +34,23 @@ func TestSummaryOfViewers(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		for _, want := range []string{
-			"", "msg=viewers now=3 came=3 left=1 by_protocol.hls=1 by_protocol.rtmp=2 by_reason.slow=1\n", "",
-		} {
-			synctest.Wait()
-			if got := out.String(); (got == "") != (want == "") || !strings.HasSuffix(got, want) {
-				t.Errorf("%q, want %q", got, want)
-			}
-			out.Reset()
-			<-time.After(summaryEvery)
+		start := time.Now()
+		want := "msg=viewers now=3 came=3 left=1 by_protocol.hls=1 by_protocol.rtmp=2 by_reason.slow=1\n"
+		if got := <-lines; !strings.HasSuffix(got, want) || time.Since(start) != summaryEvery {
+			t.Errorf("after %v: %q, want %q after %v", time.Since(start), got, want, summaryEvery)
+		}
+		select {
+		case got := <-lines:
+			t.Errorf("nothing has changed: %q", got)
+		case <-time.After(3 * summaryEvery):
 		}
 	})
+}
+
+// lineWriter sends each line that a log writes.
+type lineWriter chan<- string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
 }
