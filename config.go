@@ -144,7 +144,7 @@ type Config = server.Config
 //	Play.Start string
 //	    Where a player begins: live shows a picture at once and plays without delay, burst sends
 //	    the newest group of pictures in one piece, key waits for the next key frame; a player may
-//	    ask for another with ?start=. One of live, burst, key. Default burst.
+//	    ask for another with ?start=. One of live, burst, key. Default live.
 //	Latency string
 //	    Low is served at once, never gathered to save CPU. One of normal, low. Default normal.
 //	Cache.GOPs int

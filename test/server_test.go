@@ -20,7 +20,8 @@ import (
 )
 
 // config is what the servers under test run on: streams end soon after their
-// publisher, but those of the app "return" wait a little for its return.
+// publisher, but those of the app "return" wait a little for its return. Players get the times of the
+// publisher from their first frame on, but those of the app "start", who begin as players do by default.
 const config = `
 log: {format: json}
 rtmp: {listen: "127.0.0.1:0"}
@@ -29,10 +30,13 @@ admin: {listen: "127.0.0.1:0"}
 streams:
   - match: return/**
     publish: {grace: 4s}
+    play: {wait: 60s, start: burst}
+  - match: start/**
+    publish: {grace: 300ms}
     play: {wait: 60s}
   - match: "**"
     publish: {grace: 300ms}
-    play: {wait: 60s}
+    play: {wait: 60s, start: burst}
 `
 
 // A server is one under test.

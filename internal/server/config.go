@@ -183,7 +183,7 @@ func DefaultStream() StreamConfig {
 	c := StreamConfig{
 		Match:   "**",
 		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: s.Grace, GraceAfterStop: s.GraceAfterStop},
-		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: 10 * time.Second, Start: "burst"},
+		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: 10 * time.Second, Start: "live"},
 		Latency: "normal",
 		Cache: CacheConfig{
 			GOPs: s.Cache.GOPs, MaxBytes: s.Cache.Bytes, MaxFrames: s.Cache.Frames, MaxTime: s.Cache.Time,
