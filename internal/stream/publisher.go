@@ -215,7 +215,9 @@ func (p *Publisher) Close(cause error) {
 	if cause != nil && !s.stopped || grace <= 0 || !begun && s.players == 0 {
 		s.mu.Unlock()
 		p.once.Do(func() {}) // its owner already knows
-		s.end(cause)
+		if !s.endIf(cause, func() bool { return s.live == p && s.next == nil }) {
+			p.Close(cause) // a successor came meanwhile: it goes on
+		}
 		return
 	}
 	s.live = nil

@@ -252,12 +252,12 @@ func (s *Stream) idle() {
 // end ends the stream and its publishers, with cause.
 func (s *Stream) end(cause error) { s.endIf(cause, func() bool { return true }) }
 
-// endIf is end if the stream is to be ended, which is asked under mu.
-func (s *Stream) endIf(cause error, wanted func() bool) {
+// endIf is end if the stream is to be ended, which is asked under mu. It reports whether it ended it.
+func (s *Stream) endIf(cause error, wanted func() bool) bool {
 	s.mu.Lock()
 	if s.ended.Load() || !wanted() {
 		s.mu.Unlock()
-		return
+		return false
 	}
 	s.ended.Store(true)
 	s.cause = cause
@@ -291,6 +291,7 @@ func (s *Stream) endIf(cause error, wanted func() bool) {
 		s.hub.release(s, kept) // the reference kept for the last publisher
 	}
 	s.tell()
+	return true
 }
 
 func stopTimers(ts ...*time.Timer) {
