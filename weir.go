@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"weir/av"
+	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/peer"
 	"weir/internal/server"
@@ -70,7 +71,7 @@ func Level(v *slog.LevelVar) Option { return Option{func(o *server.Options) { o.
 // shown to the peer. decide may take its time; ctx ends when the peer goes.
 func Admit(decide func(ctx context.Context, r Request) error) Option {
 	return Option{func(o *server.Options) {
-		o.Admit = func(ctx context.Context, r *peer.Request) error {
+		o.Admit = func(ctx context.Context, r *admit.Request) error {
 			return decide(ctx, Request{
 				Publish: r.Role == session.Publish, Protocol: r.Protocol, Session: r.Session,
 				Remote: r.Remote, Path: r.Path, Query: r.RawQuery,

@@ -12,8 +12,8 @@
 package admit
 
 import (
+	"context"
 	"fmt"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -42,14 +42,6 @@ func (e *Error) Error() string {
 // CloseReason implements session.Reasoner.
 func (e *Error) CloseReason() session.Reason { return e.Reason }
 
-// Request is a peer that wants to publish or play.
-type Request struct {
-	Role   session.Role // Publish or Play
-	Path   string       // of the stream, decoded, without its query
-	Query  string       // raw, without the question mark; see KeyOf
-	Remote netip.Addr   // of the peer; an invalid one is refused
-}
-
 // Gate decides by rules that can be replaced. It is safe for concurrent use.
 type Gate struct {
 	rules    atomic.Pointer[Rules]
@@ -69,8 +61,9 @@ func (g *Gate) SetRules(rules *Rules) { g.rules.Store(rules) }
 // Rules returns the rules in force.
 func (g *Gate) Rules() *Rules { return g.rules.Load() }
 
-// Admit admits a peer or refuses it with an *Error. It does no I/O and does not wait.
-func (g *Gate) Admit(r Request) (session.Grant, error) {
+// Admit admits a peer or refuses it with an *Error. A peer without an address is refused. Admit does no I/O and
+// does not wait.
+func (g *Gate) Admit(_ context.Context, r *Request) (session.Grant, error) {
 	rules := g.rules.Load()
 	grant := session.Grant{Entry: rules.Match(r.Path)}
 	c := rules.at(grant.Entry)
@@ -78,19 +71,19 @@ func (g *Gate) Admit(r Request) (session.Grant, error) {
 	if r.Role == session.Publish {
 		rule = &c.publish
 	}
-	if !config.Contains(rule.allow, r.Remote) {
+	if !config.Contains(rule.allow, r.Remote.Addr()) {
 		return session.Grant{}, &Error{Reason: session.Address, Role: r.Role}
 	}
 	if len(rule.keys) == 0 {
 		return grant, nil
 	}
-	client, counted := session.Client(r.Remote)
+	client, counted := session.Client(r.Remote.Addr())
 	if counted {
 		if wait := g.throttle.blocked(client, time.Now()); wait > 0 {
 			return session.Grant{}, &Error{Reason: session.Throttled, Role: r.Role, RetryAfter: wait}
 		}
 	}
-	key := KeyOf(r.Query)
+	key := KeyOf(r.RawQuery)
 	if key == "" || len(key) > maxKey {
 		return session.Grant{}, &Error{Reason: session.BadKey, Role: r.Role}
 	}

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -33,9 +34,11 @@ func newGate(t testing.TB, entries ...Entry) *Gate {
 	return New(rules)
 }
 
-func publish(path, query, addr string) Request {
-	return Request{Role: session.Publish, Path: path, Query: query, Remote: netip.MustParseAddr(addr)}
+func publish(path, query, addr string) *Request {
+	return &Request{Role: session.Publish, Path: path, RawQuery: query, Remote: at(addr)}
 }
+
+func at(addr string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(addr), 1935) }
 
 func TestAdmit(t *testing.T) {
 	local := DefaultRule()
@@ -81,7 +84,7 @@ func TestAdmit(t *testing.T) {
 		{session.Publish, "nobody/x", "key=", "127.0.0.1", 2, session.Address},
 		{session.Publish, "other/x", "key=whatever", "2001:db8::1", -1, session.Internal},
 	} {
-		grant, err := g.Admit(Request{Role: c.role, Path: c.path, Query: c.query, Remote: netip.MustParseAddr(c.addr)})
+		grant, err := g.Admit(t.Context(), &Request{Role: c.role, Path: c.path, RawQuery: c.query, Remote: at(c.addr)})
 		if c.want == session.Internal {
 			if err != nil || grant.Entry != c.entry || g.Rules().Match(c.path) != c.entry {
 				t.Errorf("%+v: %+v, %v", c, grant, err)
@@ -93,27 +96,27 @@ func TestAdmit(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
-	if _, err := g.Admit(Request{Role: session.Play, Path: "x/y"}); err == nil {
+	if _, err := g.Admit(t.Context(), &Request{Role: session.Play, Path: "x/y"}); err == nil {
 		t.Error("a peer without an address was let in")
 	}
 }
 
 func TestGrantKey(t *testing.T) {
 	g := newGate(t, Entry{Match: "live/**", Publish: keys("a", "b")})
-	a, err := g.Admit(publish("live/x", "key=a", "127.0.0.1"))
+	a, err := g.Admit(context.Background(), publish("live/x", "key=a", "127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := g.Admit(publish("live/x", "key=b", "127.0.0.1"))
-	again, _ := g.Admit(publish("live/x", "key=a", "192.0.2.1"))
-	open, _ := g.Admit(publish("other/x", "key=a", "127.0.0.1"))
+	b, _ := g.Admit(context.Background(), publish("live/x", "key=b", "127.0.0.1"))
+	again, _ := g.Admit(context.Background(), publish("live/x", "key=a", "192.0.2.1"))
+	open, _ := g.Admit(context.Background(), publish("other/x", "key=a", "127.0.0.1"))
 	if a.Key == 0 || b.Key == 0 || a.Key == b.Key || a != again || open.Key != 0 {
 		t.Error(a, b, again, open)
 	}
 	// New rules apply to the next request.
 	rules, _ := NewRules([]Entry{{Match: "live/**", Publish: keys("c")}}, Entry{})
 	g.SetRules(rules)
-	if _, err := g.Admit(publish("live/x", "key=a", "127.0.0.1")); err == nil {
+	if _, err := g.Admit(context.Background(), publish("live/x", "key=a", "127.0.0.1")); err == nil {
 		t.Error("the old rules apply")
 	}
 }
@@ -125,7 +128,7 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Entry{Match: "**", Publish: keys("right"), Play: DefaultRule()})
 		reason := func(query, addr string) session.Reason {
-			_, err := g.Admit(publish("live/a", query, addr))
+			_, err := g.Admit(context.Background(), publish("live/a", query, addr))
 			if err != nil && (strings.Contains(err.Error(), "right") || strings.Contains(err.Error(), "guess")) {
 				t.Errorf("the error shows a key: %v", err)
 			}
@@ -149,7 +152,7 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 		if r := reason("key=right", "192.0.2.2"); r != letIn {
 			t.Error(r)
 		}
-		if _, err := g.Admit(Request{Role: session.Play, Path: "live/a", Remote: netip.MustParseAddr("192.0.2.1")}); err != nil {
+		if _, err := g.Admit(t.Context(), &Request{Role: session.Play, Path: "live/a", Remote: at("192.0.2.1")}); err != nil {
 			t.Error(err)
 		}
 		<-time.After(time.Minute)
@@ -160,7 +163,7 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 		for range throttleAfter {
 			reason("key=guess", "192.0.2.1")
 		}
-		_, err := g.Admit(publish("live/a", "key=guess", "192.0.2.1"))
+		_, err := g.Admit(context.Background(), publish("live/a", "key=guess", "192.0.2.1"))
 		var e *Error
 		if !errors.As(err, &e) || e.RetryAfter != 2*throttleWindow {
 			t.Errorf("%v", err)
@@ -170,7 +173,7 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 		for range throttleAfter {
 			reason("key=guess", "192.0.2.1")
 		}
-		if _, err := g.Admit(publish("live/a", "key=guess", "192.0.2.1")); !errors.As(err, &e) || e.RetryAfter != throttleWindow {
+		if _, err := g.Admit(context.Background(), publish("live/a", "key=guess", "192.0.2.1")); !errors.As(err, &e) || e.RetryAfter != throttleWindow {
 			t.Errorf("%v", err)
 		}
 		// One /64 is one peer; loopback is exempt; slow failures and missing keys do not count.
@@ -235,7 +238,7 @@ func TestGateRace(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for n := range 200 {
-				_, _ = g.Admit(publish("a/b", fmt.Sprint("key=", n), fmt.Sprintf("192.0.2.%d", i%2)))
+				_, _ = g.Admit(context.Background(), publish("a/b", fmt.Sprint("key=", n), fmt.Sprintf("192.0.2.%d", i%2)))
 				g.SetRules(g.Rules())
 			}
 		})
@@ -294,7 +297,7 @@ func FuzzKeyOf(f *testing.F) {
 		if len(key) > len(query) {
 			t.Fatalf("%q", key)
 		}
-		_, err := g.Admit(publish("a/b", query, "127.0.0.1"))
+		_, err := g.Admit(context.Background(), publish("a/b", query, "127.0.0.1"))
 		if (err == nil) != (key == "right") {
 			t.Fatal(key, err)
 		}
@@ -303,14 +306,14 @@ func FuzzKeyOf(f *testing.F) {
 
 func BenchmarkAdmit(b *testing.B) {
 	g := newGate(b, Entry{Match: "studio/*"}, Entry{Match: "live/**", Publish: keys("one", "two", "three")})
-	for name, r := range map[string]Request{
+	for name, r := range map[string]*Request{
 		"open": publish("other/stream", "", "192.0.2.1"),
 		"key":  publish("live/stream", "key=three", "192.0.2.1"),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := g.Admit(r); err != nil {
+				if _, err := g.Admit(context.Background(), r); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -41,11 +41,11 @@ func TestKeyBounds(t *testing.T) {
 func TestGivenKeyBound(t *testing.T) {
 	long := strings.Repeat("x", 255)
 	g := newGate(t, Entry{Match: "**", Publish: keys(long, long+"y")})
-	if _, err := g.Admit(publish("live/a", "key="+long, "192.0.2.1")); err != nil {
+	if _, err := g.Admit(t.Context(), publish("live/a", "key="+long, "192.0.2.1")); err != nil {
 		t.Errorf("255 bytes: %v", err)
 	}
 	for range 100 {
-		_, err := g.Admit(publish("live/a", "key="+long+"y", "192.0.2.1"))
+		_, err := g.Admit(t.Context(), publish("live/a", "key="+long+"y", "192.0.2.1"))
 		if session.ReasonOf(err) != session.BadKey {
 			t.Fatalf("256 bytes: %v", err)
 		}

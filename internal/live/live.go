@@ -47,9 +47,9 @@ func selection(q url.Values) mux.Selection {
 func (f *Format) enter(env *protocol.Env, w http.ResponseWriter, r *http.Request, path string, wrapping Wrapping) (v *peer.HTTPViewer, first []byte) {
 	q := r.URL.Query()
 	sel := selection(q)
-	var variant mux.Variant
+	var variant func(path string) mux.Variant
 	if r.Method != http.MethodHead {
-		variant = f.Variant(Choice{sel, q, wrapping, env.Repair(path)})
+		variant = func(path string) mux.Variant { return f.Variant(Choice{sel, q, wrapping, env.Repair(path)}) }
 	}
 	v = env.Enter(w, r, path, variant)
 	if v == nil {

@@ -7,6 +7,7 @@ import (
 
 	"weir/av"
 	"weir/format/fmp4"
+	"weir/internal/admit"
 	"weir/internal/peer"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -32,7 +33,7 @@ func (p *Pages) streams(w http.ResponseWriter, r *http.Request, _ string) {
 			continue
 		}
 		// A stream that is not shown is not counted as a refusal.
-		if _, err := p.env.Admit(r.Context(), p.request(r, s.Path(), "")); err == nil {
+		if _, err := p.env.Admit(r.Context(), p.stranger(r, s.Path())); err == nil {
 			list = append(list, inList(s))
 		}
 	}
@@ -89,11 +90,12 @@ type trackEntry struct {
 // describe sends a stream's description to those who may watch it. It waits for nothing.
 func (p *Pages) describe(w http.ResponseWriter, r *http.Request, path string) {
 	w.Header().Set("Cache-Control", "no-store")
-	if _, err := p.env.Allow(r.Context(), p.request(r, path, r.URL.RawQuery)); err != nil {
+	grant, err := p.env.Allow(r.Context(), p.env.Request(r, path))
+	if err != nil {
 		p.env.Fail(w, err)
 		return
 	}
-	send(w, r, descriptionOf(p.env.Hub.Get(path)))
+	send(w, r, descriptionOf(p.env.Hub.Get(grant.PathOf(path))))
 }
 
 func descriptionOf(s *stream.Stream) description {
@@ -143,9 +145,9 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// request is a visitor's wish to watch a stream.
-func (p *Pages) request(r *http.Request, path, query string) *peer.Request {
-	return &peer.Request{Role: session.Play, Protocol: p.env.Name, Remote: peer.Remote(r), Path: path, RawQuery: query}
+// stranger is a visitor's wish to watch a stream, without anything that the visitor shows.
+func (p *Pages) stranger(r *http.Request, path string) *admit.Request {
+	return &admit.Request{Role: session.Play, Protocol: p.env.Name, Remote: peer.Remote(r), TLS: r.TLS != nil, UserAgent: r.UserAgent(), Path: path, Online: true}
 }
 
 func send(w http.ResponseWriter, r *http.Request, v any) {

@@ -6,10 +6,12 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net/netip"
+	"strings"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/fanout"
 	"weir/internal/intake"
 	"weir/internal/mux"
@@ -53,37 +55,40 @@ type Metrics interface {
 	Rejected(reason string)
 }
 
-// Request is what a peer asks for.
-type Request struct {
-	Role     session.Role // Publish or Play
-	Protocol string
-	Session  string
-	Remote   netip.AddrPort
-	Path     string
+// Ask is what a peer asks for, and what it shows, as its protocol has it.
+type Ask struct {
+	Path string // of the stream: app/name
 	// RawQuery is what followed the name, as sent. It holds keys: never log it.
-	RawQuery string
-	// InProcess is true of a peer that is part of the program: it needs no key, and has no address.
-	InProcess bool
+	RawQuery   string
+	Credential admit.Credential
+	// PageURL and TCURL are what RTMP's connect says of where the peer comes from and goes to.
+	PageURL, TCURL string
 }
 
 // Admission decides about a request; an error refuses, and session.ReasonOf tells why.
-type Admission func(ctx context.Context, r *Request) (session.Grant, error)
+type Admission func(ctx context.Context, r *admit.Request) (session.Grant, error)
 
 // request is what a session asks for.
-func (d *Door) request(s *session.Session, role session.Role, path, rawQuery string) *Request {
-	return &Request{
-		Role: role, Protocol: d.Name, Session: s.ID, Remote: s.Remote, Path: path, RawQuery: rawQuery, InProcess: s.InProcess(),
+func (d *Door) request(s *session.Session, role session.Role, ask *Ask) *admit.Request {
+	return &admit.Request{
+		Role: role, Protocol: d.Name, Session: s.ID, Remote: s.Remote, Via: s.Via(), TLS: s.TLS(), UserAgent: s.UserAgent(),
+		PageURL: ask.PageURL, TCURL: ask.TCURL, Path: ask.Path, RawQuery: ask.RawQuery, Credential: ask.Credential,
+		InProcess: s.InProcess(),
 	}
 }
 
-// Publish lets a session publish the stream at path, and makes it a publisher of the hub. end is
-// called once when the hub ends the publisher. It fails with a *session.Refusal.
-func (d *Door) Publish(ctx context.Context, s *session.Session, path, rawQuery string, end context.CancelCauseFunc) (*stream.Publisher, error) {
-	r := d.request(s, session.Publish, path, rawQuery)
-	if err := d.enter(ctx, s, r); err != nil {
+// Publish lets a session publish a stream, and makes it a publisher of the hub. The stream's path is that of
+// the grant, which may be another than was asked for. end is called once when the hub ends the
+// publisher. Publish fails with a *session.Refusal.
+func (d *Door) Publish(ctx context.Context, s *session.Session, ask Ask, end context.CancelCauseFunc) (*stream.Publisher, error) {
+	r := d.request(s, session.Publish, &ask)
+	path, err := d.enter(ctx, s, r)
+	if err != nil {
 		return nil, err
 	}
-	pub, err := d.Hub.Publish(path, stream.Info{Session: s.ID, Protocol: d.Name, Remote: s.From(), End: end})
+	pub, err := d.Hub.Publish(path, stream.Info{
+		Session: s.ID, Protocol: d.Name, Remote: s.From(), End: end, MaxPlayers: s.Terms().Players,
+	})
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
@@ -91,12 +96,17 @@ func (d *Door) Publish(ctx context.Context, s *session.Session, path, rawQuery s
 	return pub, nil
 }
 
-// Play lets a session play the stream at path in a variant, nil if it reads no log. The session
-// is Waiting until the caller promotes it. It fails with a *session.Refusal.
-func (d *Door) Play(ctx context.Context, s *session.Session, path, rawQuery string, v mux.Variant) (*View, error) {
-	r := d.request(s, session.Play, path, rawQuery)
-	if err := d.enter(ctx, s, r); err != nil {
+// Play lets a session play a stream, in the variant that it has for the path of the grant; variant is nil if the
+// session reads no log. The session is Waiting until the caller promotes it. Play fails with a *session.Refusal.
+func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant func(path string) mux.Variant) (*View, error) {
+	r := d.request(s, session.Play, &ask)
+	path, err := d.enter(ctx, s, r)
+	if err != nil {
 		return nil, err
+	}
+	var v mux.Variant
+	if variant != nil {
+		v = variant(path)
 	}
 	view, err := d.View(s, path, v)
 	if err != nil || s.Role() != session.Pending {
@@ -109,24 +119,27 @@ func (d *Door) Play(ctx context.Context, s *session.Session, path, rawQuery stri
 	return view, nil
 }
 
-// enter lets a session in. The grant stays with it.
-func (d *Door) enter(ctx context.Context, s *session.Session, r *Request) error {
+// enter lets a session in, and returns the public path of what it asked for. The grant stays with the
+// session, which ends when its grant does.
+func (d *Door) enter(ctx context.Context, s *session.Session, r *admit.Request) (path string, err error) {
 	grant, err := d.Allow(ctx, r)
-	if err == nil {
-		s.SetGrant(grant)
+	if err != nil {
+		return "", err
 	}
-	return err
+	d.Hold(s, r, grant)
+	r.Path = grant.PathOf(r.Path) // from here on the name that the peer used is not told
+	return r.Path, nil
 }
 
 // Allow applies the rules of paths and asks for admission, for a peer with or without a
 // session. It fails with a *session.Refusal, which has been counted and logged.
-func (d *Door) Allow(ctx context.Context, r *Request) (session.Grant, error) {
-	err := CheckPath(r.Path)
-	if err == nil && r.Role == session.Publish {
-		err = d.Reserved.Check(r.Path)
+func (d *Door) Allow(ctx context.Context, r *admit.Request) (session.Grant, error) {
+	if err := d.checkPath(r.Role, r.Path); err != nil {
+		return session.Grant{}, d.Refuse(r, err)
 	}
-	if err != nil { // the rules are no secret
-		return session.Grant{}, d.Refuse(r, &session.Refusal{Reason: session.Path, Peer: err.Error(), Err: err})
+	if st := d.Hub.Get(r.Path); st != nil {
+		_, r.Online = st.Publisher()
+		r.Players = st.Stats().Players
 	}
 	grant, err := d.Admit(ctx, r)
 	if err != nil {
@@ -135,12 +148,42 @@ func (d *Door) Allow(ctx context.Context, r *Request) (session.Grant, error) {
 		}
 		return session.Grant{}, d.Refuse(r, err)
 	}
+	if t := grant.Terms; t != nil {
+		if t.Redirect != "" {
+			return session.Grant{}, d.Refuse(r, &session.Refusal{Reason: session.Redirected, Redirect: t.Redirect, Err: errRedirected})
+		}
+		if end := t.End(time.Now()); !end.IsZero() && !end.After(time.Now()) {
+			return session.Grant{}, d.Refuse(r, session.Because(session.Expired, errExpired))
+		}
+		if t.Path != "" {
+			if err := d.checkPath(r.Role, t.Path); err != nil {
+				return session.Grant{}, d.Refuse(r, session.Because(session.Path, fmt.Errorf("the stream was renamed to a path that is not valid: %w", err)))
+			}
+		}
+	}
 	return grant, nil
+}
+
+var (
+	errRedirected = errors.New("the peer was sent to another server")
+	errExpired    = errors.New("the time of the grant is over")
+)
+
+// checkPath applies the rules of paths, which are no secret.
+func (d *Door) checkPath(role session.Role, path string) error {
+	err := CheckPath(path)
+	if err == nil && role == session.Publish {
+		err = d.Reserved.Check(path)
+	}
+	if err != nil {
+		return &session.Refusal{Reason: session.Path, Peer: err.Error(), Err: err}
+	}
+	return nil
 }
 
 // Refuse counts and logs that a peer does not get what it asks for because of err, and returns
 // the refusal: err itself if it is one, else one with the reason that err has.
-func (d *Door) Refuse(r *Request, err error) error {
+func (d *Door) Refuse(r *admit.Request, err error) error {
 	for _, known := range hubReasons {
 		if errors.Is(err, known.err) {
 			err = &session.Refusal{Reason: known.reason, Peer: known.peer, Err: err}
@@ -156,7 +199,11 @@ func (d *Door) Refuse(r *Request, err error) error {
 	if r.InProcess {
 		remote = d.Name
 	}
-	d.Log.Warn("refused", slog.String("role", r.Role.String()), slog.String("stream", session.Printable(r.Path, maxPath)),
+	path := r.Path
+	if app, _, ok := strings.Cut(path, "/"); ok && r.SecretName {
+		path = app + "/***"
+	}
+	d.Log.Warn("refused", slog.String("role", r.Role.String()), slog.String("stream", session.Printable(path, maxPath)),
 		slog.String("session", r.Session), slog.String("remote", remote), slog.String("reason", refusal.Reason.String()),
 		slog.String("err", session.Printable(refusal.Err.Error(), maxLogged)))
 	return refusal

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/admit"
 	"weir/internal/fanout"
 	"weir/internal/mux"
 	"weir/internal/session"
@@ -56,7 +57,7 @@ func newHall(t *testing.T, limits session.Limits, streams stream.Limits, set fun
 		Sessions: session.New(limits, session.Observer{Closed: func(_ *session.Session, e session.End) { h.ends = append(h.ends, e) }}),
 		Metrics:  h.counts, Wait: func(string) time.Duration { return time.Second },
 		Reserved: new(Reserved),
-		Admit: func(context.Context, *Request) (session.Grant, error) {
+		Admit: func(context.Context, *admit.Request) (session.Grant, error) {
 			h.asked++
 			return h.grant, h.refuse
 		},
@@ -127,11 +128,11 @@ func (h *hall) wantRefusal(err error, reason session.Reason, path, told string) 
 func TestDoorRefusals(t *testing.T) {
 	errOperator := errors.New("for the operator: the database is down")
 	publish := func(h *hall, path string) error {
-		_, err := h.Publish(t.Context(), h.session(), path, "", func(error) {})
+		_, err := h.Publish(t.Context(), h.session(), Ask{Path: path}, func(error) {})
 		return err
 	}
 	play := func(h *hall, path string) error {
-		v, err := h.Play(t.Context(), h.session(), path, "", variant(0))
+		v, err := h.Play(t.Context(), h.session(), Ask{Path: path}, func(string) mux.Variant { return variant(0) })
 		if err == nil {
 			t.Cleanup(v.Leave)
 		}
@@ -203,7 +204,7 @@ func TestRefusalIsLoggedSafely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
 		path := "live/\n" + strings.Repeat("x", 100_000)
-		if _, err := h.Play(t.Context(), h.session(), path, "key=hunter2", nil); err == nil {
+		if _, err := h.Play(t.Context(), h.session(), Ask{Path: path, RawQuery: "key=hunter2"}, nil); err == nil {
 			t.Fatal("let in")
 		}
 		if log := h.log.String(); len(log) > 2000 || strings.Count(log, "\n") != 1 || strings.Contains(log, "hunter2") {
@@ -223,7 +224,7 @@ func TestGrantStaysWithTheSession(t *testing.T) {
 		if _, ok := s.Grant(); ok {
 			t.Error("a grant before admission")
 		}
-		if _, err := h.Publish(t.Context(), s, "live/a", "key=x", func(error) {}); err != nil {
+		if _, err := h.Publish(t.Context(), s, Ask{Path: "live/a", RawQuery: "key=x"}, func(error) {}); err != nil {
 			t.Fatal(err)
 		}
 		if g, ok := s.Grant(); !ok || g != h.grant || s.Role() != session.Publish || s.Stream() != "live/a" {
@@ -231,7 +232,7 @@ func TestGrantStaysWithTheSession(t *testing.T) {
 		}
 		h.refuse = errors.New("no")
 		refused := h.session()
-		if _, err := h.Publish(t.Context(), refused, "live/b", "", func(error) {}); err == nil {
+		if _, err := h.Publish(t.Context(), refused, Ask{Path: "live/b"}, func(error) {}); err == nil {
 			t.Fatal("let in")
 		}
 		if _, ok := refused.Grant(); ok || refused.Role() != session.Pending {
@@ -248,7 +249,7 @@ func TestWaitingCountsAsPending(t *testing.T) {
 		s := h.session()
 		claimed := make(chan error, 1)
 		go func() { // waited for by the receive below
-			v, err := h.Claim(t.Context(), s, "live/a", "", nil)
+			v, err := h.Claim(t.Context(), s, Ask{Path: "live/a"}, nil)
 			if err == nil {
 				v.Leave()
 			}
@@ -283,7 +284,7 @@ func TestWaitIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
 		begun := time.Now()
-		_, err := h.Claim(t.Context(), h.session(), "live/a", "", variant(0))
+		_, err := h.Claim(t.Context(), h.session(), Ask{Path: "live/a"}, func(string) mux.Variant { return variant(0) })
 		if session.ReasonOf(err) != session.NotFound || time.Since(begun) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}

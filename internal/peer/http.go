@@ -3,12 +3,15 @@ package peer
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/fanout"
 	"weir/internal/mux"
 	"weir/internal/session"
@@ -73,29 +76,57 @@ func (v *HTTPViewer) Leave(cause error) {
 }
 
 // Enter admits the viewer of a request and waits, before anything is answered, until the stream has
-// begun and its tracks are known. It returns nil if it has answered the request itself, with a
-// refusal or because nothing is to be played.
-func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, variant mux.Variant) *HTTPViewer {
+// begun and its tracks are known. variant is as for Play. Enter returns nil if it has answered the
+// request itself, with a refusal or because nothing is to be played.
+func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, variant func(path string) mux.Variant) *HTTPViewer {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	v := &HTTPViewer{ctx: ctx, cancel: cancel, start: d.StartOf(path, r.URL.Query().Get("start"))}
-	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, Remote: Remote(r), UserAgent: r.UserAgent(), Cancel: v.end})
+	v := &HTTPViewer{ctx: ctx, cancel: cancel}
+	s, err := d.Sessions.Open(d.Info(r, v.end))
 	if err != nil {
 		d.Fail(w, err)
 		return nil
 	}
 	v.Session = s
-	if v.View, err = d.Claim(ctx, s, path, r.URL.RawQuery, variant); err != nil {
+	if v.View, err = d.Claim(ctx, s, AskOf(r, path), variant); err != nil {
 		d.Fail(w, err)
 		s.CloseWith(err)
 		return nil
 	}
+	v.start = d.StartOf(v.View.Stream.Path(), r.URL.Query().Get("start"))
 	return v
 }
 
+// Info is what a request tells of its sender. cancel ends its session.
+func (d *Door) Info(r *http.Request, cancel func(cause error)) session.Info {
+	return session.Info{
+		Protocol: d.Name, Remote: Remote(r), UserAgent: r.UserAgent(), TLS: r.TLS != nil, Cancel: cancel,
+	}
+}
+
+// AskOf returns what a request for the stream at path asks for and shows.
+func AskOf(r *http.Request, path string) Ask {
+	ask := Ask{Path: path, RawQuery: r.URL.RawQuery, PageURL: r.Referer()}
+	if user, secret, ok := r.BasicAuth(); ok {
+		ask.Credential = admit.Credential{Kind: "basic", User: user, Secret: secret}
+	} else if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		ask.Credential = admit.Credential{Kind: "bearer", Token: token}
+	}
+	return ask
+}
+
+// Request is what the sender of a request, who has no session, asks for.
+func (d *Door) Request(r *http.Request, path string) *admit.Request {
+	ask := AskOf(r, path)
+	return &admit.Request{
+		Role: session.Play, Protocol: d.Name, Remote: Remote(r), TLS: r.TLS != nil, UserAgent: r.UserAgent(),
+		PageURL: ask.PageURL, Path: path, RawQuery: ask.RawQuery, Credential: ask.Credential,
+	}
+}
+
 // Claim admits a session that wants to watch a stream, and waits until the stream has begun and its
-// tracks are known. variant is nil if the session reads no log.
-func (d *Door) Claim(ctx context.Context, s *session.Session, path, rawQuery string, variant mux.Variant) (*View, error) {
-	v, err := d.Play(ctx, s, path, rawQuery, variant)
+// tracks are known. variant is as for Play.
+func (d *Door) Claim(ctx context.Context, s *session.Session, ask Ask, variant func(path string) mux.Variant) (*View, error) {
+	v, err := d.Play(ctx, s, ask, variant)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +134,7 @@ func (d *Door) Claim(ctx context.Context, s *session.Session, path, rawQuery str
 		v.Leave()
 		return nil, err
 	}
-	s.Promote(session.Play, path)
+	s.Promote(session.Play, v.Stream.Path())
 	return v, nil
 }
 
@@ -138,6 +169,7 @@ const retryAfter = 5
 // Fail answers a viewer with an error: the status of its reason and the text for the peer.
 func (d *Door) Fail(w http.ResponseWriter, err error) {
 	status := http.StatusForbidden
+	refusal, _ := errors.AsType[*session.Refusal](err)
 	switch session.ReasonOf(err) {
 	case session.NotFound, session.StreamEnded, session.Path:
 		status = http.StatusNotFound
@@ -150,6 +182,14 @@ func (d *Door) Fail(w http.ResponseWriter, err error) {
 	case session.Throttled:
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", "60")
+	case session.Redirected:
+		if refusal != nil && refusal.Redirect != "" {
+			status = http.StatusTemporaryRedirect
+			w.Header().Set("Location", refusal.Redirect)
+		}
+	}
+	if refusal != nil && refusal.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	http.Error(w, session.PeerText(err), status)

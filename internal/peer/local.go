@@ -28,7 +28,7 @@ func (d *Door) PublishLocal(ctx context.Context, path string) (*LocalPublisher, 
 		cancel(nil)
 		return nil, err
 	}
-	pub, err := d.Publish(ctx, s, path, "", func(cause error) { s.CloseWith(EndOfPublisher(cause)) })
+	pub, err := d.Publish(ctx, s, Ask{Path: path}, func(cause error) { s.CloseWith(EndOfPublisher(cause)) })
 	if err != nil {
 		cancel(nil)
 		s.CloseWith(err)
@@ -87,13 +87,13 @@ func (d *Door) PlayLocal(path string) (*LocalPlayer, error) {
 		cancel(nil)
 		return nil, err
 	}
-	view, err := d.Play(ctx, s, path, "", nil)
+	view, err := d.Play(ctx, s, Ask{Path: path}, nil)
 	if err != nil {
 		cancel(nil)
 		s.CloseWith(err)
 		return nil, err
 	}
-	s.Promote(session.Play, path)
+	s.Promote(session.Play, view.Stream.Path())
 	p := &LocalPlayer{Follower: view.Stream.Follow(stream.FollowOptions{}), view: view, session: s, cancel: cancel}
 	p.release = context.AfterFunc(ctx, func() { p.end(context.Cause(ctx)) })
 	return p, nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"weir/internal/admit"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -15,7 +16,7 @@ func TestOnlyTheProgramIsTrusted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
 		var inProcess []bool
-		h.Admit = func(_ context.Context, r *Request) (session.Grant, error) {
+		h.Admit = func(_ context.Context, r *admit.Request) (session.Grant, error) {
 			inProcess = append(inProcess, r.InProcess)
 			return session.Grant{}, nil
 		}
@@ -23,7 +24,7 @@ func TestOnlyTheProgramIsTrusted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := h.Play(t.Context(), s, "live/a", "", nil)
+		v, err := h.Play(t.Context(), s, Ask{Path: "live/a"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,7 @@ type View struct {
 func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, error) {
 	st, err := d.Hub.Play(path)
 	if err != nil {
-		return nil, d.Refuse(d.request(s, session.Play, path, ""), err)
+		return nil, d.Refuse(d.request(s, session.Play, &Ask{Path: path}), err)
 	}
 	if v == nil {
 		return &View{d, st, nil}, nil
@@ -46,7 +46,7 @@ func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, erro
 	m, err := d.Mux.Open(st, v)
 	if err != nil {
 		st.Leave()
-		return nil, d.Refuse(d.request(s, session.Play, path, ""), err)
+		return nil, d.Refuse(d.request(s, session.Play, &Ask{Path: path}), err)
 	}
 	return &View{d, st, m}, nil
 }
@@ -55,7 +55,7 @@ func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, erro
 // refusal. told is the sentence for the peer.
 func (v *View) Refuse(s *session.Session, told string, err error) error {
 	v.Leave()
-	r := v.door.request(s, session.Play, v.Stream.Path(), "")
+	r := v.door.request(s, session.Play, &Ask{Path: v.Stream.Path()})
 	return v.door.Refuse(r, &session.Refusal{Reason: session.Unsupported, Peer: told, Err: err})
 }
 

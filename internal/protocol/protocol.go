@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/intake"
 	"weir/internal/peer"
+	"weir/internal/session"
 )
 
 // Env is what the server provides to a protocol.
@@ -26,6 +27,17 @@ type Env struct {
 	Settings func(path string) any
 	// Listen opens a TCP listener and logs where it listens.
 	Listen func(proto, addr string) (net.Listener, error)
+}
+
+// BitrateOf returns the function that bounds what a publisher's session sends: by Bitrate and its own terms.
+func (e *Env) BitrateOf(s *session.Session) func() int64 {
+	return func() int64 {
+		bound := e.Bitrate()
+		if own := s.Terms().Bitrate; own > 0 && (bound == 0 || own < bound) {
+			return own
+		}
+		return bound
+	}
 }
 
 // Protocol serves until ctx ends, and returns once all its goroutines have ended.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math"
@@ -60,7 +61,7 @@ func ofEntry(see func(c *StreamConfig) any) func(*testing.T, *Server) any {
 // admits sees whether a peer without a key is let in.
 func admits(role session.Role) func(*testing.T, *Server) any {
 	return func(_ *testing.T, s *Server) any {
-		_, err := s.gate.Admit(admit.Request{Role: role, Path: "live/a", Remote: netip.MustParseAddr("192.0.2.1")})
+		_, err := s.gate.Admit(context.Background(), &admit.Request{Role: role, Path: "live/a", Remote: netip.MustParseAddrPort("192.0.2.1:1")})
 		return session.ReasonOf(err)
 	}
 }

@@ -28,7 +28,7 @@ type Options struct {
 	Log *slog.Logger
 	// Admit, if not nil, is asked about each publisher and player that the configured
 	// rules let in.
-	Admit func(ctx context.Context, r *peer.Request) error
+	Admit func(ctx context.Context, r *admit.Request) error
 	// Level, if not nil, is set to log.level, now and whenever it changes.
 	Level *slog.LevelVar
 	// Notify, if not nil, is told of the events of streams. It must not block.
@@ -199,11 +199,11 @@ func (s *Server) env(name string, listen func(proto, addr string) (net.Listener,
 }
 
 // admit asks the configured rules, then the program. A peer within the program needs neither.
-func (s *Server) admit(ctx context.Context, r *peer.Request) (session.Grant, error) {
+func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, error) {
 	if r.InProcess {
 		return session.Grant{Entry: s.gate.Rules().Match(r.Path)}, nil
 	}
-	grant, err := s.gate.Admit(admit.Request{Role: r.Role, Path: r.Path, Query: r.RawQuery, Remote: r.Remote.Addr()})
+	grant, err := s.gate.Admit(ctx, r)
 	if err != nil || s.opt.Admit == nil {
 		return grant, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 )
 
 // Reason says why a peer was refused or its session ended. There are no others, and their words are
@@ -40,6 +41,10 @@ const (
 	Denied                      // the embedding program said no
 	Limit                       // a limit of connections, streams, players or bit rate
 	Config                      // a change of the configuration ended it
+	Expired                     // the key or the grant has run out
+	Revoked                     // the key or the grant was withdrawn while the session ran
+	Hook                        // the decision hook said no, or could not be asked
+	Redirected                  // the peer was sent to another server
 	reasonCount
 )
 
@@ -49,6 +54,7 @@ var reasonWords = [reasonCount]string{
 	Conflict: "conflict", StreamEnded: "stream_ended", NotFound: "not_found", Handshake: "handshake",
 	ProtocolError: "protocol_error", TooLarge: "too_large", Unsupported: "unsupported",
 	BadKey: "bad_key", Address: "address", Throttled: "throttled", Path: "path", Denied: "denied", Limit: "limit", Config: "config",
+	Expired: "expired", Revoked: "revoked", Hook: "hook", Redirected: "redirected",
 }
 
 // String returns the word: "stream_ended".
@@ -74,11 +80,15 @@ func Reasons() []Reason {
 // Normal reports whether a session with this reason ended in an ordinary way, so that no operator need look at it.
 func (r Reason) Normal() bool {
 	switch r {
-	case EOF, Unpublish, Kicked, Shutdown, Takeover, StreamEnded, Config:
+	case EOF, Unpublish, Kicked, Shutdown, Takeover, StreamEnded, Config, Expired, Redirected:
 		return true
 	}
 	return false
 }
+
+// Final reports whether a publisher that ended with this reason is not waited for: somebody decided that it
+// may not go on.
+func (r Reason) Final() bool { return r == Kicked || r == Expired || r == Revoked }
 
 // peerTexts are the sentences for the peer, for errors that bring none.
 var peerTexts = [reasonCount]string{
@@ -91,6 +101,8 @@ var peerTexts = [reasonCount]string{
 	BadKey: "The key is missing or wrong.", Address: "Not allowed from this address.",
 	Throttled: "Too many wrong keys came from this address: wait before trying again.", Path: "The name of the stream is not valid.",
 	Denied: "Not allowed.", Limit: "The server is full.", Config: "The server's configuration has changed.",
+	Expired: "The time for which this was allowed is over.", Revoked: "What allowed this was withdrawn.",
+	Hook: "Not allowed.", Redirected: "The stream is at another server.",
 }
 
 // Refusal is an error with a reason, and with a text for the peer apart from the one for the
@@ -99,6 +111,10 @@ type Refusal struct {
 	Reason Reason
 	Peer   string // a sentence; empty stands for the reason's sentence
 	Err    error
+	// RetryAfter is how long the peer should wait before it comes again; 0 says nothing.
+	RetryAfter time.Duration
+	// Redirect is the URL that the peer is sent to; empty for none.
+	Redirect string
 }
 
 // Error returns the text for the operator.

@@ -94,6 +94,7 @@ func (r *Registry) Open(info Info) (*Session, error) {
 	s := &Session{
 		ID: newID(), Protocol: info.Protocol, Remote: info.Remote,
 		Started: time.Now(), reg: r, cancel: info.Cancel, open: true, inProcess: info.InProcess,
+		tls: info.TLS, via: info.Via,
 	}
 	s.SetUserAgent(info.UserAgent)
 	s.activity.Store(pendingActivity)

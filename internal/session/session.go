@@ -46,6 +46,10 @@ type Info struct {
 	// InProcess says that the peer is part of this program, and so trusted. It has no Remote then; a
 	// peer whose address is unknown is not trusted for that.
 	InProcess bool
+	// TLS says that the peer's connection is encrypted up to this server.
+	TLS bool
+	// Via are the trusted proxies through which the peer came, the nearest one last.
+	Via []netip.Addr
 	// Cancel ends the session with a cause: usually a context.CancelCauseFunc. It is called at most
 	// once, outside locks, and must not wait. It may be nil.
 	Cancel func(cause error)
@@ -66,6 +70,8 @@ type Session struct {
 	Skips    atomic.Uint64 // times that a player skipped ahead
 
 	inProcess bool
+	tls       bool
+	via       []netip.Addr
 
 	reg      *Registry
 	cancel   func(cause error)
@@ -73,7 +79,8 @@ type Session struct {
 	agent    atomic.Pointer[string] // nil: unknown
 	cause    atomic.Pointer[cause]
 	grant    atomic.Pointer[Grant]
-	open     bool // guarded by reg.mu
+	open     bool   // guarded by reg.mu
+	cleanup  func() // guarded by reg.mu
 }
 
 // activity is what a session does, and to which stream.
@@ -105,6 +112,12 @@ func (s *Session) From() string {
 // InProcess reports whether the peer is part of this program.
 func (s *Session) InProcess() bool { return s.inProcess }
 
+// TLS reports whether the peer's connection is encrypted up to this server.
+func (s *Session) TLS() bool { return s.tls }
+
+// Via returns the trusted proxies through which the peer came. They must not be changed.
+func (s *Session) Via() []netip.Addr { return s.via }
+
 // UserAgent returns the peer's name for itself; empty if it gave none.
 func (s *Session) UserAgent() string {
 	if a := s.agent.Load(); a != nil {
@@ -123,26 +136,6 @@ func (s *Session) SetUserAgent(name string) {
 }
 
 const maxUserAgent = 128
-
-// Grant says by which rule and key a session was admitted. It stays with the session.
-type Grant struct {
-	// Entry is the index of the configured stream entry that applied; -1 if none did.
-	Entry int
-	// Key stands for the key that was given; 0 if none was needed. Equal values stand for equal
-	// keys. It is not for logs.
-	Key uint64
-}
-
-// SetGrant sets the session's grant.
-func (s *Session) SetGrant(g Grant) { s.grant.Store(&g) }
-
-// Grant returns the session's grant; false before SetGrant.
-func (s *Session) Grant() (Grant, bool) {
-	if g := s.grant.Load(); g != nil {
-		return *g, true
-	}
-	return Grant{}, false
-}
 
 // End is how a session ended.
 type End struct {
@@ -210,10 +203,34 @@ func (s *Session) Close(reason Reason, err error) bool {
 	if !s.reg.remove(s, &e) {
 		return false
 	}
+	if f := s.takeCleanup(); f != nil {
+		f()
+	}
 	if f := s.reg.observer.Closed; f != nil {
 		f(s, e)
 	}
 	return true
+}
+
+// OnClose makes Close call f, instead of what an earlier OnClose gave. It calls f itself if the session is closed.
+func (s *Session) OnClose(f func()) {
+	s.reg.mu.Lock()
+	open := s.open
+	if open {
+		s.cleanup = f
+	}
+	s.reg.mu.Unlock()
+	if !open {
+		f()
+	}
+}
+
+func (s *Session) takeCleanup() func() {
+	s.reg.mu.Lock()
+	defer s.reg.mu.Unlock()
+	f := s.cleanup
+	s.cleanup = nil
+	return f
 }
 
 // CloseWith is Close with the reason that ReasonOf finds in err.

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -61,14 +60,12 @@ var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes 
 
 // find admits a request and returns its stream; nil if it has been answered.
 func (p *Snapshots) find(w http.ResponseWriter, r *http.Request, path string) *stream.Stream {
-	_, err := p.env.Allow(r.Context(), &peer.Request{
-		Role: session.Play, Protocol: p.env.Name, Remote: peer.Remote(r), Path: path, RawQuery: r.URL.RawQuery,
-	})
+	grant, err := p.env.Allow(r.Context(), p.env.Request(r, path))
 	if err != nil {
 		p.env.Fail(w, err)
 		return nil
 	}
-	if s := p.env.Hub.Get(path); s != nil {
+	if s := p.env.Hub.Get(grant.PathOf(path)); s != nil {
 		if _, live := s.Publisher(); live {
 			return s
 		}

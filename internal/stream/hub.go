@@ -254,6 +254,9 @@ func (h *Hub) Play(path string) (*Stream, error) {
 	}
 	s.mu.Lock()
 	most := s.set.Load().MaxPlayers
+	if s.live != nil && s.live.info.MaxPlayers > 0 && (most == 0 || s.live.info.MaxPlayers < most) {
+		most = s.live.info.MaxPlayers
+	}
 	full := most > 0 && s.players >= most
 	if !full {
 		s.players++

@@ -18,6 +18,8 @@ type Info struct {
 	// End, if not nil, is called once with the cause when the hub ends the publisher:
 	// it was taken over, or its stream was ended. It must not block.
 	End context.CancelCauseFunc
+	// MaxPlayers bounds the players of the stream while this publisher is live; 0 leaves it to the settings.
+	MaxPlayers int
 }
 
 // Publisher feeds one stream. Its methods are called by one goroutine, but for Close.

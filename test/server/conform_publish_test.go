@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"weir/amf"
-	"weir/internal/peer"
+	"weir/internal/admit"
 	"weir/internal/server"
 	"weir/internal/stream"
 	"weir/rtmp"
@@ -78,9 +78,9 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 
 // TestC123_StartOnlyAfterAdmission holds the program's answer back.
 func TestC123_StartOnlyAfterAdmission(t *testing.T) {
-	asked, answer := make(chan peer.Request, 1), make(chan error)
+	asked, answer := make(chan admit.Request, 1), make(chan error)
 	r := start(t, nil, func(o *server.Options) {
-		o.Admit = func(_ context.Context, q *peer.Request) error { asked <- *q; return <-answer }
+		o.Admit = func(_ context.Context, q *admit.Request) error { asked <- *q; return <-answer }
 	})
 	p := r.raw().connect("live").send(blockPUB)
 	if q := <-asked; q.Path != "live/cam" || q.Protocol != "rtmp" || q.Session == "" || !q.Remote.IsValid() {

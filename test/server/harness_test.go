@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"weir/av"
-	"weir/internal/peer"
+	"weir/internal/admit"
 	"weir/internal/server"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -233,4 +233,4 @@ func isEnd(err error) bool {
 }
 
 // refuseAll is a program's admission that refuses everybody.
-func refuseAll(context.Context, *peer.Request) error { return errors.New("not today") }
+func refuseAll(context.Context, *admit.Request) error { return errors.New("not today") }

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"weir/internal/hls"
-	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -123,7 +122,18 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 		p.env.Fail(w, errOff)
 		return
 	}
-	text, err := p.multivariant(r, path)
+	grant, err := p.let(r, path)
+	if err != nil {
+		p.env.Fail(w, err)
+		return
+	}
+	if public := grant.PathOf(path); public != path {
+		// Everything that belongs to the stream has its public name; the name asked for may be a secret.
+		w.Header().Set("Cache-Control", "no-store")
+		protocol.Redirect(w, r, strings.Repeat("../", strings.Count(path, "/")+1)+public+"/index.m3u8?v="+p.tokens.issue(public, grant, time.Now()))
+		return
+	}
+	text, err := p.multivariant(r, path, grant)
 	if err != nil {
 		p.env.Fail(w, err)
 		return
@@ -140,16 +150,21 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 	p.env.Sessions.Sent(p.env.Name, uint64(n))
 }
 
-// multivariant admits the sender of a request, waits for the stream's first segments, and makes the
-// playlist that a viewer begins with.
-func (p *HLS) multivariant(r *http.Request, path string) ([]byte, error) {
-	grant, err := p.env.Allow(r.Context(), p.request(r, path))
-	if err != nil {
-		return nil, err
+// let admits the sender of a request for a multivariant playlist, by its id if it was given one.
+func (p *HLS) let(r *http.Request, path string) (session.Grant, error) {
+	if id := r.URL.Query().Get("v"); id != "" {
+		if grant, _, good := p.tokens.open(path, id, time.Now()); good {
+			return grant, nil
+		}
 	}
+	return p.env.Allow(r.Context(), p.env.Request(r, path))
+}
+
+// multivariant waits for the stream's first segments, and makes the playlist that a viewer begins with.
+func (p *HLS) multivariant(r *http.Request, path string, grant session.Grant) ([]byte, error) {
 	s, err := p.env.Hub.Play(path)
 	if err != nil {
-		return nil, p.env.Refuse(p.request(r, path), err)
+		return nil, p.env.Refuse(p.env.Request(r, path), err)
 	}
 	defer s.Leave()
 	packager, err := p.packager(r, s)
@@ -159,11 +174,6 @@ func (p *HLS) multivariant(r *http.Request, path string) ([]byte, error) {
 	token := p.tokens.issue(path, grant, time.Now())
 	text, err := packager.Multivariant(func(name string) string { return name + "?v=" + token })
 	return text, reasoned(err)
-}
-
-// request is what the sender of a request for a playlist asks for.
-func (p *HLS) request(r *http.Request, path string) *peer.Request {
-	return &peer.Request{Role: session.Play, Protocol: p.env.Name, Remote: peer.Remote(r), Path: path, RawQuery: r.URL.RawQuery}
 }
 
 // packager returns a stream's packager once it has a playlist. A request that waits for that is a
@@ -177,7 +187,7 @@ func (p *HLS) packager(r *http.Request, s *stream.Stream) (*hls.Packager, error)
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	waiting, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.Remote(r), UserAgent: r.UserAgent(), Cancel: cancel})
+	waiting, err := p.env.Sessions.Open(p.env.Info(r, cancel))
 	if err != nil {
 		return nil, err
 	}

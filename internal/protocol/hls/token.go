@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"time"
 
 	"weir/internal/session"
@@ -15,9 +16,19 @@ import (
 const tokenTime = 2 * time.Minute
 
 const (
-	tokenPlain = 4 + 2 + 8                      // bytes: the time, and the grant's entry and key
-	tokenSize  = (12 + tokenPlain + 16) / 3 * 4 // characters: with a nonce and a tag
+	tokenPlain = 4 + 2 + 8 // bytes: the time, and the grant's entry and key; the terms follow, if there are any
+	maxToken   = 2048      // characters
+	// shortToken is the length of an id without terms: with a nonce and a tag.
+	shortToken = (12 + tokenPlain + 16) / 3 * 4
 )
+
+// terms is what an id holds of a grant's terms: what matters for a player.
+type terms struct {
+	By, KeyID, Label, User, Path string            `json:",omitzero"`
+	Labels                       map[string]string `json:",omitzero"`
+	Until                        time.Time         `json:",omitzero"`
+	Recheck, Duration            time.Duration     `json:",omitzero"`
+}
 
 // tokens makes the ids of viewers. An id holds, sealed, for which stream it was given out, when, and with
 // which grant: so nothing has to be kept of viewers that ask for a multivariant playlist and do nothing
@@ -44,13 +55,20 @@ func (t *tokens) issue(path string, g session.Grant, now time.Time) string {
 	b = binary.BigEndian.AppendUint32(b, uint32(now.Unix()))
 	b = binary.BigEndian.AppendUint16(b, uint16(g.Entry))
 	b = binary.BigEndian.AppendUint64(b, g.Key)
+	if t := g.Terms; t != nil {
+		text, err := json.Marshal(terms{t.By, t.KeyID, t.Label, t.User, t.Path, t.Labels, t.Until, t.Recheck, t.Duration})
+		if err != nil {
+			panic(err) // texts, times and numbers
+		}
+		b = append(b, text...)
+	}
 	return base64.RawURLEncoding.EncodeToString(t.aead.Seal(nil, nil, b, []byte(path)))
 }
 
 // open returns the grant in an id, and how long ago the id was given out. It reports false for
 // what is not an id of that stream, or is too old to begin with.
 func (t *tokens) open(path, token string, now time.Time) (g session.Grant, age time.Duration, ok bool) {
-	if len(token) != tokenSize {
+	if len(token) < shortToken || len(token) > maxToken {
 		return g, 0, false
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(token)
@@ -58,8 +76,18 @@ func (t *tokens) open(path, token string, now time.Time) (g session.Grant, age t
 		return g, 0, false
 	}
 	b, err := t.aead.Open(nil, nil, sealed, []byte(path))
-	if err != nil || len(b) != tokenPlain {
+	if err != nil || len(b) < tokenPlain {
 		return g, 0, false
+	}
+	if len(b) > tokenPlain {
+		var t terms
+		if err := json.Unmarshal(b[tokenPlain:], &t); err != nil {
+			return g, 0, false
+		}
+		g.Terms = &session.Terms{
+			By: t.By, KeyID: t.KeyID, Label: t.Label, User: t.User, Path: t.Path, Labels: t.Labels,
+			Until: t.Until, Recheck: t.Recheck, Duration: t.Duration,
+		}
 	}
 	g.Entry, g.Key = int(int16(binary.BigEndian.Uint16(b[4:]))), binary.BigEndian.Uint64(b[6:])
 	age = time.Duration(int32(uint32(now.Unix())-binary.BigEndian.Uint32(b))) * time.Second

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/peer"
 	"weir/internal/session"
 )
@@ -98,7 +99,7 @@ func (v *viewer) begin(p *HLS, remote netip.AddrPort, agent string) error {
 		s.CloseWith(err)
 		return err
 	}
-	s.SetGrant(v.grant)
+	p.env.Hold(s, &admit.Request{Role: session.Play, Protocol: p.env.Name, Session: s.ID, Remote: remote, UserAgent: agent, Path: v.key.path}, v.grant)
 	if err := s.Watch(session.Play, v.key.path); err != nil {
 		view.Leave()
 		s.CloseWith(err)
@@ -185,7 +186,7 @@ func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Du
 			key.token, age = sharedToken(remote.Addr(), q), 0
 			if v = p.viewers.get(key); v == nil {
 				var err error
-				if grant, err = p.env.Allow(r.Context(), p.request(r, path)); err != nil {
+				if grant, err = p.env.Allow(r.Context(), p.env.Request(r, path)); err != nil {
 					return nil, err
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/admit"
 	"weir/internal/hls"
 	"weir/internal/peer"
 	"weir/internal/protocol"
@@ -54,7 +55,7 @@ func newRig(t *testing.T, limits session.Limits) *rig {
 	r.HLS = New(protocol.Env{Door: &peer.Door{
 		Name: "hls", Log: slog.New(slog.DiscardHandler), Hub: hub, Sessions: session.New(limits, session.Observer{}),
 		Metrics: noMetrics{}, Wait: func(string) time.Duration { return time.Second },
-		Admit: func(context.Context, *peer.Request) (session.Grant, error) {
+		Admit: func(context.Context, *admit.Request) (session.Grant, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			r.asked++
@@ -291,7 +292,7 @@ func TestRefusedIsNotKept(t *testing.T) {
 		r.refused = errors.New("no")
 		forged := []byte(r.token())
 		forged[len(forged)-1] ^= 1
-		for _, query := range []string{"", old, string(forged), "v=" + strings.Repeat("a", tokenSize), "v=x", "v=" + r.tokens.issue("live/b", grant, time.Now()), "key=x"} {
+		for _, query := range []string{"", old, string(forged), "v=" + strings.Repeat("a", shortToken), "v=x", "v=" + r.tokens.issue("live/b", grant, time.Now()), "key=x"} {
 			if _, err := r.playlist(addrA, query, 0); err == nil {
 				t.Errorf("let in with %q", query)
 			}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/peer"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -210,7 +211,7 @@ var refusals = []session.Reason{session.BadKey, session.Address, session.Throttl
 
 func refuse(reason session.Reason) func(*Options) {
 	return func(o *Options) {
-		o.Admit = func(context.Context, *peer.Request) (session.Grant, error) {
+		o.Admit = func(context.Context, *admit.Request) (session.Grant, error) {
 			return session.Grant{}, session.Because(reason, errors.New(secret))
 		}
 	}

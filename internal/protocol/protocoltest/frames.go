@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/peer"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -201,7 +202,7 @@ func (s *Server) Local(path string, end func(cause error)) Writer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	pub, err := s.Door(localName).Publish(s.t.Context(), x, path, "", func(cause error) {
+	pub, err := s.Door(localName).Publish(s.t.Context(), x, peer.Ask{Path: path}, func(cause error) {
 		if end != nil {
 			end(cause)
 		}

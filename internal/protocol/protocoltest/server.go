@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/fanout"
 	"weir/internal/httpserver"
 	"weir/internal/intake"
@@ -176,7 +177,7 @@ func (s *Server) Door(name string) *peer.Door {
 	}
 }
 
-func (s *Server) admit(ctx context.Context, r *peer.Request) (session.Grant, error) {
+func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, error) {
 	if r.InProcess || s.opt.Admit == nil {
 		return session.Grant{Entry: -1}, nil
 	}

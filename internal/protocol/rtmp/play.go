@@ -9,6 +9,8 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/admit"
+	"weir/internal/mux"
 	"weir/internal/peer"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -29,15 +31,17 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 		return nil, refuse(rtmp.CodePlayFailed, p.refuseSecondPlay(pr, path))
 	}
 	b := &playback{p: p, peer: pr, session: rs, id: r.StreamID, caps: rs.Caps(), gone: make(chan struct{})}
-	b.start = p.env.StartOf(path, r.Query.Get("start"))
 	b.variant = variant{chunkSize: p.server.ChunkSize}
-	b.variant.Repair = p.env.Repair(path)
 	b.variant.AllTracks = b.caps.CapsEx&rtmp.CapMultitrack != 0 || r.Query.Get("tracks") == "all"
 	b.variant.Form = flv.Form{SingleTrack: !b.variant.AllTracks, HEVC12: r.Query.Get("codec") == "legacy"}
-	view, err := p.env.Play(ctx, pr.session, path, r.RawQuery, b.variant)
+	view, err := p.env.Play(ctx, pr.session, pr.ask(path, r.RawQuery), func(path string) mux.Variant {
+		b.variant.Repair = p.env.Repair(path)
+		return b.variant
+	})
 	if err != nil {
 		return nil, refuse(rtmp.CodePlayFailed, err)
 	}
+	b.start = p.env.StartOf(view.Stream.Path(), r.Query.Get("start"))
 	if err := b.checkCodecs(view); err != nil {
 		return nil, err
 	}
@@ -50,7 +54,7 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 // one log.
 func (p *Protocol) refuseSecondPlay(pr *connection, path string) error {
 	const told = "This connection plays a stream already: use another connection for a second one."
-	return p.env.Refuse(&peer.Request{
+	return p.env.Refuse(&admit.Request{
 		Role: session.Play, Protocol: p.env.Name, Session: pr.session.ID, Remote: pr.session.Remote, Path: path,
 	}, &session.Refusal{Reason: session.Limit, Peer: told, Err: errSecondPlay})
 }
@@ -183,7 +187,7 @@ func (b *playback) recheck() bool {
 	if err == nil {
 		return false
 	}
-	b.fail(refuse(rtmp.CodePlayFailed, b.p.env.Refuse(&peer.Request{
+	b.fail(refuse(rtmp.CodePlayFailed, b.p.env.Refuse(&admit.Request{
 		Role: session.Play, Protocol: b.p.env.Name, Session: b.peer.session.ID, Remote: b.peer.session.Remote, Path: b.stream.Path(),
 	}, &session.Refusal{Reason: session.Unsupported, Peer: err.Error(), Err: err})))
 	return true

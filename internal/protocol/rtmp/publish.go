@@ -15,7 +15,7 @@ import (
 // Publish implements rtmp.Handler.
 func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.PublishRequest) (rtmp.Publication, error) {
 	pr := connectionOf(ctx)
-	pub, err := p.env.Publish(ctx, pr.session, r.Path, r.RawQuery, func(cause error) { rs.Close(endOfPublisher(cause)) })
+	pub, err := p.env.Publish(ctx, pr.session, pr.ask(r.Path, r.RawQuery), func(cause error) { rs.Close(endOfPublisher(cause)) })
 	if err != nil {
 		code := rtmp.CodePublishDenied
 		switch session.ReasonOf(err) {
@@ -26,9 +26,9 @@ func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.
 		}
 		return nil, refuse(code, err)
 	}
-	b := &publication{p: p, peer: pr, pub: pub, path: r.Path, unpaced: func() {}}
+	b := &publication{p: p, peer: pr, pub: pub, path: pub.Stream().Path(), unpaced: func() {}}
 	b.feed = ingest.NewFLV(pub, ingest.Options{
-		Now: p.env.Hub.Now, Bitrate: p.env.Bitrate,
+		Now: p.env.Hub.Now, Bitrate: p.env.BitrateOf(pr.session),
 		Dropped: func(reason string) { p.env.Metrics.Dropped(p.env.Name, reason) },
 	})
 	if pr.conn != nil {
@@ -101,7 +101,7 @@ func (b *publication) Message(m *rtmp.Message) error {
 func (b *publication) Close(cause error) {
 	var end error // nil: the connection broke, and the stream waits for the publisher's return
 	switch {
-	case errors.Is(cause, session.ErrKicked):
+	case session.ReasonOf(cause).Final():
 		end = cause
 	case errors.Is(cause, rtmp.ErrUnpublished):
 		end = stream.ErrUnpublished

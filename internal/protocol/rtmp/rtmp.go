@@ -8,8 +8,10 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
+	"weir/internal/admit"
 	"weir/internal/intake"
 	"weir/internal/listen"
 	"weir/internal/peer"
@@ -106,12 +108,24 @@ type connection struct {
 	tls     *peer.WaitingTLS
 	player  *peer.Player // set once the connection is handed to the engine
 	playing uint32       // the message stream that is played
+	pageURL string       // as connect says; it may hold keys
+	tcURL   string       // likewise
 }
 
 // connectionKey is the context key of a connection.
 type connectionKey struct{}
 
 func connectionOf(ctx context.Context) *connection { return ctx.Value(connectionKey{}).(*connection) }
+
+// ask is what the peer asks for with a stream's path and query.
+func (pr *connection) ask(path, rawQuery string) peer.Ask {
+	return peer.Ask{Path: path, RawQuery: rawQuery, PageURL: pr.pageURL, TCURL: pr.tcURL}
+}
+
+// maxURL bounds what is kept of each URL that connect brings, in bytes.
+const maxURL = 1024
+
+func clip(url string) string { return strings.Clone(url[:min(len(url), maxURL)]) }
 
 // about returns what a log line says about the peer.
 func (pr *connection) about() slog.Attr {
@@ -135,7 +149,7 @@ func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, li
 	}
 	rs := p.server.NewSession(context.WithValue(base, connectionKey{}, pr), nc)
 	var wg sync.WaitGroup
-	wg.Go(func() { pr.open(p, nc, rs) })
+	wg.Go(func() { pr.open(p, nc, conf != nil, rs) })
 	wg.Wait()
 	if pr.session == nil {
 		_ = nc.Close()
@@ -152,8 +166,8 @@ func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, li
 }
 
 // open registers the connection; session stays nil if it is refused.
-func (pr *connection) open(p *Protocol, nc net.Conn, rs *rtmp.ServerSession) {
-	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.AddrPort(nc.RemoteAddr()), Cancel: rs.Close})
+func (pr *connection) open(p *Protocol, nc net.Conn, secure bool, rs *rtmp.ServerSession) {
+	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.AddrPort(nc.RemoteAddr()), TLS: secure, Cancel: rs.Close})
 	if err == nil {
 		pr.session = s
 	}
@@ -162,7 +176,7 @@ func (pr *connection) open(p *Protocol, nc net.Conn, rs *rtmp.ServerSession) {
 // ended closes the session of a connection that has ended.
 func (p *Protocol) ended(s *session.Session, err error) {
 	if errors.Is(err, rtmp.ErrBadPath) { // package rtmp itself has refused it
-		err = p.env.Refuse(&peer.Request{Protocol: p.env.Name, Session: s.ID, Remote: s.Remote}, session.Because(session.Path, err))
+		err = p.env.Refuse(&admit.Request{Protocol: p.env.Name, Session: s.ID, Remote: s.Remote}, session.Because(session.Path, err))
 	}
 	err = endOfSession(err)
 	if r := session.ReasonOf(err); r == session.Handshake || errors.Is(err, rtmp.ErrProbe) {
@@ -251,6 +265,7 @@ func (p *Protocol) observe(e rtmp.Event) {
 func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.ConnectRequest) error {
 	pr := connectionOf(ctx)
 	pr.session.SetUserAgent(r.FlashVer)
+	pr.pageURL, pr.tcURL = clip(r.PageURL), clip(r.TcURL)
 	p.env.Log.Debug("connected", pr.about(), slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
 	return nil
 }

@@ -107,7 +107,7 @@ func (p *toy) serve(nc net.Conn) {
 		return
 	}
 	gone := watch(nc, cancel)
-	view, err := p.env.Claim(ctx, s, path, query, variant{})
+	view, err := p.env.Claim(ctx, s, peer.Ask{Path: path, RawQuery: query}, func(string) mux.Variant { return variant{} })
 	gone()
 	if err != nil {
 		refuse(nc, err)
@@ -120,7 +120,7 @@ func (p *toy) serve(nc net.Conn) {
 	if c.ended != nil {
 		c.player.Close(c.ended)
 	}
-	c.player.Join(p.env.StartOf(path, ""), nil)
+	c.player.Join(p.env.StartOf(view.Stream.Path(), ""), nil)
 }
 
 // request reads the line with which a client asks.

@@ -1,0 +1,55 @@
+package admit
+
+import (
+	"context"
+	"net/netip"
+
+	"weir/internal/session"
+)
+
+// Request is what a peer asks for, and what it shows.
+type Request struct {
+	Role session.Role // Publish or Play
+	// Recheck is true if a session that runs is asked about again.
+	Recheck bool
+	// By is, of a recheck, the Terms.By and KeyID of the grant in force: only that link is asked.
+	By, KeyID string
+	// Protocol is the protocol's name in the table of protocols.
+	Protocol string
+	// Session is the id of the peer's session; empty if it has none yet.
+	Session string
+	Remote  netip.AddrPort
+	Via     []netip.Addr // trusted proxies through which the peer came
+	TLS     bool
+	// UserAgent, PageURL and TCURL are what the peer says of itself, as far as its protocol has them.
+	// The two URLs may hold keys: never log them.
+	UserAgent, PageURL, TCURL string
+	// Path is the stream's path as asked for, decoded, without its query.
+	Path string
+	// SecretName is set by a link for which the name may be a key: it is not logged.
+	SecretName bool
+	// RawQuery is what followed the name, as sent, without the question mark. It holds keys: never log it.
+	RawQuery   string
+	Credential Credential
+	// Online says that the stream has a publisher, and Players how many play it.
+	Online  bool
+	Players int
+	// InProcess is true of a peer that is part of the program: it needs no key, and has no address.
+	InProcess bool
+}
+
+// Credential is what a peer shows beside its query, from wherever its protocol carries it.
+type Credential struct {
+	// Kind is "basic", "adobe" (RTMP's user and password) or "bearer"; empty if the peer shows nothing.
+	Kind string
+	User string
+	// Secret is the password, and Token the bearer token. Never log them.
+	Secret, Token string
+}
+
+// Link is one of those that decide about a request.
+type Link interface {
+	// Decide admits a peer by terms, or passes to the next link with (nil, nil). An error refuses;
+	// session.ReasonOf tells why, and a *session.Refusal holds the text for the peer.
+	Decide(ctx context.Context, r *Request) (*session.Terms, error)
+}

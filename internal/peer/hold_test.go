@@ -1,0 +1,194 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/internal/admit"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// held opens a session that is admitted to publish with these terms; cause is with what it was ended.
+func (h *hall) held(terms *session.Terms) (s *session.Session, cause func() error) {
+	h.t.Helper()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	h.t.Cleanup(func() { cancel(nil) })
+	s, err := h.Sessions.Open(session.Info{Protocol: "test", Cancel: cancel})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.grant.Terms = terms
+	if _, err := h.Publish(h.t.Context(), s, Ask{Path: "live/secret", RawQuery: "key=x"}, func(error) {}); err != nil {
+		h.t.Fatal(err)
+	}
+	return s, func() error { return context.Cause(ctx) }
+}
+
+// TestSessionEndsWithItsGrant: at the time itself, and not before.
+func TestSessionEndsWithItsGrant(t *testing.T) {
+	for name, terms := range map[string]func(now time.Time) *session.Terms{
+		"until":    func(now time.Time) *session.Terms { return &session.Terms{Until: now.Add(time.Minute)} },
+		"duration": func(time.Time) *session.Terms { return &session.Terms{Duration: time.Minute} },
+		"the earlier, a time": func(now time.Time) *session.Terms {
+			return &session.Terms{Until: now.Add(time.Minute), Duration: time.Hour}
+		},
+		"the earlier, its share": func(now time.Time) *session.Terms {
+			return &session.Terms{Until: now.Add(time.Hour), Duration: time.Minute}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+				_, cause := h.held(terms(time.Now()))
+				time.Sleep(time.Minute - time.Millisecond)
+				synctest.Wait()
+				if err := cause(); err != nil {
+					t.Fatal("it ended too early:", err)
+				}
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+				if r := session.ReasonOf(cause()); cause() == nil || r != session.Expired {
+					t.Errorf("it ended with %v: %v", r, cause())
+				}
+			})
+		})
+	}
+}
+
+// TestGrantThatIsOver: who comes with a grant whose time is over does not get in.
+func TestGrantThatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		h.grant.Terms = &session.Terms{Until: time.Now()}
+		_, err := h.Play(t.Context(), h.session(), Ask{Path: "live/a"}, nil)
+		h.wantRefusal(err, session.Expired, "live/a", "The time for which this was allowed is over.")
+	})
+}
+
+// TestSentElsewhere: the peer is told where to.
+func TestSentElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		h.grant.Terms = &session.Terms{Redirect: "https://other.example/live/a"}
+		_, err := h.Play(t.Context(), h.session(), Ask{Path: "live/a"}, nil)
+		h.wantRefusal(err, session.Redirected, "live/a", "The stream is at another server.")
+		if r, ok := errors.AsType[*session.Refusal](err); !ok || r.Redirect != "https://other.example/live/a" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestRenamed: the hub, the session and the log know the public name alone.
+func TestRenamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		s, _ := h.held(&session.Terms{Path: "live/alice"})
+		if s.Stream() != "live/alice" || h.Hub.Get("live/alice") == nil || h.Hub.Get("live/secret") != nil {
+			t.Errorf("the session publishes %q", s.Stream())
+		}
+		view, err := h.Play(t.Context(), h.session(), Ask{Path: "live/secret"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := view.Stream.Path(); got != "live/alice" {
+			t.Errorf("plays %q", got)
+		}
+		view.Leave()
+		h.grant.Terms = &session.Terms{Path: "live/a.flv"} // reserved for a protocol
+		_, err = h.Publish(t.Context(), h.session(), Ask{Path: "live/b"}, func(error) {})
+		if session.ReasonOf(err) != session.Path {
+			t.Error("renamed to a name that publishers may not have:", err)
+		}
+	})
+}
+
+// TestNameThatMayBeAKey is not logged.
+func TestNameThatMayBeAKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		h.Admit = func(_ context.Context, r *admit.Request) (session.Grant, error) {
+			r.SecretName = true
+			return session.Grant{}, errors.New("no")
+		}
+		_, err := h.Publish(t.Context(), h.session(), Ask{Path: "live/hunter2/x"}, func(error) {})
+		h.wantRefusal(err, session.Denied, "live/***", "Not allowed.")
+	})
+}
+
+// TestPlayersOfAGrant: a publisher's terms bound the players of its stream.
+func TestPlayersOfAGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		h.held(&session.Terms{Players: 2})
+		h.grant.Terms = nil
+		for i := range 3 {
+			view, err := h.Play(t.Context(), h.session(), Ask{Path: "live/secret"}, nil)
+			if (err == nil) != (i < 2) {
+				t.Fatalf("player %d: %v", i+1, err)
+			}
+			if err == nil {
+				defer view.Leave()
+			}
+		}
+	})
+}
+
+// TestRecheck: the decision is asked for again at its pace, of the link that made it; a no ends the session, and
+// new terms hold from then on.
+func TestRecheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		type answer struct {
+			terms *session.Terms
+			err   error
+		}
+		asked, answers := make(chan admit.Request, 1), make(chan answer, 1)
+		_, cause := h.held(&session.Terms{By: "hook", KeyID: "k1", Recheck: time.Minute})
+		h.Admit = func(_ context.Context, r *admit.Request) (session.Grant, error) {
+			asked <- *r
+			a := <-answers
+			return session.Grant{Terms: a.terms}, a.err
+		}
+		begun := time.Now()
+		for i, a := range []answer{
+			{&session.Terms{By: "hook", Recheck: 2 * time.Minute}, nil},
+			{nil, errors.New("no more")},
+		} {
+			r := <-asked
+			if want := []time.Duration{time.Minute, 3 * time.Minute}[i]; time.Since(begun) != want {
+				t.Errorf("asked after %v, want %v", time.Since(begun), want)
+			}
+			if !r.Recheck || r.By != "hook" || r.Path != "live/secret" || r.RawQuery != "key=x" {
+				t.Errorf("asked for %+v", r)
+			}
+			answers <- a
+			synctest.Wait()
+		}
+		if session.ReasonOf(cause()) != session.Revoked {
+			t.Errorf("it ended with %v", cause())
+		}
+		time.Sleep(time.Hour)
+		if len(asked) != 0 {
+			t.Error("asked about a session that was ended")
+		}
+	})
+}
+
+// TestClosedSessionIsNotAskedAbout: nothing of a grant outlives its session.
+func TestClosedSessionIsNotAskedAbout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		s, cause := h.held(&session.Terms{Recheck: time.Minute, Until: time.Now().Add(time.Minute)})
+		before := h.asked
+		s.CloseWith(nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if h.asked != before || cause() != nil {
+			t.Errorf("asked %d times, ended with %v", h.asked-before, cause())
+		}
+	})
+}
