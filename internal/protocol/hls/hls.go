@@ -130,7 +130,8 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 	if public := grant.PathOf(path); public != path {
 		// Everything that belongs to the stream has its public name; the name asked for may be a secret.
 		w.Header().Set("Cache-Control", "no-store")
-		protocol.Redirect(w, r, strings.Repeat("../", strings.Count(path, "/")+1)+public+"/index.m3u8?v="+p.tokens.issue(public, grant, time.Now()))
+		root := strings.Repeat("../", strings.Count(path, "/")+1)
+		protocol.RedirectWith(w, root+public+"/index.m3u8", "v="+p.tokens.issue(public, grant, time.Now()))
 		return
 	}
 	text, err := p.multivariant(r, path, grant)

@@ -35,7 +35,8 @@ type rig struct {
 	*HLS
 	t       *testing.T
 	refused error // what admission says
-	asked   int   // how often it was asked
+	grant   session.Grant
+	asked   int // how often it was asked
 }
 
 func newRig(t *testing.T, limits session.Limits) *rig {
@@ -59,7 +60,7 @@ func newRig(t *testing.T, limits session.Limits) *rig {
 			mu.Lock()
 			defer mu.Unlock()
 			r.asked++
-			return session.Grant{}, r.refused
+			return r.grant, r.refused
 		},
 	}}, func(string) (hls.Settings, bool) { return hls.Default(), true })
 	t.Cleanup(func() { r.viewers.close(session.ErrShutdown) })

@@ -1,0 +1,62 @@
+package hls
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/internal/session"
+)
+
+// TestRenamed: who asks for a stream under a name that is a key is led to the public one, where it needs no key;
+// what it was let in with goes with it. The key is in nothing that it gets.
+func TestRenamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, session.Limits{})
+		until := time.Now().Add(time.Hour).UTC().Round(time.Second)
+		r.grant = session.Grant{Entry: 2, Terms: &session.Terms{
+			By: "keys", KeyID: "k1", User: "ann", Labels: map[string]string{"plan": "pro"}, Path: "live/a", Until: until,
+		}}
+		w := httptest.NewRecorder()
+		r.index(w, httptest.NewRequest(http.MethodGet, "/live/hunter2/x/index.m3u8?key=hunter2", nil), "live/hunter2/x")
+		to := w.Header().Get("Location")
+		id, ok := strings.CutPrefix(to, "./../../../live/a/index.m3u8?v=")
+		if w.Code != http.StatusFound || !ok {
+			t.Fatalf("%d to %q", w.Code, to)
+		}
+		r.asked = 0
+		grant, err := r.let(httptest.NewRequest(http.MethodGet, "/live/a/index.m3u8?v="+id, nil), "live/a")
+		if err != nil || r.asked != 0 {
+			t.Fatalf("%v, asked %d times", err, r.asked)
+		}
+		got := grant.Terms
+		if grant.Entry != 2 || got == nil || got.KeyID != "k1" || got.User != "ann" || got.Labels["plan"] != "pro" || !got.Until.Equal(until) {
+			t.Errorf("%+v", got)
+		}
+		if _, err := r.let(httptest.NewRequest(http.MethodGet, "/live/b/index.m3u8?v="+id, nil), "live/b"); err != nil || r.asked != 1 {
+			t.Errorf("%v, asked %d times with the id of another stream", err, r.asked)
+		}
+	})
+}
+
+// TestViewerEndsWithItsGrant: the session ends, and the viewer does not come back.
+func TestViewerEndsWithItsGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, session.Limits{})
+		id := "v=" + r.tokens.issue("live/a", session.Grant{Terms: &session.Terms{Until: time.Now().Add(20 * time.Second)}}, time.Now())
+		if _, err := r.playlist(addrA, id, 0); err != nil {
+			t.Fatal(err)
+		}
+		r.media(addrA)
+		r.wantSessions(1, "after media")
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		r.wantSessions(0, "after its time")
+		if _, err := r.playlist(addrA, id, 0); session.ReasonOf(err) != session.Expired {
+			t.Errorf("it came back: %v", err)
+		}
+	})
+}
