@@ -106,6 +106,9 @@ import "weir/internal/server"
 //	    Soft limit of the Go heap, beyond which garbage is collected harder; 0 is none. In bytes.
 //	    Default 0.
 //
+//	Drain time.Duration
+//	    When the server is told to stop: how long it goes on for those who are there, and lets
+//	    nobody else in, before it ends them; 0s ends them at once. At most 1h. Default 0s.
 //	Streams []StreamConfig
 //	    Settings by stream path; the first entry that matches applies.
 type Config = server.Config

@@ -17,11 +17,9 @@ import (
 	"strings"
 
 	"weir/av"
-	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/peer"
 	"weir/internal/server"
-	"weir/internal/session"
 	"weir/internal/stream"
 )
 
@@ -43,17 +41,22 @@ func Protocols() []string { return server.ProtocolNames() }
 
 // Request is what a peer asks for.
 type Request struct {
-	// Publish tells a publisher from a player.
-	Publish bool
+	// Publish tells a publisher from a player, and Recheck that the session runs already; see Grant.
+	Publish, Recheck bool
 	// Protocol is one of Protocols.
 	Protocol string
 	// Session is the session's id in log and API.
 	Session string
 	Remote  netip.AddrPort
+	// TLS says that the connection is encrypted up to this server.
+	TLS       bool
+	UserAgent string
 	// Path is the stream: app/name.
 	Path string
 	// Query is what followed the name in the URL, as sent. It may hold keys.
 	Query string
+	// User and Password, or Token, are what the peer showed beside the query.
+	User, Password, Token string
 }
 
 // Option adds to what a configuration can say.
@@ -66,18 +69,11 @@ func Logger(l *slog.Logger) Option { return Option{func(o *server.Options) { o.L
 // its Logger: log.level alone does not hold that back.
 func Level(v *slog.LevelVar) Option { return Option{func(o *server.Options) { o.Level = v }} }
 
-// Admit makes the server ask decide about each publisher and player that the configured keys
+// Admit is Decide without terms: the server asks decide about each publisher and player that the configured keys
 // and addresses let in, before the peer is told of success. An error refuses; its text is
 // shown to the peer. decide may take its time; ctx ends when the peer goes.
 func Admit(decide func(ctx context.Context, r Request) error) Option {
-	return Option{func(o *server.Options) {
-		o.Admit = func(ctx context.Context, r *admit.Request) error {
-			return decide(ctx, Request{
-				Publish: r.Role == session.Publish, Protocol: r.Protocol, Session: r.Session,
-				Remote: r.Remote, Path: r.Path, Query: r.RawQuery,
-			})
-		}
-	}}
+	return Decide(func(ctx context.Context, r Request) (Grant, error) { return Grant{}, decide(ctx, r) })
 }
 
 // Server is a server whose listeners are open.

@@ -73,7 +73,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 		s.explain(w, r)
 		return
 	}
-	if best.Place != "" {
+	if best.Fixed != "" {
 		best.Handler(w, r, path)
 		return
 	}

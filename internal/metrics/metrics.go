@@ -41,8 +41,8 @@ type Sources struct {
 	Workers func(yield func(worker int, load float64, interval time.Duration))
 	// Intake returns the time between two reads of a publisher; 0 if it is read as it sends.
 	Intake func() time.Duration
-	// Held returns the bytes of segments in memory.
-	Held func() int64
+	// Segments returns the bytes of segments in memory.
+	Segments func() int64
 }
 
 // Publishers is what the publishers that are connected do now.
@@ -146,7 +146,7 @@ func word(s string) string {
 // reader collects from Sources.
 type reader struct {
 	Sources
-	streams, bitrate, stalled, silence, sessions, received, sent, frames, repairs, skips, load, interval, intake, held *prometheus.Desc
+	streams, bitrate, stalled, silence, sessions, received, sent, frames, repairs, skips, load, interval, intake, segments *prometheus.Desc
 }
 
 func newReader(s Sources) *reader {
@@ -168,13 +168,13 @@ func newReader(s Sources) *reader {
 		load:     desc("weir_delivery_worker_load", "Share of time a delivery worker spends sending, from 0 to 1.", "worker"),
 		interval: desc("weir_delivery_round_interval_seconds", "Rest of a delivery worker between two rounds.", "worker"),
 		intake:   desc("weir_intake_interval_seconds", "Time between two reads of a publisher; 0 while each is read as it sends."),
-		held:     desc("weir_segment_memory_bytes", "Memory that HLS segments take; on Linux it is not in the process's resident memory, but in that of its container."),
+		segments: desc("weir_segment_memory_bytes", "Memory that HLS segments take; on Linux it is not in the process's resident memory, but in that of its container."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.held} {
+	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.segments} {
 		ch <- d
 	}
 }
@@ -223,7 +223,7 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 	if r.Intake != nil {
 		gauge(r.intake, r.Intake().Seconds())
 	}
-	if r.Held != nil {
-		gauge(r.held, float64(r.Held()))
+	if r.Segments != nil {
+		gauge(r.segments, float64(r.Segments()))
 	}
 }

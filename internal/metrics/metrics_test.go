@@ -65,8 +65,8 @@ func sources() Sources {
 			yield(0, 0.25, 0)
 			yield(1, 0.5, 20*time.Millisecond)
 		},
-		Intake: func() time.Duration { return 50 * time.Millisecond },
-		Held:   func() int64 { return 6 << 20 },
+		Intake:   func() time.Duration { return 50 * time.Millisecond },
+		Segments: func() int64 { return 6 << 20 },
 	}
 }
 

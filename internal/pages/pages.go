@@ -64,7 +64,7 @@ func (p *Pages) Run(ctx context.Context) error {
 // Routes implements protocol.Router.
 func (p *Pages) Routes() []protocol.Route {
 	get := func(at string, h func(http.ResponseWriter, *http.Request, string)) protocol.Route {
-		return protocol.Route{Method: http.MethodGet, Place: at, Handler: h}
+		return protocol.Route{Method: http.MethodGet, Fixed: at, Handler: h}
 	}
 	return []protocol.Route{
 		get("/", p.index),

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"time"
 
@@ -68,8 +69,8 @@ type Ask struct {
 // Admission decides about a request; an error refuses, and session.ReasonOf tells why.
 type Admission func(ctx context.Context, r *admit.Request) (session.Grant, error)
 
-// request is what a session asks for.
-func (d *Door) request(s *session.Session, role session.Role, ask *Ask) *admit.Request {
+// RequestOf is what a session asks for.
+func (d *Door) RequestOf(s *session.Session, role session.Role, ask *Ask) *admit.Request {
 	return &admit.Request{
 		Role: role, Protocol: d.Name, Session: s.ID, Remote: s.Remote, Via: s.Via(), TLS: s.TLS(), UserAgent: s.UserAgent(),
 		PageURL: ask.PageURL, TCURL: ask.TCURL, Path: ask.Path, RawQuery: ask.RawQuery, Credential: ask.Credential,
@@ -81,17 +82,25 @@ func (d *Door) request(s *session.Session, role session.Role, ask *Ask) *admit.R
 // the grant, which may be another than was asked for. end is called once when the hub ends the
 // publisher. Publish fails with a *session.Refusal.
 func (d *Door) Publish(ctx context.Context, s *session.Session, ask Ask, end context.CancelCauseFunc) (*stream.Publisher, error) {
-	r := d.request(s, session.Publish, &ask)
-	path, err := d.enter(ctx, s, r)
+	r := d.RequestOf(s, session.Publish, &ask)
+	grant, err := d.Allow(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	pub, err := d.Hub.Publish(path, stream.Info{
-		Session: s.ID, Protocol: d.Name, Remote: s.From(), End: end, MaxPlayers: s.Terms().Players,
-	})
+	asked, path := *r, grant.PathOf(r.Path)
+	r.Path = path // from here on the name that the peer used is not told
+	if s.Role() == session.Publish && s.Stream() != path && !sameTerms(grant.Terms, s.Terms()) {
+		return nil, d.Refuse(r, errOtherTerms)
+	}
+	info := stream.Info{Session: s.ID, Protocol: d.Name, Remote: s.From(), End: end}
+	if grant.Terms != nil {
+		info.MaxPlayers = grant.Terms.Players
+	}
+	pub, err := d.Hub.Publish(path, info)
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
+	d.Hold(s, &asked, grant)
 	s.Promote(session.Publish, path)
 	return pub, nil
 }
@@ -99,18 +108,24 @@ func (d *Door) Publish(ctx context.Context, s *session.Session, ask Ask, end con
 // Play lets a session play a stream, in the variant that it has for the path of the grant; variant is nil if the
 // session reads no log. The session is Waiting until the caller promotes it. Play fails with a *session.Refusal.
 func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant func(path string) mux.Variant) (*View, error) {
-	r := d.request(s, session.Play, &ask)
-	path, err := d.enter(ctx, s, r)
+	r := d.RequestOf(s, session.Play, &ask)
+	grant, err := d.Allow(ctx, r)
 	if err != nil {
 		return nil, err
 	}
+	asked, path := *r, grant.PathOf(r.Path)
+	r.Path = path
 	var v mux.Variant
 	if variant != nil {
 		v = variant(path)
 	}
 	view, err := d.View(s, path, v)
-	if err != nil || s.Role() != session.Pending {
-		return view, err
+	if err != nil {
+		return nil, err
+	}
+	d.Hold(s, &asked, grant)
+	if s.Role() != session.Pending {
+		return view, nil
 	}
 	if err := s.Watch(session.Waiting, path); err != nil {
 		view.Leave()
@@ -119,16 +134,32 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	return view, nil
 }
 
-// enter lets a session in, and returns the public path of what it asked for. The grant stays with the
-// session, which ends when its grant does.
-func (d *Door) enter(ctx context.Context, s *session.Session, r *admit.Request) (path string, err error) {
-	grant, err := d.Allow(ctx, r)
-	if err != nil {
-		return "", err
+// errOtherTerms refuses a second stream on a connection: the terms of a session hold for all that it does.
+var errOtherTerms = &session.Refusal{
+	Reason: session.Denied, Peer: "This connection publishes a stream under other terms: use another connection for a second one.",
+	Err: errors.New("the connection publishes another stream under other terms"),
+}
+
+// sameTerms reports whether two grants bind a session to the same, whatever the streams are called.
+func sameTerms(a, b *session.Terms) bool {
+	var x, y session.Terms
+	if a != nil {
+		x = *a
 	}
-	d.Hold(s, r, grant)
-	r.Path = grant.PathOf(r.Path) // from here on the name that the peer used is not told
-	return r.Path, nil
+	if b != nil {
+		y = *b
+	}
+	x.Path, y.Path = "", ""
+	return reflect.DeepEqual(x, y)
+}
+
+// look notes in a request what the stream is doing.
+func (d *Door) look(r *admit.Request, path string) {
+	r.Online, r.Players = false, 0
+	if st := d.Hub.Get(path); st != nil {
+		_, r.Online = st.Publisher()
+		r.Players = st.Stats().Players
+	}
 }
 
 // Allow applies the rules of paths and asks for admission, for a peer with or without a
@@ -137,16 +168,16 @@ func (d *Door) Allow(ctx context.Context, r *admit.Request) (session.Grant, erro
 	if err := d.checkPath(r.Role, r.Path); err != nil {
 		return session.Grant{}, d.Refuse(r, err)
 	}
-	if st := d.Hub.Get(r.Path); st != nil {
-		_, r.Online = st.Publisher()
-		r.Players = st.Stats().Players
-	}
+	d.look(r, r.Path)
 	grant, err := d.Admit(ctx, r)
 	if err != nil {
 		if _, ok := errors.AsType[session.Reasoner](err); !ok {
 			err = session.Because(session.Denied, err)
 		}
 		return session.Grant{}, d.Refuse(r, err)
+	}
+	if err := grant.Terms.Check(); err != nil {
+		return session.Grant{}, d.Refuse(r, session.Because(session.Internal, err))
 	}
 	if t := grant.Terms; t != nil {
 		if t.Redirect != "" {
@@ -166,7 +197,7 @@ func (d *Door) Allow(ctx context.Context, r *admit.Request) (session.Grant, erro
 
 var (
 	errRedirected = errors.New("the peer was sent to another server")
-	errExpired    = errors.New("the time of the grant is over")
+	errExpired    = errors.New("the grant has expired")
 )
 
 // checkPath applies the rules of paths, which are no secret.

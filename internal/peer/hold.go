@@ -11,11 +11,13 @@ import (
 	"weir/internal/session"
 )
 
-// Hold gives a session its grant, and ends the session when the grant ends. If the grant says so, the decision
-// is asked for again while the session runs, and may end it or change its terms.
+// Hold gives a session its grant, instead of an earlier one, and ends the session when the grant ends. If the
+// grant says so, the decision is asked for again while the session runs, and may end it or change its terms.
+// r is what the session asked for.
 func (d *Door) Hold(s *session.Session, r *admit.Request, g session.Grant) {
 	s.SetGrant(g)
 	if g.Terms.End(s.Started).IsZero() && (g.Terms == nil || g.Terms.Recheck == 0) {
+		s.OnClose(nil)
 		return
 	}
 	h := &hold{door: d, session: s, request: *r}
@@ -24,8 +26,8 @@ func (d *Door) Hold(s *session.Session, r *admit.Request, g session.Grant) {
 	h.wind(g.Terms)
 }
 
-// recheckTime bounds one decision that is asked for again, and recheckLeast how soon it may be.
 const (
+	// recheckTime bounds one decision that is asked for again, and recheckLeast how soon it may be.
 	recheckTime  = 10 * time.Second
 	recheckLeast = time.Second
 )
@@ -67,35 +69,69 @@ func stopTimer(t *time.Timer) {
 	}
 }
 
-// errWithdrawn ends a session whose recheck was denied.
-var errWithdrawn = errors.New("the decision was asked for again, and is no now")
+// begin counts a recheck as a task of the session, unless the hold was stopped.
+func (h *hold) begin() (done func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		return nil, false
+	}
+	return h.session.Task(), true
+}
 
 // again asks for the decision once more.
 func (h *hold) again() {
+	done, ok := h.begin()
+	if !ok {
+		return
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(h.ctx, recheckTime)
 	defer cancel()
+	now, _ := h.session.Grant()
 	r := h.request
 	r.Recheck, r.By, r.KeyID = true, h.session.Terms().By, h.session.Terms().KeyID
+	h.door.look(&r, now.PathOf(r.Path))
 	grant, err := h.door.Admit(ctx, &r)
 	switch {
-	case h.ctx.Err() != nil:
+	case h.ctx.Err() != nil: // the session has ended
+	case err != nil && undecided(err):
+		h.warn("recheck failed: the session goes on under its present terms", err)
+		h.wind(now.Terms)
 	case err != nil:
-		h.door.Log.Warn("session ends: its grant was withdrawn", slog.String("session", h.session.ID),
-			slog.String("stream", h.session.Stream()), slog.String("remote", h.session.From()),
-			slog.String("err", session.Printable(err.Error(), maxLogged)))
-		h.session.Kick(&session.Refusal{Reason: session.Revoked, Peer: session.PeerText(err), Err: errors.Join(errWithdrawn, err)})
+		h.warn("session ends: the recheck denied it", err)
+		h.session.Kick(&session.Refusal{Reason: session.Revoked, Peer: session.PeerText(err), Err: errors.Join(errDenied, err)})
+	case grant.PathOf(r.Path) != now.PathOf(r.Path):
+		h.session.Kick(session.Because(session.Revoked, errors.New("the recheck granted a different stream")))
 	default:
-		now, _ := h.session.Grant()
-		if grant.PathOf(r.Path) != now.PathOf(r.Path) {
-			h.session.Kick(session.Because(session.Revoked, errors.New("the decision was asked for again, and is for another stream now")))
-			return
+		if t := grant.Terms; t != nil && t.KeyID == "" && now.Terms != nil {
+			terms := *t
+			terms.KeyID, terms.Label = now.Terms.KeyID, now.Terms.Label
+			grant.Terms = &terms
 		}
 		h.session.SetGrant(grant)
 		h.wind(grant.Terms)
 	}
 }
 
-// stop ends the hold with its session.
+// errDenied ends a session whose recheck was denied.
+var errDenied = errors.New("the recheck denied the session")
+
+// undecided reports whether err says nothing of the peer, but that nobody could be asked about it.
+func undecided(err error) bool {
+	switch session.ReasonOf(err) {
+	case session.Hook, session.Timeout, session.Internal, session.EOF, session.Shutdown:
+		return true
+	}
+	return false
+}
+
+func (h *hold) warn(message string, err error) {
+	h.door.Log.Warn(message, slog.String("session", h.session.ID), slog.String("stream", h.session.Stream()), //nolint:sloglint // one of two constants
+		slog.String("remote", h.session.From()), slog.String("err", session.Printable(err.Error(), maxLogged)))
+}
+
+// stop ends the hold with its session, or when another takes its place.
 func (h *hold) stop() {
 	h.mu.Lock()
 	h.stopped = true

@@ -3,6 +3,8 @@ package peer
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +19,7 @@ func (h *hall) held(terms *session.Terms) (s *session.Session, cause func() erro
 	h.t.Helper()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	h.t.Cleanup(func() { cancel(nil) })
-	s, err := h.Sessions.Open(session.Info{Protocol: "test", Cancel: cancel})
+	s, err := h.Sessions.Open(session.Info{Protocol: "test", Remote: netip.MustParseAddrPort("192.0.2.1:5"), Cancel: cancel})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -155,11 +157,12 @@ func TestRecheck(t *testing.T) {
 		}
 		begun := time.Now()
 		for i, a := range []answer{
+			{nil, session.Because(session.Hook, errors.New("nobody answers"))}, // the session goes on, and so do its terms
 			{&session.Terms{By: "hook", Recheck: 2 * time.Minute}, nil},
-			{nil, errors.New("no more")},
+			{nil, session.Because(session.Denied, errors.New("no more"))},
 		} {
 			r := <-asked
-			if want := []time.Duration{time.Minute, 3 * time.Minute}[i]; time.Since(begun) != want {
+			if want := []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute}[i]; time.Since(begun) != want {
 				t.Errorf("asked after %v, want %v", time.Since(begun), want)
 			}
 			if !r.Recheck || r.By != "hook" || r.Path != "live/secret" || r.RawQuery != "key=x" {
@@ -175,6 +178,60 @@ func TestRecheck(t *testing.T) {
 		if len(asked) != 0 {
 			t.Error("asked about a session that was ended")
 		}
+	})
+}
+
+// TestOnlyTheLastGrantHolds: a connection that publishes one stream after another has one grant at a time, and who
+// is refused by the hub keeps the one that it had.
+func TestOnlyTheLastGrantHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		s, cause := h.held(&session.Terms{Recheck: time.Minute, Until: time.Now().Add(90 * time.Second)})
+		s.Promote(session.Pending, "")
+		for range 100 {
+			h.grant.Terms = &session.Terms{Recheck: time.Minute}
+			view, err := h.Play(t.Context(), s, Ask{Path: "live/b"}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer view.Leave()
+		}
+		before := h.asked
+		time.Sleep(10*time.Minute + time.Second)
+		synctest.Wait()
+		if n := h.asked - before; n != 10 || cause() != nil {
+			t.Errorf("asked %d times in 10 minutes, ended with %v", n, cause())
+		}
+		s.CloseWith(nil)
+		h.Sessions.Wait()
+	})
+}
+
+// TestSecondStreamUnderOtherTerms: what one connection publishes is bound to one set of terms.
+func TestSecondStreamUnderOtherTerms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		s, _ := h.held(&session.Terms{User: "ann"})
+		h.grant.Terms = &session.Terms{User: "ann", Path: "live/c"}
+		if _, err := h.Publish(t.Context(), s, Ask{Path: "live/b"}, func(error) {}); err != nil {
+			t.Error("under the same terms:", err)
+		}
+		h.grant.Terms = &session.Terms{User: "bob"}
+		_, err := h.Publish(t.Context(), s, Ask{Path: "live/d"}, func(error) {})
+		h.wantRefusal(err, session.Denied, "live/d", "under other terms")
+		if s.Terms().User != "ann" {
+			t.Errorf("the session has the terms of %q", s.Terms().User)
+		}
+	})
+}
+
+// TestTermsThatAreTooLarge are a fault of who decides: nobody gets in with them.
+func TestTermsThatAreTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		h.grant.Terms = &session.Terms{User: strings.Repeat("x", 129)}
+		_, err := h.Play(t.Context(), h.session(), Ask{Path: "live/a"}, nil)
+		h.wantRefusal(err, session.Internal, "live/a", "The server failed")
 	})
 }
 

@@ -174,7 +174,9 @@ func (d *Door) Fail(w http.ResponseWriter, err error) {
 	case session.NotFound, session.StreamEnded, session.Path:
 		status = http.StatusNotFound
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-	case session.Limit, session.Shutdown:
+	case session.Internal:
+		status = http.StatusInternalServerError
+	case session.Limit, session.Shutdown, session.Timeout, session.Hook:
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	case session.Unsupported:

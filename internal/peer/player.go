@@ -38,7 +38,7 @@ type View struct {
 func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, error) {
 	st, err := d.Hub.Play(path)
 	if err != nil {
-		return nil, d.Refuse(d.request(s, session.Play, &Ask{Path: path}), err)
+		return nil, d.Refuse(d.RequestOf(s, session.Play, &Ask{Path: path}), err)
 	}
 	if v == nil {
 		return &View{d, st, nil}, nil
@@ -46,7 +46,7 @@ func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, erro
 	m, err := d.Mux.Open(st, v)
 	if err != nil {
 		st.Leave()
-		return nil, d.Refuse(d.request(s, session.Play, &Ask{Path: path}), err)
+		return nil, d.Refuse(d.RequestOf(s, session.Play, &Ask{Path: path}), err)
 	}
 	return &View{d, st, m}, nil
 }
@@ -55,7 +55,7 @@ func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, erro
 // refusal. told is the sentence for the peer.
 func (v *View) Refuse(s *session.Session, told string, err error) error {
 	v.Leave()
-	r := v.door.request(s, session.Play, &Ask{Path: v.Stream.Path()})
+	r := v.door.RequestOf(s, session.Play, &Ask{Path: v.Stream.Path()})
 	return v.door.Refuse(r, &session.Refusal{Reason: session.Unsupported, Peer: told, Err: err})
 }
 
@@ -151,16 +151,21 @@ func (p *Player) Skipped(_ *fanout.Player, lag time.Duration, bytes int64) {
 
 // EndOfPlayer gives the causes with which the engine ends players their reasons.
 func EndOfPlayer(cause error) error {
-	for err, reason := range map[error]session.Reason{
-		fanout.ErrEnded:        session.StreamEnded,
-		fanout.ErrSlow:         session.Slow,
-		fanout.ErrBacklog:      session.Slow,
-		fanout.ErrStalled:      session.Stalled,
-		fanout.ErrEngineClosed: session.Shutdown,
-	} {
-		if errors.Is(cause, err) {
-			return session.Because(reason, cause)
+	for _, known := range engineReasons {
+		if errors.Is(cause, known.err) {
+			return session.Because(known.reason, cause)
 		}
 	}
 	return cause
+}
+
+var engineReasons = []struct {
+	err    error
+	reason session.Reason
+}{
+	{fanout.ErrEnded, session.StreamEnded},
+	{fanout.ErrSlow, session.Slow},
+	{fanout.ErrBacklog, session.Slow},
+	{fanout.ErrStalled, session.Stalled},
+	{fanout.ErrEngineClosed, session.Shutdown},
 }

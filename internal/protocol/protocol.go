@@ -51,10 +51,10 @@ type Retracker interface {
 	Retracked(path string)
 }
 
-// Holder is a protocol that keeps media in memory beside the streams' logs.
-type Holder interface {
-	// Held returns how many bytes that media takes.
-	Held() int64
+// MediaKeeper is a protocol that keeps media in memory beside the streams' logs.
+type MediaKeeper interface {
+	// MediaBytes returns how many bytes that media takes.
+	MediaBytes() int64
 }
 
 // Route is a request that a Router answers: one with the method, or HEAD where it is GET,
@@ -65,9 +65,9 @@ type Route struct {
 	// Resource, if not nil, replaces Suffix: the path is that of a stream, a slash, and a name that
 	// Resource accepts. It has precedence over every suffix.
 	Resource func(name string) bool
-	// Place, if not empty, replaces both: the path is Place or, if Place is longer than "/" and
-	// ends in one, begins with it. It belongs to no stream: Handler gets what follows Place.
-	Place     string
+	// Fixed, if not empty, replaces both: the path is Fixed or, if Fixed is longer than "/" and
+	// ends in one, begins with it. It belongs to no stream: Handler gets what follows Fixed.
+	Fixed     string
 	WebSocket bool
 	Handler   func(w http.ResponseWriter, r *http.Request, path string)
 }
@@ -75,9 +75,9 @@ type Route struct {
 // Match returns the path of the stream that a request's path names, and how much of the path the
 // route accounts for: of several routes the one that accounts for most is right.
 func (r *Route) Match(path string) (stream string, weight int, ok bool) {
-	if r.Place != "" {
-		rest, ok := strings.CutPrefix(path, r.Place)
-		isFolder := len(r.Place) > 1 && strings.HasSuffix(r.Place, "/")
+	if r.Fixed != "" {
+		rest, ok := strings.CutPrefix(path, r.Fixed)
+		isFolder := len(r.Fixed) > 1 && strings.HasSuffix(r.Fixed, "/")
 		return rest, len(path) + 1, ok && (rest == "" || isFolder)
 	}
 	if r.Resource == nil {

@@ -24,7 +24,9 @@ type Config struct {
 	Admin    AdminConfig    `yaml:"admin" reload:"restart" help:"The API, metrics, health and pprof."`
 	Delivery DeliveryConfig `yaml:"delivery" help:"How frames are sent to players."`
 	Limits   LimitsConfig   `yaml:"limits" help:"Bounds on everything that peers can make grow."`
-	Streams  []StreamConfig `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`
+	// Drain is how long a server that is told to stop waits for its sessions to end by themselves.
+	Drain   time.Duration  `yaml:"drain" max:"1h" help:"when the server is told to stop: how long it goes on for those who are there, and lets nobody else in, before it ends them; 0s ends them at once"`
+	Streams []StreamConfig `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`
 }
 
 // Check implements config.Checker: it refuses an entry of streams that no stream ever gets.

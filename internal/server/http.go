@@ -21,6 +21,7 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 		},
 		Refused: s.tooMany, Portable: c.Delivery.Portable, Log: s.log,
 	}, routes)
+	s.web = web
 	if c.HTTP.Listen != "" {
 		ln, err := open("http", c.HTTP.Listen)
 		if err != nil {

@@ -67,9 +67,9 @@ func (s *Server) sources() metrics.Sources {
 			}
 		},
 		Intake: func() time.Duration { return s.pacer.Interval() },
-		Held: func() int64 {
+		Segments: func() int64 {
 			n := int64(0)
-			for _, f := range s.held {
+			for _, f := range s.mediaBytes {
 				n += f()
 			}
 			return n

@@ -102,6 +102,8 @@ var probes = map[string]probe{
 	"limits.stream_bitrate": {"1Mbps", func(_ *testing.T, s *Server) any { return s.env("test", nil).Bitrate() }, int64(1e6)},
 	"limits.memory":         {"64GiB", func(*testing.T, *Server) any { return debug.SetMemoryLimit(-1) }, int64(64 << 30)},
 
+	"drain": {"1s", func(_ *testing.T, s *Server) any { return s.current.Load().conf.Drain }, time.Second},
+
 	"streams[].match": {"other/*", ofEntry(func(c *StreamConfig) any { return c.Match }), "**"},
 
 	"streams[].publish.keys":             {"[a]", admits(session.Publish), session.BadKey},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"weir/internal/session"
 )
@@ -33,7 +34,10 @@ func (s *Server) Run(ctx context.Context) error {
 		return ErrNotFresh
 	}
 	defer close(s.over)
-	defer context.AfterFunc(ctx, func() { stop(session.ErrShutdown) })()
+	defer context.AfterFunc(ctx, func() {
+		s.drain(running)
+		stop(session.ErrShutdown)
+	})()
 	var wg sync.WaitGroup
 	for _, p := range s.services {
 		wg.Go(func() {
@@ -50,12 +54,39 @@ func (s *Server) Run(ctx context.Context) error {
 	s.sessions.CloseAll(session.ErrShutdown)
 	s.hub.Close(session.ErrShutdown)
 	wg.Wait()
+	s.sessions.Wait()
 	s.summary()
 	s.release()
 	if errors.Is(cause, session.ErrShutdown) {
 		return nil
 	}
 	return cause
+}
+
+// drainStep is how often a server that drains looks whether it is empty.
+const drainStep = 100 * time.Millisecond
+
+// drain lets nobody in any more, and waits until all sessions have ended by themselves, for the time that the
+// configuration has for it at most, or until ctx ends.
+func (s *Server) drain(ctx context.Context) {
+	most := s.current.Load().conf.Drain
+	if most <= 0 {
+		return
+	}
+	s.ready.Store(false)
+	s.sessions.Refuse(session.ErrShutdown)
+	s.log.Info("draining: nobody is let in any more", slog.Duration("for", most), slog.Int("sessions", s.sessions.Len()))
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	tick := time.NewTicker(drainStep)
+	defer tick.Stop()
+	for s.sessions.Len() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // Close ends the server, whether it runs or not, and returns once it has ended completely. It may

@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/fanout"
+	"weir/internal/httpserver"
 	"weir/internal/intake"
 	"weir/internal/listen"
 	"weir/internal/loglimit"
@@ -27,8 +28,8 @@ import (
 type Options struct {
 	Log *slog.Logger
 	// Admit, if not nil, is asked about each publisher and player that the configured
-	// rules let in.
-	Admit func(ctx context.Context, r *admit.Request) error
+	// rules let in. nil terms add nothing to theirs.
+	Admit func(ctx context.Context, r *admit.Request) (*session.Terms, error)
 	// Level, if not nil, is set to log.level, now and whenever it changes.
 	Level *slog.LevelVar
 	// Notify, if not nil, is told of the events of streams. It must not block.
@@ -37,28 +38,29 @@ type Options struct {
 
 // Server is a server that has opened its listeners.
 type Server struct {
-	conf      Config
-	opt       Options
-	log       *slog.Logger
-	gate      *admit.Gate
-	current   atomic.Pointer[settings]
-	applying  sync.Mutex // held while a Change is applied; guards limited
-	limited   bool       // by limits.memory
-	engine    *fanout.Engine
-	pacer     *intake.Pacer
-	poller    *intake.Poller
-	retracked []func(path string)
-	held      []func() int64
-	hub       *stream.Hub
-	mux       *mux.Set
-	sessions  *session.Registry
-	metrics   *metrics.Metrics
-	services  []service
-	viewers   viewers
-	reserved  peer.Reserved
-	opened    []net.Listener
-	addrs     map[string]net.Addr
-	ready     atomic.Bool
+	conf       Config
+	opt        Options
+	log        *slog.Logger
+	gate       *admit.Gate
+	current    atomic.Pointer[settings]
+	applying   sync.Mutex // held while a Change is applied; guards limited
+	limited    bool       // by limits.memory
+	engine     *fanout.Engine
+	pacer      *intake.Pacer
+	poller     *intake.Poller
+	web        *httpserver.Server
+	retracked  []func(path string)
+	mediaBytes []func() int64
+	hub        *stream.Hub
+	mux        *mux.Set
+	sessions   *session.Registry
+	metrics    *metrics.Metrics
+	services   []service
+	viewers    viewers
+	reserved   peer.Reserved
+	opened     []net.Listener
+	addrs      map[string]net.Addr
+	ready      atomic.Bool
 
 	life sync.Mutex // guards below
 	stop context.CancelCauseFunc
@@ -144,8 +146,8 @@ func (s *Server) open() error {
 			if r, ok := proto.(protocol.Retracker); ok {
 				s.retracked = append(s.retracked, r.Retracked)
 			}
-			if h, ok := proto.(protocol.Holder); ok {
-				s.held = append(s.held, h.Held)
+			if h, ok := proto.(protocol.MediaKeeper); ok {
+				s.mediaBytes = append(s.mediaBytes, h.MediaBytes)
 			}
 			s.services = append(s.services, service{p.Name, proto.Run})
 		}
@@ -203,13 +205,29 @@ func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, er
 	if r.InProcess {
 		return session.Grant{Entry: s.gate.Rules().Match(r.Path)}, nil
 	}
+	if r.Recheck && r.By == byProgram {
+		return s.ask(ctx, r, session.Grant{Entry: s.gate.Rules().Match(r.Path)})
+	}
 	grant, err := s.gate.Admit(ctx, r)
-	if err != nil || s.opt.Admit == nil {
+	if err != nil {
 		return grant, err
 	}
-	if err := s.opt.Admit(ctx, r); err != nil {
+	return s.ask(ctx, r, grant)
+}
+
+// byProgram is Terms.By of what the program admitted.
+const byProgram = "program"
+
+// ask asks the program about a peer that has a grant.
+func (s *Server) ask(ctx context.Context, r *admit.Request, grant session.Grant) (session.Grant, error) {
+	if s.opt.Admit == nil || r.Recheck && r.By != byProgram {
+		return grant, nil
+	}
+	terms, err := s.opt.Admit(ctx, r)
+	if err != nil {
 		return session.Grant{}, &session.Refusal{Reason: session.Denied, Peer: err.Error(), Err: err}
 	}
+	grant.Terms = grant.Terms.With(terms)
 	return grant, nil
 }
 

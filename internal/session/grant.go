@@ -1,6 +1,11 @@
 package session
 
-import "time"
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Grant says how a session was admitted. It is comparable, and stays with the session.
 type Grant struct {
@@ -28,7 +33,7 @@ type Terms struct {
 	KeyID  string            // the public id of the key, signing key or token, at most 128 bytes
 	Label  string            // of that key, for people, at most 128 bytes
 	User   string            // at most 128 bytes
-	Labels map[string]string // at most 512 bytes in all
+	Labels map[string]string // at most 16, of 512 bytes in all
 	// Path is the stream's public path, if it is not the one that the peer asked for. The hub, and
 	// with it everything that is written or sent, only knows the public one.
 	Path string
@@ -48,6 +53,75 @@ type Terms struct {
 	Record []string
 	// Pull is from where a player's stream is fetched, and Redirect where a player is sent to instead.
 	Pull, Redirect string
+}
+
+// With combines two sets of terms, of which either may be nil: fields that later has win, but of two ends and of two
+// bounds the tighter one holds.
+func (t *Terms) With(later *Terms) *Terms {
+	switch {
+	case t == nil:
+		return later
+	case later == nil:
+		return t
+	}
+	sum := Terms{
+		By: cmp.Or(later.By, t.By), KeyID: cmp.Or(later.KeyID, t.KeyID), Label: cmp.Or(later.Label, t.Label),
+		User: cmp.Or(later.User, t.User), Labels: later.Labels, Path: cmp.Or(later.Path, t.Path), Until: later.Until,
+		Recheck: cmp.Or(later.Recheck, t.Recheck), Duration: tighter(later.Duration, t.Duration),
+		Bitrate: tighter(later.Bitrate, t.Bitrate), Players: tighter(later.Players, t.Players),
+		Push: later.Push, Record: later.Record, Pull: cmp.Or(later.Pull, t.Pull), Redirect: cmp.Or(later.Redirect, t.Redirect),
+	}
+	if sum.Until.IsZero() || !t.Until.IsZero() && t.Until.Before(sum.Until) {
+		sum.Until = t.Until
+	}
+	if sum.Labels == nil {
+		sum.Labels = t.Labels
+	}
+	if sum.Push == nil {
+		sum.Push = t.Push
+	}
+	if sum.Record == nil {
+		sum.Record = t.Record
+	}
+	return &sum
+}
+
+// tighter returns the smaller of two bounds, of which 0 is none.
+func tighter[T cmp.Ordered](a, b T) T {
+	var none T
+	if a == none || b != none && b < a {
+		return b
+	}
+	return a
+}
+
+const (
+	maxTerm   = 128 // bytes of each text
+	maxLabels = 16
+	maxLabel  = 512 // bytes of all labels
+)
+
+// Check says which bound the terms break. It returns nil for terms that may be kept.
+func (t *Terms) Check() error {
+	if t == nil {
+		return nil
+	}
+	for _, f := range []struct{ name, text string }{{"key id", t.KeyID}, {"label", t.Label}, {"user", t.User}} {
+		if len(f.text) > maxTerm || f.text != Printable(f.text, maxTerm) {
+			return fmt.Errorf("the %s of the grant is longer than %d bytes, or has control characters", f.name, maxTerm)
+		}
+	}
+	size := 0
+	for k, v := range t.Labels {
+		size += len(k) + len(v)
+		if k != Printable(k, maxLabel) || v != Printable(v, maxLabel) {
+			return errors.New("the labels of the grant have control characters")
+		}
+	}
+	if size > maxLabel || len(t.Labels) > maxLabels {
+		return fmt.Errorf("the grant has %d labels of %d bytes; %d of %d may be", len(t.Labels), size, maxLabels, maxLabel)
+	}
+	return nil
 }
 
 // Push is another server to which a stream is sent.

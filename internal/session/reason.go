@@ -43,7 +43,7 @@ const (
 	Config                      // a change of the configuration ended it
 	Expired                     // the key or the grant has run out
 	Revoked                     // the key or the grant was withdrawn while the session ran
-	Hook                        // the decision hook said no, or could not be asked
+	Hook                        // the decision hook could not be asked, or gave no answer that can be understood
 	Redirected                  // the peer was sent to another server
 	reasonCount
 )
@@ -102,7 +102,7 @@ var peerTexts = [reasonCount]string{
 	Throttled: "Too many wrong keys came from this address: wait before trying again.", Path: "The name of the stream is not valid.",
 	Denied: "Not allowed.", Limit: "The server is full.", Config: "The server's configuration has changed.",
 	Expired: "The time for which this was allowed is over.", Revoked: "What allowed this was withdrawn.",
-	Hook: "Not allowed.", Redirected: "The stream is at another server.",
+	Hook: "It cannot be decided now whether this is allowed: try again later.", Redirected: "The stream is at another server.",
 }
 
 // Refusal is an error with a reason, and with a text for the peer apart from the one for the

@@ -46,6 +46,7 @@ type Observer struct {
 // Registry is the set of open sessions.
 type Registry struct {
 	observer Observer
+	tasks    sync.WaitGroup
 
 	mu       sync.Mutex // guards below; a leaf
 	limits   Limits
@@ -265,18 +266,26 @@ func (r *Registry) Kick(id string, cause error) bool {
 	return s != nil && s.Kick(cause)
 }
 
-// CloseAll asks every session to end, and from now on refuses new ones with cause. It does not
-// wait: the protocol that opened a session closes it.
-func (r *Registry) CloseAll(cause error) {
+// Refuse refuses new sessions with cause from now on. Those there are go on.
+func (r *Registry) Refuse(cause error) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.stopped == nil {
 		r.stopped = cause
 	}
-	r.mu.Unlock()
+}
+
+// CloseAll asks every session to end, and from now on refuses new ones with cause. It does not
+// wait: the protocol that opened a session closes it.
+func (r *Registry) CloseAll(cause error) {
+	r.Refuse(cause)
 	for _, s := range r.all() {
 		s.Kick(cause)
 	}
 }
+
+// Wait returns once all sessions' tasks are done. All sessions must be closed.
+func (r *Registry) Wait() { r.tasks.Wait() }
 
 // Moves returns how often a session was opened, closed or given a role so far.
 func (r *Registry) Moves() uint64 {

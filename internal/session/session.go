@@ -212,17 +212,26 @@ func (s *Session) Close(reason Reason, err error) bool {
 	return true
 }
 
-// OnClose makes Close call f, instead of what an earlier OnClose gave. It calls f itself if the session is closed.
+// OnClose makes Close call f, which may be nil, and calls at once what an earlier OnClose gave. If the session is
+// closed it calls f itself.
 func (s *Session) OnClose(f func()) {
 	s.reg.mu.Lock()
-	open := s.open
-	if open {
+	call := s.cleanup
+	if s.open {
 		s.cleanup = f
+	} else {
+		call = f
 	}
 	s.reg.mu.Unlock()
-	if !open {
-		f()
+	if call != nil {
+		call()
 	}
+}
+
+// Task counts work for the session that runs beside its connection, until done is called: Registry.Wait waits for it.
+func (s *Session) Task() (done func()) {
+	s.reg.tasks.Add(1)
+	return s.reg.tasks.Done
 }
 
 func (s *Session) takeCleanup() func() {

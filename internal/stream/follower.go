@@ -146,7 +146,7 @@ func (f *Follower) read(dst []Entry) (n int, err error) {
 // a newer start.
 func (f *Follower) late(e *Entry) bool {
 	lag := time.Duration(f.s.list.arrived.Load()) - e.Arrived
-	if lag <= f.s.set.Load().MaxLag {
+	if lag <= f.s.settings.Load().MaxLag {
 		f.behind = false
 		return false
 	}
@@ -224,7 +224,7 @@ func (f *Follower) Stats() FollowerStats {
 		if e := l.entry(f.next); e != nil {
 			st.Lag = time.Duration(l.arrived.Load()) - e.Arrived
 		} else {
-			st.Lag = f.s.set.Load().MaxLag // at least
+			st.Lag = f.s.settings.Load().MaxLag // at least
 		}
 	}
 	return st

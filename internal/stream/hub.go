@@ -81,13 +81,13 @@ type Hub struct {
 	epoch time.Time
 	bells sync.WaitGroup // the goroutines that wake followers
 
-	mu      sync.Mutex // guards below
-	set     func(path string) Settings
-	limits  Limits
-	closed  bool
-	streams map[string]*Stream
-	queues  [classes]ordered.List // the streams of each class, the oldest in it first
-	retired Stats                 // sums of the streams that are gone
+	mu       sync.Mutex // guards below
+	settings func(path string) Settings
+	limits   Limits
+	closed   bool
+	streams  map[string]*Stream
+	queues   [classes]ordered.List // the streams of each class, the oldest in it first
+	retired  Stats                 // sums of the streams that are gone
 }
 
 // New returns an empty hub.
@@ -95,7 +95,7 @@ func New(o Options) *Hub {
 	if o.Settings == nil {
 		o.Settings = func(string) Settings { return Default() }
 	}
-	return &Hub{opt: o, epoch: time.Now(), set: o.Settings, limits: o.Limits, streams: map[string]*Stream{}}
+	return &Hub{opt: o, epoch: time.Now(), settings: o.Settings, limits: o.Limits, streams: map[string]*Stream{}}
 }
 
 // Now is the hub's monotonic clock, for av.Frame.Arrived.
@@ -136,7 +136,7 @@ func (h *Hub) find(path string, r reference) (s, victim *Stream, err error) {
 		}
 	}
 	if s == nil {
-		s = newStream(h, path, h.set(path))
+		s = newStream(h, path, h.settings(path))
 		h.streams[path] = s
 		s.class = classes // of none yet
 	}
@@ -217,7 +217,7 @@ func (h *Hub) forgetIf(s *Stream, wanted func() bool) {
 // Apply makes set say the settings of streams from now on, also of those there are.
 func (h *Hub) Apply(set func(path string) Settings) {
 	h.mu.Lock()
-	h.set = set
+	h.settings = set
 	h.mu.Unlock()
 	for _, s := range h.List() { // one that comes meanwhile asks set itself
 		s.SetSettings(set(s.path))
@@ -253,7 +253,7 @@ func (h *Hub) Play(path string) (*Stream, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	most := s.set.Load().MaxPlayers
+	most := s.settings.Load().MaxPlayers
 	if s.live != nil && s.live.info.MaxPlayers > 0 && (most == 0 || s.live.info.MaxPlayers < most) {
 		most = s.live.info.MaxPlayers
 	}

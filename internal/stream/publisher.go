@@ -89,7 +89,7 @@ func (s *Stream) publish(info Info) (*Publisher, error) {
 		}
 		return p, nil
 	}
-	if s.set.Load().Reject {
+	if s.settings.Load().Reject {
 		s.mu.Unlock()
 		return nil, ErrBusy
 	}

@@ -48,10 +48,10 @@ type Stream struct {
 	class class
 	queue *ordered.Element // its place among those of its class
 
-	set   atomic.Pointer[Settings] // replaced, never changed
-	ended atomic.Bool              // set under mu
-	list  list                     // appended to under mu
-	bell  bell
+	settings atomic.Pointer[Settings] // replaced, never changed
+	ended    atomic.Bool              // set under mu
+	list     list                     // appended to under mu
+	bell     bell
 
 	mu       sync.Mutex // guards below
 	live     *Publisher
@@ -109,7 +109,7 @@ func newStream(h *Hub, path string, set Settings) *Stream {
 		settled: make(chan struct{}),
 		over:    make(chan struct{}),
 	}
-	s.set.Store(&set)
+	s.settings.Store(&set)
 	s.list.init(set.Cache, set.MaxLag)
 	s.bell.init()
 	return s
@@ -124,7 +124,7 @@ func (s *Stream) SetSettings(set Settings) {
 	now := s.hub.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set.Store(&set)
+	s.settings.Store(&set)
 	s.list.setBounds(set.Cache, set.MaxLag, now)
 	if s.grace != nil {
 		s.grace.Reset(max(s.left+s.graceTime()-now, 0))
@@ -134,13 +134,13 @@ func (s *Stream) SetSettings(set Settings) {
 // graceTime is how long the stream waits for the publisher that left. mu is held.
 func (s *Stream) graceTime() time.Duration {
 	if s.stopped {
-		return s.set.Load().GraceAfterStop
+		return s.settings.Load().GraceAfterStop
 	}
-	return s.set.Load().Grace
+	return s.settings.Load().Grace
 }
 
 // Settings returns the stream's settings, which may change.
-func (s *Stream) Settings() Settings { return *s.set.Load() }
+func (s *Stream) Settings() Settings { return *s.settings.Load() }
 
 // Begun is closed once the stream has had a media frame.
 func (s *Stream) Begun() <-chan struct{} { return s.begun }

@@ -16,6 +16,7 @@ import (
 	"weir/amf"
 	"weir/internal/admit"
 	"weir/internal/server"
+	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/rtmp"
 )
@@ -80,7 +81,7 @@ func TestC120_WrongKeysAreThrottled(t *testing.T) {
 func TestC123_StartOnlyAfterAdmission(t *testing.T) {
 	asked, answer := make(chan admit.Request, 1), make(chan error)
 	r := start(t, nil, func(o *server.Options) {
-		o.Admit = func(_ context.Context, q *admit.Request) error { asked <- *q; return <-answer }
+		o.Admit = func(_ context.Context, q *admit.Request) (*session.Terms, error) { asked <- *q; return nil, <-answer }
 	})
 	p := r.raw().connect("live").send(blockPUB)
 	if q := <-asked; q.Path != "live/cam" || q.Protocol != "rtmp" || q.Session == "" || !q.Remote.IsValid() {

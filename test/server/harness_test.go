@@ -233,4 +233,6 @@ func isEnd(err error) bool {
 }
 
 // refuseAll is a program's admission that refuses everybody.
-func refuseAll(context.Context, *admit.Request) error { return errors.New("not today") }
+func refuseAll(context.Context, *admit.Request) (*session.Terms, error) {
+	return nil, errors.New("not today")
+}

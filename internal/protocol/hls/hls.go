@@ -87,8 +87,8 @@ func (p *HLS) Run(ctx context.Context) error {
 	}
 }
 
-// Held implements protocol.Holder.
-func (p *HLS) Held() int64 { return p.set.Memory() }
+// MediaBytes implements protocol.MediaKeeper.
+func (p *HLS) MediaBytes() int64 { return p.set.Memory() }
 
 // Routes implements protocol.Router.
 func (p *HLS) Routes() []protocol.Route {

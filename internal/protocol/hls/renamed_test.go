@@ -3,6 +3,7 @@ package hls
 import (
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,6 +41,34 @@ func TestRenamed(t *testing.T) {
 			t.Errorf("%v, asked %d times with the id of another stream", err, r.asked)
 		}
 	})
+}
+
+// TestIDOfTheLargestGrant: terms at their bounds fit into an id, and come out of it.
+func TestIDOfTheLargestGrant(t *testing.T) {
+	labels := map[string]string{}
+	for i := range 16 {
+		labels[string(rune('a'+i))] = strings.Repeat(`"`, 31)
+	}
+	text := strings.Repeat(`\`, 128)
+	g := session.Grant{Entry: -1, Key: 7, Terms: &session.Terms{By: "hook", KeyID: text, Label: text, User: text, Labels: labels, Recheck: time.Hour}}
+	if err := g.Terms.Check(); err != nil {
+		t.Fatal(err)
+	}
+	tokens, now := newTokens(), time.Now()
+	id := tokens.issue("live/a", g, now)
+	got, _, ok := tokens.open("live/a", id, now)
+	if !ok || !reflect.DeepEqual(got, g) {
+		t.Errorf("%d characters, good: %v, %+v", len(id), ok, got.Terms)
+	}
+}
+
+// TestTimeOfAViewer: who comes and goes does not get its time anew.
+func TestTimeOfAViewer(t *testing.T) {
+	tokens, now := newTokens(), time.Now().Round(0)
+	got, _, ok := tokens.open("live/a", tokens.issue("live/a", session.Grant{Terms: &session.Terms{Duration: time.Minute}}, now), now)
+	if !ok || !got.Terms.Until.Equal(now.Add(time.Minute)) || got.Terms.Duration != 0 {
+		t.Errorf("%v, %+v", ok, got.Terms)
+	}
 }
 
 // TestViewerEndsWithItsGrant: the session ends, and the viewer does not come back.

@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -17,17 +18,19 @@ const tokenTime = 2 * time.Minute
 
 const (
 	tokenPlain = 4 + 2 + 8 // bytes: the time, and the grant's entry and key; the terms follow, if there are any
-	maxToken   = 2048      // characters
+	// maxToken bounds an id, in characters: the terms' texts have 1 KiB, which JSON at most doubles.
+	maxToken = 4096
 	// shortToken is the length of an id without terms: with a nonce and a tag.
 	shortToken = (12 + tokenPlain + 16) / 3 * 4
 )
 
 // terms is what an id holds of a grant's terms: what matters for a player.
 type terms struct {
-	By, KeyID, Label, User, Path string            `json:",omitzero"`
-	Labels                       map[string]string `json:",omitzero"`
-	Until                        time.Time         `json:",omitzero"`
-	Recheck, Duration            time.Duration     `json:",omitzero"`
+	By, KeyID, Label, User string            `json:",omitzero"`
+	Labels                 map[string]string `json:",omitzero"`
+	// Until is when the viewer's time ends, however often it comes and goes.
+	Until   time.Time     `json:",omitzero"`
+	Recheck time.Duration `json:",omitzero"`
 }
 
 // tokens makes the ids of viewers. An id holds, sealed, for which stream it was given out, when, and with
@@ -56,11 +59,13 @@ func (t *tokens) issue(path string, g session.Grant, now time.Time) string {
 	b = binary.BigEndian.AppendUint16(b, uint16(g.Entry))
 	b = binary.BigEndian.AppendUint64(b, g.Key)
 	if t := g.Terms; t != nil {
-		text, err := json.Marshal(terms{t.By, t.KeyID, t.Label, t.User, t.Path, t.Labels, t.Until, t.Recheck, t.Duration})
-		if err != nil {
+		var text bytes.Buffer
+		to := json.NewEncoder(&text)
+		to.SetEscapeHTML(false)
+		if err := to.Encode(terms{t.By, t.KeyID, t.Label, t.User, t.Labels, t.End(now), t.Recheck}); err != nil {
 			panic(err) // texts, times and numbers
 		}
-		b = append(b, text...)
+		b = append(b, text.Bytes()...)
 	}
 	return base64.RawURLEncoding.EncodeToString(t.aead.Seal(nil, nil, b, []byte(path)))
 }
@@ -85,8 +90,7 @@ func (t *tokens) open(path, token string, now time.Time) (g session.Grant, age t
 			return g, 0, false
 		}
 		g.Terms = &session.Terms{
-			By: t.By, KeyID: t.KeyID, Label: t.Label, User: t.User, Path: t.Path, Labels: t.Labels,
-			Until: t.Until, Recheck: t.Recheck, Duration: t.Duration,
+			By: t.By, KeyID: t.KeyID, Label: t.Label, User: t.User, Labels: t.Labels, Until: t.Until, Recheck: t.Recheck,
 		}
 	}
 	g.Entry, g.Key = int(int16(binary.BigEndian.Uint16(b[4:]))), binary.BigEndian.Uint64(b[6:])

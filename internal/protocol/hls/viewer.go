@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"weir/internal/admit"
 	"weir/internal/peer"
 	"weir/internal/session"
 )
@@ -56,15 +55,15 @@ func (v *viewer) isShared() bool { return v.key.token[0] == '@' }
 
 // enter gives a session to a viewer that has asked for a stream's media. It fails with the limit
 // that has been reached, or with the reason why the viewer was sent away.
-func (p *HLS) enter(key viewerKey, g session.Grant, remote netip.AddrPort, agent string) (*viewer, error) {
+func (p *HLS) enter(key viewerKey, g session.Grant, who session.Info) (*viewer, error) {
 	for {
 		v, err := p.viewers.add(key, g)
 		if err != nil {
 			return nil, err
 		}
-		switch err := v.begin(p, remote, agent); {
+		switch err := v.begin(p, who); {
 		case err == nil:
-			p.newcomers.forget(remote.Addr(), key)
+			p.newcomers.forget(who.Remote.Addr(), key)
 			return v, nil
 		case !errors.Is(err, errForgotten):
 			p.viewers.forget(v, false)
@@ -77,7 +76,7 @@ func (p *HLS) enter(key viewerKey, g session.Grant, remote netip.AddrPort, agent
 var errForgotten = errors.New("the viewer was forgotten")
 
 // begin gives the viewer a session if it has none.
-func (v *viewer) begin(p *HLS, remote netip.AddrPort, agent string) error {
+func (v *viewer) begin(p *HLS, who session.Info) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.forgotten {
@@ -90,7 +89,8 @@ func (v *viewer) begin(p *HLS, remote netip.AddrPort, agent string) error {
 	if v.session != nil {
 		return nil
 	}
-	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: remote, UserAgent: agent, Cancel: v.bar})
+	who.Cancel = v.bar
+	s, err := p.env.Sessions.Open(who)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (v *viewer) begin(p *HLS, remote netip.AddrPort, agent string) error {
 		s.CloseWith(err)
 		return err
 	}
-	p.env.Hold(s, &admit.Request{Role: session.Play, Protocol: p.env.Name, Session: s.ID, Remote: remote, UserAgent: agent, Path: v.key.path}, v.grant)
+	p.env.Hold(s, p.env.RequestOf(s, session.Play, &peer.Ask{Path: v.key.path}), v.grant)
 	if err := s.Watch(session.Play, v.key.path); err != nil {
 		view.Leave()
 		s.CloseWith(err)
@@ -196,7 +196,7 @@ func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Du
 		return nil, nil
 	}
 	key.token = strings.Clone(key.token) // it may be part of a long query
-	v, err := p.enter(key, grant, remote, r.UserAgent())
+	v, err := p.enter(key, grant, p.env.Info(r, nil))
 	if err == nil {
 		v.touch(silence)
 	}
@@ -208,7 +208,7 @@ func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Du
 func (p *HLS) asks(r *http.Request, path string) {
 	remote := peer.Remote(r)
 	if key, grant, ok := p.newcomers.ask(remote.Addr(), path, time.Now()); ok {
-		_, _ = p.enter(key, grant, remote, r.UserAgent())
+		_, _ = p.enter(key, grant, p.env.Info(r, nil))
 	}
 }
 

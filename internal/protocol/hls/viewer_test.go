@@ -358,7 +358,7 @@ func TestRememberedAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, session.Limits{})
 		for i := range maxRemembered + 1 {
-			v, err := r.enter(viewerKey{"live/a", fmt.Sprint("v", i)}, grant, netip.MustParseAddrPort(addrA+":1"), "")
+			v, err := r.enter(viewerKey{"live/a", fmt.Sprint("v", i)}, grant, session.Info{Protocol: "hls", Remote: netip.MustParseAddrPort(addrA + ":1")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -384,7 +384,7 @@ func TestNobodyEntersAfterTheEnd(t *testing.T) {
 		r.viewers.close(session.ErrShutdown)
 		r.media(addrA)
 		r.wantSessions(0, "after the end")
-		if _, err := r.enter(viewerKey{"live/a", "x"}, grant, netip.AddrPort{}, ""); !errors.Is(err, session.ErrShutdown) {
+		if _, err := r.enter(viewerKey{"live/a", "x"}, grant, session.Info{Protocol: "hls"}); !errors.Is(err, session.ErrShutdown) {
 			t.Error(err)
 		}
 	})

@@ -1,0 +1,87 @@
+package session
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// filled returns terms in which no field is zero.
+func filled(t *testing.T, n int) *Terms {
+	t.Helper()
+	at := time.Unix(int64(1000*n), 0)
+	terms := &Terms{
+		By: strings.Repeat("b", n), KeyID: strings.Repeat("k", n), Label: strings.Repeat("l", n), User: strings.Repeat("u", n),
+		Labels: map[string]string{"n": strings.Repeat("n", n)}, Path: strings.Repeat("p", n), Until: at,
+		Recheck: time.Duration(n), Duration: time.Duration(n), Bitrate: int64(n), Players: n,
+		Push: []Push{{Name: strings.Repeat("x", n)}}, Record: []string{strings.Repeat("r", n)},
+		Pull: strings.Repeat("q", n), Redirect: strings.Repeat("d", n),
+	}
+	v := reflect.ValueOf(*terms)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Fatalf("the test does not fill %s", v.Type().Field(i).Name)
+		}
+	}
+	return terms
+}
+
+// TestTermsOfTwo: no field is forgotten; of bounds and ends the tighter holds, of the rest what came later.
+func TestTermsOfTwo(t *testing.T) {
+	one, two := filled(t, 1), filled(t, 2)
+	var none *Terms
+	for name, c := range map[string]struct{ got, want *Terms }{
+		"nothing and one":     {none.With(one), one},
+		"one and nothing":     {one.With(nil), one},
+		"one and empty terms": {one.With(&Terms{}), one},
+		"empty terms and one": {(&Terms{}).With(one), one},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			t.Errorf("%s: %+v", name, c.got)
+		}
+	}
+	want := *filled(t, 2)
+	want.Until, want.Duration, want.Bitrate, want.Players = one.Until, one.Duration, one.Bitrate, one.Players
+	if got := one.With(two); !reflect.DeepEqual(*got, want) {
+		t.Errorf("one, then two: %+v", got)
+	}
+	if got := two.With(one); !reflect.DeepEqual(*got, *one) {
+		t.Errorf("two, then one: %+v", got)
+	}
+}
+
+// TestTermsAreBounded: each bound, met and broken.
+func TestTermsAreBounded(t *testing.T) {
+	many := func(n, size int) map[string]string {
+		m := map[string]string{}
+		for i := range n {
+			m[string(rune('a'+i))] = strings.Repeat("x", size)
+		}
+		return m
+	}
+	for name, c := range map[string]struct {
+		terms Terms
+		ok    bool
+	}{
+		"none":           {Terms{}, true},
+		"a user":         {Terms{User: strings.Repeat("x", 128)}, true},
+		"a long user":    {Terms{User: strings.Repeat("x", 129)}, false},
+		"a long key id":  {Terms{KeyID: strings.Repeat("x", 129)}, false},
+		"a long label":   {Terms{Label: strings.Repeat("x", 129)}, false},
+		"a line break":   {Terms{User: "a\nb"}, false},
+		"16 labels":      {Terms{Labels: many(16, 31)}, true},
+		"17 labels":      {Terms{Labels: many(17, 1)}, false},
+		"long labels":    {Terms{Labels: many(16, 32)}, false},
+		"a broken label": {Terms{Labels: map[string]string{"a": "\x00"}}, false},
+		"a broken name":  {Terms{Labels: map[string]string{"\x00": "a"}}, false},
+	} {
+		if err := c.terms.Check(); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var none *Terms
+	if err := none.Check(); err != nil {
+		t.Error(err)
+	}
+}
