@@ -35,6 +35,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/mux", "av internal/stream internal/fanout", ""},
 	{"internal/hls", "av amf codec format internal/accessunit internal/stream", "golang.org/x/sys"},
 	{"internal/session", "", "github.com/google/uuid"},
+	{"internal/event", "internal/session internal/stream", ""},
 	{"internal/admit", "internal/config internal/session", ""},
 	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
 	{"internal/intake", "", ""},

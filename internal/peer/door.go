@@ -44,6 +44,10 @@ type Door struct {
 	Poller *intake.Poller
 	// Portable makes players use a goroutine each.
 	Portable bool
+	// Refused and Skipped, if not nil, are told of each refusal, with the path as far as it may be
+	// shown, and of each player that skipped ahead because it was lag behind. They must not block.
+	Refused func(r *admit.Request, path string, refusal *session.Refusal)
+	Skipped func(s *session.Session, lag time.Duration, bytes int64)
 }
 
 // Metrics counts what protocols have to count by themselves.
@@ -233,6 +237,9 @@ func (d *Door) Refuse(r *admit.Request, err error) error {
 	path := r.Path
 	if app, _, ok := strings.Cut(path, "/"); ok && r.SecretName {
 		path = app + "/***"
+	}
+	if d.Refused != nil {
+		d.Refused(r, path, refusal)
 	}
 	d.Log.Warn("refused", slog.String("role", r.Role.String()), slog.String("stream", session.Printable(path, maxPath)),
 		slog.String("session", r.Session), slog.String("remote", remote), slog.String("reason", refusal.Reason.String()),

@@ -147,6 +147,9 @@ func (p *Player) Skipped(_ *fanout.Player, lag time.Duration, bytes int64) {
 		slog.String("session", p.session.ID), slog.String("remote", p.session.Remote.String()),
 		slog.String("stream", p.stream.Path()), slog.Duration("lag", lag.Round(time.Millisecond)),
 		slog.Int64("bytes", bytes), slog.Uint64("skips", p.session.Skips.Load()))
+	if p.door.Skipped != nil {
+		p.door.Skipped(p.session, lag, bytes)
+	}
 }
 
 // EndOfPlayer gives the causes with which the engine ends players their reasons.

@@ -2,12 +2,16 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"weir/av"
+	"weir/internal/admit"
+	"weir/internal/event"
 	"weir/internal/metrics"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -81,6 +85,7 @@ func (s *Server) sources() metrics.Sources {
 func (s *Server) observer() session.Observer {
 	return session.Observer{
 		Promoted: func(x *session.Session) {
+			s.tracker.Promoted(x)
 			attrs := append(about(x), slog.String("stream", x.Stream()), slog.String("agent", x.UserAgent()))
 			if x.Role() == session.Publish {
 				s.log.Info("publisher started", attrs...)
@@ -96,6 +101,7 @@ func (s *Server) observer() session.Observer {
 		},
 		Refused: func(info session.Info, reason error) {
 			s.metrics.Rejected(session.ReasonOf(reason).String())
+			s.reached(reason)
 			s.log.Debug("connection refused", slog.String("protocol", info.Protocol),
 				slog.String("remote", info.Remote.String()), slog.Any("err", reason))
 		},
@@ -106,6 +112,10 @@ func (s *Server) observer() session.Observer {
 // line. Viewers come by the thousand: they have a summary. Sessions that did neither were refused,
 // which has been logged, or are health checks and port scans.
 func (s *Server) ended(x *session.Session, e session.End) {
+	s.tracker.Ended(x, e)
+	if e.Role == session.Publish && e.Reason == session.Limit {
+		s.tracker.Limit("limits.stream_bitrate", 0)
+	}
 	level, message := slog.LevelDebug, "session ended"
 	switch e.Role {
 	case session.Publish:
@@ -134,7 +144,57 @@ func (s *Server) ended(x *session.Session, e session.End) {
 // tooMany is called for an HTTP connection that a limit refused.
 func (s *Server) tooMany(remote net.Addr, limit string) {
 	s.metrics.Rejected(session.Limit.String())
+	s.tracker.Limit("limits."+limit, 0)
 	s.log.Warn("HTTP connection refused: the limit is reached", slog.String("limit", "limits."+limit), slog.String("remote", remote.String()))
+}
+
+// refused passes on that a peer does not get what it asked for.
+func (s *Server) refused(r *admit.Request, path string, refusal *session.Refusal) {
+	s.reached(refusal)
+	if r.Role == session.Publish {
+		remote := r.Remote.String()
+		if r.InProcess {
+			remote = r.Protocol
+		}
+		s.tracker.Refused(&event.Session{
+			ID: r.Session, Protocol: r.Protocol, Role: r.Role.String(), Remote: remote, UserAgent: r.UserAgent,
+		}, path, refusal)
+	}
+}
+
+// limitErrors are the keys of the limits that other errors than *session.LimitError stand for.
+var limitErrors = []struct {
+	err error
+	key string
+}{
+	{stream.ErrTooManyStreams, "limits.streams"},
+	{stream.ErrTooManyPlayers, "play.max_players"},
+}
+
+// reached passes on that a limit was reached, if err says so.
+func (s *Server) reached(err error) {
+	if l, ok := errors.AsType[*session.LimitError](err); ok {
+		name, _, _ := strings.Cut(l.Limit, " ") // "connections of players"
+		s.tracker.Limit("limits."+name, l.Max)
+		return
+	}
+	for _, l := range limitErrors {
+		if errors.Is(err, l.err) {
+			s.tracker.Limit(l.key, 0)
+			return
+		}
+	}
+}
+
+// reloaded passes on that a change of the configuration is in force.
+func (s *Server) reloaded(c *Change) {
+	changed := []string{}
+	for _, k := range c.Keys {
+		if !k.Restart {
+			changed = append(changed, k.Path)
+		}
+	}
+	s.events.Publish(event.Event{Type: event.ConfigReloaded, Data: map[string]any{"changed": changed, "restart": append([]string{}, c.Restart()...)}})
 }
 
 // maxLogged bounds what a peer can make a log line hold.
@@ -157,6 +217,7 @@ var repairText = map[stream.Repair]string{
 
 // notify logs the events of streams.
 func (s *Server) notify(e stream.Event) {
+	s.tracker.Stream(e)
 	at := slog.String("stream", e.Path)
 	switch e.Kind {
 	case stream.Started:

@@ -92,6 +92,7 @@ func (c *Change) Apply() {
 	s.mux.Refresh()
 	s.engine.SetDelays(c.conf.Delivery.MinDelay, c.conf.Delivery.MaxDelay)
 	s.setGlobals(&c.conf)
+	s.reloaded(c)
 }
 
 // setGlobals sets what holds for the whole process: the level of the log, and the memory limit.

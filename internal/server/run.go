@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"weir/internal/event"
 	"weir/internal/session"
+	"weir/internal/version"
 )
 
 // ErrNotFresh is the error of Run for a server that was run or closed before.
@@ -46,6 +48,7 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
+	s.events.Publish(event.Event{Type: event.ServerStart, Data: map[string]any{"version": version.Get().Version}})
 	s.ready.Store(true)
 	<-running.Done()
 	s.ready.Store(false)
@@ -55,6 +58,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.hub.Close(session.ErrShutdown)
 	wg.Wait()
 	s.sessions.Wait()
+	s.events.Publish(event.Event{Type: event.ServerStop})
 	s.summary()
 	s.release()
 	if errors.Is(cause, session.ErrShutdown) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/event"
 	"weir/internal/fanout"
 	"weir/internal/httpserver"
 	"weir/internal/intake"
@@ -54,6 +55,8 @@ type Server struct {
 	hub        *stream.Hub
 	mux        *mux.Set
 	sessions   *session.Registry
+	events     *event.Bus
+	tracker    *event.Tracker
 	metrics    *metrics.Metrics
 	services   []service
 	viewers    viewers
@@ -103,6 +106,8 @@ func New(conf Config, opt Options) (*Server, error) {
 func (s *Server) build() {
 	c := &s.conf
 	s.metrics = metrics.New(s.sources())
+	s.events = event.NewBus()
+	s.tracker = event.NewTracker(s.events)
 	s.engine = fanout.New(fanout.Options{
 		Workers: c.Delivery.Workers, MinDelay: c.Delivery.MinDelay, MaxDelay: c.Delivery.MaxDelay,
 		Hooks: fanout.Hooks{FirstSent: s.metrics.FirstFrame},
@@ -186,6 +191,8 @@ func (s *Server) door(name string) *peer.Door {
 		Repair:   func(path string) bool { return s.streamConfig(path).Repair },
 		Portable: s.conf.Delivery.Portable,
 		Poller:   s.poller,
+		Refused:  s.refused,
+		Skipped:  s.tracker.Skipped,
 	}
 }
 
@@ -233,6 +240,9 @@ func (s *Server) ask(ctx context.Context, r *admit.Request, grant session.Grant)
 
 // InProcess is the door for publishers and players within the program.
 func (s *Server) InProcess() *peer.Door { return s.door("in-process") }
+
+// Events is the bus of what happens in the server.
+func (s *Server) Events() *event.Bus { return s.events }
 
 // Addr returns where a listener ("rtmp", "rtmps", "http", "https", "admin") listens, nil if
 // it is off.

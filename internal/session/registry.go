@@ -34,8 +34,9 @@ func (e *LimitError) Error() string {
 // CloseReason implements Reasoner.
 func (e *LimitError) CloseReason() Reason { return Limit }
 
-// Observer is told what happens to sessions. Its functions may be nil; they are called outside
-// locks, on the goroutine that caused the event, and must not block.
+// Observer is told what happens to sessions, of each session in order. Its functions may be nil; they
+// are called outside the registry's lock, on the goroutine that caused the event. They must not block, nor
+// promote or close the session that they are told of.
 type Observer struct {
 	Promoted func(*Session)                // it begins to publish or play
 	Stopped  func(*Session, End)           // it stops to publish or play, and goes on
@@ -129,6 +130,7 @@ func (r *Registry) insert(s *Session) error {
 		}
 	}
 	r.moves++
+	r.tasks.Add(1) // until Close has told the observer
 	r.sessions[s.ID] = s
 	if counted {
 		r.perIP[ip] = perIP{n.all + 1, n.pending + 1}
@@ -284,7 +286,7 @@ func (r *Registry) CloseAll(cause error) {
 	}
 }
 
-// Wait returns once all sessions' tasks are done. All sessions must be closed.
+// Wait returns once all sessions are closed, the observer has been told, and their tasks are done. CloseAll must go before.
 func (r *Registry) Wait() { r.tasks.Wait() }
 
 // Moves returns how often a session was opened, closed or given a role so far.

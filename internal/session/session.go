@@ -5,6 +5,7 @@ package session
 
 import (
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -81,6 +82,8 @@ type Session struct {
 	grant    atomic.Pointer[Grant]
 	open     bool   // guarded by reg.mu
 	cleanup  func() // guarded by reg.mu
+
+	telling sync.Mutex // held while the role changes and the observer is told, so that it hears of it in order
 }
 
 // activity is what a session does, and to which stream.
@@ -150,6 +153,8 @@ type End struct {
 // says that it has stopped, as an RTMP connection may publish again. Promote reports false, and
 // does nothing, if the session is closed.
 func (s *Session) Promote(role Role, stream string) bool {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	was, ok := s.reg.move(s, role, stream)
 	if !ok {
 		return false
@@ -166,6 +171,8 @@ func (s *Session) Promote(role Role, stream string) bool {
 // Watch is Promote for a pending session that begins to wait for a stream (Waiting) or to play it
 // (Play). It fails with a *LimitError if players have as many sessions as they may.
 func (s *Session) Watch(role Role, stream string) error {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	if err := s.reg.watch(s, role, stream); err != nil {
 		return err
 	}
@@ -199,6 +206,8 @@ func (s *Session) Close(reason Reason, err error) bool {
 	if k := s.cause.Load(); k != nil {
 		e.Reason, e.Err = ReasonOf(k.err), k.err
 	}
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	e.Duration = time.Since(s.Started)
 	if !s.reg.remove(s, &e) {
 		return false
@@ -209,6 +218,7 @@ func (s *Session) Close(reason Reason, err error) bool {
 	if f := s.reg.observer.Closed; f != nil {
 		f(s, e)
 	}
+	s.reg.tasks.Done()
 	return true
 }
 

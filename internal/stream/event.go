@@ -4,6 +4,8 @@ package stream
 type Event struct {
 	Path string
 	Kind EventKind
+	// Session is the id of the publisher's session, if Kind is Started or Resumed.
+	Session string
 	// Repair says what was repaired, if Kind is Repaired.
 	Repair Repair
 	// Unpublished says, if Kind is Waiting, that the publisher said that it stops.

@@ -70,7 +70,7 @@ func (s *Stream) write(p *Publisher, e *Entry) {
 func (s *Stream) begin(p *Publisher, e *Entry) {
 	p.began = true
 	if s.stats.Publishers == 0 {
-		s.note(Event{Kind: Started})
+		s.note(Event{Kind: Started, Session: p.info.Session})
 		s.stats.Started = time.Now()
 		close(s.begun)
 		s.settling = time.AfterFunc(settleTime, func() {
@@ -79,7 +79,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 			s.settle()
 		})
 	} else {
-		s.note(Event{Kind: Resumed})
+		s.note(Event{Kind: Resumed, Session: p.info.Session})
 		s.hold = e.Arrived + keyWait
 		s.broken = true
 	}

@@ -1,0 +1,135 @@
+// Package event holds what happens in the server as a sequence of events, for hooks, the API and the
+// embedding program: the types, the bus that hands them out, and the Tracker, which makes them of
+// what sessions and streams report, so that each start has exactly one stop and comes before it.
+package event
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Event is one thing that happened. What it points to is shared by all who get it, and must not be
+// changed.
+type Event struct {
+	// ID is a ULID: unique, and sorted as the events are.
+	ID string `json:"id"`
+	// Type is one of Types: "publish.start".
+	Type string    `json:"type"`
+	Time time.Time `json:"time"`
+	// Stream is the stream that it is about; nil if it is about none.
+	Stream *Stream `json:"stream,omitempty"`
+	// Session is the session that it is about; nil if it is about none.
+	Session *Session `json:"session,omitempty"`
+	// Data is what only this type has. Durations are in seconds, rates in bits per second.
+	Data map[string]any `json:"data,omitempty"`
+}
+
+// Stream names a stream.
+type Stream struct {
+	// Path is the stream's public path: app/name.
+	Path string `json:"path"`
+	// Epoch tells one life of the stream from another: the time at which it came online, in
+	// milliseconds since 1970. It is 0 if the stream has not been online.
+	Epoch uint64 `json:"epoch,omitempty"`
+}
+
+// Session describes a session.
+type Session struct {
+	ID        string            `json:"id"`
+	Protocol  string            `json:"protocol"`
+	Role      string            `json:"role"`
+	Remote    string            `json:"remote"`
+	UserAgent string            `json:"user_agent,omitempty"`
+	User      string            `json:"user,omitempty"`
+	KeyID     string            `json:"key_id,omitempty"`
+	Label     string            `json:"label,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// The types of events.
+const (
+	// PublishStart: a publisher's first media frame. Data: none.
+	PublishStart = "publish.start"
+	// PublishStop ends what PublishStart began. Data: reason, duration, bytes_received,
+	// bytes_sent, frames. After a crash of the server only reason, which is "crash".
+	PublishStop = "publish.stop"
+	// PublishTakeover goes before the PublishStart of a publisher that took the stream over.
+	// Data: previous, the id of the session that had it.
+	PublishTakeover = "publish.takeover"
+	// PublishRejected: a publisher that was refused or went before it sent media. Data: reason, text.
+	PublishRejected = "publish.rejected"
+	// PlayStart: a player begins to be sent the stream. Data: none.
+	PlayStart = "play.start"
+	// PlayStop ends what PlayStart began. Data: as of PublishStop, and skips.
+	PlayStop = "play.stop"
+	// StreamOnline: a stream's first media frame, for as long as it has a publisher or waits for the
+	// return of one. Data: none.
+	StreamOnline = "stream.online"
+	// StreamOffline ends what StreamOnline began. Data: duration.
+	StreamOffline = "stream.offline"
+	// PublisherUnhealthy: something is wrong with what the publisher sends. Data: finding, sentence.
+	PublisherUnhealthy = "publisher.unhealthy"
+	// PublisherHealthy: nothing is wrong with it any more. Data: none.
+	PublisherHealthy = "publisher.healthy"
+	// PlayerSkipped: a player was too slow, and skipped to a newer key frame. Data: lag, bytes, skips.
+	PlayerSkipped = "player.skipped"
+	// LimitReached: a limit refused a peer. It is told once a minute for each limit. Data: limit,
+	// the key of the configuration; max; refused, how many since it was told last.
+	LimitReached = "limit.reached"
+	// ServerStart: the server accepts peers. Data: version.
+	ServerStart = "server.start"
+	// ServerStop: the server has ended all sessions. Data: none.
+	ServerStop = "server.stop"
+	// ConfigReloaded: another configuration is in force. Data: changed, restart: lists of keys.
+	ConfigReloaded = "config.reloaded"
+	// HookDropped: a hook's queue was full. Data: hook, dropped: how many since it was told last.
+	HookDropped = "hook.dropped"
+)
+
+// Types returns all types of events.
+func Types() []string {
+	return []string{
+		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, StreamOnline, StreamOffline,
+		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, LimitReached, ServerStart, ServerStop, ConfigReloaded, HookDropped,
+	}
+}
+
+// stops are the types that begin something, with those that end it.
+var stops = map[string]string{PublishStart: PublishStop, PlayStart: PlayStop, StreamOnline: StreamOffline}
+
+// StopOf returns the type that ends what events of type start begin; "" if start begins nothing.
+func StopOf(start string) string { return stops[start] }
+
+// StartOf returns the type that begins what events of type stop end; "" if stop ends nothing.
+func StartOf(stop string) string {
+	for start, s := range stops {
+		if s == stop {
+			return start
+		}
+	}
+	return ""
+}
+
+// Subject returns what tells the pair of a start and a stop from others of the same types: the
+// session's id, or the stream's path for the pairs of streams.
+func (e *Event) Subject() string {
+	switch {
+	case e.Session != nil:
+		return e.Session.ID
+	case e.Stream != nil:
+		return e.Stream.Path
+	}
+	return ""
+}
+
+// Matches reports whether one of patterns names the type: itself, "publish.*" or "*". No
+// patterns match every type.
+func Matches(patterns []string, typ string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
+		if before, ok := strings.CutSuffix(p, "*"); ok {
+			return (before == "" || strings.HasSuffix(before, ".")) && strings.HasPrefix(typ, before)
+		}
+		return p == typ
+	})
+}
