@@ -40,6 +40,7 @@ func (x *exchange) joinLate(t *testing.T) {
 		t.Fatalf("%v; the publisher said: %s", err, tail(pub.said()))
 	}
 	x.start(ctx, t, true)
+	squeezed := 0 // frames, of all players
 	if err := pub.wait(); err != nil {
 		t.Errorf("publisher: %v", err)
 	}
@@ -52,20 +53,25 @@ func (x *exchange) joinLate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := checkLead(x.media.frames, got, c.player.repacks); err != nil {
+			n, err := checkLead(x.media.frames, got, c.player.repacks)
+			if err != nil {
 				t.Errorf("%v\nthe player said: %s", err, tail(c.proc.said()))
 				x.keep(t, c)
 			}
+			squeezed += n
 		})
+	}
+	if hasVideo := len(x.media.frames[trackKey{av.Video, 0}]) > 0; hasVideo && squeezed == 0 {
+		t.Error("no player was sent a lead: all of them joined at a key frame")
 	}
 }
 
-// squeezed is how long a lead may take on the player's clock: it has one picture each millisecond.
-const squeezed = 250 * time.Millisecond
+// leadTime is how long a lead may take on the player's clock: it has one picture each millisecond.
+const leadTime = 250 * time.Millisecond
 
 // checkLead holds what was received against what was sent. Frames may be late against the last ones only at
-// the beginning of the video, from a key frame on.
-func checkLead(sent, got tracks, repacked bool) error {
+// the beginning of the video, from a key frame on; checkLead returns how many are.
+func checkLead(sent, got tracks, repacked bool) (squeezed int, err error) {
 	var errs []error
 	shifts := map[trackKey][]time.Duration{}
 	for k, s := range sent {
@@ -92,7 +98,7 @@ func checkLead(sent, got tracks, repacked bool) error {
 		}
 	}
 	if len(errs) > 0 {
-		return errors.Join(errs...)
+		return 0, errors.Join(errs...)
 	}
 	var live time.Duration // the shift of what is on time
 	for _, s := range shifts {
@@ -109,12 +115,13 @@ func checkLead(sent, got tracks, repacked bool) error {
 				break
 			}
 		}
+		squeezed += n
 		switch {
 		case k.kind != av.Video && n > 0:
 			errs = append(errs, fmt.Errorf("%v: the first %d frames are late: sound is not squeezed", k, n))
-		case n > 0 && got[k][n].dts-got[k][0].dts > squeezed:
+		case n > 0 && got[k][n].dts-got[k][0].dts > leadTime:
 			errs = append(errs, fmt.Errorf("%v: the lead lasts %v on the player's clock", k, got[k][n].dts-got[k][0].dts))
 		}
 	}
-	return errors.Join(errs...)
+	return squeezed, errors.Join(errs...)
 }
