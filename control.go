@@ -2,12 +2,14 @@ package weir
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"net/netip"
 	"time"
 
 	"weir/av"
 	"weir/internal/admit"
+	"weir/internal/event"
 	"weir/internal/server"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -155,3 +157,46 @@ func (s *Server) EndStream(path string) bool { return s.s.EndStream(path) }
 // Of http's keys, cors, index and trusted_proxies hold for it. The limits of connections are the program's own affair;
 // those of sessions hold. The server must run.
 func (s *Server) Handler() http.Handler { return s.s.Handler() }
+
+// Event is one thing that happened.
+type Event struct {
+	// ID is unique, and sorted as the events are.
+	ID   string
+	Type string // one of EventTypes: "publish.start"
+	Time time.Time
+	// Stream is the path of the stream that it is about, and Session the id of the session; empty if it is about none.
+	Stream, Session string
+	// Data is what only this type has: docs/hooks.md lists it. Durations are in seconds, rates in bits per second.
+	Data map[string]any
+}
+
+// EventTypes returns the types of events. Each "….start" has exactly one "….stop" of the same session, and
+// "stream.online" one "stream.offline".
+func EventTypes() []string { return event.Types() }
+
+// Events returns what happens from now on, of the types, which may end in ".*"; of all if none is given. It ends
+// when ctx does. Up to 1,024 events wait for a program that is slow; beyond that it misses some, which
+// never hinders the server.
+func (s *Server) Events(ctx context.Context, types ...string) iter.Seq[Event] {
+	sub := s.s.Events().Subscribe(maxWaiting, types)
+	stop := context.AfterFunc(ctx, sub.Close)
+	return func(yield func(Event) bool) {
+		defer sub.Close()
+		defer stop()
+		for e := range sub.C() {
+			out := Event{ID: e.ID, Type: e.Type, Time: e.Time, Data: e.Data}
+			if e.Stream != nil {
+				out.Stream = e.Stream.Path
+			}
+			if e.Session != nil {
+				out.Session = e.Session.ID
+			}
+			if !yield(out) {
+				return
+			}
+		}
+	}
+}
+
+// maxWaiting is how many events wait for a program that reads them.
+const maxWaiting = 1024

@@ -152,3 +152,32 @@ func TestHandler(t *testing.T) {
 		t.Errorf("the page: %d", page.StatusCode)
 	}
 }
+
+// TestEvents: a program sees a publisher come and go, and the iteration ends with its context.
+func TestEvents(t *testing.T) {
+	s := run(t, nil)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	events := s.Events(ctx, "publish.*")
+	p, err := s.Publish(t.Context(), "live/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.WriteFrame(&av.Frame{Kind: av.Audio, Codec: av.MP3, Payload: []byte{0xff, 0xfb, 0x90, 0}}); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	var got []string
+	for e := range events {
+		if e.Stream != "live/a" || e.Session == "" || e.ID == "" {
+			t.Errorf("%+v", e)
+		}
+		got = append(got, e.Type)
+		if len(got) == 2 {
+			stop()
+		}
+	}
+	if !slices.Equal(got, []string{"publish.start", "publish.stop"}) {
+		t.Errorf("got %v", got)
+	}
+}
