@@ -30,6 +30,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/config", "", "github.com/goccy/go-yaml github.com/google/jsonschema-go"},
 	{"internal/timeline", "", ""},
 	{"internal/stream", "av codec internal/timeline", ""},
+	{"internal/health", "av amf codec format/flv internal/stream", ""},
 	{"internal/accessunit", "av codec internal/stream", ""},
 	{"internal/fanout", "", "golang.org/x/sys"},
 	{"internal/mux", "av internal/stream internal/fanout", ""},
@@ -57,7 +58,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/pages", "av format/fmp4 internal/admit internal/peer internal/protocol/. internal/stream internal/session", ""},
 	{"internal/snapshot", "av format/fmp4 internal/peer internal/protocol/. internal/stream internal/session", ""},
 	{"internal/relay", "av codec amf format rtmp internal/timeline internal/session", "github.com/coder/websocket"},
-	{"internal/probe", "av codec amf format internal/timeline internal/relay", ""},
+	{"internal/probe", "av codec amf format internal/health internal/timeline internal/relay", ""},
 	{"internal/demo", "av codec format", ""},
 	{"internal/server", "av codec amf format rtmp internal web", "golang.org/x/sys"},
 

@@ -2,8 +2,9 @@
 // OpenMetrics 1.0) in a registry of its own. What other packages already count a scrape reads from them, through
 // Sources. Only rare events are counted here, so that no frame on its way touches a metric.
 //
-// Labels have values from closed sets: protocols, roles, reasons, kinds, worker
-// numbers. There is no series per stream, session or address.
+// Labels have values from closed sets: protocols, roles, reasons, kinds, limits, worker
+// numbers. There is no series per session or address, and there are some per stream only if the configuration
+// asks for them, of a bounded number of streams.
 package metrics
 
 import (
@@ -43,6 +44,12 @@ type Sources struct {
 	Intake func() time.Duration
 	// Segments returns the bytes of segments in memory.
 	Segments func() int64
+	// Queues yields the number of events that wait for each hook.
+	Queues func(yield func(hook string, events int))
+	// Faults yields the number of streams that have a fault of a kind now.
+	Faults func(yield func(kind string, n int))
+	// PerStream yields what each stream that has a publisher does, if on.
+	PerStream func(yield func(Stream)) (on bool)
 }
 
 // Publishers is what the publishers that are connected do now.
@@ -60,6 +67,11 @@ type Metrics struct {
 	rejected   *prometheus.CounterVec
 	handshakes *prometheus.CounterVec
 	dropped    *prometheus.CounterVec
+	limited    *prometheus.CounterVec
+	auth       *prometheus.HistogramVec
+	hooks      *hooks
+	reloaded   prometheus.Gauge
+	reloadedAt prometheus.Gauge
 	firstFrame prometheus.Histogram
 	lag        prometheus.Histogram
 }
@@ -75,6 +87,17 @@ func New(s Sources) *Metrics {
 		rejected:   counter("weir_rejected_total", "Peers that were refused what they asked for, by why.", "reason"),
 		handshakes: counter("weir_handshake_failures_total", "Connections that never became a session, by why.", "protocol", "reason"),
 		dropped:    counter("weir_dropped_messages_total", "Messages from peers that were thrown away, by why.", "protocol", "reason"),
+		limited:    counter("weir_limit_reached_total", "Peers that a limit refused or ended, by the key of the limit.", "limit"),
+		auth: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_auth_seconds", Help: "Time that decisions about peers took, by what was decided: allow, or why not.",
+			Buckets: []float64{0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+		}, []string{"result"}),
+		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_config_reload_success", Help: "Whether the newest change of the configuration is in force: 1, or 0 if it was refused.",
+		}),
+		reloadedAt: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_config_reload_time_seconds", Help: "When the configuration in force was read, in seconds since 1970.",
+		}),
 		firstFrame: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weir_first_frame_seconds", Help: "Time from a player's request to its first frame.",
 			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
@@ -84,14 +107,22 @@ func New(s Sources) *Metrics {
 			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16},
 		}),
 	}
+	m.hooks = newHooks(m.registry)
+	m.Reloaded(true)
 	v := version.Get()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "weir_build_info", Help: "What the program was built from; always 1.",
 		ConstLabels: prometheus.Labels{"version": v.Version, "commit": v.Commit, "go_version": v.Go},
 	})
 	build.Set(1)
+	if s.Queues != nil {
+		m.registry.MustRegister(newQueue(s.Queues))
+	}
+	if s.PerStream != nil {
+		m.registry.MustRegister(newPerStream(s.PerStream))
+	}
 	m.registry.MustRegister(
-		m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
+		m.limited, m.auth, m.reloaded, m.reloadedAt, m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
 	)
 	return m
@@ -110,6 +141,28 @@ func (m *Metrics) SessionClosed(protocol, role, reason string) {
 
 // Rejected counts a peer that may not do what it asked for.
 func (m *Metrics) Rejected(reason string) { m.rejected.WithLabelValues(word(reason)).Inc() }
+
+// Limited counts a peer that a limit refused or ended. limit is its key in the configuration without the section,
+// such as "connections" or "max_players".
+func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(word(limit)).Inc() }
+
+// Reloaded says whether a change of the configuration was put into force, or refused.
+func (m *Metrics) Reloaded(ok bool) {
+	if !ok {
+		m.reloaded.Set(0)
+		return
+	}
+	m.reloaded.Set(1)
+	m.reloadedAt.SetToCurrentTime()
+}
+
+// Allowed is the result of a decision that lets a peer in.
+const Allowed = "allow"
+
+// Decided counts a decision about a peer, which took d: Allowed, or the reason why not.
+func (m *Metrics) Decided(result string, d time.Duration) {
+	m.auth.WithLabelValues(word(result)).Observe(d.Seconds())
+}
 
 // HandshakeFailed counts a connection that never became a session.
 func (m *Metrics) HandshakeFailed(protocol, reason string) {
@@ -147,6 +200,7 @@ func word(s string) string {
 type reader struct {
 	Sources
 	streams, bitrate, stalled, silence, sessions, received, sent, frames, repairs, skips, load, interval, intake, segments *prometheus.Desc
+	faults, files                                                                                                          *prometheus.Desc
 }
 
 func newReader(s Sources) *reader {
@@ -169,12 +223,14 @@ func newReader(s Sources) *reader {
 		interval: desc("weir_delivery_round_interval_seconds", "Rest of a delivery worker between two rounds.", "worker"),
 		intake:   desc("weir_intake_interval_seconds", "Time between two reads of a publisher; 0 while each is read as it sends."),
 		segments: desc("weir_segment_memory_bytes", "Memory that HLS segments take; on Linux it is not in the process's resident memory, but in that of its container."),
+		faults:   desc("weir_faulty_streams", "Streams whose publisher has a fault, by kind.", "kind"),
+		files:    desc("weir_fd_limit", "File descriptors that the process may have; process_open_fds is how many it has."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.segments} {
+	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.segments, r.faults, r.files} {
 		ch <- d
 	}
 }
@@ -225,5 +281,11 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.Segments != nil {
 		gauge(r.segments, float64(r.Segments()))
+	}
+	if r.Faults != nil {
+		r.Faults(func(kind string, n int) { gauge(r.faults, float64(n), word(kind)) })
+	}
+	if n := fileLimit(); n > 0 {
+		gauge(r.files, float64(n))
 	}
 }

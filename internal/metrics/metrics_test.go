@@ -2,13 +2,16 @@ package metrics
 
 import (
 	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,6 +70,16 @@ func sources() Sources {
 		},
 		Intake:   func() time.Duration { return 50 * time.Millisecond },
 		Segments: func() int64 { return 6 << 20 },
+		Faults:   func(yield func(string, int)) { yield("long_gop", 2) },
+		Queues: func(yield func(string, int)) {
+			yield("billing", 3)
+			yield("a b", 1)
+			yield("c d", 2)
+		},
+		PerStream: func(yield func(Stream)) bool {
+			yield(Stream{Path: "live/a \"b\"", Bitrate: 4e6, FrameRate: 29.97, KeyInterval: 2 * time.Second, Width: 1280, Height: 720, Players: 12, Faults: 1})
+			return true
+		},
 	}
 }
 
@@ -75,6 +88,14 @@ func full() *Metrics {
 	m.SessionClosed("rtmp", "play", "slow")
 	m.SessionClosed("rtmp", "play", "slow")
 	m.Rejected("bad_key")
+	m.Limited("players")
+	m.HookCalled("billing", "ok", 40*time.Millisecond)
+	m.HookFailed("billing")
+	m.HookDropped("billing", 2)
+	m.HookDropped("billing", -1)
+	m.Decisions().Decided("deny", 2*time.Millisecond)
+	m.Decided(Allowed, 2*time.Millisecond)
+	m.Decided("bad_key", 3*time.Second)
 	m.HandshakeFailed("rtmp", "timeout")
 	m.Dropped("rtmp", "malformed")
 	m.FirstFrame(30 * time.Millisecond)
@@ -85,6 +106,8 @@ func full() *Metrics {
 
 func TestScrape(t *testing.T) {
 	got := regexp.MustCompile(`weir_build_info\{.*\}`).ReplaceAllString(ours(scrape(t, full())), "weir_build_info{…}")
+	got = regexp.MustCompile(`weir_fd_limit [0-9].*`).ReplaceAllString(got, "weir_fd_limit …")
+	got = regexp.MustCompile(`weir_config_reload_time_seconds [0-9].*`).ReplaceAllString(got, "weir_config_reload_time_seconds …")
 	const golden = "testdata/metrics.txt"
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -109,10 +132,12 @@ func TestNames(t *testing.T) {
 			names = append(names, f[2])
 		}
 	}
-	want := strings.Fields(`weir_build_info weir_delivery_round_interval_seconds weir_delivery_worker_load weir_dropped_messages_total
-		weir_first_frame_seconds weir_frames_received_total weir_handshake_failures_total weir_ingest_bits_per_second weir_intake_interval_seconds weir_player_lag_seconds
+	want := strings.Fields(`weir_auth_seconds weir_build_info weir_config_reload_success weir_config_reload_time_seconds weir_delivery_round_interval_seconds weir_delivery_worker_load weir_dropped_messages_total
+		weir_faulty_streams weir_fd_limit weir_first_frame_seconds weir_frames_received_total weir_handshake_failures_total
+		weir_hook_dropped_total weir_hook_failures_total weir_hook_queue weir_hook_seconds weir_ingest_bits_per_second weir_intake_interval_seconds weir_limit_reached_total weir_player_lag_seconds
 		weir_player_skips_total weir_publisher_silence_seconds weir_received_bytes_total weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
-		weir_session_closed_total weir_sessions weir_stream_repairs_total weir_streams weir_streams_stalled`)
+		weir_session_closed_total weir_sessions weir_stream_bits_per_second weir_stream_faults weir_stream_frames_per_second
+		weir_stream_height_pixels weir_stream_key_interval_seconds weir_stream_players weir_stream_repairs_total weir_stream_width_pixels weir_streams weir_streams_stalled`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}
@@ -208,4 +233,30 @@ func TestSourceThatRepeatsItself(t *testing.T) {
 	if got := ours(scrape(t, m)); !strings.Contains(got, "weir_streams 3") {
 		t.Error(got)
 	}
+}
+
+// TestReloaded: a change that was refused leaves the time of the one before.
+func TestReloaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := New(Sources{})
+		at := func(success, age int) {
+			t.Helper()
+			text := ours(scrape(t, m))
+			for _, want := range []string{
+				fmt.Sprintf("weir_config_reload_success %d\n", success),
+				"weir_config_reload_time_seconds " + strconv.FormatFloat(float64(time.Now().Unix()-int64(age)), 'g', -1, 64) + "\n",
+			} {
+				if !strings.Contains(text, want) {
+					t.Errorf("no %s", want)
+				}
+			}
+		}
+		at(1, 0)
+		<-time.After(10 * time.Second)
+		m.Reloaded(false)
+		at(0, 10)
+		<-time.After(10 * time.Second)
+		m.Reloaded(true)
+		at(1, 0)
+	})
 }

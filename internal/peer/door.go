@@ -100,8 +100,13 @@ func (d *Door) Publish(ctx context.Context, s *session.Session, ask Ask, end con
 	if grant.Terms != nil {
 		info.MaxPlayers = grant.Terms.Players
 	}
+	undo, err := s.Admit(grant, session.Publish, path)
+	if err != nil {
+		return nil, d.Refuse(r, err)
+	}
 	pub, err := d.Hub.Publish(path, info)
 	if err != nil {
+		undo()
 		return nil, d.Refuse(r, err)
 	}
 	d.Hold(s, &asked, grant)
@@ -123,8 +128,13 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	if variant != nil {
 		v = variant(path)
 	}
+	undo, err := s.Admit(grant, session.Play, path)
+	if err != nil {
+		return nil, d.Refuse(r, err)
+	}
 	view, err := d.View(s, path, v)
 	if err != nil {
+		undo()
 		return nil, err
 	}
 	d.Hold(s, &asked, grant)

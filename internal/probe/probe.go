@@ -14,6 +14,7 @@ import (
 	"weir/av"
 	"weir/codec"
 	"weir/format/flv"
+	"weir/internal/health"
 	"weir/internal/relay"
 	"weir/internal/timeline"
 )
@@ -85,16 +86,16 @@ type key struct {
 
 // prober is what is known so far of a stream.
 type prober struct {
-	tracks    map[key]*track
-	order     []key
-	metadata  amf.Object
-	line      timeline.Timeline
-	frames    int
-	jumps     []jump
-	jumped    int
-	whole     bool // a file was read to its end
-	condition relay.Condition
-	apart     []apart // of sound behind the picture, to tell drift
+	tracks     map[key]*track
+	order      []key
+	metadata   amf.Object
+	line       timeline.Timeline
+	frames     int
+	jumps      []jump
+	jumped     int
+	whole      bool // a file was read to its end
+	condition  relay.Condition
+	interleave health.Order // of sound and picture, to tell drift
 }
 
 // jump is a moment at which the clock jumps.
@@ -135,7 +136,7 @@ type track struct {
 	damaged    int
 	damage     string // of the first frame that is
 	keys       keys
-	pace       pace
+	pace       health.Pace
 }
 
 // keys are the key frames of a track.
@@ -239,7 +240,7 @@ func (p *prober) media(t *track, f *av.Frame, arrived time.Duration) {
 		t.measure(f)
 	}
 	if f.Kind == av.Audio {
-		t.pace.add(at, codec.FrameDuration(f.Codec, t.config, f.Payload), what == timeline.Rebased || step > maxGap)
+		t.pace.Add(at, codec.FrameDuration(f.Codec, t.config, f.Payload), what == timeline.Rebased || step > maxGap)
 	}
 	t.largest = max(t.largest, step)
 	t.last = at
@@ -299,4 +300,13 @@ func (t *track) measure(f *av.Frame) {
 	if t.info.Profile == "" {
 		t.info.Profile = info.Profile
 	}
+}
+
+// compare notes how far the sound is behind the picture, at a frame of this.
+func (p *prober) compare(video *track) {
+	audio := p.tracks[key{av.Audio, 0}]
+	if audio == nil || audio.frames == 0 || p.jumped > 0 {
+		return
+	}
+	p.interleave.Add(video.last, audio.last)
 }

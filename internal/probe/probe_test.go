@@ -207,8 +207,8 @@ func TestRules(t *testing.T) {
 	}{
 		"nothing":       {frames: good},
 		"a GOP of 4 s":  {frames: stream(pictures(250, 40*ms, 100), sounds(468, aacFrame))},
-		"a GOP of 10 s": {frames: stream(pictures(500, 40*ms, 250), sounds(936, aacFrame)), want: []string{"long_gop: video track 0 (H.264): no key frame for 10s"}},
-		"one key frame": {frames: stream(pictures(150, 40*ms, 1000)), want: []string{"long_gop: video track 0 (H.264): no key frame for 5.96s", "empty_track: audio track 0 (AAC) has a configuration but no frames"}},
+		"a GOP of 10 s": {frames: stream(pictures(500, 40*ms, 250), sounds(936, aacFrame)), want: []string{"long_gop: video track 0 (H.264): no key frame for 10s: HLS begins late"}},
+		"one key frame": {frames: stream(pictures(150, 40*ms, 1000)), want: []string{"long_gop: video track 0 (H.264): no key frame for 5.96s: HLS begins late", "empty_track: audio track 0 (AAC) has a configuration but no frames"}},
 		"all times 0":   {frames: stream(pictures(50, 0, 50), sounds(50, 0)), want: []string{"frozen_time: video track 0 (H.264): all 50 frames have the time 0s", "frozen_time: audio track 0 (AAC): all 50 frames have the time 0s"}},
 		"all times the same": {frames: shifted(stream(pictures(50, 0, 50), sounds(468, aacFrame)), 5*second), want: []string{
 			"frozen_time: video track 0 (H.264): all 50 frames have the time 5s", "uneven_ends: the picture ends 9.96s before the sound",
@@ -230,7 +230,7 @@ func TestRules(t *testing.T) {
 		"60 declared, 55 come": {frames: framesAt(second/55, 100)},
 		"60 declared, 20 come": {frames: framesAt(50*ms, 100), want: []string{"frame_rate: video track 0 (H.264): 20 frames a second come, and 60 are declared"}},
 		"60 declared, 1 in 1.5 s": {frames: framesAt(1500*ms, 20), want: []string{
-			"long_gop: video track 0 (H.264): no key frame for 15s", "frame_rate: video track 0 (H.264): 0.67 frames a second come, and 60 are declared",
+			"long_gop: video track 0 (H.264): no key frame for 15s: players wait for it, and HLS begins late", "frame_rate: video track 0 (H.264): 0.67 frames a second come, and 60 are declared",
 		}},
 		"sound too slow":              {frames: stream(pictures(250, 40*ms, 50), sounds(468, aacFrame*102/100)), want: []string{"drift: audio track 0 (AAC): 9.73s of sound in 9.92s of time stamps: it drifts 19.6ms a second from the picture"}},
 		"sound too fast":              {frames: stream(pictures(250, 40*ms, 50), sounds(468, aacFrame*98/100)), want: []string{"drift: audio track 0 (AAC): 9.73s of sound in 9.53s of time stamps: it drifts 20.4ms a second from the picture"}},

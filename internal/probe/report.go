@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/health"
 )
 
 // Report says what is in a stream and what is wrong with it. Durations are in seconds, rates in bits per second.
@@ -90,15 +91,7 @@ func (p *prober) describe(t *track) Track {
 		Width: t.info.Size.Width, Height: t.info.Size.Height, DeclaredFrameRate: t.info.FrameRate, BFrames: t.reorder,
 		SampleRate: t.info.SampleRate, Channels: t.info.Channels, Frames: t.frames,
 	}
-	if chroma, depth := sampling(t.info.Codec, t.config); chroma != chroma420 || depth > 8 {
-		x.Chroma, x.BitDepth = chroma, depth
-		if chroma == chroma420 {
-			x.Chroma = ""
-		}
-		if depth == 8 {
-			x.BitDepth = 0
-		}
-	}
+	x.Chroma, x.BitDepth = health.Sampling(t.info.Codec, t.config)
 	if declared, ok := p.metadata.GetNumber("framerate"); ok && x.DeclaredFrameRate == 0 && t.info.Kind == av.Video && t.info.ID == 0 {
 		x.DeclaredFrameRate = declared
 	}
@@ -131,7 +124,7 @@ func (r *Report) fault(code, detail, advice string) {
 // WriteText writes the report for people.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%.1f s, %s", r.Duration, bitrate(r.Bitrate))
+	fmt.Fprintf(&b, "%.1f s, %s", r.Duration, health.Bitrate(r.Bitrate))
 	if r.Encoder != "" {
 		fmt.Fprintf(&b, ", made by %q", r.Encoder)
 	}
@@ -173,7 +166,7 @@ func (t *Track) text() string {
 	add(t.SampleRate > 0, "%d Hz", t.SampleRate)
 	add(t.Channels == 1, "mono")
 	add(t.Channels > 1, "%d channels", t.Channels)
-	parts = append(parts, bitrate(t.Bitrate))
+	parts = append(parts, health.Bitrate(t.Bitrate))
 	if t.GOPFrames != nil {
 		n := strconv.Itoa(t.GOPFrames[0])
 		if t.GOPFrames[1] != t.GOPFrames[0] {
@@ -184,14 +177,4 @@ func (t *Track) text() string {
 	add(t.Kind == "video" && t.BFrames, "B-frames")
 	add(t.Kind == "video" && !t.BFrames, "no B-frames")
 	return strings.Join(parts, ", ")
-}
-
-func bitrate(bps int64) string {
-	if bps == 0 {
-		return "bitrate unknown"
-	}
-	if bps >= 1e6 {
-		return fmt.Sprintf("%.2f Mbit/s", float64(bps)/1e6)
-	}
-	return fmt.Sprintf("%.0f kbit/s", float64(bps)/1e3)
 }

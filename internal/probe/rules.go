@@ -8,47 +8,27 @@ import (
 	"weir/av"
 	"weir/codec"
 	"weir/codec/aac"
-	"weir/codec/av1"
-	"weir/codec/h264"
-	"weir/codec/h265"
-	"weir/codec/vp9"
+	"weir/internal/health"
 	"weir/internal/relay"
 )
 
-// The bounds beyond which something is a fault.
+// The bounds beyond which something is a fault, besides those of internal/health.
 const (
-	maxOffset = 100 * time.Millisecond // between the first frames of sound and picture
-	maxGap    = time.Second            // between two frames of a track
-	maxBack   = time.Second            // a larger step back is another clock
-	// maxKeyGap is the longest time between two key frames: a player has to wait for it, or is as far behind.
-	maxKeyGap = 5 * time.Second
+	maxGap  = time.Second // between two frames of a track
+	maxBack = time.Second // a larger step back is another clock
 	// minFrozen is how many frames with one time are a fault.
 	minFrozen = 3
-	// minRateShare is how much of the declared frame rate must come.
-	minRateShare = 0.75
-	// maxDeclared is the highest credible frame rate: a higher one is that of the clock.
-	maxDeclared = 250
-	// minRateFrames is how many frames are needed to tell a frame rate.
-	minRateFrames = 10
 	// maxEnds is how much further apart the ends of sound and picture may be in a file than their beginnings.
 	maxEnds = 300 * time.Millisecond
 )
 
-// judge looks for faults of one track.
+// judge looks for faults of one track: those that any stream may have, and those that only show frame by frame.
 func (r *Report) judge(t *track, x *Track) {
 	name := t.name()
-	r.judgeSetup(t, name)
+	r.add(t.figures(x).Judge())
 	if !t.moved && t.frames >= minFrozen {
 		r.fault("frozen_time", fmt.Sprintf("%s: all %d frames have the time %v", name, t.frames, t.rawFirst.Round(time.Millisecond)),
 			"The encoder or what packs its frames sets no time stamps: set them (ffmpeg: -fflags +genpts, or -use_wallclock_as_timestamps 1).")
-	}
-	if t.back > 0 {
-		r.fault("dts_backward", fmt.Sprintf("%s: the decoding time goes back %s", name, plural(t.back, "time")),
-			"Look for a second encoder on the same stream, or an unstable clock.")
-	}
-	if t.gapped() {
-		r.fault("gap", fmt.Sprintf("%s: %s of more than %v, the longest %v", name, plural(t.gaps, "gap"), maxGap, t.largest.Round(time.Millisecond)),
-			"The encoder or its network drops out: lower the bitrate, or look at its CPU load.")
 	}
 	if 2*t.endless < t.frames && t.endless > 0 { // if most frames are so, the encoder is like that
 		if t.damaged += t.endless; t.damage == "" {
@@ -59,31 +39,6 @@ func (r *Report) judge(t *track, x *Track) {
 		r.fault("corrupt_frames", fmt.Sprintf("%s: %d of %s %s damaged; the first one: %s", name, t.damaged, plural(t.frames, "frame"), be(t.damaged), t.damage),
 			"What made the file or carries the stream loses or changes bytes: look at the disk or the link, and at other readers of the same source.")
 	}
-	if by, in := t.pace.drift(); by != 0 {
-		r.fault("drift", fmt.Sprintf("%s: %v of sound in %v of time stamps: it drifts %v a second from the picture", name,
-			(in-by).Round(10*time.Millisecond), in.Round(10*time.Millisecond), perSecond(by, in)),
-			"The sample rate in the header is not the real one, or the encoder stamps sound by a clock of another speed (ffmpeg: -af aresample=async=1).")
-	}
-	if t.info.Kind == av.Video {
-		r.judgePicture(t, x, name)
-	}
-}
-
-// perSecond is how far it drifts in a second.
-func perSecond(by, in time.Duration) time.Duration {
-	return time.Duration(by.Abs().Seconds() / in.Seconds() * float64(time.Second)).Round(100 * time.Microsecond)
-}
-
-// judgeSetup checks a track's configuration, and whether its frames are in the form that the configuration says.
-func (r *Report) judgeSetup(t *track, name string) {
-	if !t.hasSetup && codec.NeedsConfig(t.info.Codec) {
-		r.fault("no_sequence_header", name+" has no sequence header: nobody can decode it",
-			"Restart the encoder; if it is behind a relay, see whether that passes headers on.")
-	}
-	if t.badSetup != "" {
-		r.fault("bad_sequence_header", fmt.Sprintf("%s has a sequence header that cannot be used: %s", name, t.badSetup),
-			"Restart or update the encoder; players that go by the header cannot play the track.")
-	}
 	if t.startCodes > 0 {
 		r.fault("annex_b", fmt.Sprintf("%s: %s with start codes where lengths belong", name, plural(t.startCodes, "frame")),
 			"The encoder packs Annex B as it is: update it, or send MPEG-TS, where that is right.")
@@ -92,54 +47,49 @@ func (r *Report) judgeSetup(t *track, name string) {
 		r.fault("adts", fmt.Sprintf("%s: %s with ADTS headers, which belong in MPEG-TS", name, plural(t.adts, "frame")),
 			"The encoder packs ADTS as it is: update it (ffmpeg: -bsf:a aac_adtstoasc).")
 	}
-	if t.mislabel > 0 {
-		r.fault("key_flag", fmt.Sprintf("%s: %s %s key by name or by content, but not both", name, plural(t.mislabel, "frame"), be(t.mislabel)),
-			"Weir corrects it; other servers may start players in the wrong place. Update the encoder.")
-	}
 }
 
-// judgePicture looks for faults that only video has.
-func (r *Report) judgePicture(t *track, x *Track, name string) {
-	longest := t.last - t.first
+// figures returns what the rules of internal/health go by.
+func (t *track) figures(x *Track) *health.Track {
+	h := &health.Track{
+		Info: t.info, Chroma: x.Chroma, BitDepth: x.BitDepth, NoHeader: !t.hasSetup && codec.NeedsConfig(t.info.Codec), BadHeader: t.badSetup,
+		Frames: t.frames, FrameRate: x.FrameRate, DeclaredFrameRate: x.DeclaredFrameRate,
+		KeyGap: t.last - t.first, Back: t.back, Mislabeled: t.mislabel, Drift: t.pace.Drift(), Reorders: t.reorder,
+	}
 	if t.keys.n > 0 {
-		longest = max(t.keys.longest, t.last-t.keys.last)
+		h.KeyGap = max(t.keys.longest, t.last-t.keys.last)
 	}
 	if t.gapped() {
-		longest -= t.largest // a fault of its own
+		h.KeyGap -= t.largest // a fault of its own
+		h.Gaps, h.MaxGap, h.LongestGap = t.gaps, maxGap, t.largest
 	}
-	if longest > maxKeyGap {
-		r.fault("long_gop", fmt.Sprintf("%s: no key frame for %v", name, longest.Round(time.Millisecond)),
-			"Set the key-frame interval to 2 seconds (OBS: Keyframe Interval; ffmpeg: -g with twice the frame rate).")
-	}
-	if d := x.DeclaredFrameRate; d <= maxDeclared && t.frames >= minRateFrames && x.FrameRate > 0 && x.FrameRate < minRateShare*d {
-		r.fault("frame_rate", fmt.Sprintf("%s: %.4g frames a second come, and %.4g are declared", name, x.FrameRate, d),
-			"The encoder cannot keep up: look at its CPU load, or lower size or rate. If it is meant to be so, declare the rate that it has.")
-	}
-	const advice = "Encode 4:2:0 with 8 bits (ffmpeg: -pix_fmt yuv420p; OBS: Settings, Advanced, Color Format NV12)."
-	switch {
-	case x.Chroma != "":
-		r.fault("chroma", fmt.Sprintf("%s has %s chroma, which browsers, phones and televisions cannot decode", name, x.Chroma), advice)
-	case x.BitDepth > 8 && t.info.Codec == av.H264:
-		r.fault("bit_depth", fmt.Sprintf("%s has %d bits a sample, which browsers, phones and televisions cannot decode in H.264", name, x.BitDepth), advice)
+	return h
+}
+
+// add adds what was found, as far as it is a fault.
+func (r *Report) add(found []health.Finding) {
+	for i := range found {
+		if f := &found[i]; !f.Info {
+			r.fault(f.Kind, f.Sentence, f.Setting)
+		}
 	}
 }
 
 // judgeTogether looks for faults between tracks and metadata.
 func (p *prober) judgeTogether(r *Report) {
 	for _, j := range p.jumps {
-		r.fault("clock_jump", fmt.Sprintf("the clock jumps by %v after %v", j.by.Round(time.Millisecond), j.at.Round(time.Millisecond)),
-			"The encoder was restarted, or two files were joined, or its clock was set: one stream should have one clock. Weir's players see it go on.")
+		r.fault(health.KindClockJump, fmt.Sprintf("the clock jumps by %v after %v", j.by.Round(time.Millisecond), j.at.Round(time.Millisecond)), health.ClockAdvice)
 	}
 	if n := p.jumped - len(p.jumps); n > 0 {
-		r.fault("clock_jump", fmt.Sprintf("the clock jumps %s more", plural(n, "time")), "Restart the encoder.")
+		r.fault(health.KindClockJump, fmt.Sprintf("the clock jumps %s more", plural(n, "time")), "Restart the encoder.")
 	}
 	v, a := p.tracks[key{av.Video, 0}], p.tracks[key{av.Audio, 0}]
+	var s health.Stream
 	if v != nil && a != nil && v.frames > 0 && a.frames > 0 {
-		if d := (a.rawFirst - v.rawFirst).Abs(); d > maxOffset {
-			r.fault("av_offset", fmt.Sprintf("audio and video begin %v apart", d.Round(time.Millisecond)),
-				"Players show this as sound out of step if the encoder's times are wrong: compare with a clap.")
+		s.Begin = a.rawFirst - v.rawFirst
+		if a.pace.Drift().By == 0 { // else it is already reported
+			s.Drift = p.interleave.Drift()
 		}
-		p.judgeDrift(r, v, a)
 	}
 	for _, promise := range []struct {
 		key   string
@@ -147,27 +97,17 @@ func (p *prober) judgeTogether(r *Report) {
 		track *track
 	}{{"videocodecid", av.Video, v}, {"audiocodecid", av.Audio, a}} {
 		if _, ok := p.metadata.Get(promise.key); ok && (promise.track == nil || promise.track.frames == 0) {
-			r.fault("missing_track", fmt.Sprintf("the metadata promises %s, and none came", promise.kind),
-				"Some players wait for it: remove the track from the encoder's settings, or connect its source.")
+			s.Missing = append(s.Missing, promise.kind)
 		}
+	}
+	r.add(s.Judge())
+	if v != nil && a != nil && v.frames > 0 && a.frames > 0 && a.pace.Drift().By == 0 && s.Drift.By == 0 {
+		p.judgeEnds(r, v, a)
 	}
 }
 
-// judgeDrift looks for sound and picture that drift apart: by the order in which they come, and by their ends.
-func (p *prober) judgeDrift(r *Report, v, a *track) {
-	if by, _ := a.pace.drift(); by != 0 {
-		return // already reported
-	}
-	const advice = "One of the two has a clock of another speed: take both from one device, or let the encoder resample the sound (ffmpeg: -af aresample=async=1)."
-	if by, in := drift(p.apart, minApart, minApartShare); by != 0 {
-		way := "behind"
-		if by < 0 {
-			way = "ahead of"
-		}
-		r.fault("drift", fmt.Sprintf("the sound falls %v %s the picture in %v: it drifts %v a second", by.Abs().Round(10*time.Millisecond), way,
-			in.Round(10*time.Millisecond), perSecond(by, in)), advice)
-		return
-	}
+// judgeEnds compares the ends of sound and picture.
+func (p *prober) judgeEnds(r *Report, v, a *track) {
 	ends := (a.last - v.last) - (a.first - v.first)
 	if p.whole && ends.Abs() > maxEnds {
 		first, second := "sound", "picture"
@@ -193,44 +133,6 @@ func (r *Report) judgeSource(c *relay.Condition) {
 	if c.Truncated {
 		r.fault("truncated", "the file ends within a frame", "It was cut off, or is still being written: copy it anew when it is whole.")
 	}
-}
-
-const chroma420 = "4:2:0"
-
-// sampling returns a video configuration's chroma format and bit depth.
-func sampling(c av.Codec, config []byte) (chroma string, depth int) {
-	formats := [...]string{chroma420, chroma420, "4:2:2", "4:4:4"} // 0 is black and white
-	chroma, depth = chroma420, 8
-	switch c {
-	case av.H264:
-		if conf, err := h264.ParseConfig(config); err == nil && len(conf.SPS) > 0 {
-			if s, err := h264.ParseSPS(conf.SPS[0]); err == nil {
-				return formats[s.ChromaFormat&3], int(max(s.BitDepth, s.BitDepthChroma))
-			}
-		}
-	case av.H265:
-		if conf, err := h265.ParseConfig(config); err == nil {
-			return formats[conf.ChromaFormat&3], int(max(conf.BitDepth, conf.BitDepthChroma))
-		}
-	case av.AV1:
-		if conf, err := av1.ParseConfig(config); err == nil {
-			switch depth = int(conf.BitDepth); {
-			case conf.Monochrome, conf.SubsamplingX && conf.SubsamplingY:
-			case conf.SubsamplingX:
-				chroma = "4:2:2"
-			default:
-				chroma = "4:4:4"
-			}
-		}
-	case av.VP9:
-		if conf, err := vp9.ParseConfig(config); err == nil {
-			const first422 = 2 // 0 and 1 are 4:2:0
-			if depth = int(conf.BitDepth); conf.Chroma >= first422 {
-				chroma = formats[min(conf.Chroma, 3)]
-			}
-		}
-	}
-	return chroma, depth
 }
 
 // addsADTS reports whether an AAC frame has an ADTS header although the track has a configuration.

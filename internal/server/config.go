@@ -22,6 +22,7 @@ type Config struct {
 	Protocols
 	HTTP     HTTPConfig     `yaml:"http" reload:"restart" help:"Playback by HTTP and WebSocket."`
 	Admin    AdminConfig    `yaml:"admin" reload:"restart" help:"The API, metrics, health and pprof."`
+	Metrics  MetricsConfig  `yaml:"metrics" help:"What the admin listener shows at /metrics."`
 	Delivery DeliveryConfig `yaml:"delivery" help:"How frames are sent to players."`
 	Limits   LimitsConfig   `yaml:"limits" help:"Bounds on everything that peers can make grow."`
 	// Drain is how long a server that is told to stop waits for its sessions to end by themselves.
@@ -96,6 +97,11 @@ func (c *AdminConfig) Validate() error {
 	return config.Errorf(&c.Listen, "%s can be reached from elsewhere: set admin.token, or listen on 127.0.0.1", c.Listen)
 }
 
+// MetricsConfig is the section "metrics".
+type MetricsConfig struct {
+	PerStream bool `yaml:"per_stream" help:"series of each stream: bitrate, frame rate, key-frame interval, size, players, faults; of at most 1,000 streams, and of the others together as other; they show the names of streams"`
+}
+
 // DeliveryConfig is the section "delivery".
 type DeliveryConfig struct {
 	Workers  int           `yaml:"workers" reload:"restart" min:"0" max:"1024" help:"workers that send to players; 0 is one per CPU"`
@@ -117,6 +123,10 @@ type LimitsConfig struct {
 	Connections      int   `yaml:"connections" min:"0" help:"sessions of all protocols, of which players leave one in twenty to publishers, and as many open connections of HTTP and HTTPS that do not play; 0 is no limit"`
 	ConnectionsPerIP int   `yaml:"connections_per_ip" min:"0" help:"sessions of one address, and as many open connections of HTTP and HTTPS that do not play; loopback is exempt, and http.trusted_proxies by connection: their clients count by session; 0 is no limit"`
 	PendingPerIP     int   `yaml:"pending_per_ip" min:"0" help:"sessions of one address that neither publish nor play so far, and as many idle connections of HTTP and HTTPS, of which the one that has been idle for longest is closed; exempt as above; 0 is no limit"`
+	Players          int   `yaml:"players" min:"0" help:"sessions that play or wait for a stream, of all protocols; 0 is no limit"`
+	PlayersPerIP     int   `yaml:"players_per_ip" min:"0" help:"the same of one address, so that none takes the places of all; loopback and http.trusted_proxies are exempt; raise it for many viewers behind one address; 0 is no limit"`
+	SessionsPerUser  int   `yaml:"sessions_per_user" min:"0" help:"sessions of one user, or of one key where no user is known, so mind keys that many share; a publisher that takes its own stream over counts once; 0 is no limit"`
+	EgressBitrate    int64 `yaml:"egress_bitrate" unit:"bitrate" help:"while more than this was sent to all peers over the last 2s, no player is added; 0 is no limit"`
 	Streams          int   `yaml:"streams" min:"0" help:"streams that have a publisher or wait for its return, of which the latter give way to a publisher that comes; names that have only players are bounded by the same number on their own; 0 is no limit"`
 	StreamBitrate    int64 `yaml:"stream_bitrate" unit:"bitrate" help:"a publisher that sends more over 5s is closed; 0 is no limit"`
 	Memory           int64 `yaml:"memory" unit:"bytes" help:"soft limit of the Go heap, beyond which garbage is collected harder; 0 is none"`
@@ -139,15 +149,17 @@ type PublishConfig struct {
 	admit.Rule
 	OnConflict     string        `yaml:"on_conflict" enum:"takeover,reject" help:"what a second publisher does: take over at its first key frame, or be refused"`
 	Grace          time.Duration `yaml:"grace" max:"1h" help:"how long players wait for the publisher's return after its connection broke, before the stream ends"`
+	MaxDuration    time.Duration `yaml:"max_duration" max:"8760h" help:"how long a publisher's session may last, before it ends as expired; applies to new sessions; 0s is no limit"`
 	GraceAfterStop time.Duration `yaml:"grace_after_stop" max:"1h" help:"how long players wait for the publisher's return after it stopped properly, before the stream ends; 0s ends it at once"`
 }
 
 // PlayConfig is streams[].play.
 type PlayConfig struct {
 	admit.Rule
-	MaxPlayers int           `yaml:"max_players" min:"0" help:"players of one stream; 0 is no limit"`
-	Wait       time.Duration `yaml:"wait" max:"1h" help:"how long a player waits for a stream that nobody publishes"`
-	Start      string        `yaml:"start" enum:"live,burst,key" help:"where a player begins: live shows a picture at once and plays without delay, burst sends the newest group of pictures in one piece, key waits for the next key frame; a player may ask for another with ?start="`
+	MaxPlayers  int           `yaml:"max_players" min:"0" help:"players of one stream; 0 is no limit"`
+	MaxDuration time.Duration `yaml:"max_duration" max:"8760h" help:"how long a player's session may last, before it ends as expired; applies to new sessions; 0s is no limit"`
+	Wait        time.Duration `yaml:"wait" max:"1h" help:"how long a player waits for a stream that nobody publishes"`
+	Start       string        `yaml:"start" enum:"live,burst,key" help:"where a player begins: live shows a picture at once and plays without delay, burst sends the newest group of pictures in one piece, key waits for the next key frame; a player may ask for another with ?start="`
 }
 
 // CacheConfig is streams[].gop_cache.
@@ -172,7 +184,7 @@ func Default() Config {
 		HTTP:     HTTPConfig{Listen: ":8080", TLS: listen.TLSConfig{Listen: ":8443"}, CORS: []string{"*"}},
 		Admin:    AdminConfig{Listen: "127.0.0.1:8088"},
 		Delivery: DeliveryConfig{MaxDelay: 50 * time.Millisecond},
-		Limits:   LimitsConfig{Connections: 20000, PendingPerIP: 200, Streams: 10000, StreamBitrate: 100e6},
+		Limits:   LimitsConfig{Connections: 20000, PendingPerIP: 200, PlayersPerIP: 1000, Streams: 10000, StreamBitrate: 100e6},
 	}
 	config.SetDefaults(&c.Protocols)
 	return c

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -78,6 +77,8 @@ func (s *Server) sources() metrics.Sources {
 			}
 			return n
 		},
+		Faults:    func(yield func(kind string, streams int)) { s.health.Kinds(yield) },
+		PerStream: s.perStream,
 	}
 }
 
@@ -114,7 +115,7 @@ func (s *Server) observer() session.Observer {
 func (s *Server) ended(x *session.Session, e session.End) {
 	s.tracker.Ended(x, e)
 	if e.Role == session.Publish && e.Reason == session.Limit {
-		s.tracker.Limit("limits.stream_bitrate", 0)
+		s.reach("limits.stream_bitrate", 0)
 	}
 	level, message := slog.LevelDebug, "session ended"
 	switch e.Role {
@@ -144,7 +145,7 @@ func (s *Server) ended(x *session.Session, e session.End) {
 // tooMany is called for an HTTP connection that a limit refused.
 func (s *Server) tooMany(remote net.Addr, limit string) {
 	s.metrics.Rejected(session.Limit.String())
-	s.tracker.Limit("limits."+limit, 0)
+	s.reach("limits."+limit, 0)
 	s.log.Warn("HTTP connection refused: the limit is reached", slog.String("limit", "limits."+limit), slog.String("remote", remote.String()))
 }
 
@@ -174,16 +175,23 @@ var limitErrors = []struct {
 // reached passes on that a limit was reached, if err says so.
 func (s *Server) reached(err error) {
 	if l, ok := errors.AsType[*session.LimitError](err); ok {
-		name, _, _ := strings.Cut(l.Limit, " ") // "connections of players"
-		s.tracker.Limit("limits."+name, l.Max)
+		s.reach("limits."+l.Key(), l.Max)
 		return
 	}
 	for _, l := range limitErrors {
 		if errors.Is(err, l.err) {
-			s.tracker.Limit(l.key, 0)
+			s.reach(l.key, 0)
 			return
 		}
 	}
+}
+
+// reach counts that a limit was reached, and passes it on. key is the limit's in the configuration, and most its
+// value, 0 if it is not known here.
+func (s *Server) reach(key string, most int) {
+	_, name, _ := strings.Cut(key, ".")
+	s.metrics.Limited(name)
+	s.tracker.Limit(key, most)
 }
 
 // reloaded passes on that a change of the configuration is in force.
@@ -215,7 +223,7 @@ var repairText = map[stream.Repair]string{
 	stream.Dropped:    "frames are left out: there are more than 16 tracks of a kind, the metadata is over 64 KB, or video came before a new publisher's first key frame",
 }
 
-// notify logs the events of streams.
+// notify logs the events of streams, but those that are faults: see healthChanged.
 func (s *Server) notify(e stream.Event) {
 	s.tracker.Stream(e)
 	at := slog.String("stream", e.Path)
@@ -237,14 +245,6 @@ func (s *Server) notify(e stream.Event) {
 			"set the encoder's key-frame interval to 2 seconds (OBS: Keyframe Interval; ffmpeg: -g)", at)
 	case stream.Fighting:
 		s.log.Warn("several publishers take this stream from each other: the present one stays for 30 s; give each its own name", at)
-	case stream.Unusable:
-		s.log.Warn("a track has no configuration that can be used: HLS and MPEG-TS play the stream without it; check the encoder's settings for it", at,
-			slog.String("track", fmt.Sprintf("%s %d", e.Track.Kind, e.Track.ID)), slog.String("codec", e.Track.Codec.String()),
-			slog.String("err", e.Track.Unusable.Error()))
-	case stream.Stalled:
-		s.log.Warn("publisher is connected but has sent nothing for 5 s: see whether its encoder runs and its network carries the stream", at)
-	case stream.Unstalled:
-		s.log.Info("publisher sends again", at)
 	case stream.Repaired:
 		s.log.Warn("publisher's frames are repaired: further repairs of this kind are only counted, in the stream's figures",
 			at, slog.String("repair", e.Repair.String()), slog.String("what", repairText[e.Repair]))

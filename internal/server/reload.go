@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"time"
 
 	"weir/internal/admit"
 	"weir/internal/config"
@@ -16,7 +17,11 @@ type settings struct {
 	conf    Config
 	rules   *admit.Rules
 	entries []StreamConfig // the first is for streams that no entry of the configuration matches
+	bounds  []bounds       // of each entry
 }
+
+// bounds are the terms of sessions that the entry of their stream bounds and nobody else says anything of.
+type bounds struct{ publish, play *session.Terms }
 
 // newSettings compiles a configuration.
 func newSettings(conf *Config) (*settings, error) {
@@ -29,7 +34,32 @@ func newSettings(conf *Config) (*settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("streams: %w", err)
 	}
-	return &settings{*conf, rules, append([]StreamConfig{d}, conf.Streams...)}, nil
+	now := &settings{conf: *conf, rules: rules, entries: append([]StreamConfig{d}, conf.Streams...)}
+	for i := range now.entries {
+		e := &now.entries[i]
+		now.bounds = append(now.bounds, bounds{lasting(e.Publish.MaxDuration), lasting(e.Play.MaxDuration)})
+	}
+	return now, nil
+}
+
+// lasting returns terms that bound a session's duration; nil for no bound.
+func lasting(most time.Duration) *session.Terms {
+	if most == 0 {
+		return nil
+	}
+	return &session.Terms{Duration: most}
+}
+
+// bounded returns the grant of a session with the bounds of the stream's entry.
+func (s *Server) bounded(role session.Role, path string, g session.Grant) session.Grant {
+	now := s.current.Load()
+	b := &now.bounds[now.rules.Match(g.PathOf(path))+1]
+	if role == session.Publish {
+		g.Terms = g.Terms.With(b.publish)
+	} else {
+		g.Terms = g.Terms.With(b.play)
+	}
+	return g
 }
 
 // streamConfig returns the entry that applies to a path now. It does not change.
@@ -86,7 +116,7 @@ func (c *Change) Apply() {
 	defer s.applying.Unlock()
 	s.current.Store(c.next)
 	s.gate.SetRules(c.next.rules)
-	s.sessions.SetLimits(c.conf.Limits.sessions())
+	s.sessions.SetLimits(c.conf.sessionLimits())
 	s.hub.SetLimits(c.conf.Limits.streams())
 	s.hub.Apply(func(path string) stream.Settings { return s.streamConfig(path).settings() })
 	s.mux.Refresh()
@@ -109,9 +139,14 @@ func (s *Server) setGlobals(c *Config) {
 	s.limited = c.Limits.Memory > 0
 }
 
-// sessions returns the limits of the registry of sessions.
-func (c *LimitsConfig) sessions() session.Limits {
-	return session.Limits{Connections: c.Connections, ConnectionsPerIP: c.ConnectionsPerIP, PendingPerIP: c.PendingPerIP}
+// sessionLimits returns the limits of the registry of sessions.
+func (c *Config) sessionLimits() session.Limits {
+	l := &c.Limits
+	return session.Limits{
+		Connections: l.Connections, ConnectionsPerIP: l.ConnectionsPerIP, PendingPerIP: l.PendingPerIP,
+		Players: l.Players, PlayersPerIP: l.PlayersPerIP, SessionsPerUser: l.SessionsPerUser, Egress: l.EgressBitrate,
+		Exempt: c.HTTP.TrustedProxies,
+	}
 }
 
 // streams returns the limits of the hub.

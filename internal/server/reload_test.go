@@ -15,6 +15,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/config"
+	"weir/internal/metrics"
 	"weir/internal/mux"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -85,6 +86,36 @@ func room(promoted bool) func(*testing.T, *Server) any {
 	}
 }
 
+// playersFit sees how many players of one address there may be, three at most.
+func playersFit(t *testing.T, s *Server) any {
+	n := 0
+	for ; n < 3; n++ {
+		x, err := s.sessions.Open(session.Info{Protocol: "test", Remote: netip.MustParseAddrPort("192.0.2.1:1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.CloseWith(session.ErrKicked)
+		if x.Watch(session.Play, "live/a") != nil {
+			break
+		}
+	}
+	return n
+}
+
+// lasts sees the longest duration of a session that is let in.
+func lasts(role session.Role) func(*testing.T, *Server) any {
+	return func(t *testing.T, s *Server) any {
+		g, err := s.admit(t.Context(), &admit.Request{Role: role, Path: "live/a", Remote: netip.MustParseAddrPort("192.0.2.1:1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g.Terms == nil {
+			return time.Duration(0)
+		}
+		return g.Terms.Duration
+	}
+}
+
 var probes = map[string]probe{
 	"log.level":                 {"debug", func(_ *testing.T, s *Server) any { return s.opt.Level.Level() }, slog.LevelDebug},
 	"delivery.min_delay":        {"20ms", func(_ *testing.T, s *Server) any { least, _ := s.engine.Delays(); return least }, 20 * time.Millisecond},
@@ -92,6 +123,30 @@ var probes = map[string]probe{
 	"limits.connections":        {"1", room(true), 1},
 	"limits.connections_per_ip": {"2", room(true), 2},
 	"limits.pending_per_ip":     {"1", room(false), 1},
+	"limits.players":            {"1", playersFit, 1},
+	"limits.players_per_ip":     {"2", playersFit, 2},
+	"limits.sessions_per_user": {"1", func(t *testing.T, s *Server) any {
+		n := 0
+		for range 2 {
+			x, err := s.sessions.Open(session.Info{Protocol: "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer x.CloseWith(session.ErrKicked)
+			if _, err := x.Admit(session.Grant{Key: 1}, session.Play, "live/a"); err == nil {
+				n++
+			}
+		}
+		return n
+	}, 1},
+	"limits.egress_bitrate": {"1Mbps", func(t *testing.T, s *Server) any {
+		now := time.Now()
+		s.sessions.Measure(now)
+		s.sessions.Sent("test", 1<<20)
+		s.sessions.Measure(now.Add(time.Second))
+		return playersFit(t, s)
+	}, 0},
+	"metrics.per_stream": {"true", func(_ *testing.T, s *Server) any { return s.perStream(func(metrics.Stream) {}) }, true},
 	"limits.streams": {"1", func(_ *testing.T, s *Server) any {
 		p, err := s.hub.Publish("live/b", stream.Info{})
 		if err == nil {
@@ -111,6 +166,9 @@ var probes = map[string]probe{
 	"streams[].publish.on_conflict":      {"reject", ofStream(func(s stream.Settings) any { return s.Reject }), true},
 	"streams[].publish.grace":            {"1s", ofStream(func(s stream.Settings) any { return s.Grace }), time.Second},
 	"streams[].publish.grace_after_stop": {"1s", ofStream(func(s stream.Settings) any { return s.GraceAfterStop }), time.Second},
+
+	"streams[].publish.max_duration": {"2h", lasts(session.Publish), 2 * time.Hour},
+	"streams[].play.max_duration":    {"1h", lasts(session.Play), time.Hour},
 
 	"streams[].play.keys":        {"[a]", admits(session.Play), session.BadKey},
 	"streams[].play.allow":       {"[]", admits(session.Play), session.Address},

@@ -13,6 +13,7 @@ import (
 	"weir/internal/admit"
 	"weir/internal/event"
 	"weir/internal/fanout"
+	"weir/internal/health"
 	"weir/internal/httpserver"
 	"weir/internal/intake"
 	"weir/internal/listen"
@@ -58,6 +59,7 @@ type Server struct {
 	events     *event.Bus
 	tracker    *event.Tracker
 	metrics    *metrics.Metrics
+	health     *health.Monitor
 	services   []service
 	viewers    viewers
 	reserved   peer.Reserved
@@ -119,7 +121,8 @@ func (s *Server) build() {
 		Notify:   s.notify,
 	})
 	s.mux = mux.NewSet(s.engine, func(path string) fanout.SlowPolicy { return s.streamConfig(path).slow() })
-	s.sessions = session.New(c.Limits.sessions(), s.observer())
+	s.sessions = session.New(c.sessionLimits(), s.observer())
+	s.health = health.NewMonitor(health.Options{Streams: s.hub.List, Changed: s.healthChanged})
 	s.setGlobals(c)
 }
 
@@ -175,7 +178,8 @@ func (s *Server) open() error {
 	if err := s.openHTTP(routes, open, load); err != nil {
 		return err
 	}
-	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags})
+	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags},
+		service{"health", s.health.Run}, service{"egress", s.measureEgress})
 	return nil
 }
 
@@ -207,11 +211,23 @@ func (s *Server) env(name string, listen func(proto, addr string) (net.Listener,
 	return protocol.Env{Door: s.door(name), Bitrate: func() int64 { return s.current.Load().conf.Limits.StreamBitrate }, Pacer: s.pacer, Listen: listen}
 }
 
-// admit asks the configured rules, then the program. A peer within the program needs neither.
+// admit decides about a peer, and counts the decision. A peer within the program needs none.
 func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, error) {
 	if r.InProcess {
 		return session.Grant{Entry: s.gate.Rules().Match(r.Path)}, nil
 	}
+	begin := time.Now()
+	grant, err := s.decide(ctx, r)
+	if err != nil {
+		s.metrics.Decided(session.ReasonOf(err).String(), time.Since(begin))
+		return grant, err
+	}
+	s.metrics.Decided(metrics.Allowed, time.Since(begin))
+	return s.bounded(r.Role, r.Path, grant), nil
+}
+
+// decide asks the configured rules, then the program.
+func (s *Server) decide(ctx context.Context, r *admit.Request) (session.Grant, error) {
 	if r.Recheck && r.By == byProgram {
 		return s.ask(ctx, r, session.Grant{Entry: s.gate.Rules().Match(r.Path)})
 	}

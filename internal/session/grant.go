@@ -141,9 +141,6 @@ func (t *Terms) End(start time.Time) time.Time {
 	return end
 }
 
-// SetGrant sets the session's grant.
-func (s *Session) SetGrant(g Grant) { s.grant.Store(&g) }
-
 // Grant returns the session's grant; false before SetGrant.
 func (s *Session) Grant() (Grant, bool) {
 	if g := s.grant.Load(); g != nil {

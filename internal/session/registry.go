@@ -3,36 +3,12 @@ package session
 import (
 	"cmp"
 	"crypto/rand"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
-
-// Limits bound the sessions; 0 means no limit. Loopback addresses are exempt from
-// those per address, and so is a session without an address. IPv6 addresses of one /64
-// count as one.
-type Limits struct {
-	Connections      int // of all protocols, of which players leave one in twenty to others
-	ConnectionsPerIP int // of one address
-	PendingPerIP     int // of one address, pending or waiting for a stream
-}
-
-// LimitError refuses a session that would exceed a limit. Its reason is Limit.
-type LimitError struct {
-	Limit string // "connections", "connections of players", "connections_per_ip" or "pending_per_ip"
-	Max   int
-}
-
-// Error says which limit was reached.
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("session: more than %d %s", e.Max, e.Limit)
-}
-
-// CloseReason implements Reasoner.
-func (e *LimitError) CloseReason() Reason { return Limit }
 
 // Observer is told what happens to sessions, of each session in order. Its functions may be nil; they
 // are called outside the registry's lock, on the goroutine that caused the event. They must not block, nor
@@ -54,12 +30,14 @@ type Registry struct {
 	stopped  error // the cause given to CloseAll, after which no session opens
 	sessions map[string]*Session
 	perIP    map[netip.Addr]perIP
+	users    map[user]map[*Session]struct{}
 	totals   map[string]*Totals // by protocol; the counters are those of closed sessions
-	moves    uint64             // how often a session was opened, closed or given a role
+	egress   egress
+	moves    uint64 // how often a session was opened, closed or given a role
 }
 
 // perIP counts the sessions of one address.
-type perIP struct{ all, pending int32 }
+type perIP struct{ all, pending, players int32 }
 
 // Totals are the sums of one protocol's sessions, open and closed. The counters never fall.
 type Totals struct {
@@ -79,7 +57,7 @@ func (t *Totals) add(s *Session) {
 func New(limits Limits, observer Observer) *Registry {
 	return &Registry{
 		observer: observer, limits: limits, sessions: map[string]*Session{},
-		perIP: map[netip.Addr]perIP{}, totals: map[string]*Totals{},
+		perIP: map[netip.Addr]perIP{}, users: map[user]map[*Session]struct{}{}, totals: map[string]*Totals{},
 	}
 }
 
@@ -133,7 +111,7 @@ func (r *Registry) insert(s *Session) error {
 	r.tasks.Add(1) // until Close has told the observer
 	r.sessions[s.ID] = s
 	if counted {
-		r.perIP[ip] = perIP{n.all + 1, n.pending + 1}
+		r.perIP[ip] = perIP{n.all + 1, n.pending + 1, n.players}
 	}
 	t := r.totals[s.Protocol]
 	if t == nil {
@@ -141,26 +119,6 @@ func (r *Registry) insert(s *Session) error {
 		r.totals[s.Protocol] = t
 	}
 	t.Roles[Pending]++
-	return nil
-}
-
-// reserveShare is the part of Limits.Connections that players leave to others: however many come,
-// a publisher finds room. Of fewer than reserveShare connections none are reserved.
-const reserveShare = 20
-
-// watch gives a pending session the role of a player, if players may have one more session.
-func (r *Registry) watch(s *Session, role Role, stream string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	limit := r.limits.Connections - r.limits.Connections/reserveShare
-	players := 0
-	for _, t := range r.totals {
-		players += t.Roles[Play] + t.Roles[Waiting]
-	}
-	if limit > 0 && players >= limit {
-		return &LimitError{"connections of players", limit}
-	}
-	r.moveLocked(s, role, stream)
 	return nil
 }
 
@@ -184,7 +142,7 @@ func (r *Registry) moveLocked(s *Session, role Role, stream string) (was *activi
 	t := r.totals[s.Protocol]
 	t.Roles[was.role]--
 	t.Roles[next.role]++
-	r.count(s, 0, pending(next.role)-pending(was.role))
+	r.count(s, 0, pending(next.role)-pending(was.role), plays(next.role)-plays(was.role))
 	return was, true
 }
 
@@ -195,14 +153,22 @@ func pending(r Role) int32 {
 	return 0
 }
 
+// plays is 1 of a role that counts as a player, also one that waits.
+func plays(r Role) int32 {
+	if r == Play || r == Waiting {
+		return 1
+	}
+	return 0
+}
+
 // count changes the counts of the address of s. mu is held.
-func (r *Registry) count(s *Session, all, pending int32) {
+func (r *Registry) count(s *Session, all, pending, players int32) {
 	ip, counted := Client(s.Remote.Addr())
-	if !counted || all == 0 && pending == 0 {
+	if !counted || all == 0 && pending == 0 && players == 0 {
 		return
 	}
 	n := r.perIP[ip]
-	n = perIP{n.all + all, n.pending + pending}
+	n = perIP{n.all + all, n.pending + pending, n.players + players}
 	if n.all == 0 {
 		delete(r.perIP, ip)
 	} else {
@@ -225,7 +191,8 @@ func (r *Registry) remove(s *Session, e *End) bool {
 	t := r.totals[s.Protocol]
 	t.Roles[p.role]--
 	t.add(s)
-	r.count(s, -1, -pending(p.role))
+	r.count(s, -1, -pending(p.role), -plays(p.role))
+	r.forgetUser(s)
 	return true
 }
 

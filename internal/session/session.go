@@ -82,6 +82,7 @@ type Session struct {
 	grant    atomic.Pointer[Grant]
 	open     bool   // guarded by reg.mu
 	cleanup  func() // guarded by reg.mu
+	user     user   // under which it is counted; guarded by reg.mu
 
 	telling sync.Mutex // held while the role changes and the observer is told, so that it hears of it in order
 }
@@ -169,7 +170,7 @@ func (s *Session) Promote(role Role, stream string) bool {
 }
 
 // Watch is Promote for a pending session that begins to wait for a stream (Waiting) or to play it
-// (Play). It fails with a *LimitError if players have as many sessions as they may.
+// (Play). It fails with a *LimitError if there are as many players as there may be.
 func (s *Session) Watch(role Role, stream string) error {
 	s.telling.Lock()
 	defer s.telling.Unlock()

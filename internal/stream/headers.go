@@ -66,6 +66,8 @@ type track struct {
 
 	unusable time.Duration // arrival of the first media frame while the track could not be used
 	told     bool          // an event has said so
+
+	figures figures // of the present publisher
 }
 
 // setConfig takes a configuration frame. It reports whether the frame is to be passed on, which it

@@ -49,6 +49,11 @@ func (s *Stream) Stats() Stats {
 	now := s.hub.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.statsAt(now)
+}
+
+// statsAt is Stats at a moment. mu is held.
+func (s *Stream) statsAt(now time.Duration) Stats {
 	st := s.stats
 	st.Players, st.Live, st.Duration = s.players, s.live != nil, s.time.Head()
 	if st.Live {

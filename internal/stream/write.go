@@ -89,6 +89,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 		t.heard = e.Arrived
 		t.clock.Restart()
 		t.unusable, t.told = 0, false
+		t.figures = figures{}
 	}
 	s.synced, s.keyed, s.stats.KeyInterval = false, false, 0
 	s.repaired = 0
@@ -204,7 +205,11 @@ func (s *Stream) media(e *Entry, t *track) bool {
 	}
 	picture := true
 	if e.Kind == av.Video {
+		marked := e.IsKey()
 		picture = s.checkKey(e, t.nalSize)
+		if e.IsKey() != marked {
+			t.figures.Mislabeled++
+		}
 		if s.hold != 0 && e.Track == s.mainVideo() {
 			if !e.IsKey() && e.Arrived < s.hold {
 				s.repair(Dropped)
@@ -224,11 +229,13 @@ func (s *Stream) media(e *Entry, t *track) bool {
 	switch what {
 	case timeline.Clamped:
 		s.repair(Clamped)
+		t.figures.Clamped++
 	case timeline.Rebased:
 		s.repair(Jump)
 		e.Flags |= av.Discontinuity
 	case timeline.Shifted:
 		s.repair(Shifted)
+		t.figures.Shifted++
 	}
 	split, inside := false, false
 	if e.Kind == av.Video {
@@ -238,6 +245,7 @@ func (s *Stream) media(e *Entry, t *track) bool {
 		t.header.Split, s.changed = true, true
 		s.refresh(e.Arrived)
 	}
+	t.figures.count(&e.Frame, &t.header)
 	s.markSync(e, t, inside)
 	return s.emit(e)
 }

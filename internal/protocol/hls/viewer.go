@@ -99,9 +99,14 @@ func (v *viewer) begin(p *HLS, who session.Info) error {
 		s.CloseWith(err)
 		return err
 	}
-	p.env.Hold(s, p.env.RequestOf(s, session.Play, &peer.Ask{Path: v.key.path}), v.grant)
-	if err := s.Watch(session.Play, v.key.path); err != nil {
+	r := p.env.RequestOf(s, session.Play, &peer.Ask{Path: v.key.path})
+	if _, err = s.Admit(v.grant, session.Play, v.key.path); err == nil {
+		p.env.Hold(s, r, v.grant)
+		err = s.Watch(session.Play, v.key.path)
+	}
+	if err != nil {
 		view.Leave()
+		err = p.env.Refuse(r, err)
 		s.CloseWith(err)
 		return err
 	}
