@@ -39,6 +39,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/event", "internal/session internal/stream", ""},
 	{"internal/admit", "internal/config internal/session", ""},
 	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
+	{"internal/trace", "", ""},
 	{"internal/intake", "", ""},
 	{"internal/listen", "internal/config", ""},
 	{"internal/loglimit", "", ""},

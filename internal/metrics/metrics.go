@@ -48,6 +48,8 @@ type Sources struct {
 	Queues func(yield func(hook string, events int))
 	// Faults yields the number of streams that have a fault of a kind now.
 	Faults func(yield func(kind string, n int))
+	// Traces returns how many spans of traces were sent, and how many were lost.
+	Traces func() (sent, lost uint64)
 	// PerStream yields what each stream that has a publisher does, if on.
 	PerStream func(yield func(Stream)) (on bool)
 }
@@ -224,13 +226,14 @@ func newReader(s Sources) *reader {
 		intake:   desc("weir_intake_interval_seconds", "Time between two reads of a publisher; 0 while each is read as it sends."),
 		segments: desc("weir_segment_memory_bytes", "Memory that HLS segments take; on Linux it is not in the process's resident memory, but in that of its container."),
 		faults:   desc("weir_faulty_streams", "Streams whose publisher has a fault, by kind.", "kind"),
+		traces:   desc("weir_trace_spans_total", "Spans of traces, by what became of them: sent or lost.", "result"),
 		files:    desc("weir_fd_limit", "File descriptors that the process may have; process_open_fds is how many it has."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.segments, r.faults, r.files} {
+	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.segments, r.faults, r.files, r.traces} {
 		ch <- d
 	}
 }
@@ -284,6 +287,11 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.Faults != nil {
 		r.Faults(func(kind string, n int) { gauge(r.faults, float64(n), word(kind)) })
+	}
+	if r.Traces != nil {
+		sent, lost := r.Traces()
+		total(r.traces, sent, "sent")
+		total(r.traces, lost, "lost")
 	}
 	if n := fileLimit(); n > 0 {
 		gauge(r.files, float64(n))

@@ -71,6 +71,7 @@ func sources() Sources {
 		Intake:   func() time.Duration { return 50 * time.Millisecond },
 		Segments: func() int64 { return 6 << 20 },
 		Faults:   func(yield func(string, int)) { yield("long_gop", 2) },
+		Traces:   func() (uint64, uint64) { return 40, 2 },
 		Queues: func(yield func(string, int)) {
 			yield("billing", 3)
 			yield("a b", 1)
@@ -137,7 +138,7 @@ func TestNames(t *testing.T) {
 		weir_hook_dropped_total weir_hook_failures_total weir_hook_queue weir_hook_seconds weir_ingest_bits_per_second weir_intake_interval_seconds weir_limit_reached_total weir_player_lag_seconds
 		weir_player_skips_total weir_publisher_silence_seconds weir_received_bytes_total weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
 		weir_session_closed_total weir_sessions weir_stream_bits_per_second weir_stream_faults weir_stream_frames_per_second
-		weir_stream_height_pixels weir_stream_key_interval_seconds weir_stream_players weir_stream_repairs_total weir_stream_width_pixels weir_streams weir_streams_stalled`)
+		weir_stream_height_pixels weir_stream_key_interval_seconds weir_stream_players weir_stream_repairs_total weir_stream_width_pixels weir_streams weir_streams_stalled weir_trace_spans_total`)
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}

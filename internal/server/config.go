@@ -14,6 +14,7 @@ import (
 	"weir/internal/listen"
 	"weir/internal/peer"
 	"weir/internal/stream"
+	"weir/internal/trace"
 )
 
 // Config is the whole configuration. Default returns a usable one; the zero value is not.
@@ -23,6 +24,7 @@ type Config struct {
 	HTTP     HTTPConfig     `yaml:"http" reload:"restart" help:"Playback by HTTP and WebSocket."`
 	Admin    AdminConfig    `yaml:"admin" reload:"restart" help:"The API, metrics, health and pprof."`
 	Metrics  MetricsConfig  `yaml:"metrics" help:"What the admin listener shows at /metrics."`
+	Tracing  trace.Config   `yaml:"tracing" reload:"restart" help:"Traces of sessions, for collectors of OpenTelemetry."`
 	Delivery DeliveryConfig `yaml:"delivery" help:"How frames are sent to players."`
 	Limits   LimitsConfig   `yaml:"limits" help:"Bounds on everything that peers can make grow."`
 	// Drain is how long a server that is told to stop waits for its sessions to end by themselves.
@@ -183,6 +185,7 @@ func Default() Config {
 		Log:      LogConfig{Level: "info", Format: "auto"},
 		HTTP:     HTTPConfig{Listen: ":8080", TLS: listen.TLSConfig{Listen: ":8443"}, CORS: []string{"*"}},
 		Admin:    AdminConfig{Listen: "127.0.0.1:8088"},
+		Tracing:  trace.DefaultConfig(),
 		Delivery: DeliveryConfig{MaxDelay: 50 * time.Millisecond},
 		Limits:   LimitsConfig{Connections: 20000, PendingPerIP: 200, PlayersPerIP: 1000, Streams: 10000, StreamBitrate: 100e6},
 	}

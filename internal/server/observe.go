@@ -79,6 +79,7 @@ func (s *Server) sources() metrics.Sources {
 		},
 		Faults:    func(yield func(kind string, streams int)) { s.health.Kinds(yield) },
 		PerStream: s.perStream,
+		Traces:    s.traced,
 	}
 }
 
@@ -95,9 +96,13 @@ func (s *Server) observer() session.Observer {
 			s.viewers.come()
 			s.log.Debug("viewer came", attrs...)
 		},
-		Stopped: s.ended,
+		Stopped: func(x *session.Session, e session.End) {
+			s.traceRole(x, e)
+			s.ended(x, e)
+		},
 		Closed: func(x *session.Session, e session.End) {
 			s.metrics.SessionClosed(x.Protocol, e.Role.String(), e.Reason.String())
+			s.traceSession(x, e)
 			s.ended(x, e)
 		},
 		Refused: func(info session.Info, reason error) {

@@ -40,6 +40,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.drain(running)
 		stop(session.ErrShutdown)
 	})()
+	defer s.trace()()
 	var wg sync.WaitGroup
 	for _, p := range s.services {
 		wg.Go(func() {

@@ -24,6 +24,7 @@ import (
 	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/internal/stream"
+	"weir/internal/trace"
 )
 
 // Options are what a program that runs the server may add to its configuration.
@@ -60,6 +61,7 @@ type Server struct {
 	tracker    *event.Tracker
 	metrics    *metrics.Metrics
 	health     *health.Monitor
+	traces     *trace.Exporter // nil: none are sent
 	services   []service
 	viewers    viewers
 	reserved   peer.Reserved
@@ -123,6 +125,7 @@ func (s *Server) build() {
 	s.mux = mux.NewSet(s.engine, func(path string) fanout.SlowPolicy { return s.streamConfig(path).slow() })
 	s.sessions = session.New(c.sessionLimits(), s.observer())
 	s.health = health.NewMonitor(health.Options{Streams: s.hub.List, Changed: s.healthChanged})
+	s.traces = s.newTraces()
 	s.setGlobals(c)
 }
 
@@ -218,11 +221,15 @@ func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, er
 	}
 	begin := time.Now()
 	grant, err := s.decide(ctx, r)
+	result := metrics.Allowed
 	if err != nil {
-		s.metrics.Decided(session.ReasonOf(err).String(), time.Since(begin))
+		result = session.ReasonOf(err).String()
+	}
+	s.metrics.Decided(result, time.Since(begin))
+	s.traceDecision(r, begin, result)
+	if err != nil {
 		return grant, err
 	}
-	s.metrics.Decided(metrics.Allowed, time.Since(begin))
 	return s.bounded(r.Role, r.Path, grant), nil
 }
 

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/av"
+)
+
+// TestSessionsAreTraced: what a session was and how it ended reaches the collector, that of the sessions which end with the server too.
+func TestSessionsAreTraced(t *testing.T) {
+	var mu sync.Mutex
+	var got []map[string]string
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var body struct {
+			ResourceSpans []struct {
+				ScopeSpans []struct {
+					Spans []struct {
+						Name       string
+						Attributes []struct {
+							Key   string
+							Value struct{ StringValue, IntValue string }
+						}
+					}
+				}
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, s := range body.ResourceSpans[0].ScopeSpans[0].Spans {
+			span := map[string]string{"name": s.Name}
+			for _, a := range s.Attributes {
+				if v := a.Value.StringValue + a.Value.IntValue; a.Key == "role" || a.Key == "stream" || a.Key == "reason" || a.Key == "protocol" || a.Key == "frames" {
+					span[a.Key] = v
+				}
+			}
+			got = append(got, span)
+		}
+	}))
+	defer collector.Close()
+	s, err := New(configured(t, "tracing.url="+collector.URL), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	p, err := s.InProcess().PublishLocal(t.Context(), "live/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Write(&av.Frame{Kind: av.Audio, Codec: av.MP3, Payload: []byte{0xff, 0xfb, 0x90, 0}}); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	want := []map[string]string{{"name": "session", "protocol": "in-process", "role": "publish", "stream": "live/a", "reason": "shutdown", "frames": "1"}}
+	mu.Lock()
+	defer mu.Unlock()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if sent, lost := s.traced(); sent != 1 || lost != 0 {
+		t.Error(sent, lost)
+	}
+}
