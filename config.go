@@ -68,6 +68,24 @@ import "weir/internal/server"
 //	    Host names under which the admin listener may be asked, besides localhost and any address;
 //	    give the name that your reverse proxy or DNS has for it.
 //
+// Metrics, section "metrics": What the admin listener shows at /metrics.
+//
+//	Metrics.PerStream bool
+//	    Series of each stream: bitrate, frame rate, key-frame interval, size, players, faults; of
+//	    at most 1,000 streams, and of the others together as other; they show the names of
+//	    streams. Default false.
+//
+// Tracing, section "tracing": Traces of sessions, for collectors of OpenTelemetry.
+//
+//	Tracing.URL string
+//	    Collector of OpenTelemetry traces by OTLP over HTTP, such as
+//	    http://localhost:4318/v1/traces: each session is a trace; empty sends none. Default "".
+//	Tracing.Authorization string
+//	    Header field Authorization of what is sent there, such as Bearer …; empty for none.
+//	    Default "".
+//	Tracing.Percent int
+//	    How many of a hundred sessions are traced. From 0 to 100. Default 100.
+//
 // Delivery, section "delivery": How frames are sent to players.
 //
 //	Delivery.Workers int
@@ -95,6 +113,20 @@ import "weir/internal/server"
 //	    Sessions of one address that neither publish nor play so far, and as many idle connections
 //	    of HTTP and HTTPS, of which the one that has been idle for longest is closed; exempt as
 //	    above; 0 is no limit. At least 0. Default 200.
+//	Limits.Players int
+//	    Sessions that play or wait for a stream, of all protocols; 0 is no limit. At least 0.
+//	    Default 0.
+//	Limits.PlayersPerIP int
+//	    The same of one address, so that none takes the places of all; loopback and
+//	    http.trusted_proxies are exempt; raise it for many viewers behind one address; 0 is no
+//	    limit. At least 0. Default 1000.
+//	Limits.SessionsPerUser int
+//	    Sessions of one user, or of one key where no user is known, so mind keys that many share;
+//	    a publisher that takes its own stream over counts once; 0 is no limit. At least 0. Default
+//	    0.
+//	Limits.EgressBitrate int64
+//	    While more than this was sent to all peers over the last 2s, no player is added; 0 is no
+//	    limit. In bits per second. Default 0.
 //	Limits.Streams int
 //	    Streams that have a publisher or wait for its return, of which the latter give way to a
 //	    publisher that comes; names that have only players are bounded by the same number on their
@@ -131,6 +163,9 @@ type Config = server.Config
 //	Publish.Grace time.Duration
 //	    How long players wait for the publisher's return after its connection broke, before the
 //	    stream ends. At most 1h. Default 15s.
+//	Publish.MaxDuration time.Duration
+//	    How long a publisher's session may last, before it ends as expired; applies to new
+//	    sessions; 0s is no limit. At most 8760h. Default 0s.
 //	Publish.GraceAfterStop time.Duration
 //	    How long players wait for the publisher's return after it stopped properly, before the
 //	    stream ends; 0s ends it at once. At most 1h. Default 5s.
@@ -142,6 +177,9 @@ type Config = server.Config
 //	    Default ["0.0.0.0/0", "::/0"].
 //	Play.MaxPlayers int
 //	    Players of one stream; 0 is no limit. At least 0. Default 0.
+//	Play.MaxDuration time.Duration
+//	    How long a player's session may last, before it ends as expired; applies to new sessions;
+//	    0s is no limit. At most 8760h. Default 0s.
 //	Play.Wait time.Duration
 //	    How long a player waits for a stream that nobody publishes. At most 1h. Default 10s.
 //	Play.Start string

@@ -2,7 +2,9 @@ package health
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"weir/amf"
@@ -59,7 +61,8 @@ type watch struct {
 	publishers int // which one of the stream's it is
 
 	began time.Duration
-	start past // what the publisher began with
+	still time.Duration // when nothing came; 0: never
+	start past          // what the publisher began with
 	kept  []past
 	// Of the headers that were seen last:
 	headers  *stream.Headers
@@ -128,6 +131,9 @@ func (w *watch) look(now time.Duration, st *stream.Stats, h *stream.Headers, tra
 		s.Drift = w.order.drift(minApart, minApartShare)
 	}
 	s.Speed, s.SpeedOver = w.speed(&is)
+	if st.Silent >= maxSilence {
+		w.still = now
+	}
 	w.missing(&s, now, main)
 	w.figures = figures{}
 	found := s.Judge()
@@ -261,7 +267,8 @@ func (w *watch) missing(s *Stream, now time.Duration, main [2]*stream.TrackStats
 		case came(kind) && came(other) && main[other].Silent < maxSilence:
 			t := main[kind]
 			h, _ := w.header(t)
-			s.Quiet = append(s.Quiet, Quiet{Info: h.Track, For: t.Silent, Step: step(t)})
+			alone := now - w.still // for how long the other one has gone on
+			s.Quiet = append(s.Quiet, Quiet{Info: h.Track, For: min(t.Silent, alone), Step: step(t)})
 		}
 	}
 }
@@ -297,7 +304,7 @@ func (w *watch) track(is, first *past, t *stream.TrackStats, main bool) *Track {
 	x := &Track{Info: h.Track, Chroma: s.chroma, BitDepth: s.depth, Reorders: t.Reorders, Within: minute}
 	if t.Unusable >= headerTime {
 		if x.NoHeader = errors.Is(h.Unusable, codec.ErrNoConfig); !x.NoHeader {
-			x.BadHeader = h.Unusable.Error()
+			x.BadHeader = strings.TrimPrefix(h.Unusable.Error(), fmt.Sprintf("codec: describing %v: ", h.Codec))
 		}
 	}
 	if !main {

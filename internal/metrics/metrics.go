@@ -202,7 +202,7 @@ func word(s string) string {
 type reader struct {
 	Sources
 	streams, bitrate, stalled, silence, sessions, received, sent, frames, repairs, skips, load, interval, intake, segments *prometheus.Desc
-	faults, files                                                                                                          *prometheus.Desc
+	faults, files, traces                                                                                                  *prometheus.Desc
 }
 
 func newReader(s Sources) *reader {

@@ -51,7 +51,7 @@ func TestFigures(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		if len(headers.Tracks) != 2 || !st.Live || st.Frames[av.Video] != 53 {
+		if len(headers.Tracks) != 2 || !st.Live || st.Frames[av.Video] != 52 {
 			t.Errorf("%d tracks, %+v", len(headers.Tracks), st)
 		}
 
@@ -72,7 +72,7 @@ func TestFiguresOfUnusableTracks(t *testing.T) {
 		elapse(2 * time.Second)
 		write(t, p, audio(2000))
 		_, _, got := p.Stream().Figures(nil)
-		if len(got) != 1 || got[0].Unusable != 2*time.Second || got[0].Unmeasured != 2 || got[0].Sound != 0 {
+		if len(got) != 1 || got[0].Unusable.Round(ms(1)) != 2*time.Second || got[0].Unmeasured != 2 || got[0].Sound != 0 {
 			t.Errorf("%+v", got)
 		}
 		write(t, p, acfg(), audio(2021))

@@ -103,7 +103,7 @@ func TestRequest(t *testing.T) {
 			Attributes: []slog.Attr{slog.Uint64("received", 1<<40), slog.Int("skips", 2), slog.Bool("tls", true), slog.Duration("dur", 1500*time.Millisecond), slog.Float64("x", 0.5)},
 		})
 		stop()
-		const trace, root = "ba7816bf8f01cfea414140de5dae2223", "parent"
+		const trace, root = "ba7816bf8f01cfea414140de5dae2223", "ROOT"
 		want := strings.ReplaceAll(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"weir"}},`+
 			`{"key":"service.version","value":{"stringValue":"v1"}},{"key":"service.instance.id","value":{"stringValue":"edge-1"}}]},`+
 			`"scopeSpans":[{"scope":{"name":"weir"},"spans":[`+

@@ -18,8 +18,8 @@ func TestHealthIsTold(t *testing.T) {
 		if line := lineWith(r.log.String(), "fault=stalled"); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "stream=live/a") || !strings.Contains(line, "setting=") {
 			t.Error(line)
 		}
-		r.until("it is in the metrics", func() bool { return r.metric(`weir_faulty_streams{kind="stalled"} 1`) })
-		if r.metric(`weir_stream_faults{stream="live/a"} 1`) != perStream {
+		r.wantMetric(`weir_faulty_streams{kind="stalled"}`, "1")
+		if (r.metric(`weir_stream_faults{stream="live/a"}`) == "1") != perStream {
 			t.Error("single streams are in the metrics:", !perStream)
 		}
 		if f := r.Health("live/a"); len(f) == 0 || f[0].Kind != "stalled" || f[0].Since.IsZero() {
