@@ -158,6 +158,7 @@ func watching(t *testing.T, f func(t *testing.T, hub *stream.Hub, m *Monitor, to
 			}
 			hub.Close(nil)
 		}()
+		<-time.After(7 * ms) // so that nothing arrives at the moment at which the monitor looks
 		var all []Change
 		f(t, hub, m, func() []Change {
 			synctest.Wait()

@@ -36,10 +36,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return ErrNotFresh
 	}
 	defer close(s.over)
-	defer context.AfterFunc(ctx, func() {
-		s.drain(running)
-		stop(session.ErrShutdown)
-	})()
 	defer s.trace()()
 	var wg sync.WaitGroup
 	for _, p := range s.services {
@@ -51,6 +47,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.events.Publish(event.Event{Type: event.ServerStart, Data: map[string]any{"version": version.Get().Version}})
 	s.ready.Store(true)
+	defer context.AfterFunc(ctx, func() {
+		s.drain(running)
+		stop(session.ErrShutdown)
+	})()
 	<-running.Done()
 	s.ready.Store(false)
 	cause := context.Cause(running)
