@@ -14,6 +14,9 @@ type Muxer struct {
 	variant Variant
 	log     *fanout.Log
 
+	ready    chan struct{} // closed once the first Open has attached it, or could not
+	attached bool          // that it could; set before ready is closed
+
 	// Guarded by set.mu.
 	users int
 	idle  *time.Timer
@@ -52,18 +55,16 @@ func (m *Muxer) Release() {
 	}
 }
 
-// stop ends a muxer that has had no player for a while.
+// stop ends a muxer that has had no player for a while. A player may have come and gone while the
+// timer waited for the lock: then there is another timer, and the second of them finds m removed.
 func (m *Muxer) stop() {
 	set := m.set
 	set.mu.Lock()
-	if m.users > 0 {
+	if m.users > 0 || set.m[m.stream][m.variant] != m {
 		set.mu.Unlock()
 		return
 	}
-	delete(set.m[m.stream], m.variant)
-	if len(set.m[m.stream]) == 0 {
-		delete(set.m, m.stream)
-	}
+	set.removeLocked(m)
 	set.mu.Unlock()
 	m.stream.Detach(m)
 	m.log.Close(nil)

@@ -38,7 +38,7 @@ type Set struct {
 
 	leadBytes atomic.Int64 // of the leads not released yet
 
-	mu sync.Mutex // guards below
+	mu sync.Mutex // guards below, and the fields of muxers that say so; no other lock is taken under it
 	m  map[*stream.Stream]map[Variant]*Muxer
 }
 
@@ -48,32 +48,63 @@ func NewSet(e *fanout.Engine, slow func(path string) fanout.SlowPolicy) *Set {
 }
 
 // Open returns the muxer of s in this variant, and starts it if necessary. The player must call
-// Release once when it no longer reads the log. It fails with ErrTooManyVariants or ErrEnded.
+// Release once when it no longer reads the log. It fails with ErrTooManyVariants or ErrEnded. The
+// first player's Open encodes what the stream keeps of its frames. Others that want the same wait
+// for that, and nobody else does.
 func (set *Set) Open(s *stream.Stream, v Variant) (*Muxer, error) {
+	m, isNew, err := set.enter(s, v)
+	if err != nil {
+		return nil, err
+	}
+	if isNew {
+		if m.attached = s.Attach(m); !m.attached {
+			set.remove(m)
+		}
+		close(m.ready)
+	}
+	<-m.ready
+	if !m.attached {
+		return nil, ErrEnded
+	}
+	return m, nil
+}
+
+// enter counts one more player of a muxer, and makes the muxer if there is none: then the caller attaches it.
+func (set *Set) enter(s *stream.Stream, v Variant) (m *Muxer, isNew bool, err error) {
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	of := set.m[s]
-	m := of[v]
+	m = set.m[s][v]
 	if m == nil {
-		if count(of, v.Format()) >= maxVariants {
-			return nil, ErrTooManyVariants
+		if count(set.m[s], v.Format()) >= maxVariants {
+			return nil, false, ErrTooManyVariants
 		}
-		m = set.newMuxer(s, v)
-		if !s.Attach(m) {
-			return nil, ErrEnded
+		m, isNew = set.newMuxer(s, v), true
+		if set.m[s] == nil {
+			set.m[s] = map[Variant]*Muxer{}
 		}
-		if of == nil {
-			of = map[Variant]*Muxer{}
-			set.m[s] = of
-		}
-		of[v] = m
+		set.m[s][v] = m
 	}
 	if m.idle != nil {
 		m.idle.Stop()
 		m.idle = nil
 	}
 	m.users++
-	return m, nil
+	return m, isNew, nil
+}
+
+// remove takes a muxer out of the set.
+func (set *Set) remove(m *Muxer) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	set.removeLocked(m)
+}
+
+// removeLocked is remove. mu is held.
+func (set *Set) removeLocked(m *Muxer) {
+	delete(set.m[m.stream], m.variant)
+	if len(set.m[m.stream]) == 0 {
+		delete(set.m, m.stream)
+	}
 }
 
 // count returns how many of the variants are of a format.
@@ -88,7 +119,9 @@ func count(of map[Variant]*Muxer, format string) int {
 }
 
 func (set *Set) newMuxer(s *stream.Stream, v Variant) *Muxer {
-	return &Muxer{set: set, stream: s, variant: v, encoder: v.NewEncoder(), log: set.engine.NewLog(set.options(s))}
+	return &Muxer{
+		set: set, stream: s, variant: v, encoder: v.NewEncoder(), log: set.engine.NewLog(set.options(s)), ready: make(chan struct{}),
+	}
 }
 
 // options returns the options of a stream's logs.

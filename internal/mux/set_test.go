@@ -2,10 +2,12 @@ package mux_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"weir/av"
 	"weir/internal/fanout"
 	"weir/internal/mux"
 	"weir/internal/stream"
@@ -121,4 +123,92 @@ func TestLogsHaveTheBoundsOfTheirStream(t *testing.T) {
 		synctest.Wait()
 		engine.Close()
 	})
+}
+
+// gate is a variant whose encoder says that it has got a frame, and waits to be let on.
+type gate struct{ came, pass chan struct{} }
+
+// Format implements mux.Variant.
+func (gate) Format() string { return "gate" }
+
+// NewEncoder implements mux.Variant.
+func (g gate) NewEncoder() mux.Encoder { return g }
+
+// Append implements mux.Encoder.
+func (g gate) Append(*stream.Entry, mux.Output) {
+	g.came <- struct{}{}
+	<-g.pass
+}
+
+// End implements mux.Encoder.
+func (gate) End(mux.Output) []byte { return nil }
+
+// TestSlowStartDelaysNoOtherStream: while a stream's cache is encoded for its first player, players of
+// other streams begin, and those of the same variant wait to share its muxer.
+func TestSlowStartDelaysNoOtherStream(t *testing.T) {
+	engine := fanout.New(fanout.Options{Workers: 1})
+	defer engine.Close()
+	hub := stream.New(stream.Options{})
+	set := mux.NewSet(engine, func(string) fanout.SlowPolicy { return fanout.SlowPolicy{} })
+	pub, err := hub.Publish("live/slow", stream.Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pub.Write(&av.Frame{Kind: av.Video, Codec: av.VP9, Flags: av.Key, Payload: []byte{0x82, 0x49, 0x83, 0x42}}); err != nil {
+		t.Fatal(err)
+	}
+	slow := pub.Stream()
+	g := gate{make(chan struct{}), make(chan struct{})}
+	opened := make(chan *mux.Muxer, 2)
+	open := func(s *stream.Stream, v mux.Variant) {
+		m, err := set.Open(s, v)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- m
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { open(slow, g) })
+	<-g.came // its only frame
+	other, err := hub.Play("live/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wg.Go(func() { open(other, numbered{"one", 1}) })
+	select {
+	case m := <-opened:
+		m.Release()
+	case <-time.After(10 * time.Second):
+		t.Error("a player waits for the start of another stream's muxer")
+	}
+	wg.Go(func() { open(slow, g) })
+	close(g.pass)
+	first, second := <-opened, <-opened
+	wg.Wait()
+	if first != second {
+		t.Error("two players of one variant have two muxers")
+	}
+	other.Leave()
+	hub.Close(nil)
+}
+
+// TestOpenAfterTheEnd: who comes too late is told so, again and again, and leaves nothing behind.
+func TestOpenAfterTheEnd(t *testing.T) {
+	engine := fanout.New(fanout.Options{Workers: 1})
+	defer engine.Close()
+	hub := stream.New(stream.Options{})
+	set := mux.NewSet(engine, func(string) fanout.SlowPolicy { return fanout.SlowPolicy{} })
+	s, err := hub.Play("live/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.Close(nil)
+	for range 2 {
+		if _, err := set.Open(s, numbered{"one", 1}); !errors.Is(err, mux.ErrEnded) {
+			t.Errorf("%v, want ErrEnded", err)
+		}
+	}
+	if n := set.Len(); n != 0 {
+		t.Errorf("%d muxers left", n)
+	}
 }
