@@ -13,7 +13,7 @@ import (
 // goroutine that lives while there is something to do.
 type disk struct {
 	dir  string // the packager's own
-	warn func(text string)
+	warn func(error)
 	work sync.WaitGroup
 
 	mu   sync.Mutex // guards below; a leaf
@@ -52,7 +52,7 @@ func (d *disk) run() {
 		d.jobs = d.jobs[1:]
 		d.mu.Unlock()
 		if err := job(); err != nil {
-			d.warn("HLS segments cannot be kept on disk and stay in memory: " + err.Error())
+			d.warn(err)
 		}
 	}
 }

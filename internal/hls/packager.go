@@ -1,10 +1,9 @@
 package hls
 
 import (
-	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,9 +22,15 @@ type Options struct {
 	// Now is the clock of the frames' arrival: the hub's.
 	Now func() time.Duration
 	// Warn is told, once for each cause, what viewers will notice.
-	Warn func(text string)
+	Warn func(Warning)
 
 	pages *pages // for segments that are not kept on disk
+}
+
+// Warning says what viewers will notice of something, and what to do about it.
+type Warning struct {
+	Text   string // a constant of the package
+	Detail string // how long, which track, which error; may be empty
 }
 
 // Packager packages one stream. It implements stream.Muxer.
@@ -35,9 +40,8 @@ type Packager struct {
 	settings Settings
 	opt      Options
 
-	disk       *disk       // nil keeps segments in memory
-	dirty      atomic.Bool // something changed that nobody has been told of
-	renderings atomic.Int64
+	disk  *disk       // nil keeps segments in memory
+	dirty atomic.Bool // something changed that nobody has been told of
 
 	mu         sync.Mutex // guards below; a leaf
 	running    bool
@@ -64,7 +68,7 @@ type Packager struct {
 	inits      int
 	err        error // why the newest tracks cannot be packaged
 	warned     map[string]bool
-	warnings   []string      // to be told by Wake
+	warnings   []Warning     // to be told by Wake
 	shown      bool          // a viewer was given a playlist
 	shut       bool          // nobody may wait any longer
 	ready      chan struct{} // closed once the main playlist has a segment
@@ -87,7 +91,7 @@ type Packager struct {
 // NewPackager returns the packager of the stream at path. It does nothing until it is attached.
 func NewPackager(path string, o Options) *Packager {
 	if o.Warn == nil {
-		o.Warn = func(string) {}
+		o.Warn = func(Warning) {}
 	}
 	p := &Packager{
 		id: newID(), path: path, settings: o.Settings, opt: o,
@@ -96,9 +100,9 @@ func NewPackager(path string, o Options) *Packager {
 	}
 	if dir := o.Settings.Directory; dir != "" {
 		p.opt.pages = nil
-		p.disk = &disk{dir: filepath.Join(dir, p.id), warn: func(text string) {
+		p.disk = &disk{dir: filepath.Join(dir, p.id), warn: func(err error) {
 			p.mu.Lock()
-			p.warn(text)
+			p.warn("segments cannot be kept on disk and stay in memory; check hls.directory", err.Error())
 			p.mu.Unlock()
 			p.tell()
 		}}
@@ -139,8 +143,65 @@ func (p *Packager) memory() int64 {
 	return n
 }
 
-// Settings returns how it packages.
-func (p *Packager) Settings() Settings { return p.settings }
+// resume lets the packager take frames again.
+func (p *Packager) resume(h *stream.Headers, keyInterval time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running, p.keyInterval = true, keyInterval
+	p.headers, p.since = h, h.Version
+	p.joiner.SetTracks(h.Tracks)
+	if len(p.renditions) == 0 {
+		p.layout()
+	}
+	select {
+	case <-p.ready:
+		p.ready = make(chan struct{})
+	default:
+	}
+}
+
+// pause drops what it has packaged, and keeps what the next run must know.
+func (p *Packager) pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended && !p.isEmptyLocked() {
+		p.running = false
+		return
+	}
+	p.running, p.keyless = false, false
+	p.backlog, p.flushed, p.joiner = nil, false, accessunit.Joiner{}
+	p.absent, p.absentFrom = noTrack, 0
+	clear(p.standIns)
+	p.dated, p.movedAt = false, 0
+	p.events, p.texts = events{}, nil
+	for _, r := range p.renditions {
+		r.forget()
+	}
+}
+
+func (p *Packager) isEmpty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.isEmptyLocked()
+}
+
+func (p *Packager) isEmptyLocked() bool {
+	return len(p.renditions) == 0 || len(p.renditions[0].segments) == 0
+}
+
+// release ends every wait, and gives everything up.
+func (p *Packager) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shut = true
+	p.setReady()
+	for _, r := range p.renditions {
+		r.forget()
+	}
+	if p.disk != nil {
+		p.disk.do(func() error { return os.RemoveAll(p.disk.dir) })
+	}
+}
 
 // Append implements stream.Muxer.
 func (p *Packager) Append(e *stream.Entry) {
@@ -219,165 +280,9 @@ func (p *Packager) place(e *av.Frame, lead bool) time.Duration {
 		p.shift += p.moved + e.Arrived - p.movedAt - at
 		at = e.DTS + p.shift
 		p.moved, p.movedAt = at, e.Arrived
-		p.warn("the publisher's time stamps stand still: HLS goes by the time of arrival")
+		p.warn("the publisher's time stamps stand still: segments are timed by when frames arrive", "")
 	}
 	return at
-}
-
-// early is a frame of the backlog, with what came just before it.
-type early struct {
-	frame
-	headers       *stream.Headers
-	flushed, jump bool
-}
-
-// collect keeps frames until the pace can be told from them. jump says that f is discontinuous.
-func (p *Packager) collect(f frame, jump bool) {
-	flushed := p.flushed
-	p.flushed = false
-	if flushed && jump { // another publisher: what there is would not be the time from key frame to key frame
-		p.backlog = nil
-	}
-	lead := p.renditions[0].lead
-	isLead := keyOf(&f.Frame) == lead
-	starts, gop := p.starts()
-	switch {
-	case isLead && len(starts) == 0 && f.Kind == av.Video && !f.IsKey():
-		p.keyless = true
-		return
-	case !isLead && len(starts) == 0: // what comes before the first picture is not shown
-		p.misses(lead, &f)
-		return
-	case !isLead && len(p.backlog) >= maxPartFrames:
-		return
-	}
-	p.absentFrom = 0
-	p.backlog = append(p.backlog, early{f, p.headers, flushed, jump})
-	if len(starts) == 0 {
-		return
-	}
-	last := starts[len(starts)-1]
-	span := f.at - starts[0]
-	if !isLead {
-		if f.at-last > silentTime && f.Arrived-p.arrivedOf(lead) > silentTime { // the lead is silent: go on with what there is
-			end := last + max(p.frameDur, time.Millisecond)
-			p.begin(settle(&p.settings, starts, end, p.settings.Segment))
-		}
-		return
-	}
-	p.frameDur = span / time.Duration(len(starts))
-	switch {
-	case f.Kind == av.Audio && span >= min(p.settings.Segment, time.Second):
-		p.begin(settle(&p.settings, starts, f.at, p.settings.Segment))
-	case f.Kind == av.Video && f.IsKey() && p.settings.ripe(span, f.at-gop):
-		p.begin(settle(&p.settings, starts, f.at, max(span, min(p.keyInterval, maxGOPs*p.settings.Segment))))
-	case span >= maxGOPs*p.settings.Segment || len(p.backlog) >= 2*maxPartFrames:
-		pace := settle(&p.settings, starts, f.at, 0)
-		p.irregular(span)
-		p.begin(pace)
-	}
-}
-
-// starts lists when the lead's frames in the backlog begin, and when the newest group of
-// pictures does.
-func (p *Packager) starts() (starts []time.Duration, gop time.Duration) {
-	for i := range p.backlog {
-		if b := &p.backlog[i]; keyOf(&b.Frame) == p.renditions[0].lead {
-			starts = append(starts, b.at)
-			if b.IsKey() {
-				gop = b.at
-			}
-		}
-	}
-	return starts, gop
-}
-
-// arrivedOf is when the newest frame of a track in the backlog arrived.
-func (p *Packager) arrivedOf(k trackKey) (arrived time.Duration) {
-	for i := range p.backlog {
-		if b := &p.backlog[i]; keyOf(&b.Frame) == k {
-			arrived = b.Arrived
-		}
-	}
-	return arrived
-}
-
-// misses notes that f came although the lead has sent nothing so far. If it sends nothing for long,
-// the others are packaged without it.
-func (p *Packager) misses(lead trackKey, f *frame) {
-	switch {
-	case p.keyless: // it sends, but no key frames
-	case p.absentFrom == 0:
-		p.absentFrom = max(f.Arrived, 1)
-	case f.Arrived-p.absentFrom > silentTime:
-		p.absent, p.absentFrom = lead, 0
-		p.retrack(p.headers)
-	}
-}
-
-// begin makes segments of the backlog, at a pace that is good for all that follows.
-func (p *Packager) begin(pace pace) {
-	p.pace, p.settled = pace, true
-	backlog := p.backlog
-	p.backlog = nil
-	if len(backlog) > 0 {
-		agree(backlog)
-		p.headers = backlog[0].headers
-		p.silentFrom(backlog)
-	}
-	for i := range backlog {
-		b := &backlog[i]
-		if b.flushed && i > 0 {
-			p.stop()
-		}
-		if b.headers != p.headers {
-			p.retrack(b.headers)
-		}
-		if b.jump && i > 0 {
-			p.renditions[0].jump = true
-			clear(p.standIns)
-		}
-		p.push(b.frame)
-	}
-}
-
-// agree gives the first frames of a backlog the headers of a later one that only tell more: the first
-// segment has all tracks that came meanwhile.
-func agree(backlog []early) {
-	h, n := backlog[0].headers, 1
-	for i := 1; i < len(backlog); i++ {
-		b := &backlog[i]
-		if b.flushed || b.headers != h && !extends(b.headers, h) {
-			break
-		}
-		h, n = b.headers, i+1
-	}
-	for i := range backlog[:n] {
-		backlog[i].headers = h
-	}
-}
-
-// extends reports whether h has all tracks of old as they were.
-func extends(h, old *stream.Headers) bool {
-	for i := range old.Tracks {
-		was := &old.Tracks[i]
-		now := headerOf(h, trackKey{was.Kind, was.ID})
-		if now == nil || now.Version != was.Version || now.Codec != was.Codec {
-			return false
-		}
-	}
-	return true
-}
-
-// silentFrom notes which tracks are silent in the whole of the backlog.
-func (p *Packager) silentFrom(backlog []early) {
-	first := &backlog[0]
-	for i := range p.headers.Tracks {
-		k := trackKey{p.headers.Tracks[i].Kind, p.headers.Tracks[i].ID}
-		if !slices.ContainsFunc(backlog, func(b early) bool { return keyOf(&b.Frame) == k }) {
-			p.standIns[k] = &standIn{active: true, end: first.at, own: first.at, arrived: first.Arrived}
-		}
-	}
 }
 
 // stop ends the open segments: something else comes next.
@@ -391,46 +296,26 @@ func (p *Packager) stop() {
 // irregular notes that a group of pictures does not fit a segment.
 func (p *Packager) irregular(d time.Duration) {
 	p.pace.regular = false
-	p.warn(fmt.Sprintf("no key frame for %v: HLS segments begin without one, and players start late; "+
-		"set the encoder's key-frame interval to %v (OBS: Keyframe Interval; ffmpeg: -g)",
-		d.Round(100*time.Millisecond), p.settings.Segment))
+	p.warn("key frames are too far apart: segments begin without one, and players start late; "+
+		"set the encoder's key-frame interval to hls.segment or less (OBS: Keyframe Interval; ffmpeg: -g)",
+		fmt.Sprintf("no key frame for %v, hls.segment is %v", d.Round(100*time.Millisecond), p.settings.Segment))
 }
 
 // warn has Wake tell of a cause, once.
-func (p *Packager) warn(text string) {
-	kind, _, _ := strings.Cut(text, ":")
-	if i := strings.Index(kind, " for "); i > 0 {
-		kind = kind[:i]
-	}
-	if !p.warned[kind] {
-		p.warned[kind] = true
-		p.warnings = append(p.warnings, text)
+func (p *Packager) warn(text, detail string) { p.warnOnce(text, Warning{text, detail}) }
+
+// warnOnce has Wake tell w, unless something with this key was told before.
+func (p *Packager) warnOnce(key string, w Warning) {
+	if !p.warned[key] {
+		p.warned[key] = true
+		p.warnings = append(p.warnings, w)
 	}
 }
 
+// note notes why a track cannot be packaged.
 func (p *Packager) note(err error) {
 	p.err = err
-	p.warn("a track cannot be packaged: " + err.Error())
-}
-
-// date returns the date of a time at which a frame arrived. The clock of the machine is asked
-// once: a leap of it must not move what has a date already.
-func (p *Packager) date(at, arrived time.Duration) time.Time {
-	d := p.dateOf(at, arrived)
-	if d.Before(p.dateNever) {
-		d = p.dateNever
-	}
-	p.dateNever = d
-	return d
-}
-
-// dateOf is date of what is no segment.
-func (p *Packager) dateOf(at, arrived time.Duration) time.Time {
-	if !p.dated {
-		p.dated, p.dateAt = true, at
-		p.dateIs = time.Now().Round(0).UTC().Add(-max(p.opt.Now()-arrived, 0))
-	}
-	return p.dateIs.Add(at - p.dateAt).Truncate(time.Millisecond)
+	p.warn("a track cannot be packaged", err.Error())
 }
 
 // textsUntil takes the texts that are due by a time.
@@ -515,69 +400,4 @@ func (p *Packager) tell() {
 	for _, w := range warnings {
 		p.opt.Warn(w)
 	}
-}
-
-// presentable reports whether every playlist has a segment, so that none is empty.
-func (p *Packager) presentable() bool {
-	return len(p.renditions) > 0 && !slices.ContainsFunc(p.renditions, func(r *Rendition) bool {
-		return len(r.segments) == 0 || !r.segments[0].whole
-	})
-}
-
-func (p *Packager) setReady() {
-	select {
-	case <-p.ready:
-	default:
-		close(p.ready)
-	}
-}
-
-// Errors of waiting.
-var (
-	// ErrNoKeyFrames says that the stream has video in which nobody can start.
-	ErrNoKeyFrames = errors.New("hls: the stream has had no key frame: set the encoder's key-frame interval to 2 seconds (OBS: Keyframe Interval; ffmpeg: -g)")
-	// ErrCodec says that HLS can carry none of the stream's tracks.
-	ErrCodec = errors.New("hls: segments can carry none of the stream's codecs")
-	// ErrNothing says that there is no segment yet.
-	ErrNothing = errors.New("hls: there is no segment yet")
-	// ErrEnded says that the stream has ended.
-	ErrEnded = errors.New("hls: the stream has ended")
-	// ErrUnknown says that there is no such resource, or no longer.
-	ErrUnknown = errors.New("hls: there is no such resource")
-)
-
-// IsReady reports whether there is a playlist, so that Ready would not wait.
-func (p *Packager) IsReady() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.shown = p.shown || p.presentable()
-	return p.presentable()
-}
-
-// Ready waits until there is a playlist. When ctx ends before, it returns the reason as far
-// as it is known: ErrNoKeyFrames, ErrCodec or ErrNothing.
-func (p *Packager) Ready(ctx context.Context) error {
-	p.mu.Lock()
-	ready := p.ready
-	p.mu.Unlock()
-	select {
-	case <-ready:
-	case <-ctx.Done():
-	}
-	defer p.tell()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.presentable():
-		p.shown = true
-		return nil
-	case p.ended || p.shut:
-		return ErrEnded
-	case len(p.renditions) == 0 && p.headers != nil && len(p.headers.Tracks) > 0:
-		return ErrCodec
-	case p.keyless && !p.settled || p.settled && p.renditions[0].wanting && p.renditions[0].lead.kind == av.Video:
-		p.warn("HLS cannot begin: the stream has no key frame; set the encoder's key-frame interval to 2 seconds (OBS: Keyframe Interval; ffmpeg: -g)")
-		return ErrNoKeyFrames
-	}
-	return ErrNothing
 }

@@ -198,7 +198,7 @@ func TestIdle(t *testing.T) {
 		r.send(w, 20*time.Second, r.check)
 		before := r.main()
 		r.send(w, 65*time.Second, nil)
-		if r.set.Running() != 0 || !r.p.isEmpty() {
+		if r.isRunning() || !r.p.isEmpty() {
 			t.Error("it runs on for nobody")
 		}
 		id := r.p.ID()

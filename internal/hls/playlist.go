@@ -88,12 +88,8 @@ func (r *Rendition) Playlist(skip Skip) (*Text, error) {
 		c.made = map[cacheKey]*Text{}
 	}
 	c.made[key] = t
-	p.renderings.Add(1)
 	return t, nil
 }
-
-// Renderings returns how many playlists were rendered so far.
-func (p *Packager) Renderings() int64 { return p.renderings.Load() }
 
 func compress(b []byte) []byte {
 	var out bytes.Buffer

@@ -52,7 +52,7 @@ func newRig(t testing.TB, settings Settings, hub stream.Settings) *rig {
 		settings: settings,
 	}
 	r.hub = stream.New(stream.Options{Settings: func(string) stream.Settings { return hub }})
-	r.set = NewSet(r.hub.Now, func(string) Settings { return settings }, func(_, text string) { r.warnings = append(r.warnings, text) })
+	r.set = NewSet(r.hub.Now, func(string) Settings { return settings }, func(_ string, w Warning) { r.warnings = append(r.warnings, w.Text+": "+w.Detail) })
 	t.Cleanup(func() {
 		r.hub.Close(nil)
 		r.set.Close()
@@ -166,6 +166,13 @@ func (r *rig) open() {
 		r.t.Fatal(err)
 	}
 	r.p = p
+}
+
+// isRunning reports whether the stream's packager takes frames.
+func (r *rig) isRunning() bool {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	return r.p.running
 }
 
 // check loads every playlist there is, and all that is new in it, and holds them to the rules.

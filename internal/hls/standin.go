@@ -99,7 +99,7 @@ func (p *Packager) cover(s *standIn, k trackKey, now *frame) {
 	}
 	if !s.active {
 		s.active = true
-		p.warn(standInWarning(k))
+		p.warn(standInWarning(k), "")
 	}
 	until := now.at
 	if k.kind == av.Video {
@@ -110,9 +110,9 @@ func (p *Packager) cover(s *standIn, k trackKey, now *frame) {
 
 func standInWarning(k trackKey) string {
 	if k.kind == av.Video {
-		return "the publisher's video has stopped while its sound goes on: HLS shows the last key frame until it comes back with a key frame"
+		return "the publisher's video has stopped while its sound goes on: viewers see the last key frame until another one comes"
 	}
-	return "the publisher's sound has stopped while its video goes on: HLS plays silence until it comes back"
+	return "the publisher's sound has stopped while its video goes on: viewers hear silence until it comes back"
 }
 
 // fill sends what stands in until a time.

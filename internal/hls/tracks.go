@@ -48,7 +48,8 @@ func (p *Packager) can(t *stream.TrackHeader) bool {
 		p.fits[k] = f
 	}
 	if f.err != nil && t.Unusable == nil && t.Media { // of one that is unusable everywhere the stream tells
-		p.warn(fmt.Sprintf("%s track %d (%v) is left out of HLS: %v; the other tracks play", t.Kind, t.ID, t.Codec, f.err))
+		track := fmt.Sprintf("%s track %d (%v)", t.Kind, t.ID, t.Codec)
+		p.warnOnce(track, Warning{"a track is left out; the others play", fmt.Sprintf("%s: %v", track, f.err)})
 	}
 	return f.err == nil
 }

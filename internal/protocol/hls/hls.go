@@ -62,8 +62,12 @@ func New(env protocol.Env, conf func(path string) (set hls.Settings, enabled boo
 		s, _ := conf(path)
 		return s
 	}
-	warn := func(path, text string) {
-		env.Log.Warn("HLS viewers are affected", slog.String("stream", path), slog.String("why", text))
+	warn := func(path string, w hls.Warning) {
+		log := env.Log
+		if w.Detail != "" {
+			log = log.With(slog.String("detail", w.Detail))
+		}
+		log.Warn("HLS: "+w.Text, slog.String("stream", path)) //nolint:sloglint // the text is a constant of package hls
 	}
 	return &HLS{
 		env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), tokens: newTokens(), newcomers: newNewcomers(),
@@ -248,12 +252,12 @@ func (p *HLS) awaitPackager(ctx context.Context, s *stream.Stream) (*hls.Package
 // reasoned gives the packager's errors their reason.
 func reasoned(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, hls.ErrCodec):
 		return session.Because(session.Unsupported, err)
+	case errors.Is(err, hls.ErrEnded), errors.Is(err, hls.ErrNothing), errors.Is(err, hls.ErrNoKeyFrames), errors.Is(err, hls.ErrUnknown):
+		return session.Because(session.NotFound, err)
 	}
-	return session.Because(session.NotFound, err)
+	return err
 }
 
 // resource answers with a media playlist, or with a part of the media.

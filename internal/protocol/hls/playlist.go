@@ -146,8 +146,8 @@ func (p *HLS) writePlaylist(w http.ResponseWriter, r *http.Request, t *hls.Text,
 	}
 }
 
-// cacheControl says how long a playlist may be kept (RFC 8216bis §6.2.5.2 and B.1): what
-// was asked for by its number for long, since the answer to that stays right.
+// cacheControl says how long a playlist may be kept (RFC 8216bis §6.2.5.2 and B.1). A playlist requested by
+// number may be cached for long, since that answer stays correct.
 func cacheControl(t *hls.Text, blocking bool) string {
 	switch {
 	case t.Ended:

@@ -21,8 +21,8 @@ const (
 	silentTime = 30 * time.Second
 	// rememberTime is how much longer it is remembered: a player that was paused goes on.
 	rememberTime = 2 * time.Minute
-	// reloadTime is how old an id is whose viewer plays without asking us for media: a cache
-	// between has it.
+	// reloadTime is the age from which an id whose viewer has asked us for no media is assumed to be playing
+	// from a cache.
 	reloadTime = 10 * time.Second
 )
 
