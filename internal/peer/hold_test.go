@@ -77,7 +77,7 @@ func TestSentElsewhere(t *testing.T) {
 		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
 		h.grant.Terms = &session.Terms{Redirect: "https://other.example/live/a"}
 		_, err := h.Play(t.Context(), h.session(), Ask{Path: "live/a"}, nil)
-		h.wantRefusal(err, session.Redirected, "live/a", "The stream is at another server.")
+		h.wantRefusal(err, session.Redirected, "live/a", "The stream is on another server.")
 		if r, ok := errors.AsType[*session.Refusal](err); !ok || r.Redirect != "https://other.example/live/a" {
 			t.Errorf("%+v", r)
 		}

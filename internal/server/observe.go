@@ -240,7 +240,7 @@ func (s *Server) notify(e stream.Event) {
 		if e.Unpublished {
 			grace = s.streamConfig(e.Path).Publish.GraceAfterStop
 		}
-		s.log.Info("publisher is gone: waiting for its return", at, slog.Bool("unpublished", e.Unpublished), slog.Duration("grace", grace))
+		s.log.Info("publisher left: waiting for it to return", at, slog.Bool("unpublished", e.Unpublished), slog.Duration("grace", grace))
 	case stream.Resumed:
 		s.log.Info("stream goes on with a new publisher", at)
 	case stream.Ended:
@@ -249,9 +249,9 @@ func (s *Server) notify(e stream.Event) {
 		s.log.Warn("no key frame for so long that new players get no picture until the next one: "+
 			"set the encoder's key-frame interval to 2 seconds (OBS: Keyframe Interval; ffmpeg: -g)", at)
 	case stream.Fighting:
-		s.log.Warn("several publishers take this stream from each other: the present one stays for 30 s; give each its own name", at)
+		s.log.Warn("several publishers keep taking over this stream: the current one keeps it for 30 s; give each its own name", at)
 	case stream.Repaired:
-		s.log.Warn("publisher's frames are repaired: further repairs of this kind are only counted, in the stream's figures",
+		s.log.Warn("repairing the publisher's frames; further repairs of this kind are only counted",
 			at, slog.String("repair", e.Repair.String()), slog.String("what", repairText[e.Repair]))
 	}
 	if e.Kind == stream.Retracked {

@@ -93,16 +93,16 @@ func (r Reason) Final() bool { return r == Kicked || r == Expired || r == Revoke
 // peerTexts are the sentences for the peer, for errors that bring none.
 var peerTexts = [reasonCount]string{
 	Internal: "The server failed; its log says why.", Kicked: "Ended by the server's operator.", Shutdown: "The server is shutting down.",
-	Timeout: "Nothing came in time.", Idle: "Nothing was sent for too long.", Slow: "The connection is too slow for this stream.",
-	Stalled: "The connection takes no data.", Takeover: "Another publisher took over this stream.",
+	Timeout: "Timed out.", Idle: "Nothing was sent for too long.", Slow: "The connection is too slow for this stream.",
+	Stalled: "The player stopped reading.", Takeover: "Another publisher took over this stream.",
 	Conflict: "Another publisher is live on this stream.", StreamEnded: "The stream has ended.",
 	NotFound: "Nobody publishes this stream.", Handshake: "The handshake failed.", ProtocolError: "The protocol was violated.",
 	TooLarge: "A message is too large.", Unsupported: "The stream cannot be played in this form.",
 	BadKey: "The key is missing or wrong.", Address: "Not allowed from this address.",
 	Throttled: "Too many wrong keys came from this address: wait before trying again.", Path: "The name of the stream is not valid.",
-	Denied: "Not allowed.", Limit: "The server is full.", Config: "The server's configuration has changed.",
-	Expired: "The time for which this was allowed is over.", Revoked: "What allowed this was withdrawn.",
-	Hook: "It cannot be decided now whether this is allowed: try again later.", Redirected: "The stream is at another server.",
+	Denied: "Not allowed.", Limit: "A limit of the server has been reached.", Config: "The server's configuration has changed.",
+	Expired: "The time for which this was allowed is over.", Revoked: "Permission was withdrawn.",
+	Hook: "It cannot be decided now whether this is allowed: try again later.", Redirected: "The stream is on another server.",
 }
 
 // Refusal is an error with a reason, and with a text for the peer apart from the one for the

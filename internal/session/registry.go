@@ -15,7 +15,7 @@ import (
 // promote or close the session that they are told of.
 type Observer struct {
 	Promoted func(*Session)                // it begins to publish or play
-	Stopped  func(*Session, End)           // it stops to publish or play, and goes on
+	Stopped  func(*Session, End)           // it stopped publishing or playing but stays connected
 	Closed   func(*Session, End)           // called once a session, after it left the registry
 	Refused  func(info Info, reason error) // Open refused it
 }
