@@ -9,8 +9,11 @@ import (
 // choosy is the playbacks of players that have announced which codecs they know: each is closed
 // once its stream has another codec.
 type choosy struct {
-	mu     sync.Mutex // guards below
-	byPath map[string]map[*playback]struct{}
+	checks sync.WaitGroup // goroutines that close players which lack a codec
+
+	mu      sync.Mutex // guards below
+	byPath  map[string]map[*playback]struct{}
+	stopped bool // stop was called: no check begins any more
 }
 
 func (c *choosy) add(b *playback) {
@@ -36,21 +39,29 @@ func (c *choosy) remove(b *playback) {
 	}
 }
 
-func (c *choosy) of(path string) []*playback {
+// check looks at the players of a path again, on another goroutine.
+func (c *choosy) check(path string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Collect(maps.Keys(c.byPath[path]))
-}
-
-// Retracked implements protocol.Retracker.
-func (p *Protocol) Retracked(path string) {
-	players := p.choosy.of(path)
-	if len(players) == 0 {
+	players := slices.Collect(maps.Keys(c.byPath[path]))
+	if len(players) == 0 || c.stopped {
 		return
 	}
-	p.wg.Go(func() {
+	c.checks.Go(func() {
 		for _, b := range players {
-			b.recheck()
+			b.checkCodecsAgain()
 		}
 	})
 }
+
+// stop waits for the checks that run, and lets none begin.
+func (c *choosy) stop() {
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
+	c.checks.Wait()
+}
+
+// Retracked implements protocol.Retracker. It is called on the goroutines of publishers, which may
+// go on when Run is over.
+func (p *Protocol) Retracked(path string) { p.choosy.check(path) }

@@ -22,19 +22,19 @@ var errSecondPlay = errors.New("the connection plays another stream")
 
 // Play implements rtmp.Handler.
 func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.PlayRequest) (rtmp.Playback, error) {
-	pr := connectionOf(ctx)
+	c := connectionOf(ctx)
 	path := r.Path
 	if r.Fallback != "" && p.env.Hub.Get(path) == nil && p.env.Hub.Get(r.Fallback) != nil {
 		path = r.Fallback
 	}
-	if pr.player != nil && pr.session.Role() == session.Play && pr.playing != r.StreamID {
-		return nil, refuse(rtmp.CodePlayFailed, p.refuseSecondPlay(pr, path))
+	if c.player != nil && c.session.Role() == session.Play && c.playing != r.StreamID {
+		return nil, refuse(rtmp.CodePlayFailed, p.refuseSecondPlay(c, path))
 	}
-	b := &playback{p: p, peer: pr, session: rs, id: r.StreamID, caps: rs.Caps(), gone: make(chan struct{})}
+	b := &playback{p: p, conn: c, session: rs, id: r.StreamID, caps: rs.Caps(), gone: make(chan struct{})}
 	b.variant = variant{chunkSize: p.server.ChunkSize}
 	b.variant.AllTracks = b.caps.CapsEx&rtmp.CapMultitrack != 0 || r.Query.Get("tracks") == "all"
 	b.variant.Form = flv.Form{SingleTrack: !b.variant.AllTracks, HEVC12: r.Query.Get("codec") == "legacy"}
-	view, err := p.env.Play(ctx, pr.session, pr.ask(path, r.RawQuery), func(path string) mux.Variant {
+	view, err := p.env.Play(ctx, c.session, c.ask(path, r.RawQuery), func(path string) mux.Variant {
 		b.variant.Repair = p.env.Repair(path)
 		return b.variant
 	})
@@ -46,23 +46,23 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 		return nil, err
 	}
 	b.view = view
-	pr.playing = r.StreamID
+	c.playing = r.StreamID
 	return b, nil
 }
 
 // refuseSecondPlay refuses to play two streams at once on one connection: its bytes come from
 // one log.
-func (p *Protocol) refuseSecondPlay(pr *connection, path string) error {
+func (p *Protocol) refuseSecondPlay(c *connection, path string) error {
 	const told = "This connection plays a stream already: use another connection for a second one."
 	return p.env.Refuse(&admit.Request{
-		Role: session.Play, Protocol: p.env.Name, Session: pr.session.ID, Remote: pr.session.Remote, Path: path,
+		Role: session.Play, Protocol: p.env.Name, Session: c.session.ID, Remote: c.session.Remote, Path: path,
 	}, &session.Refusal{Reason: session.Limit, Peer: told, Err: errSecondPlay})
 }
 
 // playback is a stream being played.
 type playback struct {
 	p       *Protocol
-	peer    *connection
+	conn    *connection
 	id      uint32 // the message stream
 	start   peer.Start
 	session *rtmp.ServerSession
@@ -80,7 +80,7 @@ type playback struct {
 // checkCodecs refuses a stream with a codec that the player has announced to lack, and gives up the claim on it.
 func (b *playback) checkCodecs(v *peer.View) error {
 	if err := b.lacking(v.Stream); err != nil {
-		return refuse(rtmp.CodePlayFailed, v.Refuse(b.peer.session, err.Error(), err))
+		return refuse(rtmp.CodePlayFailed, v.Refuse(b.conn.session, err.Error(), err))
 	}
 	return nil
 }
@@ -112,8 +112,8 @@ func legacyCodec(c av.Codec) bool {
 // Start implements rtmp.Playback: the connection's sending side goes to the engine.
 func (b *playback) Start(*rtmp.PlayWriter) {
 	b.stream = b.view.Stream
-	if b.peer.player != nil { // another play on the same connection
-		b.peer.player.Move(b.view, b.rewrite())
+	if b.conn.player != nil { // another play on the same connection
+		b.conn.player.Move(b.view, b.rewrite())
 		b.view = nil
 		b.wait()
 		return
@@ -127,8 +127,8 @@ func (b *playback) Start(*rtmp.PlayWriter) {
 		panic("rtmp: session writes with another chunk size than the logs")
 	}
 	rs := b.session
-	player = b.view.Player(b.peer.session, peer.Sink(b.p.env.Engine, nc, b.p.env.Portable), nil, func() { rs.Close(errEnginesEnd) })
-	b.peer.player, b.view = player, nil
+	player = b.view.Player(b.conn.session, peer.Sink(b.p.env.Engine, nc, b.p.env.Portable), nil, func() { rs.Close(errEnginesEnd) })
+	b.conn.player, b.view = player, nil
 	player.Join(b.start, b.rewrite())
 	b.wait()
 }
@@ -150,13 +150,13 @@ var errEnginesEnd = errors.New("the connection was closed by delivery")
 func (b *playback) wait() {
 	if len(b.caps.FourCCs) > 0 {
 		b.p.choosy.add(b)
-		if b.recheck() { // the codecs may have changed since play
+		if b.checkCodecsAgain() { // the codecs may have changed since play
 			return
 		}
 	}
 	select {
 	case <-b.stream.Begun():
-		b.peer.session.Promote(session.Play, b.stream.Path())
+		b.conn.session.Promote(session.Play, b.stream.Path())
 		return
 	default:
 	}
@@ -165,8 +165,8 @@ func (b *playback) wait() {
 		defer t.Stop()
 		select {
 		case <-b.stream.Begun():
-			b.peer.session.Promote(session.Play, b.stream.Path())
-			b.recheck()
+			b.conn.session.Promote(session.Play, b.stream.Path())
+			b.checkCodecsAgain()
 		case <-b.stream.Over():
 			b.fail(errNotLive)
 		case <-t.C:
@@ -181,21 +181,21 @@ var errNotLive = session.Because(session.NotFound, &rtmp.StatusError{
 	Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody publishes this stream.",
 })
 
-// recheck ends the player, and reports true, if its stream has a codec that it lacks.
-func (b *playback) recheck() bool {
+// checkCodecsAgain ends the player, and reports true, if its stream has a codec that it lacks.
+func (b *playback) checkCodecsAgain() bool {
 	err := b.lacking(b.stream)
 	if err == nil {
 		return false
 	}
 	b.fail(refuse(rtmp.CodePlayFailed, b.p.env.Refuse(&admit.Request{
-		Role: session.Play, Protocol: b.p.env.Name, Session: b.peer.session.ID, Remote: b.peer.session.Remote, Path: b.stream.Path(),
+		Role: session.Play, Protocol: b.p.env.Name, Session: b.conn.session.ID, Remote: b.conn.session.Remote, Path: b.stream.Path(),
 	}, &session.Refusal{Reason: session.Unsupported, Peer: err.Error(), Err: err})))
 	return true
 }
 
 // fail ends the player and tells it why. The session gets the cause first, as the player may close the
 // connection when it hears of it.
-func (b *playback) fail(cause error) { b.peer.session.Kick(cause) }
+func (b *playback) fail(cause error) { b.conn.session.Kick(cause) }
 
 // Pause implements rtmp.Playback.
 func (b *playback) Pause(on bool) {
@@ -205,7 +205,7 @@ func (b *playback) Pause(on bool) {
 
 // pause stops the stream while the player has paused it or wants neither sound nor video.
 func (b *playback) pause() {
-	b.peer.player.Pause(b.paused || b.variant.NoAudio && b.variant.NoVideo)
+	b.conn.player.Pause(b.paused || b.variant.NoAudio && b.variant.NoVideo)
 }
 
 // ReceiveAudio implements rtmp.Playback.
@@ -228,11 +228,11 @@ func (b *playback) change(v variant) {
 		return
 	}
 	if !v.NoAudio || !v.NoVideo {
-		view, err := b.p.env.View(b.peer.session, b.stream.Path(), v)
+		view, err := b.p.env.View(b.conn.session, b.stream.Path(), v)
 		if err != nil {
 			return // refused and logged; the player keeps its variant
 		}
-		b.peer.player.Move(view, b.rewrite())
+		b.conn.player.Move(view, b.rewrite())
 	}
 	b.mu.Lock()
 	b.variant = v
@@ -257,8 +257,8 @@ func (b *playback) Close(cause error) {
 	end := endOfSession(cause)
 	var st *rtmp.StatusError
 	if errors.As(cause, &st) {
-		b.peer.player.Finish(end)
+		b.conn.player.Finish(end)
 		return
 	}
-	b.peer.player.Close(end)
+	b.conn.player.Close(end)
 }

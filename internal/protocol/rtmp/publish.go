@@ -7,6 +7,7 @@ import (
 
 	"weir/format/flv"
 	"weir/internal/ingest"
+	"weir/internal/peer"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/rtmp"
@@ -14,8 +15,8 @@ import (
 
 // Publish implements rtmp.Handler.
 func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.PublishRequest) (rtmp.Publication, error) {
-	pr := connectionOf(ctx)
-	pub, err := p.env.Publish(ctx, pr.session, pr.ask(r.Path, r.RawQuery), func(cause error) { rs.Close(endOfPublisher(cause)) })
+	c := connectionOf(ctx)
+	pub, err := p.env.Publish(ctx, c.session, c.ask(r.Path, r.RawQuery), func(cause error) { rs.Close(endOfPublisher(cause)) })
 	if err != nil {
 		code := rtmp.CodePublishDenied
 		switch session.ReasonOf(err) {
@@ -26,19 +27,19 @@ func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.
 		}
 		return nil, refuse(code, err)
 	}
-	b := &publication{p: p, peer: pr, pub: pub, path: pub.Stream().Path(), unpaced: func() {}}
+	b := &publication{p: p, conn: c, pub: pub, path: pub.Stream().Path(), unpaced: func() {}}
 	b.feed = ingest.NewFLV(pub, ingest.Options{
-		Now: p.env.Hub.Now, Bitrate: p.env.BitrateOf(pr.session),
+		Now: p.env.Hub.Now, Bitrate: p.env.BitrateOf(c.session),
 		Dropped: func(reason string) { p.env.Metrics.Dropped(p.env.Name, reason) },
 	})
-	if pr.conn != nil {
+	if c.tcp != nil {
 		pacer := p.env.Pacer
 		if pub.Stream().Settings().Low {
 			pacer = nil
 		}
-		b.unpaced = pr.conn.Publishing(pacer)
-		if pr.tls != nil {
-			pr.tls.Publishing()
+		b.unpaced = c.tcp.Publishing(pacer)
+		if c.tls != nil {
+			c.tls.Publishing()
 		}
 	}
 	return b, nil
@@ -51,23 +52,19 @@ func refuse(code string, err error) error {
 	}, err))
 }
 
-// endOfPublisher returns the cause, with the status for the peer, of a publisher that the hub ends.
+// endOfPublisher returns the cause of a publisher that the hub ends, with the status for the peer if it was taken over.
 func endOfPublisher(cause error) error {
-	switch {
-	case errors.Is(cause, stream.ErrTakenOver):
-		return session.Because(session.Takeover, &rtmp.StatusError{
-			Level: rtmp.LevelError, Code: rtmp.CodePublishFailed, Description: "Another publisher took over this stream.",
-		})
-	case cause == nil:
-		return session.ErrShutdown
+	end := peer.EndOfPublisher(cause)
+	if errors.Is(cause, stream.ErrTakenOver) {
+		return refuse(rtmp.CodePublishFailed, end)
 	}
-	return cause
+	return end
 }
 
 // publication is a stream being published.
 type publication struct {
 	p    *Protocol
-	peer *connection
+	conn *connection
 	pub  *stream.Publisher
 	feed *ingest.FLV
 	path string
@@ -77,8 +74,8 @@ type publication struct {
 
 // Message implements rtmp.Publication.
 func (b *publication) Message(m *rtmp.Message) error {
-	b.peer.session.BytesIn.Add(uint64(len(m.Payload)))
-	b.peer.session.Frames.Add(1)
+	b.conn.session.BytesIn.Add(uint64(len(m.Payload)))
+	b.conn.session.Frames.Add(1)
 	err := b.feed.Tag(flv.TagType(m.Type), m.Timestamp, m.Payload)
 	switch {
 	case err == nil:
@@ -109,9 +106,9 @@ func (b *publication) Close(cause error) {
 	b.pub.Close(end)
 	b.unpaced()
 	if errors.Is(cause, rtmp.ErrUnpublished) {
-		b.p.env.Log.Info("unpublished", b.peer.about(), slog.String("stream", b.path))
-		if b.peer.session.Stream() == b.path { // otherwise it also publishes another stream
-			b.peer.session.Promote(session.Pending, "")
+		b.p.env.Log.Info("unpublished", b.conn.about(), slog.String("stream", b.path))
+		if b.conn.session.Stream() == b.path { // otherwise it also publishes another stream
+			b.conn.session.Promote(session.Pending, "")
 		}
 	}
 }

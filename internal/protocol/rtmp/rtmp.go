@@ -28,7 +28,7 @@ type Protocol struct {
 	plain  net.Listener
 	tls    net.Listener
 	tlsCfg *tls.Config
-	wg     sync.WaitGroup // goroutines of players that wait for a stream, or are told that they lack its codec
+	wg     sync.WaitGroup // goroutines of players that wait for a stream
 	choosy choosy
 }
 
@@ -95,6 +95,7 @@ func (p *Protocol) Run(ctx context.Context) error {
 	p.env.Sessions.CloseProtocol(p.env.Name, session.ErrShutdown)
 	wg.Wait()
 	p.wg.Wait()
+	p.choosy.stop()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, session.ErrShutdown) {
 		return err
 	}
@@ -104,7 +105,7 @@ func (p *Protocol) Run(ctx context.Context) error {
 // connection is one connection with what the server has for it.
 type connection struct {
 	session *session.Session
-	conn    *intake.Conn // the TCP connection below all layers; nil if there is none
+	tcp     *intake.Conn // the TCP connection below all layers; nil if there is none
 	tls     *peer.WaitingTLS
 	player  *peer.Player // set once the connection is handed to the engine
 	playing uint32       // the message stream that is played
@@ -118,8 +119,8 @@ type connectionKey struct{}
 func connectionOf(ctx context.Context) *connection { return ctx.Value(connectionKey{}).(*connection) }
 
 // ask is what the peer asks for with a stream's path and query.
-func (pr *connection) ask(path, rawQuery string) peer.Ask {
-	return peer.Ask{Path: path, RawQuery: rawQuery, PageURL: pr.pageURL, TCURL: pr.tcURL}
+func (c *connection) ask(path, rawQuery string) peer.Ask {
+	return peer.Ask{Path: path, RawQuery: rawQuery, PageURL: c.pageURL, TCURL: c.tcURL}
 }
 
 // maxURL bounds what is kept of each URL that connect brings, in bytes.
@@ -128,30 +129,30 @@ const maxURL = 1024
 func clip(url string) string { return strings.Clone(url[:min(len(url), maxURL)]) }
 
 // about returns what a log line says about the peer.
-func (pr *connection) about() slog.Attr {
-	return slog.Group("", slog.String("session", pr.session.ID), slog.String("remote", pr.session.Remote.String()))
+func (c *connection) about() slog.Attr {
+	return slog.Group("", slog.String("session", c.session.ID), slog.String("remote", c.session.Remote.String()))
 }
 
 // serve runs one connection until its session is closed. Its goroutine lives as long as the player:
 // work that needs a deep stack runs on other goroutines, so that this stack stays small. For the
 // same reason it has no context of the listeners: Run closes the sessions.
 func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, listening context.Context) {
-	pr := &connection{}
-	if c, ok := intake.Wrap(nc, p.env.Poller); ok {
-		nc, pr.conn = c, c
+	c := &connection{}
+	if tcp, ok := intake.Wrap(nc, p.env.Poller); ok {
+		nc, c.tcp = tcp, tcp
 	}
 	switch {
-	case conf != nil && pr.conn != nil:
-		pr.tls = peer.NewWaitingTLS(pr.conn, conf, p.env.Portable)
-		nc = pr.tls
+	case conf != nil && c.tcp != nil:
+		c.tls = peer.NewWaitingTLS(c.tcp, conf, p.env.Portable)
+		nc = c.tls
 	case conf != nil:
 		nc = peer.WrapTLS(nc, conf, p.env.Portable)
 	}
-	rs := p.server.NewSession(context.WithValue(base, connectionKey{}, pr), nc)
+	rs := p.server.NewSession(context.WithValue(base, connectionKey{}, c), nc)
 	var wg sync.WaitGroup
-	wg.Go(func() { pr.open(p, nc, conf != nil, rs) })
+	wg.Go(func() { c.open(p, nc, conf != nil, rs) })
 	wg.Wait()
-	if pr.session == nil {
+	if c.session == nil {
 		_ = nc.Close()
 		return
 	}
@@ -159,17 +160,17 @@ func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, li
 		rs.Close(session.ErrShutdown)
 	}
 	err := rs.Serve()
-	if pr.player != nil {
+	if c.player != nil {
 		return // the engine closes the connection, and then the session
 	}
-	p.ended(pr.session, err)
+	p.ended(c.session, err)
 }
 
 // open registers the connection; session stays nil if it is refused.
-func (pr *connection) open(p *Protocol, nc net.Conn, secure bool, rs *rtmp.ServerSession) {
+func (c *connection) open(p *Protocol, nc net.Conn, secure bool, rs *rtmp.ServerSession) {
 	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.AddrPort(nc.RemoteAddr()), TLS: secure, Cancel: rs.Close})
 	if err == nil {
-		pr.session = s
+		c.session = s
 	}
 }
 
@@ -263,9 +264,9 @@ func (p *Protocol) observe(e rtmp.Event) {
 
 // Connect implements rtmp.Handler: every application is welcome, streams decide.
 func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.ConnectRequest) error {
-	pr := connectionOf(ctx)
-	pr.session.SetUserAgent(r.FlashVer)
-	pr.pageURL, pr.tcURL = clip(r.PageURL), clip(r.TcURL)
-	p.env.Log.Debug("connected", pr.about(), slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
+	c := connectionOf(ctx)
+	c.session.SetUserAgent(r.FlashVer)
+	c.pageURL, c.tcURL = clip(r.PageURL), clip(r.TcURL)
+	p.env.Log.Debug("connected", c.about(), slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
 	return nil
 }
