@@ -84,13 +84,13 @@ func TestLeavingALog(t *testing.T) {
 		key(l, "K2 ", "")
 		p.Send([]byte("x "))
 		synctest.Wait()
-		if got := s.String(); got != "K1 x " || l.Players() != 0 {
-			t.Errorf("after it left: %q, and the log has %d players", got, l.Players())
+		if got := s.String(); got != "K1 x " || int(l.players.Load()) != 0 {
+			t.Errorf("after it left: %q, and the log has %d players", got, int(l.players.Load()))
 		}
 		p.Join(l, Start{})
 		synctest.Wait()
-		if got := s.String(); got != "K1 x K2 " || l.Players() != 1 {
-			t.Errorf("after it came back: %q, and the log has %d players", got, l.Players())
+		if got := s.String(); got != "K1 x K2 " || int(l.players.Load()) != 1 {
+			t.Errorf("after it came back: %q, and the log has %d players", got, int(l.players.Load()))
 		}
 	})
 }

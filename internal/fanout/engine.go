@@ -126,16 +126,3 @@ func (e *Engine) Lags(yield func(time.Duration)) {
 		}
 	}
 }
-
-// lags returns the lags of the worker's players that read a log.
-func (w *worker) lags() []time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var l []time.Duration
-	for _, a := range w.audiences {
-		for _, p := range a.players {
-			l = append(l, p.Lag())
-		}
-	}
-	return l
-}

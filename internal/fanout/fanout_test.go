@@ -240,8 +240,8 @@ func TestStalledAndSlowPlayersAreClosed(t *testing.T) {
 		if !errors.Is(stall.err(), ErrStalled) || !errors.Is(slow.err(), ErrSlow) {
 			t.Fatalf("stalled: %v, slow: %v", stall.err(), slow.err())
 		}
-		if l.Players() != 0 {
-			t.Fatal("players left", l.Players())
+		if int(l.players.Load()) != 0 {
+			t.Fatal("players left", int(l.players.Load()))
 		}
 	})
 }
@@ -256,7 +256,7 @@ func TestLogCloseSendsAllThenEnds(t *testing.T) {
 		synctest.Wait()
 		early, early2 := &simSink{room: -1}, &recorder{}
 		l.DropSyncs()
-		e.Add(early, early2, l, Counters{}).Join(l, Start{}) // waits for a sync mark
+		e.Add(early, early2, l, Counters{}).Join(l, Start{}) // waits for a sync point
 		synctest.Wait()
 		l.Close([]byte("bye"))
 		late := &simSink{room: -1}

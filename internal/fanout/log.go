@@ -57,8 +57,8 @@ func (s *segment) boundary(off uint32) uint32 {
 
 // Bounds limits what a log keeps for players that join. With a zero field it keeps nothing.
 type Bounds struct {
-	GOPs   int           // sync marks kept; with 0 players that join wait for the next one
-	Bytes  int64         // from the oldest kept mark to the head
+	GOPs   int           // sync points kept; with 0 players that join wait for the next one
+	Bytes  int64         // from the oldest kept sync point to the head
 	Frames int           // likewise, in messages
 	Time   time.Duration // likewise, by arrival
 }
@@ -66,7 +66,7 @@ type Bounds struct {
 // SlowPolicy says what happens to a player that cannot keep up.
 type SlowPolicy struct {
 	// MaxLag is how old the oldest byte not yet given to the kernel may be. An older one makes the
-	// player skip to a newer sync mark, or closes it.
+	// player skip to a newer sync point, or closes it.
 	MaxLag time.Duration
 	// MaxStall closes a player that takes nothing for this long.
 	MaxStall time.Duration
@@ -102,17 +102,17 @@ type Log struct {
 	audiences []audience // one a worker
 	home      *worker    // of a small audience
 
-	players  atomic.Int32
+	players  atomic.Int32 // that read the log or wait for a sync point
 	head     atomic.Int64 // bytes committed so far
-	syncs    atomic.Int64 // sync marks appended so far: waiting players watch it
+	syncs    atomic.Int64 // sync points appended so far: waiting players watch it
 	end      []byte       // what Close was given; set before closed
 	closed   atomic.Bool
 	headers  uint32 // of the next message
 	messages int64
 	tail     *segment
 
-	mu    sync.Mutex // guards below
-	marks []syncPoint
+	mu         sync.Mutex  // guards below
+	syncPoints []syncPoint // oldest first
 }
 
 // NewLog returns an empty log whose players this engine's workers serve.
@@ -186,38 +186,38 @@ func (l *Log) Commit(b []byte, m Message) {
 
 	l.mu.Lock()
 	if m.Sync {
-		l.marks = append(l.marks, syncPoint{seg: t, off: w, headers: l.headers, at: now, message: l.messages, preamble: m.Preamble})
+		l.syncPoints = append(l.syncPoints, syncPoint{seg: t, off: w, headers: l.headers, at: now, message: l.messages, preamble: m.Preamble})
 		l.syncs.Add(1)
 	}
 	l.trimLocked(now, head)
 	l.mu.Unlock()
 }
 
-// trimLocked forgets the marks past the bounds. Without GOPs the newest mark stays
+// trimLocked forgets the sync points past the bounds. Without GOPs the newest one stays
 // within the other bounds, for the players that already wait for it.
 func (l *Log) trimLocked(now, head int64) {
 	b := &l.opt.Load().Bounds
-	keep := max(len(l.marks)-max(b.GOPs, 1), 0)
-	for keep < len(l.marks) {
-		p := &l.marks[keep]
+	keep := max(len(l.syncPoints)-max(b.GOPs, 1), 0)
+	for keep < len(l.syncPoints) {
+		p := &l.syncPoints[keep]
 		if p.message == l.messages || head-p.pos() <= b.Bytes && l.messages-p.message < int64(b.Frames) && now-p.at <= int64(b.Time) {
 			break
 		}
 		keep++
 	}
 	if keep > 0 {
-		n := copy(l.marks, l.marks[keep:])
-		clear(l.marks[n:])
-		l.marks = l.marks[:n]
+		n := copy(l.syncPoints, l.syncPoints[keep:])
+		clear(l.syncPoints[n:])
+		l.syncPoints = l.syncPoints[:n]
 	}
 }
 
-// DropSyncs forgets every sync mark: players that join from now on wait for the next one.
+// DropSyncs forgets every sync point: players that join from now on wait for the next one.
 func (l *Log) DropSyncs() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	clear(l.marks)
-	l.marks = l.marks[:0]
+	clear(l.syncPoints)
+	l.syncPoints = l.syncPoints[:0]
 }
 
 // Wake has the players sent what was committed. It wakes each worker that sleeps and has players of
@@ -231,7 +231,7 @@ func (l *Log) Wake() {
 }
 
 // Close ends the log: its players are sent the rest and then end, a message or nothing, and closed
-// with ErrEnded. Those that still wait for a sync mark are sent end alone.
+// with ErrEnded. Those that still wait for a sync point are sent end alone.
 func (l *Log) Close(end []byte) {
 	if len(end) > 0 {
 		l.Commit(append(l.Reserve(len(end)), end...), Message{})
@@ -242,27 +242,24 @@ func (l *Log) Close(end []byte) {
 	l.Wake()
 }
 
-// Players returns how many players read the log or wait for its first sync mark.
-func (l *Log) Players() int { return int(l.players.Load()) }
-
-// start returns the oldest kept sync mark.
+// start returns the oldest kept sync point.
 func (l *Log) start() (syncPoint, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.marks) == 0 {
+	if len(l.syncPoints) == 0 {
 		return syncPoint{}, false
 	}
-	return l.marks[0], true
+	return l.syncPoints[0], true
 }
 
-// ahead returns the newest sync mark at or after from, if it is no older than the lag allowed.
+// ahead returns the newest sync point at or after from, if it is no older than the lag allowed.
 func (l *Log) ahead(from, now int64) (syncPoint, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.marks) == 0 {
+	if len(l.syncPoints) == 0 {
 		return syncPoint{}, false
 	}
-	p := l.marks[len(l.marks)-1]
+	p := l.syncPoints[len(l.syncPoints)-1]
 	return p, p.pos() >= from && now-p.at <= int64(l.opt.Load().Slow.MaxLag)
 }
 

@@ -18,13 +18,13 @@ const (
 type Observer interface {
 	// Closed is called once, with the cause, after the connection was closed.
 	Closed(p *Player, cause error)
-	// Skipped is called when the player skipped to a newer sync mark, at most once a minute. It was
+	// Skipped is called when the player skipped to a newer sync point, at most once a minute. It was
 	// lag behind, and was not sent that many bytes.
 	Skipped(p *Player, lag time.Duration, bytes int64)
 }
 
 // Counters are incremented for a player: Sent by the bytes that its sink takes, Skips whenever it
-// skips to a newer sync mark.
+// skips to a newer sync point.
 type Counters struct{ Sent, Skips *atomic.Uint64 }
 
 // Player is a cursor on a log with a connection of its own.
@@ -43,17 +43,17 @@ type Player struct {
 
 	// The worker owns everything below.
 	audience *audience // nil: reads no log
-	seg      *segment  // nil: paused, or waiting for a sync mark
+	seg      *segment  // nil: paused, or waiting for a sync point
 	off      uint32
 	state    state
 	paused   bool
 	catching bool   // in worker.catchup
 	ending   error  // set by Finish
-	landed   bool   // has been at a sync mark of this log
+	landed   bool   // has been at a sync point of this log
 	told     bool   // was sent what the log ends with, without having been at one
 	headers  uint32 // the header version that the player has at least
 	index    int    // in audience.players, or in worker.loose if audience is nil
-	from     int64  // while waiting: it starts at no sync mark before this position; -1: at any that is kept
+	from     int64  // while waiting: it starts at no sync point before this position; -1: at any that is kept
 	syncs    int64  // while waiting: Log.syncs at the last look
 	joined   int64  // when the log became available to it: join or landing
 	progress int64  // when the sink last took bytes, or was last not full
@@ -92,10 +92,10 @@ func (e *Engine) Add(sink Sink, obs Observer, near *Log, c Counters) *Player {
 	return p
 }
 
-// Start says how a player begins to read a log. The zero value begins at the oldest sync mark that
+// Start says how a player begins to read a log. The zero value begins at the oldest sync point that
 // the log keeps, else at the next one.
 type Start struct {
-	// Next begins at the next sync mark: nothing that has already been appended is sent.
+	// Next begins at the next sync point: nothing that has already been appended is sent.
 	Next bool
 	// Rewrite, if not nil, changes the log's messages in place for this player alone, without
 	// changing their length. It is given any number of whole messages. It costs a copy of what the player is sent.
@@ -110,7 +110,7 @@ type Start struct {
 func (p *Player) Join(l *Log, s Start) { p.worker.do(op{p: p, kind: opJoin, log: l, from: s}) }
 
 // Pause stops sending the log's bytes after the message in flight; after Resume the player goes on
-// at a sync mark that it has not seen yet.
+// at a sync point that it has not seen yet.
 func (p *Player) Pause() { p.worker.do(op{p: p, kind: opPause}) }
 
 // Resume undoes Pause.
@@ -214,7 +214,7 @@ func (p *Player) age(now int64) int64 {
 	return max(now-max(p.seg.at(p.off).at, p.joined), 0)
 }
 
-// land moves the cursor to a sync mark.
+// land moves the cursor to a sync point.
 func (p *Player) land(s *syncPoint, now int64) {
 	if len(s.preamble) > 0 && (!p.landed || p.headers != s.headers) {
 		p.out = append(p.out, p.rewritten(s.preamble))
@@ -224,7 +224,7 @@ func (p *Player) land(s *syncPoint, now int64) {
 }
 
 // leave detaches the cursor from the log after the message in flight, which the player keeps, and
-// notes which headers the player then has. It then waits for a later sync mark.
+// notes which headers the player then has. It then waits for a later sync point.
 func (p *Player) leave() {
 	s := p.seg
 	if s == nil {

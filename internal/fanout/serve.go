@@ -67,7 +67,7 @@ func (w *worker) join(p *Player, l *Log, s *Start, now int64) {
 	p.joined, p.first = now, now
 	switch {
 	case s.Lead == nil:
-	case p.paused: // Resume makes it go on at a sync mark
+	case p.paused: // Resume makes it go on at a sync point
 		s.Lead.Release()
 	default:
 		p.dropLead()
@@ -130,7 +130,7 @@ func (w *worker) serve(p *Player, budget int, now int64) {
 		case p.audience == nil:
 			return
 		case p.seg == nil:
-			closed := p.audience.log.closed.Load() // loaded before the marks
+			closed := p.audience.log.closed.Load() // loaded before the sync points
 			if w.land(p, now) {
 				continue
 			}
@@ -234,7 +234,7 @@ func (w *worker) unblock(p *Player, now int64) {
 	}
 }
 
-// land puts a waiting player on a sync mark, if there is one for it.
+// land puts a waiting player on a sync point, if there is one for it.
 func (w *worker) land(p *Player, now int64) bool {
 	l := p.audience.log
 	n := l.syncs.Load()

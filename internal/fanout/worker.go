@@ -292,3 +292,16 @@ func (w *worker) serveBehind(now int64) {
 		behind[i] = nil
 	}
 }
+
+// lags returns the lags of the worker's players that read a log.
+func (w *worker) lags() []time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var l []time.Duration
+	for _, a := range w.audiences {
+		for _, p := range a.players {
+			l = append(l, p.Lag())
+		}
+	}
+	return l
+}

@@ -80,7 +80,7 @@ func (m *encoder) append(e *stream.Entry, out mux.Output) {
 	m.write(f, msg, out)
 }
 
-// soundOnly reports whether the variant leaves out the video at which the stream's sync marks are.
+// soundOnly reports whether the variant leaves out the video at which the stream's sync points are.
 func (m *encoder) soundOnly() bool {
 	return m.opt.NoVideo && m.headers.Has(av.Video)
 }

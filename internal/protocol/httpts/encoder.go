@@ -110,8 +110,8 @@ func (m *encoder) write(f *av.Frame, sync bool, out mux.Output) {
 }
 
 // startsAt reports whether a player may start at the access unit b. Tables go before it, and it is a
-// key frame, or sound with a sync mark of a stream without video or whose video has stopped. If the
-// sync marks are at video that is left out, any sound will do.
+// key frame, or sound with a sync point of a stream without video or whose video has stopped. If the
+// sync points are at video that is left out, any sound will do.
 func (m *encoder) startsAt(f *av.Frame, sync bool, b []byte) bool {
 	const patPID = 0
 	if tables := b[1]&0x1f == patPID && b[2] == patPID; !tables {
