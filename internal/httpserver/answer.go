@@ -129,6 +129,3 @@ func (a *answer) failed() {
 		a.stalled()
 	}
 }
-
-// finish gives the client time to take what net/http has buffered.
-func (a *answer) finish() { a.extend() }

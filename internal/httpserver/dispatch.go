@@ -20,7 +20,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = control.SetReadDeadline(time.Now().Add(s.conf.Times.Header))
 	}
 	a := &answer{ResponseWriter: w, control: control, times: &s.conf.Times, stalled: func() { closeConn(r) }}
-	defer a.finish()
+	defer a.extend() // for what net/http has buffered
 	s.address(r)
 	s.dispatch(a, r)
 }
@@ -73,13 +73,11 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 		s.explain(w, r)
 		return
 	}
-	if best.Fixed != "" {
-		best.Handler(w, r, path)
-		return
-	}
-	if err := peer.CheckPath(path); err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
-		return
+	if best.Fixed == "" {
+		if err := peer.CheckPath(path); err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
 	}
 	best.Handler(w, r, path)
 }
