@@ -24,10 +24,10 @@ type bell struct {
 	mu      sync.Mutex // guards below; a leaf
 	members int
 	running bool // the goroutine runs, or begins to
-	silent  bool // the stream has ended: no follower waits any more
+	ended   bool // the stream has ended: no follower waits any more
 }
 
-// group is followers that are woken together.
+// group is a set of followers that are woken together.
 type group struct {
 	bell    *bell
 	members int // guarded by bell.mu
@@ -47,7 +47,7 @@ func (b *bell) join(wg *sync.WaitGroup) *group {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.members++
-	if !b.running && !b.silent {
+	if !b.running && !b.ended {
 		b.running = true
 		wg.Go(b.run)
 	}
@@ -98,7 +98,7 @@ func (b *bell) rouse() {
 // with a group that was armed since, and end now.
 func (b *bell) silence() {
 	b.mu.Lock()
-	b.silent = true
+	b.ended = true
 	b.mu.Unlock()
 	b.ring()
 	b.rouse()
@@ -109,7 +109,7 @@ func (b *bell) run() {
 	for range b.kick {
 		b.ring()
 		b.mu.Lock()
-		if b.members == 0 || b.silent {
+		if b.members == 0 || b.ended {
 			b.running = false
 			b.mu.Unlock()
 			return

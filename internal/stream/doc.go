@@ -11,7 +11,7 @@
 // no player can make a publisher wait.
 //
 // There are two ways to read. A Muxer is called under the lock with each frame, and encodes it once
-// for all players of a format. A Follower has a goroutine of its own, and the frame comes to it so:
+// for all players of a format. A Follower has a goroutine of its own, and gets each frame as follows:
 //
 //  1. list.append writes entry n into the tail block and then stores n+1 in next.
 //  2. bell.strike finds the bell armed, because a follower waits, and sends to the bell's goroutine.
@@ -30,8 +30,9 @@
 //   - The blocks kept are those from list.first on, without gaps, and the block of next is one.
 //   - A block before the oldest start is kept only while a follower's next entry is in it or in an
 //     older block that is kept for the same reason; no longer than MaxLag after its newest entry
-//     arrived; and among heldFrames and heldBytes. To find the blocks to give up, append looks only
-//     at the oldest one: each is looked at once more than it is given up, however many follow.
+//     arrived; and among heldFrames and heldBytes. To find the blocks to give up, append
+//     looks only at the oldest block, and stops at the first that must stay; so its cost does not depend
+//     on how many follow.
 //   - A follower between two calls refers to entries by number. It holds no block, and the entry
 //     that it returned holds its own payload and the headers in force then.
 //

@@ -8,7 +8,7 @@ type Event struct {
 	Session string
 	// Repair says what was repaired, if Kind is Repaired.
 	Repair Repair
-	// Unpublished says, if Kind is Waiting, that the publisher said that it stops.
+	// Unpublished says, if Kind is Waiting, that the publisher announced that it was stopping.
 	Unpublished bool
 	// Track is the track's header, if Kind is Unusable.
 	Track TrackHeader
@@ -29,7 +29,7 @@ const (
 	Ended
 	// NoKeyFrames: the cache's bounds were passed without a key frame.
 	NoKeyFrames
-	// Fighting: publishers take the stream from each other; the present one stays.
+	// Fighting: publishers keep taking over the stream from each other; the current one keeps it for a while.
 	Fighting
 	// Retracked: a track came or went, or has another codec, since Started.
 	Retracked

@@ -72,74 +72,55 @@ func (s *Stream) Follow(o FollowOptions) *Follower {
 // and else with ctx's cause. After ErrLagged it goes on where it would have skipped to. The entry
 // belongs to the caller; its payload is shared and must not change.
 func (f *Follower) Next(ctx context.Context) (Entry, error) {
-	var e [1]Entry
-	_, err := f.NextBatch(ctx, e[:])
-	return e[0], err
-}
-
-// NextBatch is Next for several frames: it waits for one, and takes as many more as there are and
-// dst, which must not be empty, has room for. The first frame after a skip begins a new batch.
-func (f *Follower) NextBatch(ctx context.Context, dst []Entry) (int, error) {
 	for {
-		if n, err := f.read(dst); n > 0 || err != nil {
-			return n, err
+		if e, ok, err := f.read(); ok || err != nil {
+			return e, err
 		}
 		wake := f.group.wait()
-		if n, err := f.read(dst); n > 0 || err != nil { // a frame came before the group was armed
-			return n, err
+		if e, ok, err := f.read(); ok || err != nil { // a frame came before the group was armed
+			return e, err
 		}
 		select {
 		case <-wake:
 		case <-f.closed:
-			return 0, ErrClosed
+			return Entry{}, ErrClosed
 		case <-ctx.Done():
-			return 0, context.Cause(ctx)
+			return Entry{}, context.Cause(ctx)
 		}
 	}
 }
 
-// read reads the entries that are there.
-func (f *Follower) read(dst []Entry) (n int, err error) {
+// read reads the next entry, if it is there.
+func (f *Follower) read() (_ Entry, ok bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over {
-		return 0, ErrClosed
+		return Entry{}, false, ErrClosed
 	}
 	l := &f.s.list
-	bytes := int64(0)
-	for n < len(dst) {
+	for {
 		ended := f.s.ended.Load() // before next: nothing is appended after the end
 		next := l.next.Load()
 		if f.next == next {
-			if ended && n == 0 {
+			if ended {
 				err = io.EOF
 			}
-			break
+			return Entry{}, false, err
 		}
 		e := l.entry(f.next)
 		if e == nil || f.late(e) {
-			if n > 0 {
-				break // a frame after a gap begins a new batch
-			}
 			if err = f.skip(); err != nil {
-				break
+				return Entry{}, false, err
 			}
 			continue
 		}
 		f.advance()
-		if !f.wants(e) {
-			continue
+		if f.wants(e) {
+			f.frames.Add(1)
+			f.bytes.Add(int64(len(e.Payload)))
+			return *e, true, nil
 		}
-		dst[n] = *e
-		n++
-		bytes += int64(len(e.Payload))
 	}
-	if n > 0 {
-		f.frames.Add(int64(n))
-		f.bytes.Add(bytes)
-		return n, nil
-	}
-	return 0, err
 }
 
 // late reports whether e, the entry to read, is so old that the follower must skip, which needs

@@ -92,19 +92,15 @@ func TestFollowersReadEveryFrameInOrderAcrossBlocks(t *testing.T) {
 			f := p.Stream().Follow(FollowOptions{})
 			wg.Go(func() {
 				defer f.Close()
-				batch := make([]Entry, 1+i%5)
-				for want := int64(0); want < frames; {
-					n, err := f.NextBatch(t.Context(), batch)
+				for want := range int64(frames) {
+					e, err := f.Next(t.Context())
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					for _, e := range batch[:n] {
-						if e.DTS.Milliseconds() != want {
-							t.Errorf("follower %d: frame %v, want %d", i, e.DTS, want)
-							return
-						}
-						want++
+					if e.DTS.Milliseconds() != want {
+						t.Errorf("follower %d: frame %v, want %d", i, e.DTS, want)
+						return
 					}
 				}
 			})

@@ -37,6 +37,8 @@ type Publisher struct {
 	metadata []byte
 	since    time.Duration // when it was admitted
 	video    bool          // it announced or sent video
+	// What Expect said. The stream goes by it once its media comes from this publisher.
+	noVideo, noAudio bool
 }
 
 // fightState remembers recent takeovers.
@@ -242,8 +244,9 @@ func (p *Publisher) Expect(video, audio bool) {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live == p {
-		s.blind, s.silent = !video, !audio
+	p.noVideo, p.noAudio = !video, !audio
+	if s.live == p && p.began {
+		s.noVideo, s.noAudio = p.noVideo, p.noAudio
 	}
 }
 

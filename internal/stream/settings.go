@@ -12,7 +12,7 @@ type Settings struct {
 	// Grace is how long the stream waits for its publisher to return before it ends, when the
 	// publisher's connection broke.
 	Grace time.Duration
-	// GraceAfterStop is the same for a publisher that said that it stops; 0 ends the stream with it.
+	// GraceAfterStop is the same for a publisher that announced that it was stopping; 0 ends the stream with it.
 	GraceAfterStop time.Duration
 	// Cache bounds the list of recent frames.
 	Cache Cache
@@ -59,10 +59,10 @@ var (
 
 // Causes with which a publisher, a follower or a stream ends.
 var (
-	// ErrUnpublished ends a publisher that said that it stops: see Publisher.Close.
+	// ErrUnpublished ends a publisher that announced that it was stopping: see Publisher.Close.
 	ErrUnpublished = errors.New("stream: the publisher stopped")
-	// ErrEvicted ends a stream without a publisher that gave way to one that has one, or to one
-	// that players have waited for for a shorter time.
+	// ErrEvicted ends a stream without a publisher that made room for a published stream, or for one that
+	// players began waiting for later.
 	ErrEvicted = errors.New("stream: gave way to others: too many streams")
 	// ErrLagged is what a strict follower that fell behind gets.
 	ErrLagged = errors.New("stream: too slow: frames were missed")
@@ -76,10 +76,10 @@ const (
 	maxTracks = 16 // a kind
 	// handover is how long an old publisher feeds the stream while the new one has sent no key frame.
 	handover = 2 * time.Second
-	// After fights takeovers within fightTime the publisher stays for as long.
-	fights    = 3
-	fightTime = 30 * time.Second
-	// silentTime without a frame makes even such a publisher give way.
+	// After fights takeovers within fightTime, the current publisher keeps the stream for another fightTime,
+	// unless it sends nothing for silentTime.
+	fights     = 3
+	fightTime  = 30 * time.Second
 	silentTime = 2 * time.Second
 	// A publisher that has sent nothing for stallTime is shown as stalled, and after stallNotice an event says so.
 	stallTime   = 1500 * time.Millisecond

@@ -38,16 +38,15 @@ func (l *history) count(k EventKind) (n int) {
 func TestGraceIsForBrokenConnectionsAndGraceAfterStopForStops(t *testing.T) {
 	kicked := errors.New("kicked")
 	for _, c := range []struct {
-		name       string
-		cause      error
-		grace      time.Duration // 0: the stream ends at once
-		afterStop  time.Duration // of the settings
-		wantsCause error
+		name      string
+		cause     error
+		grace     time.Duration // 0: the stream ends at once
+		afterStop time.Duration // of the settings
 	}{
-		{"broken", nil, 15 * time.Second, 5 * time.Second, nil},
-		{"stopped", ErrUnpublished, 5 * time.Second, 5 * time.Second, nil},
-		{"stopped, no grace", ErrUnpublished, 0, 0, ErrUnpublished},
-		{"kicked", kicked, 0, 5 * time.Second, kicked},
+		{"broken", nil, 15 * time.Second, 5 * time.Second},
+		{"stopped", ErrUnpublished, 5 * time.Second, 5 * time.Second},
+		{"stopped, no grace", ErrUnpublished, 0, 0},
+		{"kicked", kicked, 0, 5 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, with(func(s *Settings) { s.GraceAfterStop = c.afterStop }), func(t *testing.T, h *Hub) {
@@ -62,8 +61,8 @@ func TestGraceIsForBrokenConnectionsAndGraceAfterStopForStops(t *testing.T) {
 					elapse(2)
 					synctest.Wait()
 				}
-				if !isOver(s) || s.Cause() != c.wantsCause {
-					t.Fatal("over:", isOver(s), s.Cause())
+				if !isOver(s) {
+					t.Fatal("it goes on")
 				}
 			})
 		})

@@ -56,11 +56,10 @@ type Stream struct {
 	mu       sync.Mutex // guards below
 	live     *Publisher
 	next     *Publisher // takes over at its first key frame
-	cause    error      // with which it ended
 	players  int
 	grace    *time.Timer   // running while the stream waits for its publisher's return
 	graces   int           // how many there were
-	stopped  bool          // the publisher said that it stops: GraceAfterStop holds
+	stopped  bool          // the publisher announced that it was stopping: GraceAfterStop holds
 	left     time.Duration // when the publisher left
 	takeover *time.Timer
 	fight    fightState
@@ -82,10 +81,10 @@ type Stream struct {
 	settled  chan struct{} // closed when all tracks are known, as far as one can tell
 	over     chan struct{} // closed when the stream has ended
 	settling *time.Timer
-	blind    bool // the publisher says that there is no video
-	silent   bool // the publisher says that there is no audio
+	noVideo  bool // the present publisher says that there is none; likewise audio
+	noAudio  bool
 
-	synced   bool          // an audio-only stream has a sync mark
+	synced   bool          // an audio-only stream has a sync point
 	syncedAt time.Duration // its DTS
 	keyed    bool          // the publisher has sent a key frame
 	keyAt    time.Duration // the DTS of the newest
@@ -151,13 +150,6 @@ func (s *Stream) Settled() <-chan struct{} { return s.settled }
 
 // Over is closed when the stream has ended.
 func (s *Stream) Over() <-chan struct{} { return s.over }
-
-// Cause returns with what the stream was ended, nil if it was not or its publisher did not return.
-func (s *Stream) Cause() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cause
-}
 
 // Headers returns the headers in force.
 func (s *Stream) Headers() *Headers {
@@ -260,7 +252,6 @@ func (s *Stream) endIf(cause error, wanted func() bool) bool {
 		return false
 	}
 	s.ended.Store(true)
-	s.cause = cause
 	feeding := []*Publisher{s.live, s.next}
 	s.live, s.next = nil, nil
 	waited := s.grace != nil
@@ -328,7 +319,7 @@ func (s *Stream) refresh(now time.Duration) {
 		return a.Kind == b.Kind && a.ID == b.ID && a.Codec == b.Codec
 	})
 	s.headers = h
-	if s.stats.Publishers > 0 && (s.silent || h.Has(av.Audio)) && (s.blind || h.Has(av.Video)) {
+	if s.stats.Publishers > 0 && (s.noAudio || h.Has(av.Audio)) && (s.noVideo || h.Has(av.Video)) {
 		s.settle()
 	}
 }

@@ -70,7 +70,7 @@ func audio(at int) *av.Frame {
 	return &av.Frame{Kind: av.Audio, Codec: av.AAC, Flags: av.Key, DTS: ms(at), PTS: ms(at), Payload: []byte{0x21}}
 }
 
-// tape is a muxer that writes down what it is given: kind, type, time, and * for a sync mark.
+// tape is a muxer that writes down what it is given: kind, type, time, and * for a sync point.
 type tape struct {
 	mu    sync.Mutex
 	lines []string

@@ -69,6 +69,7 @@ func (s *Stream) write(p *Publisher, e *Entry) {
 // begin is called for a publisher's first media frame: the stream becomes its own. mu is held.
 func (s *Stream) begin(p *Publisher, e *Entry) {
 	p.began = true
+	s.noVideo, s.noAudio = p.noVideo, p.noAudio
 	if s.stats.Publishers == 0 {
 		s.note(Event{Kind: Started, Session: p.info.Session})
 		s.stats.Started = time.Now()
