@@ -113,62 +113,70 @@ func (w *worker) removeLoose(p *Player) {
 	w.loose = w.loose[:last]
 }
 
-// serve sends p what waits for it, at most budget bytes of the log.
-func (w *worker) serve(p *Player, budget int, now int64) {
+// next returns the bytes to send to p now: its own, which private says, or those of the log, at most budget. What it
+// copies of the log for p alone it takes off the budget. It reports false if p has nothing to be sent now.
+func (w *worker) next(p *Player, budget *int, now int64) (b []byte, private, ok bool) {
 	for {
-		var b []byte
-		private := len(p.out) > 0
 		switch {
-		case private:
-			b = p.out[0]
+		case len(p.out) > 0:
+			return p.out[0], true, true
 		case p.inboxed.Load() && p.atBoundary():
 			p.takeInbox()
-			continue
 		case p.ending != nil:
 			w.end(p, p.ending)
-			return
+			return nil, false, false
 		case p.audience == nil:
-			return
+			return nil, false, false
 		case p.seg == nil:
-			closed := p.audience.log.closed.Load() // loaded before the sync points
-			if w.land(p, now) {
-				continue
+			if !w.startLog(p, now) {
+				return nil, false, false
 			}
-			if !closed {
-				return
-			}
-			if end := p.audience.log.end; len(end) > 0 && !p.told {
-				p.told = true
-				p.out = append(p.out, p.rewritten(end))
-				continue
-			}
-			w.end(p, ErrEnded)
-			return
 		case !p.advance():
 			if p.audience.log.closed.Load() && !p.advance() {
 				w.end(p, ErrEnded)
 			}
-			return
+			return nil, false, false
+		case *budget <= 0:
+			w.catchLater(p)
+			return nil, false, false
 		case p.rewrite != nil:
-			if budget <= 0 {
-				w.catchLater(p)
-				return
-			}
-			budget -= p.takeRewritten()
+			*budget -= p.takeRewritten()
 			w.firstSent(p)
-			continue
 		default:
 			b = p.seg.buf[p.off:p.seg.w.Load()]
 			if p.inboxed.Load() {
 				b = b[:p.seg.boundary(p.off)-p.off]
 			}
-			if len(b) > budget {
-				if budget <= 0 {
-					w.catchLater(p)
-					return
-				}
-				b = b[:budget]
-			}
+			return b[:min(len(b), *budget)], false, true
+		}
+	}
+}
+
+// startLog finds a place in its log for a player that waits for one, or ends it with the log. It reports
+// whether there is something to send.
+func (w *worker) startLog(p *Player, now int64) bool {
+	l := p.audience.log
+	closed := l.closed.Load() // loaded before the sync points
+	switch {
+	case w.land(p, now):
+		return true
+	case !closed:
+		return false
+	case len(l.end) > 0 && !p.told:
+		p.told = true
+		p.out = append(p.out, p.rewritten(l.end))
+		return true
+	}
+	w.end(p, ErrEnded)
+	return false
+}
+
+// serve sends p what waits for it, at most budget bytes of the log.
+func (w *worker) serve(p *Player, budget int, now int64) {
+	for {
+		b, private, ok := w.next(p, &budget, now)
+		if !ok {
+			return
 		}
 		n, full, err := p.sink.TrySend(b)
 		if n > 0 {

@@ -106,6 +106,21 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 	}
 	s.metadata, s.metaNext, s.metaAt = p.metadata, nil, e.Arrived
 	s.changed = true
+	configs := s.announceConfigs(p, e)
+	at.describe(&e.Frame)
+	s.refresh(e.Arrived)
+	start := s.time.Peek(&at.clock, e.DTS, e.PTS-e.DTS, e.Arrived)
+	for _, f := range configs {
+		c := Entry{Frame: *f}
+		c.DTS, c.PTS, c.Arrived = start, start, e.Arrived
+		s.emit(&c)
+	}
+	p.configs, p.metas, p.metadata = nil, nil, nil
+}
+
+// announceConfigs gives the tracks what p announced of them before its first media frame, e. It returns the
+// configurations to pass on, in the order of tracks. mu is held.
+func (s *Stream) announceConfigs(p *Publisher, e *Entry) []*av.Frame {
 	configs := make([]*av.Frame, 0, len(p.configs))
 	for k, f := range p.configs {
 		t := s.track(k)
@@ -123,15 +138,7 @@ func (s *Stream) begin(p *Publisher, e *Entry) {
 		}
 		return int(a.Track) - int(b.Track)
 	})
-	at.describe(&e.Frame)
-	s.refresh(e.Arrived)
-	start := s.time.Peek(&at.clock, e.DTS, e.PTS-e.DTS, e.Arrived)
-	for _, f := range configs {
-		c := Entry{Frame: *f}
-		c.DTS, c.PTS, c.Arrived = start, start, e.Arrived
-		s.emit(&c)
-	}
-	p.configs, p.metas, p.metadata = nil, nil, nil
+	return configs
 }
 
 // track returns the state of a track, nil if there are too many. mu is held.
