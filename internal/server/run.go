@@ -71,7 +71,7 @@ func (s *Server) Run(ctx context.Context) error {
 // drainStep is how often a server that drains looks whether it is empty.
 const drainStep = 100 * time.Millisecond
 
-// drain lets nobody in any more, and waits until all sessions have ended by themselves, for the time that the
+// drain refuses new sessions, and waits until all sessions have ended by themselves, for the time that the
 // configuration has for it at most, or until ctx ends.
 func (s *Server) drain(ctx context.Context) {
 	most := s.current.Load().conf.Drain
@@ -80,7 +80,7 @@ func (s *Server) drain(ctx context.Context) {
 	}
 	s.ready.Store(false)
 	s.sessions.Refuse(session.ErrShutdown)
-	s.log.Info("draining: nobody is let in any more", slog.Duration("for", most), slog.Int("sessions", s.sessions.Len()))
+	s.log.Info("draining: new sessions are refused", slog.Duration("for", most), slog.Int("sessions", s.sessions.Len()))
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	tick := time.NewTicker(drainStep)
