@@ -25,7 +25,7 @@ type Demuxer struct {
 // that is not known, and ErrLimit for more than 8 ModEx blocks or 16 tracks. A track's
 // error does not keep back the other tracks of its message: the frames that could be
 // read come with the first error. No error concerns the bodies that follow. A legacy
-// codec id that is not known is no error; its frames pass through under a codec of
+// codec id that is not known is not an error; its frames pass through under a codec of
 // their own.
 func (d *Demuxer) Demux(dst []av.Frame, t TagType, dts time.Duration, body []byte) ([]av.Frame, error) {
 	switch t {

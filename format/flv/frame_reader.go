@@ -30,7 +30,7 @@ func (r *FrameReader) Dropped() int64 { return r.dropped }
 
 // ReadFrame returns the next frame. Its times are the file's, carried on where the
 // 32-bit milliseconds wrap: each timestamp is taken for the nearest to the one before,
-// the first for the nearest to 0, so that it may be negative. Tags that are no frames
+// the first for the nearest to 0, so that it may be negative. Tags that are not frames
 // are passed over and counted. The errors are those of Reader.ReadTag.
 func (r *FrameReader) ReadFrame() (*av.Frame, error) {
 	for r.next == len(r.frames) {

@@ -142,7 +142,7 @@ func appendLegacyVideo(dst []byte, f *av.Frame, id byte) ([]byte, bool) {
 	first := frameType(f)<<4 | id
 	if f.Type == av.Command || f.Type == av.Media && !hasPacketType(id) {
 		if len(f.Payload) == 0 {
-			return dst, false // a header alone is no body
+			return dst, false // a header alone is not a body
 		}
 		return append(dst, first), true
 	}

@@ -85,7 +85,7 @@ func (r *Reader) Header() (Header, error) {
 
 // ReadTag returns the next tag. It fails with Header's errors, with io.EOF where the
 // file ends behind a tag, with io.ErrUnexpectedEOF where it ends within one or among
-// bytes that are no tags, and with the source's error. Whole tags come before any
+// bytes that are not tags, and with the source's error. Whole tags come before any
 // error, after which there are no more.
 func (r *Reader) ReadTag() (Tag, error) {
 	for {

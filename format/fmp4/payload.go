@@ -56,7 +56,7 @@ func samplesOfUnits(c av.Codec, size int, b []byte) []byte {
 		}
 		longer, err := nal.Append(out, u, size)
 		if err != nil {
-			continue // a unit that its length cannot tell
+			continue // a unit too long for its length field
 		}
 		out = longer
 	}

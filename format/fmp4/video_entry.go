@@ -8,7 +8,7 @@ import (
 )
 
 // appendVideoEntry appends a VisualSampleEntry (ISO/IEC 14496-12, 12.1.3) with the codec's own
-// box, and the shape of the pixels if they are no squares.
+// box, and the shape of the pixels if they are not square.
 func appendVideoEntry(b []byte, t *Track) ([]byte, error) {
 	b, entry := openBox(b, map[av.Codec]string{av.H264: "avc1", av.H265: "hvc1", av.AV1: "av01", av.VP9: "vp09"}[t.Codec])
 	b = be16(zeros(b, 6), 1) // data reference

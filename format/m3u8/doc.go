@@ -3,8 +3,8 @@
 // delta updates, rendition reports and date ranges.
 //
 // Media and Multivariant are a playlist as data. Append writes one, ParseMedia and
-// ParseMultivariant read one, Validate and ValidateUpdate say what one, or one after
-// another, has against the rules of the RFC and of Apple's authoring specification as far
+// ParseMultivariant read one, Validate and ValidateUpdate report where one, or one after
+// another, breaks the rules of the RFC and of Apple's authoring specification, as far
 // as playlists alone show it.
 //
 // Reading is strict: what contradicts the syntax is an error. Tags and attributes that are

@@ -101,7 +101,7 @@ func (m *mediaParser) header(name, value string) (known bool, err error) {
 		p.TargetDuration = int(min(n, maxSeconds))
 	case "#EXT-X-PLAYLIST-TYPE":
 		if p.Type = value; value != "EVENT" && value != "VOD" {
-			err = syntax("%.20q is no type", value)
+			err = syntax("%.20q is not a type", value)
 		}
 	case "#EXT-X-I-FRAMES-ONLY":
 		p.IFramesOnly = true
@@ -146,7 +146,7 @@ func (m *mediaParser) segmentTag(name, value string) (known bool, err error) {
 		duration, title, comma := strings.Cut(value, ",")
 		s.Duration, err = parseSeconds(duration)
 		if s.Title = title; err == nil && (!comma || s.Duration < 0 || strings.Contains(title, "\t")) {
-			err = syntax("%.40q is no duration", value)
+			err = syntax("%.40q is not a duration", value)
 		}
 		m.timed = true
 	case "#EXT-X-BYTERANGE":

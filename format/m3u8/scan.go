@@ -250,12 +250,12 @@ func (a *attributes) decimal(name string) float64 {
 		return 0
 	}
 	if len(v) > 20 || strings.Trim(v, "0123456789.") != "" {
-		a.fail(syntax("%s is no decimal number", name))
+		a.fail(syntax("%s is not a decimal number", name))
 		return 0
 	}
 	f, err := strconv.ParseFloat(v, 64)
 	if err != nil {
-		a.fail(syntax("%s is no decimal number", name))
+		a.fail(syntax("%s is not a decimal number", name))
 	}
 	return f
 }

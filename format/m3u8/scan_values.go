@@ -13,7 +13,7 @@ func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") =
 func parseInteger(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || !isDigits(s) {
-		return 0, syntax("%.40q is no number", s)
+		return 0, syntax("%.40q is not a number", s)
 	}
 	return n, nil
 }
@@ -24,7 +24,7 @@ func parseSeconds(s string) (time.Duration, error) {
 	whole, fraction, point := strings.Cut(number, ".")
 	n, err := parseInteger(whole)
 	if err != nil || n > maxSeconds || point && !isDigits(fraction) {
-		return 0, syntax("%.40q are no seconds", s)
+		return 0, syntax("%.40q is not a number of seconds", s)
 	}
 	d := time.Duration(n) * time.Second
 	for i, unit := 0, time.Second/10; i < len(fraction) && unit > 0; i, unit = i+1, unit/10 {
@@ -46,7 +46,7 @@ func parseTime(s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, syntax("%.40q is no time", s)
+	return time.Time{}, syntax("%.40q is not a time", s)
 }
 
 // parseRange reads a byte range: n[@o].
@@ -60,7 +60,7 @@ func parseRange(s string) (ByteRange, error) {
 		bad = bad || err != nil || !isDigits(offset) || r.Offset+r.Length < 0
 	}
 	if bad {
-		return ByteRange{}, syntax("%.40q is no byte range", s)
+		return ByteRange{}, syntax("%.40q is not a byte range", s)
 	}
 	return r, nil
 }
@@ -74,7 +74,7 @@ func (a *attributes) hexadecimal(name string) []byte {
 	digits, ok := strings.CutPrefix(strings.Replace(v, "0X", "0x", 1), "0x")
 	b, err := hex.DecodeString(digits)
 	if !ok || err != nil || len(b) == 0 {
-		a.fail(syntax("%s is no hexadecimal sequence", name))
+		a.fail(syntax("%s is not a hexadecimal sequence", name))
 		return nil
 	}
 	return b
@@ -90,7 +90,7 @@ func (a *attributes) resolution(name string) (w, h int) {
 	wn, err1 := strconv.ParseUint(ws, 10, 16)
 	hn, err2 := strconv.ParseUint(hs, 10, 16)
 	if err1 != nil || err2 != nil || wn == 0 || hn == 0 {
-		a.fail(syntax("%s is no resolution", name))
+		a.fail(syntax("%s is not a resolution", name))
 		return 0, 0
 	}
 	return int(wn), int(hn)

@@ -18,7 +18,7 @@ var opusLayouts = [9]struct {
 	8: {3, "\x00\x06\x01\x02\x03\x04\x05\x07"},
 }
 
-// opusDualMono is the channel configuration of two channels that are no stereo pair.
+// opusDualMono is the channel configuration of two channels that are not a stereo pair.
 const opusDualMono = 0
 
 // opusChannelCode returns the channel_config_code of an identification header; ok is

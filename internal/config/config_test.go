@@ -292,7 +292,7 @@ func TestDiff(t *testing.T) {
 	if c.RTMP != a.RTMP || c.Limits != b.Limits || c.Streams[0].Match != "a/b" {
 		t.Errorf("the keys that need no restart, and only they: got %+v", c)
 	}
-	a.Streams, b.Streams = nil, []streamEntry{} // both are no entry
+	a.Streams, b.Streams = nil, []streamEntry{} // both mean no entries
 	b.RTMP.TLS.Listen, b.Limits.Connections = a.RTMP.TLS.Listen, a.Limits.Connections
 	if changes, err := Diff(a, b); changes != nil || err != nil {
 		t.Error(changes, err)
@@ -325,16 +325,16 @@ func TestStructMistakes(t *testing.T) {
 		conf any
 		says string
 	}{
-		"no pointer": {conf{}, "config.conf is no pointer to a struct"},
-		"no struct":  {new(int), "*int is no pointer to a struct"},
-		"nil":        {(*conf)(nil), "*config.conf is no pointer to a struct"},
+		"no pointer": {conf{}, "config.conf is not a pointer to a struct"},
+		"no struct":  {new(int), "*int is not a pointer to a struct"},
+		"nil":        {(*conf)(nil), "*config.conf is not a pointer to a struct"},
 		"twice": {&struct {
 			A int `yaml:"a" help:"h"`
 			B int `yaml:"a" help:"h"`
 		}{}, "a: declared twice"},
 		"upper": {&struct {
 			A int `yaml:"A" help:"h"`
-		}{}, `A: "A" is no lower case key`},
+		}{}, `A: "A" is not a lower-case key`},
 		"no help": {&struct {
 			A struct {
 				B int `yaml:"b"`

@@ -138,7 +138,7 @@ func (l *loader) decodeGroup(f *field, v reflect.Value, n ast.Node, path string)
 		}
 		name, ok := keyText(kv.Key)
 		if !ok {
-			l.problem(kv.Key, path, "found a key that is no text", strings.Join(f.keys(), ", "))
+			l.problem(kv.Key, path, "found a key that is not text", strings.Join(f.keys(), ", "))
 			continue
 		}
 		if before, twice := first[name]; twice {
@@ -176,7 +176,7 @@ func (l *loader) merge(f *field, v reflect.Value, kv *ast.MappingValueNode, writ
 		name, ok := keyText(b.Key)
 		switch c := f.child(name); {
 		case !ok:
-			l.problem(b.Key, path, "found a key that is no text", strings.Join(f.keys(), ", "))
+			l.problem(b.Key, path, "found a key that is not text", strings.Join(f.keys(), ", "))
 		case own[name]:
 		case c == nil:
 			l.unknown(f, l.at(b.Key), path, name)

@@ -23,7 +23,7 @@ func (e *valueError) Error() string { return e.why }
 
 var errType = &valueError{}
 
-// setNode sets v, a value of f, from a scalar node, strictly by type: 123 is no text, "123" no number.
+// setNode sets v, a value of f, from a scalar node, strictly by type: 123 is not text, "123" not a number.
 func (f *field) setNode(v reflect.Value, n ast.Node) error {
 	text, isText := "", true
 	switch n := n.(type) {

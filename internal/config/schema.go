@@ -45,7 +45,7 @@ func (f *field) schema(v reflect.Value) (*jsonschema.Schema, error) {
 		return s, nil
 	case list:
 		s.Types = []string{"array", "null"}
-		var entry reflect.Value // an entry that is no group has no default
+		var entry reflect.Value // an entry that is not a group has no default
 		if f.elem.kind == group {
 			entry = f.newEntry()
 		}

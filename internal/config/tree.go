@@ -44,7 +44,7 @@ const maxDepth = 16
 func newTree(conf any) (*field, reflect.Value, error) {
 	v := reflect.ValueOf(conf)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-		return nil, v, fmt.Errorf("config: %T is no pointer to a struct", conf)
+		return nil, v, fmt.Errorf("config: %T is not a pointer to a struct", conf)
 	}
 	root, err := newField(v.Type().Elem(), "", "", "", 0)
 	if err != nil {
@@ -72,7 +72,7 @@ func newField(t reflect.Type, name, path string, tags reflect.StructTag, depth i
 		return nil, fmt.Errorf("config: %s: nested more than %d deep", path, maxDepth)
 	}
 	if name != "" && !keyPattern.MatchString(name) {
-		return nil, fmt.Errorf("config: %s: %q is no lower case key", path, name)
+		return nil, fmt.Errorf("config: %s: %q is not a lower-case key", path, name)
 	}
 	var err error
 	if f.form, err = formOf(t, tags); err != nil {

@@ -35,8 +35,8 @@ type mp4Track struct {
 
 func (c *mp4Container) ext() string { return ".m4s" }
 
-// check makes the initialization that the track would have. MP3 is not taken in MP4 by any browser
-// but those with their own player for HLS, whatever its sample entry is: with it nothing would play.
+// check makes the initialization that the track would have. No browser takes MP3
+// in MP4, except those with an HLS player of their own, whatever its sample entry: with it nothing would play.
 func (c *mp4Container) check(t *av.Track) error {
 	if t.Codec == av.MP3 {
 		return errMP3

@@ -15,7 +15,7 @@ func (p *Packager) date(at, arrived time.Duration) time.Time {
 	return d
 }
 
-// dateOf is date of what is no segment.
+// dateOf is date for anything but a segment.
 func (p *Packager) dateOf(at, arrived time.Duration) time.Time {
 	if !p.dated {
 		p.dated, p.dateAt = true, at

@@ -18,7 +18,7 @@ type pace struct {
 // and at which the last one ends, and how long the first segment lasts, or the longest group
 // of pictures so far; 0 if none has come to its end.
 //
-// The target duration is what is wished, or what the groups of pictures so far need: it
+// The target duration is what the settings ask for, or what the groups of pictures so far need: it
 // must be right from the first playlist on, and knowing a group's length is worth
 // the wait, since plain players stay three targets behind.
 //
@@ -103,7 +103,7 @@ func (p *pace) tooLong(d, f time.Duration) bool {
 }
 
 // ripe reports whether a segment of duration d is to be ended at a key frame, if groups of
-// pictures take about gop: whichever end is closer to the wish.
+// pictures take about gop: whichever end is closer to what the settings ask for.
 func (s *Settings) ripe(d, gop time.Duration) bool {
 	return d > 0 && d >= s.Segment-min(gop, s.Segment)/2
 }

@@ -76,7 +76,7 @@ type Packager struct {
 	events     events
 	texts      []text // that wait for their part
 
-	// The date of one moment, from which the dates of all times are told.
+	// The date of one moment, from which the dates of all others follow.
 	dated     bool
 	dateAt    time.Duration
 	dateIs    time.Time

@@ -8,15 +8,15 @@ import (
 	"sync/atomic"
 )
 
-// pages lends files that are in memory only. A server sends a file to many without copying its
-// bytes for each, which it must do with bytes of its own. It may be nil: then there are none.
+// pages makes files that are in memory only. The kernel sends a file to many viewers without copying its
+// bytes for each, as it must for memory of the process itself. A nil pages makes none.
 type pages struct {
 	most int64
 	used atomic.Int64
 }
 
-// share is the part of the descriptors that the process may have which files in memory may
-// take, at most: the others are for connections.
+// share is how large a part of the process's descriptors files in memory may take: the others are
+// for connections.
 const share = 4
 
 func newPages() *pages { return &pages{most: int64(min(descriptors()/share, 1<<20))} }

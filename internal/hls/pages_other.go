@@ -4,7 +4,7 @@ package hls
 
 import "os"
 
-// inMemory returns nil: here is no such file.
+// inMemory returns nil: this system has no such files.
 func inMemory() *os.File { return nil }
 
 func descriptors() uint64 { return 0 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"weir/av"
 )
 
 // presentable reports whether every playlist has a segment, so that none is empty.

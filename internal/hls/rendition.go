@@ -150,7 +150,7 @@ func (r *Rendition) push(f frame) {
 		return
 	}
 	last := r.open[len(r.open)-1]
-	if f.at <= last.at { // every frame lasts
+	if f.at <= last.at { // each frame lasts a while, however short
 		f.at = last.at + time.Microsecond
 	}
 	if d := f.at - last.at; d <= r.p.pace.hole() {

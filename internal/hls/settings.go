@@ -31,7 +31,7 @@ func Default() Settings {
 }
 
 const (
-	// maxGOPs is how many times the wished segment the first group of pictures may last before the
+	// maxGOPs is how many times the segment of the settings the first group of pictures may last before the
 	// target duration is settled without knowing its end.
 	maxGOPs = 5
 	// slack is how far below half a second over the target a segment is ended: EXTINF is rounded.

@@ -6,7 +6,7 @@ import (
 	"weir/codec/opus"
 )
 
-// silence returns a frame of a track in which nothing is heard; nil if none is known for its codec.
+// silence returns a silent frame for a track; nil if none is known for its codec.
 func silence(t *av.Track) []byte {
 	switch t.Codec {
 	case av.AAC:

@@ -125,7 +125,7 @@ func (p *Packager) fill(s *standIn, until, arrived time.Duration) {
 		if open := p.renditions[0].open; f.Kind == av.Video && len(open) > 0 && p.pace.part > 0 && open[0].at < s.end {
 			next = max(open[0].at+p.pace.part, s.end+time.Millisecond) // it fills the part that the track's own frames began
 		}
-		// Sound goes beyond: players take a part that ends before its time for one that is to be loaded again.
+		// Sound goes on beyond it: a part that ends before its time is loaded again by players.
 		if f.Kind == av.Video && next > until || f.at >= until {
 			return
 		}

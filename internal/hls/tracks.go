@@ -47,7 +47,7 @@ func (p *Packager) can(t *stream.TrackHeader) bool {
 		}
 		p.fits[k] = f
 	}
-	if f.err != nil && t.Unusable == nil && t.Media { // of one that is unusable everywhere the stream tells
+	if f.err != nil && t.Unusable == nil && t.Media { // a track that no format can use is reported by the stream
 		track := fmt.Sprintf("%s track %d (%v)", t.Kind, t.ID, t.Codec)
 		p.warnOnce(track, Warning{"a track is left out; the others play", fmt.Sprintf("%s: %v", track, f.err)})
 	}
