@@ -3,6 +3,7 @@ package admit
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"weir/internal/session"
 )
@@ -14,6 +15,8 @@ type Request struct {
 	Recheck bool
 	// By is, of a recheck, the Terms.By and KeyID of the grant in force: only that link is asked.
 	By, KeyID string
+	// Running is, of a recheck, for how long the session has run.
+	Running time.Duration
 	// Protocol is the protocol's name in the table of protocols.
 	Protocol string
 	// Session is the id of the peer's session; empty if it has none yet.

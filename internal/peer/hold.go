@@ -91,6 +91,7 @@ func (h *hold) again() {
 	now, _ := h.session.Grant()
 	r := h.request
 	r.Recheck, r.By, r.KeyID = true, h.session.Terms().By, h.session.Terms().KeyID
+	r.Running = time.Since(h.session.Started)
 	h.door.look(&r, now.PathOf(r.Path))
 	grant, err := h.door.Admit(ctx, &r)
 	switch {

@@ -190,6 +190,10 @@ func (d *Door) Fail(w http.ResponseWriter, err error) {
 			w.Header().Set("Location", refusal.Redirect)
 		}
 	}
+	if refusal != nil && refusal.Login {
+		status = http.StatusUnauthorized
+		w.Header().Set("WWW-Authenticate", `Basic realm="weir", charset="UTF-8"`)
+	}
 	if refusal != nil && refusal.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))
 	}

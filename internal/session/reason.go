@@ -113,6 +113,8 @@ type Refusal struct {
 	Err    error
 	// RetryAfter is how long the peer should wait before it comes again; 0 says nothing.
 	RetryAfter time.Duration
+	// Login has a peer that comes by HTTP asked for a user and password.
+	Login bool
 	// Redirect is the URL that the peer is sent to; empty for none.
 	Redirect string
 }

@@ -1,0 +1,154 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"weir/internal/admit"
+	"weir/internal/session"
+)
+
+var (
+	errClosed       = errors.New("the server's configuration changes, or it stops")
+	errKeepsFailing = errors.New("it keeps failing, and is asked once a second only")
+	errBusy         = errors.New("too many questions are under way for this one to be asked in time")
+)
+
+// flight is a question under way, and the peers that wait for its answer.
+type flight struct {
+	cancel  context.CancelFunc
+	waiting int           // peers; guarded by Client.mu
+	done    chan struct{} // closed once verdict or err is set
+	verdict *verdict
+	err     error
+}
+
+// ask asks the service, or waits with others that ask the same.
+func (c *Client) ask(ctx context.Context, p *Plan, asked keys, r *admit.Request) (*verdict, error) {
+	f, err := c.board(ctx, p, asked, r)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-f.done:
+		return f.verdict, f.err
+	case <-ctx.Done():
+		c.leave(asked.flight, f)
+		return nil, context.Cause(ctx)
+	}
+}
+
+// board joins the flight for what is asked, and begins it if there is none.
+func (c *Client) board(ctx context.Context, p *Plan, asked keys, r *admit.Request) (*flight, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errClosed
+	}
+	if f := c.flights[asked.flight]; f != nil {
+		f.waiting++
+		return f, nil
+	}
+	if !c.breaker.allow(time.Now()) {
+		return nil, errKeepsFailing
+	}
+	f := &flight{waiting: 1, done: make(chan struct{})}
+	// The first of the peers may leave while others wait.
+	ctx, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), p.conf.Timeout)
+	c.flights[asked.flight] = f
+	question := *r
+	c.asking.Go(func() {
+		defer f.cancel()
+		f.verdict, f.err = c.fly(ctx, p, &question)
+		c.land(p, asked, &question, f)
+		close(f.done)
+	})
+	return f, nil
+}
+
+// leave takes a peer out of a flight, which is given up when it was the last one.
+func (c *Client) leave(key digest, f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.waiting--; f.waiting > 0 {
+		return
+	}
+	if c.flights[key] == f {
+		delete(c.flights, key)
+	}
+	f.cancel()
+}
+
+// fly waits for its turn and asks the service.
+func (c *Client) fly(ctx context.Context, p *Plan, r *admit.Request) (*verdict, error) {
+	turns := []chan struct{}{c.calls}
+	if r.Role != session.Publish {
+		turns = []chan struct{}{c.players, c.calls}
+	}
+	for _, turn := range turns {
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil, errBusy
+			}
+			return nil, errClosed
+		}
+	}
+	a, err := p.put(ctx, c.server, r)
+	if errors.Is(ctx.Err(), context.Canceled) { // nobody waits any more, or the client is closed
+		return nil, errClosed
+	}
+	c.report(p, err)
+	if err != nil {
+		return nil, err
+	}
+	return p.verdict(r.Path, a), nil
+}
+
+// report tells the breaker how a question went.
+func (c *Client) report(p *Plan, err error) {
+	c.mu.Lock()
+	if c.plan.Load().conf != p.conf { // it is not asked any more
+		c.mu.Unlock()
+		return
+	}
+	changed := c.breaker.report(err == nil, time.Now())
+	c.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		c.log.Warn("the decision hook keeps failing: peers are let in or refused without it until it answers again",
+			slog.String("policy", p.conf.OnError), slog.String("err", shown(err)))
+	case changed:
+		c.log.Info("the decision hook answers again")
+	}
+}
+
+// land keeps the answer of a flight, and takes the flight off the list.
+func (c *Client) land(p *Plan, asked keys, r *admit.Request, f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flights[asked.flight] == f {
+		delete(c.flights, asked.flight)
+	}
+	if f.err != nil || c.plan.Load().conf != p.conf {
+		return
+	}
+	now := time.Now()
+	if f.verdict.cache > 0 && !r.Recheck { // what is said of a running session is said of no other
+		c.fresh.put(asked.exact, f.verdict, now.Add(f.verdict.cache))
+	}
+	if p.conf.OnError == "last" {
+		c.last.put(asked.credential, f.verdict, now.Add(keepLast))
+	}
+}
+
+// recall returns the verdict that a memory has, nil if it has none.
+func (c *Client) recall(m *memory, key digest) *verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return m.get(key, time.Now())
+}

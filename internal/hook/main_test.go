@@ -1,0 +1,8 @@
+package hook
+
+import (
+	"io"
+	"log"
+)
+
+var quiet = log.New(io.Discard, "", 0)

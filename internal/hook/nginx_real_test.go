@@ -1,0 +1,189 @@
+package hook
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/admit"
+	"weir/internal/session"
+)
+
+// The module as Debian has it.
+const nginxModule = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
+
+// heard is one call that the module made.
+type heard struct {
+	path, proto, host, body string
+	header                  http.Header
+}
+
+// field returns a field of its form, unescaped.
+func (h *heard) field(name string) string {
+	for part := range strings.SplitSeq(h.body, "&") {
+		if v, ok := strings.CutPrefix(part, name+"="); ok {
+			v, _ = url.PathUnescape(v)
+			return v
+		}
+	}
+	return ""
+}
+
+// TestNginxItself has nginx-rtmp call a recorder, and compares its calls with ours to the byte: a publisher and a
+// player with odd names and queries, from their begin to their end.
+func TestNginxItself(t *testing.T) {
+	nginx, err := exec.LookPath("/usr/sbin/nginx")
+	if err != nil {
+		t.Skip("nginx is not installed")
+	}
+	if _, err := os.Stat(nginxModule); err != nil {
+		t.Skip("nginx's RTMP module (libnginx-mod-rtmp) is not installed")
+	}
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		t.Skip("ffmpeg is not installed")
+	}
+	calls := make(chan heard, 100)
+	recorder := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		calls <- heard{r.URL.Path, r.Proto, r.Host, string(body), r.Header}
+	}))
+	defer recorder.Close()
+	port := freePort(t)
+	startNginx(t, nginx, port, recorder.URL)
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	at := fmt.Sprintf("rtmp://127.0.0.1:%d/live", port)
+	const name, query = `cam #1 & "ü"+=;<y>\^{|}~[]@!$'()*,:`, "token=a%20b&vip"
+	// Endless; it is ended below.
+	publish := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=64x64:rate=10",
+		"-c:v", "flv", "-g", "5", "-f", "flv", "-rtmp_playpath", name+"?"+query, at)
+	if err := publish.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = publish.Process.Kill(); _ = publish.Wait() }()
+
+	connect := next(t, calls, "connect")
+	if connect.proto != "HTTP/1.0" || connect.field("app") != "live" {
+		t.Errorf("connect: %+v", connect)
+	}
+	asked := next(t, calls, "publish")
+	peer := admit.Request{
+		Role: session.Publish, Protocol: "rtmp", Session: "x", Remote: netip.MustParseAddrPort("127.0.0.1:5000"),
+		UserAgent: asked.field("flashver"), TCURL: asked.field("tcurl"), Path: "live/" + name, RawQuery: query,
+	}
+	compare(t, asked, nginxFormat.EncodeDecision(ask(peer)))
+	if asked.field("tcurl") != at || asked.field("flashver") == "" {
+		t.Errorf("publish: %+v", asked)
+	}
+	update := next(t, calls, "update_publish")
+	peer.Recheck = true
+	compare(t, update, nginxFormat.EncodeDecision(ask(peer)))
+	peer.Recheck = false
+
+	play := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-rtmp_playpath", name+"?watch", "-i", at, "-frames:v", "1", "-f", "null", "-")
+	if out, err := play.CombinedOutput(); err != nil {
+		t.Fatalf("play: %v: %s", err, out)
+	}
+	asked = next(t, calls, "play")
+	viewer := peer
+	viewer.Role, viewer.RawQuery, viewer.UserAgent, viewer.TCURL = session.Play, "watch", asked.field("flashver"), asked.field("tcurl")
+	compare(t, asked, nginxFormat.EncodeDecision(ask(viewer)))
+
+}
+
+// compare compares what the module sent with what we send, numbers of clients and times apart.
+func compare(t *testing.T, h heard, ours *Call) {
+	t.Helper()
+	plain := func(s string) string {
+		return regexp.MustCompile(`&(clientid|time|timestamp)=[0-9]+`).ReplaceAllString(s, "&$1=N")
+	}
+	if got, want := plain(string(ours.Body)), plain(h.body); got != want {
+		t.Errorf("%s:\n ours %s\nnginx %s", h.path, got, want)
+	}
+	if h.header.Get("Content-Type") != ours.Header.Get("Content-Type") || h.header.Get("User-Agent") != ours.Header.Get("User-Agent") ||
+		!strings.EqualFold(h.header.Get("Connection"), "close") || !ours.Alone || h.host != "127.0.0.1" || len(h.header) != 3 {
+		t.Errorf("%s: nginx has %s %s %v, ours %v", h.path, h.proto, h.host, h.header, ours.Header)
+	}
+}
+
+// next returns the next call of a name. It passes over updates, whose number depends on the time.
+func next(t *testing.T, calls chan heard, name string) heard {
+	t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case h := <-calls:
+			if got := h.field("call"); got == name {
+				return h
+			} else if !strings.HasPrefix(got, "update") && got != "connect" && got != "disconnect" {
+				t.Fatalf("call %s instead of %s: %s", got, name, h.body)
+			}
+		case <-timeout:
+			t.Fatalf("no call %s", name)
+		}
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+func startNginx(t *testing.T, nginx string, port int, hook string) {
+	t.Helper()
+	dir := t.TempDir()
+	on := func(names ...string) string {
+		var b strings.Builder
+		for _, n := range names {
+			fmt.Fprintf(&b, "on_%s %s/%s; ", n, hook, n)
+		}
+		return b.String()
+	}
+	conf := fmt.Sprintf(`load_module %s;
+daemon off; master_process off; pid %[2]s/pid; error_log %[2]s/log info;
+events { worker_connections 64; }
+rtmp { server {
+	listen 127.0.0.1:%d; %s
+	application live { live on; notify_update_timeout 100ms; %s }
+} }
+`, nginxModule, dir, port, on("connect", "disconnect"), on("publish", "play", "publish_done", "play_done", "done", "update"))
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), nginx, "-p", dir, "-c", file, "-e", filepath.Join(dir, "log"))
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // a test
+		if err == nil {
+			_ = nc.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}

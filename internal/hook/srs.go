@@ -1,0 +1,98 @@
+package hook
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"weir/internal/session"
+)
+
+// srsFormat is that of SRS's on_publish and on_play (SRS 5 to 7).
+var srsFormat = Format{Name: "srs", EncodeDecision: askSRS, DecodeDecision: readSRS}
+
+// srsVhost is the virtual host that SRS names where there is no other.
+const srsVhost = "__defaultVhost__"
+
+// srsCall is the body of a call, in SRS's order. Fields that a call does not have are nil.
+type srsCall struct {
+	ServerID  string  `json:"server_id"`
+	ServiceID string  `json:"service_id"`
+	Action    string  `json:"action"`
+	ClientID  string  `json:"client_id"`
+	IP        string  `json:"ip"`
+	Vhost     string  `json:"vhost"`
+	App       string  `json:"app"`
+	TCURL     string  `json:"tcUrl"`
+	Stream    string  `json:"stream"`
+	Param     string  `json:"param"`
+	PageURL   *string `json:"pageUrl,omitempty"`
+	StreamURL string  `json:"stream_url"`
+	StreamID  string  `json:"stream_id"`
+}
+
+// srs returns what all calls about a stream have.
+func srs(s Server, action, sessionID, ip, path string) *srsCall {
+	app, name := appName(path)
+	return &srsCall{
+		ServerID: srsID(s.ID), ServiceID: strconv.FormatUint(uint64(number(s.ID)), 36), Action: action,
+		ClientID: sessionID, IP: ip, Vhost: srsVhost, App: app, Stream: name,
+		StreamURL: "/" + app + "/" + name, StreamID: srsID(path),
+	}
+}
+
+// srsID returns an identifier such as SRS makes them.
+func srsID(of string) string { return "vid-" + strconv.FormatUint(uint64(number(of)), 36) }
+
+func (c *srsCall) call() *Call {
+	k := jsonCall(c)
+	k.Header["Connection"] = []string{"Keep-Alive"}
+	return k
+}
+
+func askSRS(q *Question) *Call {
+	action := "on_play"
+	if q.Role == session.Publish {
+		action = "on_publish"
+	}
+	c := srs(q.Server, action, q.Session, address(q.Remote), q.Path)
+	c.TCURL = q.TCURL
+	if q.RawQuery != "" {
+		c.Param = "?" + q.RawQuery
+	}
+	if q.Role != session.Publish {
+		c.PageURL = &q.PageURL
+	}
+	return c.call()
+}
+
+// readSRS allows only what SRS allows: status 200 or 201, and a body that is 0 or an object with the
+// integer code 0.
+func readSRS(_ *Question, r *Reply) (*Answer, error) {
+	switch {
+	case r.Status >= 500 || r.Status >= 300 && r.Status < 400:
+		return nil, unexpected(r)
+	case r.Status != http.StatusOK && r.Status != http.StatusCreated:
+		if a := denied(r); a != nil {
+			return a, nil
+		}
+		return &Answer{Status: r.Status}, nil
+	}
+	body := bytes.TrimSpace(r.Body)
+	if n, err := strconv.ParseInt(string(body), 10, 64); err == nil {
+		return &Answer{Allow: n == 0}, nil
+	}
+	var w struct {
+		Code json.RawMessage `json:"code"`
+		Msg  string          `json:"msg"`
+	}
+	if err := json.Unmarshal(body, &w); err != nil {
+		return &Answer{Reason: ""}, nil //nolint:nilerr // SRS takes what it cannot read for a denial
+	}
+	n, err := strconv.ParseInt(string(w.Code), 10, 64)
+	if err != nil || n != 0 {
+		return &Answer{Reason: reason(w.Msg)}, nil //nolint:nilerr // so does a code that is no integer
+	}
+	return allowed(), nil
+}
