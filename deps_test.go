@@ -38,7 +38,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/session", "", "github.com/google/uuid"},
 	{"internal/event", "internal/session internal/stream", ""},
 	{"internal/admit", "internal/config internal/session", ""},
-	{"internal/hook", "internal/admit internal/session internal/version", ""},
+	{"internal/hook", "internal/admit internal/event internal/session internal/version", ""},
 	{"internal/hook/decide", "internal/admit internal/config internal/hook/. internal/session", ""},
 	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
 	{"internal/trace", "", ""},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/event"
 	"weir/internal/session"
 )
 
@@ -38,6 +39,10 @@ type Format struct {
 	EncodeDecision func(q *Question) *Call
 	// DecodeDecision reads what was answered. An error says that the service failed: it did not decide.
 	DecodeDecision func(q *Question, r *Reply) (*Answer, error)
+	// EncodeEvent returns the calls that tell of an event, one to be made after the other, without their
+	// target; none if the other server does not tell of such. It is nil for those that tell of nothing,
+	// and for our own format, in which events are not translated.
+	EncodeEvent func(e *event.Event, s Server) []*Call
 }
 
 // formats is all of them; the first is the default.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/event"
 	"weir/internal/session"
 )
 
@@ -58,10 +59,22 @@ func TestGolden(t *testing.T) {
 	forged := with(publisher(), func(r *admit.Request) {
 		r.RawQuery = "call=play&ok=1&%63all=play&+app=x&addr[]=127.0.0.1&name%5Bx%5D=y&CALL=z&b;clientid=7;c&time=2&call"
 	})
+	stop := &event.Event{
+		Type: event.PublishStop, Time: time.Date(2026, 11, 27, 6, 30, 0, 0, time.UTC), Stream: &event.Stream{Path: "live/alice", Epoch: 1},
+		Session: &event.Session{ID: "9f3k2m", Protocol: "rtmp", Role: "publish", Remote: "203.0.113.7:51234", UserAgent: "FMLE/3.0"},
+	}
+	left := &event.Event{Type: event.PlayStop, Time: stop.Time, Stream: stop.Stream, Session: &event.Session{ID: "77aa", Protocol: "hls", Role: "play", Remote: "[2001:db8::7]:0"}}
+	server := ask(publisher()).Server
 	for _, c := range []struct {
 		format, name string
 		call         *Call
 	}{
+		{"nginx-rtmp", "publish-done", nginxFormat.EncodeEvent(stop, server)[0]},
+		{"nginx-rtmp", "done", nginxFormat.EncodeEvent(stop, server)[1]},
+		{"nginx-rtmp", "play-done", nginxFormat.EncodeEvent(left, server)[0]},
+		{"srs", "unpublish", srsFormat.EncodeEvent(stop, server)[0]},
+		{"srs", "stop", srsFormat.EncodeEvent(left, server)[0]},
+		{"ome", "closing", omeFormat.EncodeEvent(stop, server)[0]},
 		{"weir", "publish", weirFormat.EncodeDecision(ask(publisher()))},
 		{"weir", "publish-key", weirFormat.EncodeDecision(ask(with(publisher(), func(r *admit.Request) { r.RawQuery = "key=s3cr%65t" })))},
 		{"weir", "play", weirFormat.EncodeDecision(ask(player()))},
@@ -112,6 +125,27 @@ func golden(t *testing.T, file, got string) {
 	}
 	if got != string(want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestEventsLeftOut: other servers are silent about most, and so are their formats.
+func TestEventsLeftOut(t *testing.T) {
+	for _, f := range formats {
+		if (f.EncodeEvent == nil) != (f.Name == "weir" || f.Name == "mediamtx") {
+			t.Errorf("%s has events: %v", f.Name, f.EncodeEvent != nil)
+		}
+		if f.EncodeEvent == nil {
+			continue
+		}
+		for _, typ := range event.Types() {
+			n := map[string]int{"nginx-rtmp": 2, "srs": 1, "ome": 1}[f.Name]
+			if typ != event.PublishStop && typ != event.PlayStop {
+				n = 0
+			}
+			if calls := f.EncodeEvent(&event.Event{Type: typ}, Server{}); len(calls) != n {
+				t.Errorf("%s, %s: %d calls", f.Name, typ, len(calls))
+			}
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // nginxFormat is that of nginx-rtmp-module's on_publish, on_play and on_update: a form, and a status. We
 // speak HTTP/1.1 where the module speaks HTTP/1.0; all else is the same to the byte.
-var nginxFormat = Format{Name: "nginx-rtmp", EncodeDecision: askNginx, DecodeDecision: readNginx}
+var nginxFormat = Format{Name: "nginx-rtmp", EncodeDecision: askNginx, DecodeDecision: readNginx, EncodeEvent: eventsNginx}
 
 // form is a form in the module's order and escaping.
 type form struct {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/event"
 	"weir/internal/session"
 )
 
@@ -54,12 +55,16 @@ func TestNginxItself(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("ffmpeg is not installed")
 	}
-	calls := make(chan heard, 100)
+	calls, over := make(chan heard, 1000), make(chan struct{})
 	recorder := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		calls <- heard{r.URL.Path, r.Proto, r.Host, string(body), r.Header}
+		select {
+		case calls <- heard{r.URL.Path, r.Proto, r.Host, string(body), r.Header}:
+		case <-over:
+		}
 	}))
 	defer recorder.Close()
+	defer close(over)
 	port := freePort(t)
 	startNginx(t, nginx, port, recorder.URL)
 
@@ -101,7 +106,26 @@ func TestNginxItself(t *testing.T) {
 	viewer := peer
 	viewer.Role, viewer.RawQuery, viewer.UserAgent, viewer.TCURL = session.Play, "watch", asked.field("flashver"), asked.field("tcurl")
 	compare(t, asked, nginxFormat.EncodeDecision(ask(viewer)))
+	told(t, calls, event.PlayStop, viewer, "play_done", "done")
 
+	_ = publish.Process.Signal(os.Interrupt)
+	told(t, calls, event.PublishStop, peer, "publish_done", "done")
+}
+
+// told compares the calls at the end of a session. Ours do not have the URLs and the query of its begin, which may hold keys.
+func told(t *testing.T, calls chan heard, typ string, r admit.Request, names ...string) {
+	t.Helper()
+	e := &event.Event{Type: typ, Stream: &event.Stream{Path: r.Path}, Session: &event.Session{ID: r.Session, Remote: r.Remote.String(), UserAgent: r.UserAgent}}
+	ours := nginxFormat.EncodeEvent(e, Server{})
+	if len(ours) != len(names) {
+		t.Fatalf("%d calls", len(ours))
+	}
+	for i, name := range names {
+		h := next(t, calls, name)
+		h.body = strings.TrimSuffix(h.body, "&"+r.RawQuery)
+		h.body = regexp.MustCompile(`&tcurl=[^&]*`).ReplaceAllString(h.body, "&tcurl=")
+		compare(t, h, ours[i])
+	}
 }
 
 // compare compares what the module sent with what we send, numbers of clients and times apart.
@@ -162,7 +186,7 @@ daemon off; master_process off; pid %[2]s/pid; error_log %[2]s/log info;
 events { worker_connections 64; }
 rtmp { server {
 	listen 127.0.0.1:%d; %s
-	application live { live on; notify_update_timeout 100ms; %s }
+	application live { live on; notify_update_timeout 500ms; %s }
 } }
 `, nginxModule, dir, port, on("connect", "disconnect"), on("publish", "play", "publish_done", "play_done", "done", "update"))
 	file := filepath.Join(dir, "nginx.conf")

@@ -15,7 +15,7 @@ import (
 )
 
 // omeFormat is that of OvenMediaEngine's AdmissionWebhooks.
-var omeFormat = Format{Name: "ome", EncodeDecision: askOME, DecodeDecision: readOME}
+var omeFormat = Format{Name: "ome", EncodeDecision: askOME, DecodeDecision: readOME, EncodeEvent: eventsOME}
 
 // omeCall is the body of a call.
 type omeCall struct {

@@ -10,7 +10,7 @@ import (
 )
 
 // srsFormat is that of SRS's on_publish and on_play (SRS 5 to 7).
-var srsFormat = Format{Name: "srs", EncodeDecision: askSRS, DecodeDecision: readSRS}
+var srsFormat = Format{Name: "srs", EncodeDecision: askSRS, DecodeDecision: readSRS, EncodeEvent: eventsSRS}
 
 // srsVhost is the virtual host that SRS names where there is no other.
 const srsVhost = "__defaultVhost__"
