@@ -1,11 +1,19 @@
-// Package admin answers on the admin listener: the API, metrics, health and profiles.
+// Package admin answers on the admin listener: the API with its description, metrics, health and
+// profiles, and the forms in which other servers' dashboards ask.
+//
+// What the API shows of parts that other packages make (the configuration, hooks, keys, events) is
+// asked through the small interfaces of this package. A part that is not given has no routes.
 package admin
 
 import (
-	"encoding/json"
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -13,38 +21,86 @@ import (
 
 // Config says what the admin listener shows, and to whom.
 type Config struct {
-	// Token, if not empty, is required for everything but health.
+	// Token, if not empty, is required for everything but health and the description of the API.
 	Token string
 	// Hosts are the names under which the listener may be asked, besides localhost and addresses.
-	Hosts    []string
+	Hosts []string
+	// Log is told what is changed through the API, and by whom; nil logs nothing.
+	Log      *slog.Logger
 	Hub      *stream.Hub
 	Sessions *session.Registry
 	// Metrics answers at /metrics.
 	Metrics http.Handler
 	// Ready reports whether the server serves.
 	Ready func() bool
+	// Protocols are the names of the protocols that are spoken.
+	Protocols []string
+
+	// Health returns what is wrong with a stream now.
+	Health        func(path string) []Finding
+	Configuration Configuration
+	Hooks         Hooks
+	Keys          Keys
+	Events        Events
 }
 
-type server struct{ Config }
+// The times that clients of the admin listener have to take an answer.
+const (
+	answerTime  = 30 * time.Second
+	profileTime = 10 * time.Minute // profiles are recorded while they are answered
+)
 
-// Handler returns the handler of the admin listener.
-func Handler(conf Config) http.Handler {
-	s := &server{conf}
+// Server answers the requests of the admin listener. Run must run while events are to be sent.
+type Server struct {
+	conf    Config
+	log     *slog.Logger
+	started time.Time
+	access  atomic.Pointer[access]
+	handler http.Handler
+	journal *journal // nil without events
+}
+
+// New returns a server.
+func New(conf Config) *Server {
+	s := &Server{conf: conf, log: conf.Log, started: time.Now()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.SetAccess(conf.Token, conf.Hosts)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.Metrics)
+	mux.Handle("GET /metrics", conf.Metrics)
 	mux.HandleFunc("GET /health/live", func(w http.ResponseWriter, _ *http.Request) { health(w, true) })
-	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { health(w, s.Ready()) })
+	mux.HandleFunc("GET /health/ready", func(w http.ResponseWriter, _ *http.Request) { health(w, conf.Ready()) })
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", cmdline(os.Args))
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /api/v1/streams", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.listStreams()) })
-	mux.HandleFunc("GET /api/v1/sessions", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.listSessions()) })
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		problem(w, http.StatusNotFound, "not_found", "There is no "+r.Method+" "+r.URL.Path+".")
-	})
-	return s.guard(mux)
+	s.routeAPI(mux)
+	s.routeCompat(mux)
+	s.handler = s.guard(mux)
+	return s
+}
+
+// Run collects the events that are sent to clients until ctx ends, and then ends their requests.
+func (s *Server) Run(ctx context.Context) error {
+	if s.journal == nil {
+		<-ctx.Done()
+		return nil
+	}
+	s.journal.run(ctx, s.conf.Events.Subscribe(busBuffer, nil))
+	return nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	limit := answerTime
+	if strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+		limit = profileTime
+	}
+	// A deadline stays with the connection, so every request sets its own.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit))
+	s.handler.ServeHTTP(w, r)
 }
 
 func health(w http.ResponseWriter, ok bool) {
@@ -54,19 +110,4 @@ func health(w http.ResponseWriter, ok bool) {
 		return
 	}
 	_, _ = w.Write([]byte("ok\n"))
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(v) // the client is gone if this fails
-}
-
-// problem answers with an error (RFC 9457).
-func problem(w http.ResponseWriter, status int, code, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"status": status, "title": http.StatusText(status), "code": code, "detail": detail,
-	})
 }

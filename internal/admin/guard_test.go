@@ -23,7 +23,7 @@ func testHandler(t *testing.T, change func(*Config)) http.Handler {
 	if change != nil {
 		change(&conf)
 	}
-	return Handler(conf)
+	return New(conf)
 }
 
 // ask returns the status and the body of an answer.

@@ -69,6 +69,7 @@ func (p *HTTP) play(w http.ResponseWriter, r *http.Request, path string) {
 	if n := rw.Reader.Buffered(); n > 0 {
 		_, _ = rw.Discard(n) // an answer without end leaves no room for a next request
 	}
+	v.Session.SetNetwork(peer.Network(nc))
 	v.Play(peer.Sink(p.env.Engine, nc, p.env.Portable), responseHead(header, first), nil)
 }
 

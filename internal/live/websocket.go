@@ -137,6 +137,7 @@ func (p *WebSockets) play(w http.ResponseWriter, r *http.Request, path string) {
 		pl.Send(b)
 	}
 	pl.input.Heard()
+	v.Session.SetNetwork(peer.Network(pl.conn))
 	pl.Player = v.Play(peer.Sink(p.env.Engine, pl.conn, p.env.Portable), first, func() {
 		p.mu.Lock()
 		delete(p.players, pl)

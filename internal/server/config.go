@@ -96,7 +96,7 @@ func (c *AdminConfig) Validate() error {
 	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
 		return nil
 	}
-	return config.Errorf(&c.Listen, "%s can be reached from elsewhere: set admin.token, or listen on 127.0.0.1", c.Listen)
+	return config.Errorf(&c.Listen, "%s can be reached from elsewhere: set admin.token (weir token makes one), or listen on 127.0.0.1", c.Listen)
 }
 
 // MetricsConfig is the section "metrics".

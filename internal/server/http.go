@@ -48,10 +48,13 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 	if err != nil {
 		return err
 	}
-	h := admin.Handler(admin.Config{
-		Token: c.Admin.Token, Hosts: c.Admin.Hosts,
-		Hub: s.hub, Sessions: s.sessions, Metrics: s.metrics.Handler(), Ready: s.ready.Load,
+	a := admin.New(admin.Config{
+		Token: c.Admin.Token, Hosts: c.Admin.Hosts, Log: s.log,
+		Hub: s.hub, Sessions: s.sessions, Metrics: s.metrics.Handler(), Ready: s.ready.Load, Protocols: ProtocolNames(),
+		Health: s.findings, Events: s.events,
 	})
-	s.services = append(s.services, service{"admin", func(ctx context.Context) error { return httpserver.Serve(ctx, ln, h, s.log) }})
+	s.services = append(s.services,
+		service{"admin", func(ctx context.Context) error { return httpserver.Serve(ctx, ln, a, s.log) }},
+		service{"admin events", a.Run})
 	return nil
 }

@@ -80,6 +80,7 @@ type Session struct {
 	agent    atomic.Pointer[string] // nil: unknown
 	cause    atomic.Pointer[cause]
 	grant    atomic.Pointer[Grant]
+	network  atomic.Pointer[func() (Network, bool)]
 	open     bool   // guarded by reg.mu
 	cleanup  func() // guarded by reg.mu
 	user     user   // under which it is counted; guarded by reg.mu

@@ -300,6 +300,13 @@ func (h *Hub) Len() int {
 	return len(h.streams)
 }
 
+// End ends the stream at path with cause, whether it has a publisher, waits for its return or has
+// only players. It reports false if there is none.
+func (h *Hub) End(path string, cause error) bool {
+	s := h.Get(path)
+	return s != nil && s.endIf(cause, func() bool { return true })
+}
+
 // Close ends every publisher with cause, without grace, and with them their streams. There are
 // no new ones from then on.
 func (h *Hub) Close(cause error) {

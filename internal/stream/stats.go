@@ -21,6 +21,8 @@ type Stats struct {
 	Shifted    int64         // tracks that began far from the others
 	Mislabeled int64         // frames whose key flag the bitstream contradicts
 	Bitrate    int64         // bits per second over the last two seconds; 0 while no publisher sends
+	// Age is how long ago the newest frame came, of whichever publisher; 0 before the first one.
+	Age time.Duration
 	// Silent is for how long the live publisher has sent nothing; 0 without one.
 	Silent time.Duration
 	// Stalled says that Silent is longer than encoders pause.
@@ -56,6 +58,9 @@ func (s *Stream) Stats() Stats {
 func (s *Stream) statsAt(now time.Duration) Stats {
 	st := s.stats
 	st.Players, st.Live, st.Duration = s.players, s.live != nil, s.time.Head()
+	if s.heard > 0 {
+		st.Age = max(now-s.heard, 0)
+	}
 	if st.Live {
 		st.Silent = max(now-s.heardOf(), 0)
 		if st.Stalled = st.Silent >= stallTime; !st.Stalled {

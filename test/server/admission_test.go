@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +172,18 @@ func TestAPIAndMetricsAgreeWithWhatHappened(t *testing.T) {
 	_, body = get(t, r.adminURL("/api/v1/sessions"))
 	if err := json.Unmarshal([]byte(body), &sessions); err != nil || len(sessions.Sessions) != 2 {
 		t.Error(err, body)
+	}
+	var detail admin.StreamDetail
+	_, body = get(t, r.adminURL("/api/v1/streams/live%2Fa"))
+	if err := json.Unmarshal([]byte(body), &detail); err != nil || len(detail.Sessions) != 2 || detail.LastFrameAge == nil {
+		t.Error(err, body)
+	}
+	for _, s := range detail.Sessions {
+		var one admin.SessionDetail
+		_, body = get(t, r.adminURL("/api/v1/sessions/"+s.ID))
+		if err := json.Unmarshal([]byte(body), &one); err != nil || one.Frames == 0 && one.Role == "publish" || runtime.GOOS == "linux" && (one.Network == nil || one.Network.RTT <= 0) {
+			t.Error(err, body)
+		}
 	}
 	_, body = get(t, r.adminURL("/metrics"))
 	for _, want := range []string{

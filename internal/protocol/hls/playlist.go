@@ -85,6 +85,10 @@ func (p *HLS) playlist(w http.ResponseWriter, r *http.Request, packager *hls.Pac
 	if wish.blocking && !rendition.Holds(wish.at) && !p.await(w, r, packager, v, rendition, wish.at) {
 		return
 	}
+	if err := v.sentAway(); err != nil { // while its request was held
+		p.env.Fail(w, err)
+		return
+	}
 	text, err := rendition.Playlist(wish.skip)
 	if err != nil {
 		w.Header().Set("Retry-After", "1")

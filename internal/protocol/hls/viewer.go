@@ -24,6 +24,8 @@ const (
 	// reloadTime is the age from which an id whose viewer has asked us for no media is assumed to be playing
 	// from a cache.
 	reloadTime = 10 * time.Second
+	// barTime is how long one that the operator has sent away is refused.
+	barTime = time.Minute
 )
 
 // viewer is a client that plays: it has asked for a playlist and then for media. It has a session
@@ -33,12 +35,13 @@ type viewer struct {
 	grant session.Grant // what it was let in with
 	held  atomic.Int32
 
-	mu      sync.Mutex // guards below
-	silence time.Duration
-	session *session.Session
-	view    *peer.View
-	used    time.Time
-	barred  error // it was sent away, and does not come back
+	mu       sync.Mutex // guards below
+	silence  time.Duration
+	session  *session.Session
+	view     *peer.View
+	used     time.Time
+	barred   error     // it was sent away
+	barredAt time.Time // and does not come back, or not for barTime if the operator did that
 	// forgotten says that it is not in the table any more: it gets no session.
 	forgotten bool
 }
@@ -83,9 +86,10 @@ func (v *viewer) begin(p *HLS, who session.Info) error {
 		return errForgotten
 	}
 	v.used = time.Now()
-	if v.barred != nil {
-		return v.barred
+	if err := v.bars(); err != nil {
+		return err
 	}
+	v.barred = nil
 	if v.session != nil {
 		return nil
 	}
@@ -114,10 +118,28 @@ func (v *viewer) begin(p *HLS, who session.Info) error {
 	return nil
 }
 
+// bars returns with what the viewer was sent away, if it may not come back yet. mu is held.
+func (v *viewer) bars() error {
+	if v.barred != nil && session.ReasonOf(v.barred) == session.Kicked && time.Since(v.barredAt) >= barTime {
+		return nil
+	}
+	return v.barred
+}
+
+// sentAway is bars for who does not hold mu. v may be nil.
+func (v *viewer) sentAway() error {
+	if v == nil {
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.bars()
+}
+
 // bar sends the viewer away.
 func (v *viewer) bar(cause error) {
 	v.mu.Lock()
-	v.barred = cause
+	v.barred, v.barredAt = cause, time.Now()
 	v.mu.Unlock()
 	v.end(cause)
 }

@@ -305,27 +305,44 @@ func TestRefusedIsNotKept(t *testing.T) {
 	})
 }
 
-// TestSentAway: who was sent away does not come back, neither at once nor while it goes on asking.
-func TestSentAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, session.Limits{})
-		a := r.token()
-		if _, err := r.playlist(addrA, a, 0); err != nil {
-			t.Fatal(err)
-		}
-		r.media(addrA)
-		r.env.Sessions.List()[0].Kick(nil)
-		r.wantSessions(0, "after the kick")
-		for range 10 {
-			if _, err := r.playlist(addrA, a, 0); session.ReasonOf(err) != session.Kicked {
-				t.Errorf("%v", err)
+// TestO24_SentAway: who was sent away by the operator is refused for a minute, however often it asks, and then
+// comes back as somebody new. Who was sent away for another reason does not come back while it goes on asking.
+func TestO24_SentAway(t *testing.T) {
+	for _, c := range []struct {
+		cause  error
+		reason session.Reason
+		back   bool
+	}{
+		{nil, session.Kicked, true},
+		{session.Becausef(session.Revoked, "the key was revoked"), session.Revoked, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, session.Limits{})
+			a := r.token()
+			if _, err := r.playlist(addrA, a, 0); err != nil {
+				t.Fatal(err)
 			}
 			r.media(addrA)
-			time.Sleep(silentTime)
-			r.viewers.sweep(time.Now())
-		}
-		r.wantSessions(0, "of who was sent away")
-	})
+			old := r.env.Sessions.List()[0]
+			old.Kick(c.cause)
+			r.wantSessions(0, "after the kick")
+			for at := time.Duration(0); at < barTime; at += barTime / 20 {
+				if _, err := r.playlist(addrA, a, 0); session.ReasonOf(err) != c.reason {
+					t.Errorf("after %v: %v", at, err)
+				}
+				r.media(addrA)
+				time.Sleep(barTime / 20)
+				r.viewers.sweep(time.Now())
+			}
+			_, err := r.playlist(addrA, a, 0)
+			if (err == nil) != c.back {
+				t.Errorf("after %v: %v", barTime, err)
+			}
+			if now := r.env.Sessions.List(); c.back && (len(now) != 1 || now[0].ID == old.ID) || !c.back && len(now) != 0 {
+				t.Errorf("%v sessions after %v", now, barTime)
+			}
+		})
+	}
 }
 
 // TestLongQueries: what a viewer was admitted with is not kept, however long it is.

@@ -170,6 +170,7 @@ func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, li
 func (c *connection) open(p *Protocol, nc net.Conn, secure bool, rs *rtmp.ServerSession) {
 	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.AddrPort(nc.RemoteAddr()), TLS: secure, Cancel: rs.Close})
 	if err == nil {
+		s.SetNetwork(peer.Network(nc))
 		c.session = s
 	}
 }

@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// fakeConfiguration is a configuration with one key and one secret.
+type fakeConfiguration struct {
+	mu      sync.Mutex
+	version int
+	patches []string
+	fail    error // what Patch and Reload return
+}
+
+func (f *fakeConfiguration) tag() string { return fmt.Sprintf("v%d", f.version) }
+
+func (f *fakeConfiguration) Show() ([]Value, string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return []Value{{"admin.token", "***", "env WEIR_ADMIN_TOKEN"}, {"limits.streams", 10000, "weir.yml:3"}}, f.tag()
+}
+
+func (f *fakeConfiguration) Patch(_ context.Context, patch []byte, ifMatch string) (Report, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return Report{}, "", f.fail
+	}
+	if ifMatch != "" && ifMatch != f.tag() {
+		return Report{}, "", ErrConfigChanged
+	}
+	f.version++
+	f.patches = append(f.patches, string(patch))
+	return Report{[]Change{{"limits.streams", "live"}, {"admin.token", "restart"}}}, f.tag(), nil
+}
+
+func (f *fakeConfiguration) Reload(context.Context) (Report, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return Report{}, f.fail
+	}
+	return Report{}, nil
+}
+
+// fakeHooks is one hook, "billing", with one delivery, "01A".
+type fakeHooks struct {
+	replayed string
+	fail     error
+}
+
+func (f *fakeHooks) List() []Hook {
+	next := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
+	return []Hook{{Name: "billing", Target: "https://example.org/hooks", Events: []string{"publish.*"}, State: "failing", Queue: 3, Failed: 2, NextTry: &next, LastError: "503"}}
+}
+
+func (f *fakeHooks) Deliveries(hook string) ([]Delivery, bool) {
+	if hook != "billing" {
+		return nil, false
+	}
+	return []Delivery{{ID: "01A", Type: "publish.start", Stream: "live/a", Time: time.Now(), Attempts: 2, Status: 503, Duration: 0.25, Error: "503"}}, true
+}
+
+func (f *fakeHooks) Replay(_ context.Context, hook, id string) error {
+	switch {
+	case f.fail != nil:
+		return f.fail
+	case hook != "billing":
+		return fmt.Errorf("%w: %s", ErrNoHook, hook)
+	case id != "01A":
+		return ErrNoDelivery
+	}
+	f.replayed = id
+	return nil
+}
+
+// fakeKeys keeps keys in memory.
+type fakeKeys struct {
+	keys []Key
+	kept bool // the last Revoke was to keep sessions
+	fail error
+}
+
+const fakeSecret = "wk_s3cr3t-of-the-new-key"
+
+func (f *fakeKeys) List() ([]Key, error) { return f.keys, f.fail }
+
+func (f *fakeKeys) New(_ context.Context, n NewKey) (Key, string, error) {
+	if f.fail != nil {
+		return Key{}, "", f.fail
+	}
+	if n.ID == "taken" {
+		return Key{}, "", &KeyError{"id_taken", "There is a key taken already."}
+	}
+	k := Key{ID: n.ID, Role: n.Role, Match: n.Match, Path: n.Path, Label: n.Label, Created: time.Now(), Expires: n.Expires}
+	f.keys = append(f.keys, k)
+	return k, fakeSecret, nil
+}
+
+func (f *fakeKeys) Revoke(_ context.Context, id string, keep bool) error {
+	for i := range f.keys {
+		if f.keys[i].ID == id {
+			now := time.Now()
+			f.keys[i].Revoked, f.kept = &now, keep
+			return f.fail
+		}
+	}
+	return ErrNoKey
+}
+
+var errDisk = errors.New("write /var/lib/weir/secret-place: no space left on device")
