@@ -138,6 +138,8 @@ import "weir/internal/server"
 //	    Soft limit of the Go heap, beyond which garbage is collected harder; 0 is none. In bytes.
 //	    Default 0.
 //
+//	Hooks []Config
+//	    Who is told of what happens: HTTP services and commands.
 //	Drain time.Duration
 //	    When the server is told to stop: how long it goes on for those who are there, and lets
 //	    nobody else in, before it ends them; 0s ends them at once. At most 1h. Default 0s.

@@ -36,6 +36,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/mux", "av internal/stream internal/fanout", ""},
 	{"internal/hls", "av amf codec format internal/accessunit internal/stream", "golang.org/x/sys"},
 	{"internal/session", "", "github.com/google/uuid"},
+	{"internal/hook/deliver", "internal/admit internal/config internal/event internal/hook/. internal/session", "golang.org/x/sys"},
 	{"internal/event", "internal/session internal/stream", ""},
 	{"internal/admit", "internal/config internal/session", ""},
 	{"internal/hook", "internal/admit internal/event internal/session internal/version", ""},

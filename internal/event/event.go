@@ -68,7 +68,8 @@ const (
 	StreamOnline = "stream.online"
 	// StreamOffline ends what StreamOnline began. Data: duration.
 	StreamOffline = "stream.offline"
-	// PublisherUnhealthy: something is wrong with what the publisher sends. Data: finding, sentence.
+	// PublisherUnhealthy: something is wrong with what the publisher sends. Data: finding,
+	// sentence, setting (of the encoder), track.
 	PublisherUnhealthy = "publisher.unhealthy"
 	// PublisherHealthy: nothing is wrong with it any more. Data: none.
 	PublisherHealthy = "publisher.healthy"

@@ -11,6 +11,7 @@ import (
 	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/fanout"
+	"weir/internal/hook/deliver"
 	"weir/internal/listen"
 	"weir/internal/peer"
 	"weir/internal/stream"
@@ -21,12 +22,13 @@ import (
 type Config struct {
 	Log LogConfig `yaml:"log" help:"What is logged, to standard error."`
 	Protocols
-	HTTP     HTTPConfig     `yaml:"http" reload:"restart" help:"Playback by HTTP and WebSocket."`
-	Admin    AdminConfig    `yaml:"admin" reload:"restart" help:"The API, metrics, health and pprof."`
-	Metrics  MetricsConfig  `yaml:"metrics" help:"What the admin listener shows at /metrics."`
-	Tracing  trace.Config   `yaml:"tracing" reload:"restart" help:"Traces of sessions, for collectors of OpenTelemetry."`
-	Delivery DeliveryConfig `yaml:"delivery" help:"How frames are sent to players."`
-	Limits   LimitsConfig   `yaml:"limits" help:"Bounds on everything that peers can make grow."`
+	HTTP     HTTPConfig       `yaml:"http" reload:"restart" help:"Playback by HTTP and WebSocket."`
+	Admin    AdminConfig      `yaml:"admin" reload:"restart" help:"The API, metrics, health and pprof."`
+	Metrics  MetricsConfig    `yaml:"metrics" help:"What the admin listener shows at /metrics."`
+	Tracing  trace.Config     `yaml:"tracing" reload:"restart" help:"Traces of sessions, for collectors of OpenTelemetry."`
+	Delivery DeliveryConfig   `yaml:"delivery" help:"How frames are sent to players."`
+	Limits   LimitsConfig     `yaml:"limits" help:"Bounds on everything that peers can make grow."`
+	Hooks    []deliver.Config `yaml:"hooks" help:"Who is told of what happens: HTTP services and commands."`
 	// Drain is how long a server that is told to stop waits for its sessions to end by themselves.
 	Drain   time.Duration  `yaml:"drain" max:"1h" help:"when the server is told to stop: how long it goes on for those who are there, and lets nobody else in, before it ends them; 0s ends them at once"`
 	Streams []StreamConfig `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`

@@ -7,12 +7,16 @@ import (
 	"strconv"
 
 	"weir/internal/config"
+	"weir/internal/hook/deliver"
 	"weir/internal/protocol"
 )
 
-// Validate implements config.Validator: it refuses two listeners on one port. It reports both keys,
-// so that both places are told.
-func (c *Config) Validate() error {
+// Validate implements config.Validator: it refuses two listeners on one port, and hooks that cannot be
+// told apart.
+func (c *Config) Validate() error { return errors.Join(c.checkListeners(), deliver.Check(c.Hooks)) }
+
+// checkListeners refuses two listeners on one port. It reports both keys, so that both places are told.
+func (c *Config) checkListeners() error {
 	var on []protocol.Listener
 	for _, f := range c.folders() {
 		if p, ok := f.Section.(protocol.Listening); ok {

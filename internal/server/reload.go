@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/config"
+	"weir/internal/hook/deliver"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -73,6 +74,7 @@ type Change struct {
 	server *Server
 	conf   Config
 	next   *settings
+	hooks  *deliver.Change
 	// Keys is what differs from the configuration in force, in the order of the keys.
 	Keys []config.Change
 }
@@ -93,7 +95,10 @@ func (s *Server) Prepare(conf Config) (*Change, error) {
 		return nil, err
 	}
 	c := &Change{server: s, conf: next, Keys: keys}
-	c.next, err = newSettings(&next)
+	if c.next, err = newSettings(&next); err != nil {
+		return nil, err
+	}
+	c.hooks, err = s.hooks.Prepare(next.Hooks)
 	return c, err
 }
 
@@ -122,6 +127,7 @@ func (c *Change) Apply() {
 	s.mux.Refresh()
 	s.engine.SetDelays(c.conf.Delivery.MinDelay, c.conf.Delivery.MaxDelay)
 	s.setGlobals(&c.conf)
+	c.hooks.Apply()
 	s.reloaded(c)
 }
 

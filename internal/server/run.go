@@ -60,6 +60,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Wait()
 	s.sessions.Wait()
 	s.events.Publish(event.Event{Type: event.ServerStop})
+	s.hooks.Close()
 	s.summary()
 	s.release()
 	if errors.Is(cause, session.ErrShutdown) {
@@ -110,6 +111,9 @@ func (s *Server) Close() {
 
 // release gives back what no service owns, once all sessions have ended.
 func (s *Server) release() {
+	if s.hooks != nil {
+		s.hooks.Close()
+	}
 	for _, ln := range s.opened { // services have closed most of them
 		_ = ln.Close()
 	}

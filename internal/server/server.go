@@ -14,6 +14,7 @@ import (
 	"weir/internal/event"
 	"weir/internal/fanout"
 	"weir/internal/health"
+	"weir/internal/hook/deliver"
 	"weir/internal/httpserver"
 	"weir/internal/intake"
 	"weir/internal/listen"
@@ -59,6 +60,7 @@ type Server struct {
 	sessions   *session.Registry
 	events     *event.Bus
 	tracker    *event.Tracker
+	hooks      *deliver.Deliverer
 	metrics    *metrics.Metrics
 	health     *health.Monitor
 	traces     *trace.Exporter // nil: none are sent
@@ -99,6 +101,10 @@ func New(conf Config, opt Options) (*Server, error) {
 		}
 	}
 	s.build()
+	if s.hooks, err = deliver.New(conf.Hooks, deliver.Options{Log: s.log, Bus: s.events, Metrics: s.metrics, Server: identity()}); err != nil {
+		s.release()
+		return nil, err
+	}
 	if err := s.open(); err != nil {
 		s.release()
 		return nil, err

@@ -1,0 +1,253 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/internal/admit"
+	"weir/internal/config"
+	"weir/internal/event"
+	"weir/internal/hook"
+)
+
+// Config is one entry of the section "hooks".
+type Config struct {
+	Name      string        `yaml:"name" help:"what the hook is called in log, metrics and API: lower-case letters, digits, - and _; an empty one is made of the host of the url or the command's name"`
+	URL       string        `yaml:"url" secret:"true" help:"address that events are posted to: https://HOST/PATH, http://HOST/PATH or unix:/SOCKET:/PATH"`
+	Run       []string      `yaml:"run" help:"command that is run instead, with its arguments and without a shell: {stream}, {app}, {name}, {event}, {id}, {session}, {protocol}, {remote} and {user} are replaced; it gets the event as JSON on its standard input and as WEIR_* in its environment"`
+	Events    []string      `yaml:"events" help:"types of events, such as publish.start; publish.* is all that begin so; empty is all"`
+	Match     string        `yaml:"match" help:"only events about streams whose path matches: * is one segment, ** any number; an empty one lets events about no stream pass, too"`
+	Format    string        `yaml:"format" enum:"weir,nginx-rtmp,srs,ome" help:"how events are written: our own JSON, or as the other server does; those that the other server does not know are left out"`
+	Secret    string        `yaml:"secret" secret:"true" help:"signs what is posted as Standard Webhooks says: whsec_ and 24 to 64 random bytes in base64; an empty one signs nothing"`
+	OldSecret string        `yaml:"old_secret" secret:"true" help:"signs it a second time, while the receiver changes from this secret to the one in secret"`
+	CA        string        `yaml:"ca" help:"file with the certificates (PEM) of those who may vouch for the receiver; an empty one stands for the system's"`
+	Timeout   time.Duration `yaml:"timeout" max:"1h" help:"how long one post may take, or one command until it is ended; 0s is 10s for posts and 10m for commands"`
+	Batch     int           `yaml:"batch" min:"1" max:"100" help:"how many events are posted at once, as a JSON array, if as many wait; 1 posts each on its own"`
+	Directory string        `yaml:"directory" help:"directory of this hook alone that keeps events until they are received, also across a restart or crash; an empty one keeps them in memory"`
+	While     bool          `yaml:"while" help:"the command runs from a start (publish.start, play.start, stream.online) to its stop, and is ended then"`
+	Restart   bool          `yaml:"restart" help:"a command with while that ends on its own is started again, after 1s at first and a minute at last"`
+}
+
+// SetDefaults implements config.Defaulter.
+func (c *Config) SetDefaults() { *c = Config{Format: "weir", Batch: 1} }
+
+// DefaultConfig returns what each entry begins with.
+func DefaultConfig() Config {
+	var c Config
+	c.SetDefaults()
+	return c
+}
+
+const (
+	// MaxHooks bounds the entries of the section.
+	MaxHooks = 32
+	maxName  = 40
+	maxArgs  = 100 // of a command
+)
+
+// Validate implements config.Validator.
+func (c *Config) Validate() error {
+	var errs []error
+	fail := func(field any, format string, args ...any) {
+		errs = append(errs, config.Errorf(field, format, args...))
+	}
+	if !validName(c.Name) {
+		fail(&c.Name, "%q is no name: it has up to %d lower-case letters, digits, - and _", c.Name, maxName)
+	}
+	for i := range c.Events {
+		if err := checkType(c.Events[i]); err != nil {
+			fail(&c.Events[i], "%w", err)
+		}
+	}
+	if c.Match != "" {
+		if err := admit.CheckPattern(c.Match); err != nil {
+			fail(&c.Match, "the pattern %q %w", c.Match, err)
+		}
+	}
+	if c.Directory != "" && !filepath.IsAbs(c.Directory) {
+		fail(&c.Directory, "%q is relative: write an absolute path, such as /var/lib/weir/hooks/billing", c.Directory)
+	}
+	switch {
+	case c.URL == "" && len(c.Run) == 0:
+		fail(&c.URL, "a hook needs url, which events are posted to, or run, a command")
+	case c.URL != "" && len(c.Run) > 0:
+		fail(&c.Run, "a hook has either url or run: make two hooks of it")
+	case c.URL != "":
+		c.validatePost(fail)
+	default:
+		c.validateCommand(fail)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validatePost(fail func(field any, format string, args ...any)) {
+	if _, err := hook.ParseTarget(c.URL); err != nil {
+		fail(&c.URL, "%w", err)
+	}
+	for _, s := range []*string{&c.Secret, &c.OldSecret} {
+		if *s != "" {
+			if _, err := hook.ParseSecret(*s); err != nil {
+				fail(s, "%w", err)
+			}
+		}
+	}
+	if c.Batch > 1 && c.Format != "weir" {
+		fail(&c.Batch, "the format %s has one event a post: leave batch out", c.Format)
+	}
+	if c.While {
+		fail(&c.While, "only a command (run) can run from a start to its stop")
+	}
+	if c.Restart {
+		fail(&c.Restart, "only a command (run) with while is started again")
+	}
+}
+
+func (c *Config) validateCommand(fail func(field any, format string, args ...any)) {
+	if c.Run[0] == "" || len(c.Run) > maxArgs {
+		fail(&c.Run, "a command has its program first, and at most %d arguments", maxArgs-1)
+		return
+	}
+	for i := range c.Run {
+		if err := checkTemplate(c.Run, i); err != nil {
+			fail(&c.Run[i], "%w", err)
+		}
+	}
+	for _, s := range []struct {
+		field any
+		set   bool
+		key   string
+	}{
+		{&c.Secret, c.Secret != "", "secret"},
+		{&c.OldSecret, c.OldSecret != "", "old_secret"},
+		{&c.CA, c.CA != "", "ca"},
+		{&c.Format, c.Format != "weir", "format"},
+		{&c.Batch, c.Batch > 1, "batch"},
+	} {
+		if s.set {
+			fail(s.field, "%s is for hooks with url: leave it out", s.key)
+		}
+	}
+	switch {
+	case c.Restart && !c.While:
+		fail(&c.Restart, "a command is started again only with while: true")
+	case c.While && c.Directory != "":
+		fail(&c.Directory, "a command that runs from a start to its stop ends with the server: leave directory out")
+	case c.While && c.Timeout != 0:
+		fail(&c.Timeout, "a command that runs from a start to its stop has no time: leave timeout out")
+	case c.While && !slices.ContainsFunc(event.Types(), func(t string) bool { return event.StopOf(t) != "" && event.Matches(c.Events, t) }):
+		fail(&c.Events, "with while, events holds publish.start, play.start or stream.online")
+	}
+}
+
+// Check refuses lists of hooks that cannot serve side by side. list must stay where it is, for the
+// positions of what is wrong.
+func Check(list []Config) error {
+	if len(list) > MaxHooks {
+		return config.Errorf(&list[MaxHooks].Name, "there are more than %d hooks", MaxHooks)
+	}
+	for i := range list {
+		for j := range i {
+			if n := list[i].Name; n != "" && n == list[j].Name {
+				return config.Errorf(&list[i].Name, "hooks.%d is called %q, too", j, n)
+			}
+			if d := list[i].Directory; d != "" && filepath.Clean(d) == filepath.Clean(list[j].Directory) {
+				return config.Errorf(&list[i].Directory, "it is the directory of hooks.%d: each hook has its own", j)
+			}
+		}
+	}
+	return nil
+}
+
+func validName(s string) bool {
+	return len(s) <= maxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+// checkType refuses a pattern that no type of event has.
+func checkType(pattern string) error {
+	for _, t := range event.Types() {
+		if event.Matches([]string{pattern}, t) {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no event %q; there are %s, and %q for all that begin so", pattern, strings.Join(event.Types(), ", "), "publish.*")
+}
+
+// Names returns the names of hooks, made up for those that have none. They differ.
+func Names(list []Config) []string {
+	names := make([]string, len(list))
+	taken := map[string]bool{}
+	for i := range list {
+		names[i] = list[i].Name
+		taken[names[i]] = true
+	}
+	for i, n := range names {
+		if n != "" {
+			continue
+		}
+		base := defaultName(&list[i])
+		n = base
+		for k := 2; taken[n]; k++ {
+			n = fmt.Sprintf("%s-%d", base, k)
+		}
+		names[i], taken[n] = n, true
+	}
+	return names
+}
+
+// defaultName makes a name of a hook's host or program.
+func defaultName(c *Config) string {
+	name := ""
+	switch u, err := url.Parse(c.URL); {
+	case len(c.Run) > 0:
+		name = filepath.Base(c.Run[0])
+	case err == nil && u.Host != "":
+		name = u.Hostname()
+	}
+	name = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
+	if name = strings.Trim(name, "-"); name == "" {
+		return "hook"
+	}
+	return name[:min(len(name), maxName-4)]
+}
+
+// timeout returns how long one post or command may take.
+func (c *Config) timeout() time.Duration {
+	switch {
+	case c.Timeout > 0:
+		return c.Timeout
+	case len(c.Run) > 0:
+		return 10 * time.Minute
+	}
+	return 10 * time.Second
+}
+
+// types returns the types that the hook subscribes to: beside those that it is told of, with while the
+// stops of its starts, and with a journal the starts of its stops, so that it knows after a crash what had begun.
+func (c *Config) types() []string {
+	if len(c.Events) == 0 {
+		return nil
+	}
+	types := slices.Clone(c.Events)
+	for _, t := range event.Types() {
+		if !event.Matches(c.Events, t) {
+			continue
+		}
+		if stop := event.StopOf(t); c.While && stop != "" {
+			types = append(types, stop)
+		}
+		if start := event.StartOf(t); c.Directory != "" && start != "" {
+			types = append(types, start)
+		}
+	}
+	return types
+}

@@ -1,0 +1,132 @@
+package deliver
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/event"
+)
+
+func command(args ...string) Config {
+	c := DefaultConfig()
+	c.Run = args
+	return c
+}
+
+func TestConfig(t *testing.T) {
+	change := func(c Config, f func(*Config)) Config { f(&c); return c }
+	for _, c := range []struct {
+		conf Config
+		want string // in the error; empty for none
+	}{
+		{post("https://example.org/hook"), ""},
+		{post("unix:/run/hook.sock:/x"), ""},
+		{command("/bin/true", "{stream}", "{app}", "{name}", "{event}", "{id}", "{session}", "{protocol}", "{remote}", "{user}", "{key_id}", "{reason}", "{time}", "{server}"), ""},
+		{command("sh", "-c", `echo "$WEIR_STREAM"`, "{stream}"), ""},
+		{DefaultConfig(), "a hook needs url"},
+		{change(post("https://a/"), func(c *Config) { c.Run = []string{"x"} }), "either url or run"},
+		{post("ftp://a/"), "write https://"},
+		{change(post("https://a/"), func(c *Config) { c.Secret = "hunter2" }), "whsec_"},
+		{change(post("https://a/"), func(c *Config) { c.OldSecret = "hunter2" }), "whsec_"},
+		{change(post("https://a/"), func(c *Config) { c.Secret = testSecret }), ""},
+		{change(post("https://a/"), func(c *Config) { c.Events = []string{"publish.*", "*", "server.stop"} }), ""},
+		{change(post("https://a/"), func(c *Config) { c.Events = []string{"publish.begin"} }), `no event "publish.begin"; there are publish.start,`},
+		{change(post("https://a/"), func(c *Config) { c.Events = []string{"publish*"} }), `no event "publish*"`},
+		{change(post("https://a/"), func(c *Config) { c.Match = "live/**/x" }), ""},
+		{change(post("https://a/"), func(c *Config) { c.Match = "/live" }), "the pattern"},
+		{change(post("https://a/"), func(c *Config) { c.Directory = "hooks" }), "is relative"},
+		{change(post("https://a/"), func(c *Config) { c.Batch, c.Format = 2, "srs" }), "leave batch out"},
+		{change(post("https://a/"), func(c *Config) { c.While = true }), "only a command"},
+		{change(post("https://a/"), func(c *Config) { c.Restart = true }), "only a command"},
+		{change(post("https://a/"), func(c *Config) { c.Name = strings.Repeat("x", 40) }), ""},
+		{change(post("https://a/"), func(c *Config) { c.Name = strings.Repeat("x", 41) }), "is no name"},
+		{change(post("https://a/"), func(c *Config) { c.Name = "Billing" }), "is no name"},
+		{command(""), "its program first"},
+		{command(slices.Repeat([]string{"x"}, 100)...), ""},
+		{command(slices.Repeat([]string{"x"}, 101)...), "at most 99"},
+		{command("x", "{secret}"), "there is no {secret}; there are {event}, {id}"},
+		{command("{app}"), "cannot choose the program"},
+		{command("/bin/sh", "-c", "notify {stream}"), `write "$WEIR_STREAM" instead`},
+		{command("/usr/bin/env", "bash", "-lc", "notify {user}"), `write "$WEIR_USER" instead`},
+		{change(command("x"), func(c *Config) { c.Secret = testSecret }), "secret is for hooks with url"},
+		{change(command("x"), func(c *Config) { c.Format = "srs" }), "format is for hooks with url"},
+		{change(command("x"), func(c *Config) { c.Batch = 2 }), "batch is for hooks with url"},
+		{change(command("x"), func(c *Config) { c.CA = "ca.pem" }), "ca is for hooks with url"},
+		{change(command("x"), func(c *Config) { c.Restart = true }), "only with while: true"},
+		{change(command("x"), func(c *Config) { c.While, c.Restart = true, true }), ""},
+		{change(command("x"), func(c *Config) { c.While, c.Directory = true, "/x" }), "leave directory out"},
+		{change(command("x"), func(c *Config) { c.While, c.Timeout = true, time.Second }), "leave timeout out"},
+		{change(command("x"), func(c *Config) { c.While, c.Events = true, []string{"publish.stop"} }), "events holds publish.start"},
+		{change(command("x"), func(c *Config) { c.While, c.Events = true, []string{"stream.online"} }), ""},
+	} {
+		err := c.conf.Validate()
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%+v: %v, want %q", c.conf, err, c.want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	a, b := post("https://a/"), post("https://a/")
+	if err := Check([]Config{a, b}); err != nil {
+		t.Error("without names:", err)
+	}
+	a.Name, b.Name = "x", "x"
+	if err := Check([]Config{a, b}); err == nil || !strings.Contains(err.Error(), `hooks.0 is called "x", too`) {
+		t.Error(err)
+	}
+	b.Name, a.Directory, b.Directory = "y", "/var/lib/x", "/var/lib/x/"
+	if err := Check([]Config{a, b}); err == nil || !strings.Contains(err.Error(), "the directory of hooks.0") {
+		t.Error(err)
+	}
+	if err := Check(make([]Config, MaxHooks)); err != nil {
+		t.Error(err)
+	}
+	if err := Check(make([]Config, MaxHooks+1)); err == nil {
+		t.Error("one too many")
+	}
+}
+
+func TestNames(t *testing.T) {
+	named := post("https://x/")
+	named.Name = "example-org-2"
+	got := Names([]Config{
+		post("https://example.org/a"), post("https://Example.org:8443/b"), named, post("unix:/run/x.sock:/a"), command("/usr/local/bin/Notify.sh", "x"),
+		post("https://" + strings.Repeat("a", 60) + "/"), post("http://[::1]/"),
+	})
+	want := []string{"example-org", "example-org-3", "example-org-2", "hook", "notify-sh", strings.Repeat("a", 36), "1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	for _, n := range got {
+		if !validName(n) {
+			t.Errorf("%q", n)
+		}
+	}
+}
+
+func TestSubscribedTypes(t *testing.T) {
+	c := post("https://a/")
+	c.Events = []string{"publish.stop"}
+	if got := c.types(); !slices.Equal(got, []string{"publish.stop"}) {
+		t.Error(got)
+	}
+	c.Directory = "/x"
+	if got := c.types(); !slices.Equal(got, []string{"publish.stop", "publish.start"}) {
+		t.Error(got)
+	}
+	w := command("x")
+	w.While, w.Events = true, []string{"stream.online", "play.*"}
+	got := w.types()
+	for _, typ := range []string{event.StreamOnline, event.StreamOffline, event.PlayStart, event.PlayStop} {
+		if !event.Matches(got, typ) {
+			t.Error(typ, got)
+		}
+	}
+	c.Events = nil
+	if c.types() != nil {
+		t.Error("all")
+	}
+}

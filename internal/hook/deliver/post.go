@@ -1,0 +1,149 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/internal/event"
+	"weir/internal/hook"
+)
+
+// poster sends events by HTTP.
+type poster struct {
+	client  *hook.Client
+	target  hook.Target
+	secrets []hook.Secret
+	batch   bool
+	format  *hook.Format // nil: our own
+	server  hook.Server
+
+	mu   sync.Mutex     // guards below; a leaf
+	sent map[string]int // calls of an event's several that were answered, by its id, while others were not
+}
+
+// newPoster fails if the certificates cannot be read.
+func newPoster(c *Config, server hook.Server) (*poster, error) {
+	p := &poster{batch: c.Batch > 1, server: server, sent: map[string]int{}}
+	var err error
+	if p.target, err = hook.ParseTarget(c.URL); err != nil {
+		return nil, err
+	}
+	for _, s := range []string{c.Secret, c.OldSecret} {
+		if s == "" {
+			continue
+		}
+		secret, err := hook.ParseSecret(s)
+		if err != nil {
+			return nil, err
+		}
+		p.secrets = append(p.secrets, secret)
+	}
+	if c.Format != "weir" {
+		p.format = hook.FormatNamed(c.Format)
+	}
+	p.client, err = hook.NewClient(hook.ClientConfig{CA: c.CA, Timeout: c.timeout()})
+	return p, err
+}
+
+func (p *poster) close() { p.client.Close() }
+
+func (p *poster) send(ctx context.Context, items []*item, _ int) result {
+	if p.format != nil {
+		return p.translate(ctx, items[0])
+	}
+	id, body := items[0].id, items[0].body
+	if p.batch {
+		// Another batch that begins with the same event, after a restart, is another message.
+		id, body = id+"-"+strconv.Itoa(len(items)), array(items)
+	}
+	header := hook.Sign(p.secrets, id, time.Now(), body)
+	header.Set("Content-Type", "application/json")
+	reply, err := p.client.Do(ctx, &hook.Call{Target: p.target, Method: http.MethodPost, Header: header, Body: body})
+	if err != nil {
+		return result{err: err}
+	}
+	return resultOf(reply)
+}
+
+// array writes several envelopes as a JSON array.
+func array(items []*item) []byte {
+	bodies := make([][]byte, len(items))
+	for i, it := range items {
+		bodies[i] = it.body
+	}
+	return append(append([]byte{'['}, bytes.Join(bodies, []byte(","))...), ']')
+}
+
+// resultOf reads the answer of a receiver of our own format: 2xx is received, 410 is the end.
+func resultOf(r *hook.Reply) result {
+	res := result{status: r.Status}
+	switch {
+	case r.Status >= 200 && r.Status < 300:
+		return res
+	case r.Status == http.StatusGone:
+		res.off = true
+	case r.Status == http.StatusTooManyRequests, r.Status == http.StatusServiceUnavailable:
+		res.wait = retryAfter(r.Header.Get("Retry-After"), time.Now())
+	}
+	res.err = fmt.Errorf("the receiver answered %d %s", r.Status, http.StatusText(r.Status))
+	return res
+}
+
+// maxWait bounds how long a receiver may ask to be left alone.
+const maxWait = time.Hour
+
+// retryAfter reads the header field of that name: seconds or a date.
+func retryAfter(s string, now time.Time) (d time.Duration) {
+	if n, err := strconv.Atoi(strings.TrimSpace(s)); err == nil {
+		d = time.Duration(min(max(n, 0), int(maxWait/time.Second))) * time.Second
+	} else if t, err := http.ParseTime(s); err == nil {
+		d = t.Sub(now)
+	}
+	return min(max(d, 0), maxWait)
+}
+
+// knows reports whether the other server would tell of an event.
+func (p *poster) knows(e *event.Event) bool { return len(p.format.EncodeEvent(e, p.server)) > 0 }
+
+// translate sends an event as another server does, which may take several calls. Those servers ignore
+// what is answered, and so do we unless the receiver says that it failed.
+func (p *poster) translate(ctx context.Context, it *item) (res result) {
+	var v envelope
+	if err := json.Unmarshal(it.body, &v); err != nil {
+		return result{err: err, final: true}
+	}
+	e := v.event()
+	p.mu.Lock()
+	skip := p.sent[it.id]
+	delete(p.sent, it.id)
+	p.mu.Unlock()
+	for i, call := range p.format.EncodeEvent(&e, p.server) {
+		if i < skip {
+			continue
+		}
+		call.Target = p.target
+		reply, err := p.client.Do(ctx, call)
+		if err == nil {
+			res.status = reply.Status
+			if reply.Status >= 500 || reply.Status == http.StatusTooManyRequests {
+				res.wait = retryAfter(reply.Header.Get("Retry-After"), time.Now())
+				err = fmt.Errorf("the receiver answered %d %s", reply.Status, http.StatusText(reply.Status))
+			}
+		}
+		if err != nil {
+			p.mu.Lock()
+			p.sent[it.id] = i
+			p.mu.Unlock()
+			res.err = err
+			return res
+		}
+	}
+	return res
+}

@@ -1,0 +1,408 @@
+package deliver
+
+import (
+	"bufio"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/internal/event"
+)
+
+// received is one request at a receiver.
+type received struct {
+	header http.Header
+	body   []byte
+}
+
+// receiver collects requests, and answers each as answer says.
+func receiver(t *testing.T, answer func(w http.ResponseWriter, n int)) (url string, got func() []received) {
+	t.Helper()
+	var mu sync.Mutex
+	var all []received
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		all = append(all, received{r.Header.Clone(), b})
+		n := len(all)
+		mu.Unlock()
+		if answer != nil {
+			answer(w, n)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, func() []received {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
+}
+
+const testSecret, oldSecret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", "whsec_/////////////////////w8PDw8PDw8P"
+
+// verify checks a request's signature as a receiver does.
+func verify(t *testing.T, r received, secret string) {
+	t.Helper()
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := hmac.New(sha256.New, key)
+	fmt.Fprintf(m, "%s.%s.%s", r.header.Get("webhook-id"), r.header.Get("webhook-timestamp"), r.body)
+	want := "v1," + base64.StdEncoding.EncodeToString(m.Sum(nil))
+	if !slices.Contains(strings.Fields(r.header.Get("webhook-signature")), want) {
+		t.Errorf("signature %q, want %q", r.header.Get("webhook-signature"), want)
+	}
+}
+
+func TestPost(t *testing.T) {
+	url, got := receiver(t, nil)
+	conf := post(url + "/hook?token=hunter2")
+	conf.Secret, conf.OldSecret = testSecret, oldSecret
+	f := newFixture(t, []Config{conf}, nil)
+	f.bus.Publish(publishEvent(event.PublishStart, "live/a", "s1"))
+	f.Close()
+	all := got()
+	if len(all) != 1 {
+		t.Fatal(all)
+	}
+	r := all[0]
+	verify(t, r, testSecret)
+	verify(t, r, oldSecret)
+	var v envelope
+	if err := json.Unmarshal(r.body, &v); err != nil || v.ID != r.header.Get("webhook-id") || v.Version != 1 || v.Seq != 1 || v.Type != "publish.start" ||
+		v.Server != testServer || v.Stream.Path != "live/a" || v.Session.ID != "s1" || time.Since(v.Time) > time.Minute {
+		t.Errorf("%s %v", r.body, err)
+	}
+	if r.header.Get("Content-Type") != "application/json" {
+		t.Error(r.header)
+	}
+	if f.metrics.calls != 1 || f.metrics.fails != 0 {
+		t.Errorf("%+v", f.metrics)
+	}
+}
+
+// TestPostTarget: nothing of an address is shown but scheme and host.
+func TestPostTarget(t *testing.T) {
+	url, _ := receiver(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusTeapot) })
+	f := newFixture(t, []Config{post(url + "/hunter2?hunter2")}, nil)
+	f.bus.Publish(publishEvent(event.PublishStart, "live/a", "s1"))
+	f.Close()
+	f = newFixture(t, []Config{post("http://127.0.0.1:1/hunter2?hunter2")}, nil) // nobody listens there
+	f.bus.Publish(publishEvent(event.PublishStart, "live/a", "s1"))
+	for f.List()[0].Failed == 0 {
+		<-time.After(time.Millisecond)
+	}
+	s := f.List()[0]
+	d, _ := f.Deliveries(s.Name)
+	f.Close()
+	if s.Target != "http://127.0.0.1:1" || strings.Contains(fmt.Sprint(s, d), "hunter2") || d[0].Error == "" {
+		t.Errorf("%+v %+v", s, d)
+	}
+}
+
+// TestPostAgain: the receiver's answers, as the hook takes them, with the id that stays.
+func TestPostAgain(t *testing.T) {
+	for status, want := range map[int]result{
+		200: {}, 204: {}, 299: {}, 301: {}, 400: {}, 404: {}, 500: {},
+		410: {off: true}, 429: {wait: 7 * time.Second}, 503: {wait: 7 * time.Second},
+	} {
+		url, got := receiver(t, func(w http.ResponseWriter, _ int) {
+			w.Header().Set("Retry-After", "7")
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(status)
+		})
+		conf := post(url + "/hunter2")
+		p, err := newPoster(&conf, testServer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		it := itemOf(event.PublishStart, "live/a", 0)
+		it.id, it.body = "01X", []byte(`{}`)
+		for range 2 {
+			res := p.send(t.Context(), []*item{it}, 0)
+			if (res.err == nil) != (status/100 == 2) || res.status != status || res.off != want.off || res.wait != want.wait || res.final {
+				t.Errorf("%d: %+v", status, res)
+			}
+			if res.err != nil && (strings.Contains(res.err.Error(), "hunter2") || !strings.Contains(res.err.Error(), fmt.Sprint(status))) {
+				t.Error(res.err)
+			}
+		}
+		p.close()
+		if all := got(); len(all) != 2 || all[0].header.Get("webhook-id") != "01X" || all[1].header.Get("webhook-id") != "01X" || all[0].header.Get("webhook-signature") != "" {
+			t.Error(all)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
+	for s, want := range map[string]time.Duration{
+		"": 0, "x": 0, "-1": 0, "0": 0, "120": 2 * time.Minute, " 5 ": 5 * time.Second, "3600": time.Hour, "3601": time.Hour, "99999999999": time.Hour,
+		"Fri, 27 Nov 2026 06:01:00 GMT": time.Minute, "Fri, 27 Nov 2026 05:00:00 GMT": 0, "Sat, 28 Nov 2026 06:00:00 GMT": time.Hour,
+	} {
+		if got := retryAfter(s, now); got != want {
+			t.Errorf("%q: %v, want %v", s, got, want)
+		}
+	}
+}
+
+// TestBatch: what waits is posted as one array, in its order.
+func TestBatch(t *testing.T) {
+	hold := make(chan struct{})
+	url, got := receiver(t, func(w http.ResponseWriter, n int) {
+		if n == 1 {
+			<-hold
+		}
+	})
+	conf := post(url)
+	conf.Batch, conf.Secret = 100, testSecret
+	f := newFixture(t, []Config{conf}, nil)
+	for i := range 151 {
+		f.bus.Publish(publishEvent(event.PublishStart, fmt.Sprint("live/", i%7), fmt.Sprint(i)))
+	}
+	for n := 0; n < 151; n = f.List()[0].Queue { // all have been taken in
+	}
+	close(hold)
+	f.Close()
+	n, sizes := 0, []int{}
+	for _, r := range got() {
+		verify(t, r, testSecret)
+		var all []envelope
+		if err := json.Unmarshal(r.body, &all); err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, len(all))
+		for _, v := range all {
+			if v.Session.ID != fmt.Sprint(n) || v.Seq != uint64(n/7+1) {
+				t.Fatalf("event %d: %+v", n, v)
+			}
+			n++
+		}
+		if id := r.header.Get("webhook-id"); id != fmt.Sprintf("%s-%d", all[0].ID, len(all)) {
+			t.Error(id)
+		}
+	}
+	if n != 151 || len(sizes) < 2 || slices.Max(sizes) != 100 {
+		t.Error(n, sizes)
+	}
+}
+
+// TestO08_DeadKeepAlive: a receiver or proxy that closes the connection after each answer without saying so
+// gets every event once.
+func TestO08_DeadKeepAlive(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	seen := map[string]int{}
+	conns := 0
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			r, err := http.ReadRequest(bufio.NewReader(c))
+			if err == nil {
+				_, err = io.Copy(io.Discard, r.Body)
+			}
+			mu.Lock()
+			if conns++; err == nil {
+				seen[r.Header.Get("webhook-id")]++
+			}
+			mu.Unlock()
+			if err == nil {
+				_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n")
+			}
+			_ = c.Close()
+		}
+	})
+	f := newFixture(t, []Config{post("http://" + ln.Addr().String())}, nil)
+	const n = 100
+	for i := range n {
+		f.bus.Publish(publishEvent(event.PublishStart, "live/a", fmt.Sprint(i)))
+	}
+	f.Close()
+	_ = ln.Close()
+	wg.Wait()
+	if len(seen) != n || f.metrics.fails > 0 {
+		t.Errorf("%d of %d events on %d connections, %d failed tries", len(seen), n, conns, f.metrics.fails)
+	}
+	for id, k := range seen {
+		if k != 1 {
+			t.Errorf("%s came %d times", id, k)
+		}
+	}
+}
+
+// TestO04_QuickCycles: every event of a thousand quick starts and stops arrives complete, in its stream's order.
+func TestO04_QuickCycles(t *testing.T) {
+	url, got := receiver(t, nil)
+	f := newFixture(t, []Config{post(url)}, nil)
+	const n = 1000
+	for i := range n {
+		path, id := fmt.Sprint("live/", i%10), fmt.Sprint("s", i)
+		f.bus.Publish(publishEvent(event.PublishStart, path, id))
+		stop := publishEvent(event.PublishStop, path, id)
+		stop.Data = map[string]any{"reason": "unpublish"}
+		f.bus.Publish(stop)
+	}
+	f.Close()
+	open, seq, pairs := map[string]string{}, map[string]uint64{}, 0
+	for _, r := range got() {
+		var v envelope
+		if err := json.Unmarshal(r.body, &v); err != nil || v.ID == "" || v.Stream == nil || v.Stream.Path == "" || v.Session == nil || v.Session.ID == "" {
+			t.Fatalf("%s %v", r.body, err)
+		}
+		p := v.Stream.Path
+		if seq[p]++; v.Seq != seq[p] {
+			t.Fatalf("%s: number %d, want %d", p, v.Seq, seq[p])
+		}
+		switch {
+		case v.Type == event.PublishStart && open[p] == "":
+			open[p] = v.Session.ID
+		case v.Type == event.PublishStop && open[p] == v.Session.ID && v.Data["reason"] == "unpublish":
+			open[p] = ""
+			pairs++
+		default:
+			t.Fatalf("%s of %s while %q is open", v.Type, v.Session.ID, open[p])
+		}
+	}
+	if pairs != n {
+		t.Error(pairs)
+	}
+}
+
+// TestFormats: as other servers tell it, with a call that failed made again and one that did not, not.
+func TestFormats(t *testing.T) {
+	url, got := receiver(t, func(w http.ResponseWriter, n int) {
+		switch n {
+		case 1:
+			w.WriteHeader(http.StatusNotFound) // such servers do not mind
+		case 2:
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	conf := post(url)
+	conf.Format = "nginx-rtmp"
+	f := newFixture(t, []Config{conf}, nil)
+	f.bus.Publish(publishEvent(event.PublishStart, "live/a", "s1"))
+	f.bus.Publish(publishEvent(event.PublishStop, "live/a", "s1"))
+	for len(got()) < 3 { // the retry comes a second later
+		<-time.After(10 * time.Millisecond)
+	}
+	f.Close()
+	var calls []string
+	for _, r := range got() {
+		for _, field := range strings.Split(string(r.body), "&") {
+			if v, ok := strings.CutPrefix(field, "call="); ok {
+				calls = append(calls, v)
+			}
+		}
+	}
+	if !slices.Equal(calls, []string{"publish_done", "done", "done"}) {
+		t.Error(calls)
+	}
+}
+
+// BenchmarkDeliver is how many events one hook tells a healthy receiver of in a second: b.N events of 100 streams, each
+// posted on its own, signed. Receiver and hook share the CPUs: run it with -cpu 1.
+func BenchmarkDeliver(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		batch int
+		dir   bool
+	}{{"each", 1, false}, {"each,journal", 1, true}, {"batch=100", 100, false}} {
+		b.Run(c.name, func(b *testing.B) {
+			conf := post("http://" + bareReceiver(b))
+			conf.Secret, conf.Batch = testSecret, c.batch
+			if c.dir {
+				conf.Directory = b.TempDir()
+			}
+			bus, m := event.NewBus(), &counts{}
+			d, err := New([]Config{conf}, Options{Log: discard, Bus: bus, Metrics: m, Server: testServer})
+			if err != nil {
+				b.Fatal(err)
+			}
+			r := d.all()[0]
+			b.ResetTimer()
+			for i := range b.N {
+				bus.Publish(publishEvent(event.PublishStart, fmt.Sprint("live/", i%100), "s"))
+				for i%1000 == 0 && len(r.sub.C()) > buffer/2 {
+					<-time.After(time.Millisecond)
+				}
+			}
+			for r.delivered.Load() < uint64(b.N) {
+				<-time.After(time.Millisecond)
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			d.Close()
+			if m.fails > 0 || r.dropped.Load() > 0 {
+				b.Fatalf("%d failed, %d dropped", m.fails, r.dropped.Load())
+			}
+		})
+	}
+}
+
+// bareReceiver answers every request of any connection with 204, at as little cost as can be, so that the
+// benchmark is about the hook.
+func bareReceiver(b *testing.B) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	b.Cleanup(func() { _ = ln.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer func() { _ = c.Close() }()
+				r := bufio.NewReaderSize(c, 1<<16)
+				for {
+					length := 0
+					for {
+						line, err := r.ReadSlice('\n')
+						if err != nil {
+							return
+						}
+						if len(line) == 2 {
+							break
+						}
+						if n, ok := strings.CutPrefix(string(line), "Content-Length: "); ok {
+							_, _ = fmt.Sscan(n, &length)
+						}
+					}
+					if _, err := r.Discard(length); err != nil {
+						return
+					}
+					if _, err := io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n"); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	return ln.Addr().String()
+}
