@@ -14,12 +14,16 @@
 //	unit:"bytes"          of an int64: 32MiB, 64KiB or a plain number
 //	unit:"bitrate"        of an int64, in bits per second: 100Mbps, 2500kbps or a plain number
 //	format:"listen"       of a string: HOST:PORT, :PORT or nothing
-//	secret:"true"         printed as ***, on a group for everything below it
+//	secret:"true"         printed as ***, on a group for everything below it; a text may be kept
+//	                      elsewhere: {file: NAME} is a file's content without its last line end,
+//	                      {env: NAME} an environment variable
+//	short:"true"          of a text in a group: it may stand for the whole group, so that a list of
+//	                      groups may be written [a, b]
 //	reload:"restart"      a change applies when the server starts again; on a group for
 //	                      everything below it, unless that has reload:"live"
 //
 // A field is a bool, an integer, a float, a string, a time.Duration (10s, 1m30s), a
-// netip.Prefix (10.0.0.0/8, or one address), a struct, or a slice of these. A list given
+// time.Time (2027-01-31, 2027-01-31T18:00:00Z), a netip.Prefix (10.0.0.0/8, or one address), a struct, or a slice of these. A list given
 // anywhere replaces the default list as a whole.
 //
 // Order of precedence, the last wins: defaults, file, environment, --set.
@@ -64,7 +68,7 @@ func Load(conf any, src Source) (*Loaded, error) {
 	}
 	before := reflect.New(root.typ).Elem()
 	before.Set(v)
-	l := &loader{root: root, conf: v, file: src.File, origins: map[string]Origin{}}
+	l := &loader{root: root, conf: v, file: src.File, environ: src.Environ, origins: map[string]Origin{}}
 	l.readFile(src.Data)
 	l.readEnviron(src.Environ)
 	l.readSets(src.Sets)

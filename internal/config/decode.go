@@ -19,7 +19,8 @@ type loader struct {
 	origins  map[string]Origin
 
 	// Of the source being read:
-	source  Origin // the place is that of the node at hand in a file
+	source  Origin   // the place is that of the node at hand in a file
+	environ []string // NAME=value, for secrets kept in the environment
 	anchors map[string]ast.Node
 	nodes   int
 }
@@ -123,6 +124,11 @@ func (l *loader) decode(f *field, v reflect.Value, n ast.Node, path string) {
 
 func (l *loader) decodeGroup(f *field, v reflect.Value, n ast.Node, path string) {
 	values, ok := pairs(n)
+	if f.short != nil && f.isShort(n) {
+		l.origins[path] = l.at(n)
+		l.decode(f.short, f.short.of(v), n, join(path, f.short.name))
+		return
+	}
 	if _, null := n.(*ast.NullNode); !ok && !null {
 		l.problem(n, path, found(n, f.secret), "a group of keys: "+strings.Join(f.keys(), ", "))
 		return
@@ -153,6 +159,16 @@ func (l *loader) decodeGroup(f *field, v reflect.Value, n ast.Node, path string)
 		}
 		l.decode(c, c.of(v), kv.Value, join(path, name))
 	}
+}
+
+// isShort reports whether n is the short form of the group f: its one text, or where that is kept.
+func (f *field) isShort(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.StringNode, *ast.LiteralNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return true
+	}
+	r, ok := secretReference(n)
+	return ok && f.short.takesReference() && f.child(r.kind) == nil
 }
 
 // merge takes the keys of kv ("<<: *base") that are not among those written out.
@@ -239,6 +255,10 @@ func (l *loader) forget(path string) {
 }
 
 func (l *loader) decodeValue(f *field, v reflect.Value, n ast.Node, path string) {
+	if r, ok := secretReference(n); ok && f.takesReference() {
+		l.decodeReference(f, v, r, path)
+		return
+	}
 	next := reflect.New(f.typ).Elem()
 	if err := f.setNode(next, n); err != nil {
 		l.problem(n, path, found(n, f.secret), f.refuse(err))

@@ -158,6 +158,10 @@ func (l *loader) setTo(f *field, v reflect.Value, path, text string) {
 		l.store(f, v, next, path, l.source, "found "+show(text, f.secret))
 		return
 	}
+	if f.short != nil && !strings.HasPrefix(text, "{") {
+		l.setTo(f.short, f.short.of(v), join(path, f.short.name), text)
+		return
+	}
 	n, err := parse([]byte(text))
 	if err != nil {
 		l.syntax(path, err, f.holdsSecret())

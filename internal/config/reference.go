@@ -45,6 +45,8 @@ func (f *field) rows(b *bytes.Buffer, v reflect.Value) {
 		takes := "list of groups"
 		if f.elem.kind != group {
 			takes = "list of: " + f.elem.takes()
+		} else if f.elem.short != nil {
+			takes = "list of: " + f.elem.short.takes() + ", or groups"
 		}
 		standard := "none"
 		if v.Len() > 0 && f.elem.kind != group {

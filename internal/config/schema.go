@@ -32,6 +32,9 @@ func (f *field) schema(v reflect.Value) (*jsonschema.Schema, error) {
 	switch f.kind {
 	case group:
 		s.Types = []string{"object", "null"}
+		if f.short != nil {
+			s.Types = append(s.Types, "string")
+		}
 		s.AdditionalProperties = &jsonschema.Schema{Not: &jsonschema.Schema{}} // false
 		s.Properties = map[string]*jsonschema.Schema{}
 		s.PropertyOrder = f.keys()
@@ -95,6 +98,15 @@ func (f *field) scalarSchema(s *jsonschema.Schema) {
 		}
 	}
 	s.WriteOnly = f.secret
+	if f.takesReference() {
+		s.Type, s.Types = "", []string{"string", "object"}
+		s.AdditionalProperties = &jsonschema.Schema{Not: &jsonschema.Schema{}} // false
+		s.PropertyOrder = []string{"file", "env"}
+		s.Properties = map[string]*jsonschema.Schema{
+			"file": {Type: "string", Description: "the file that holds the secret"},
+			"env":  {Type: "string", Description: "the environment variable that holds the secret"},
+		}
+	}
 }
 
 func numberOf(v reflect.Value) *float64 {

@@ -32,6 +32,7 @@ type field struct {
 	form    *form    // how a value is written; nil: as YAML has it
 	fields  []*field // of a group, in order of declaration
 	inlined [][]int  // of a group: its embedded structs
+	short   *field   // of a group: the text that may stand for the whole of it; nil: none may
 	elem    *field   // of a list
 }
 
@@ -161,6 +162,12 @@ func (f *field) addStruct(t reflect.Type, index []int, depth int) error {
 		c.index = at
 		if err := f.add(c); err != nil {
 			return err
+		}
+		if tags.Get("short") == "true" {
+			if c.kind != value || c.typ.Kind() != reflect.String || c.form != nil || f.short != nil {
+				return fmt.Errorf("config: %s: only one plain text of a group can be its short form", c.path)
+			}
+			f.short = c
 		}
 	}
 	return nil

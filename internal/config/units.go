@@ -57,6 +57,21 @@ var (
 		},
 		format: func(v reflect.Value) string { return fmt.Sprint(v.Interface()) },
 	}
+	timeForm = &form{
+		description: description{
+			name:    "time",
+			allowed: "a date or a time such as 2027-01-31, 2027-01-31T18:00:00Z or 2027-01-31T18:00:00+02:00",
+			pattern: `^([0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2}))?)?$`,
+		},
+		parse: func(v reflect.Value, text string) error {
+			t, err := parseTime(text)
+			if err == nil {
+				v.Set(reflect.ValueOf(t))
+			}
+			return err
+		},
+		format: func(v reflect.Value) string { return formatTime(v.Interface().(time.Time)) }, //nolint:forcetypeassert // formOf
+	}
 	bytesForm = unitForm(description{
 		name: "bytes", number: true,
 		allowed: "a size such as 64KiB, 32MiB, 1GiB or a number of bytes",
@@ -96,6 +111,8 @@ func formOf(t reflect.Type, tags reflect.StructTag) (*form, error) {
 	switch {
 	case unit == "" && format == "" && elem == reflect.TypeFor[time.Duration]():
 		return durationForm, nil
+	case unit == "" && format == "" && elem == reflect.TypeFor[time.Time]():
+		return timeForm, nil
 	case unit == "" && format == "" && elem == reflect.TypeFor[netip.Prefix]():
 		return prefixForm, nil
 	case unit == "bytes" && format == "" && elem == reflect.TypeFor[int64]():
@@ -137,6 +154,27 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, &valueError{why: "write 0s"}
 	}
 	return d, nil
+}
+
+// parseTime reads a time (RFC 3339), or a date, which is the moment that it begins at in UTC. No text is no time.
+func parseTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, errType
+}
+
+// formatTime returns the text that parseTime reads back.
+func formatTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // parsePrefix reads a range of addresses, or one address. A range whose address has bits
