@@ -7,6 +7,10 @@ import "weir/internal/server"
 // Config is the whole configuration: the sections of the configuration file, in plain types. Begin with
 // DefaultConfig, and set what differs. These are the fields:
 //
+//	State string
+//	    Folder in which the server and its tools keep what they must remember, such as the keys of
+//	    weir key; only their user may read it; empty is none. Default "".
+//
 // Log, section "log": What is logged, to standard error.
 //
 //	Log.Level string
@@ -143,6 +147,33 @@ import "weir/internal/server"
 //	Drain time.Duration
 //	    When the server is told to stop: how long it goes on for those who are there, and lets
 //	    nobody else in, before it ends them; 0s ends them at once. At most 1h. Default 0s.
+//
+// Auth, section "auth": What streams[].publish.auth and streams[].play.auth may ask, besides keys.
+//
+//	Auth.Signed.Keys []SigningKey
+//	    Keys with which links are signed, as weir sign does with the first; several, so that one
+//	    can replace another; applies to new sessions.
+//	Auth.JWT.JWKS string
+//	    Where the keys are that tokens are signed with, as a JSON Web Key Set: an https URL, http
+//	    on this machine, or a file. Default "".
+//	Auth.JWT.Refresh time.Duration
+//	    How often the key set is fetched; it is also fetched, once a minute at most, when a token
+//	    names a key that is not in it; if it cannot be fetched, the last one stays. From 1m to
+//	    24h. Default 1h.
+//	Auth.JWT.Secret string
+//	    Key of tokens that are signed with HS256, HS384 or HS512, at least 32 characters; empty
+//	    refuses them. Default "".
+//	Auth.JWT.Issuer string
+//	    Iss that tokens must have; empty asks for none. Default "".
+//	Auth.JWT.Audience string
+//	    Aud that tokens must have; empty asks for none. Default "".
+//	Auth.JWT.Claim string
+//	    Claim that lists what its bearer may do: a list of {action: publish or play, path: a
+//	    pattern as in match}; mediamtx_permissions, as MediaMTX has it, is understood too. Default
+//	    "weir".
+//	Auth.JWT.EndPublishers bool
+//	    End publishers, too, when their token runs out, not players alone. Default false.
+//
 //	Streams []StreamConfig
 //	    Settings by stream path; the first entry that matches applies.
 type Config = server.Config
@@ -153,9 +184,15 @@ type Config = server.Config
 //	Match string
 //	    Which stream paths: * is one segment, ** any number; the first entry that matches applies
 //	    alone. Default "**".
-//	Publish.Keys []string
-//	    Keys of which a peer must give one, as ?key=… behind the stream name; none asks for no
-//	    key; applies to new sessions.
+//	Publish.Keys []Key
+//	    Keys of which a peer must give one, as ?key=… behind the stream name; each is a text, or
+//	    a group; with none, and none made by weir key new, no key is asked for; applies to new
+//	    sessions.
+//	Publish.Auth []string
+//	    What decides, one after the other until one admits or refuses: keys, links that weir sign
+//	    has signed (auth.signed), tokens (auth.jwt), your own service (auth.hook); who passes all
+//	    of them is refused, unless it was keys alone and there are none; applies to new sessions.
+//	    Default [keys].
 //	Publish.Allow []netip.Prefix
 //	    Addresses and ranges that may come; an empty list lets nobody in; applies to new sessions.
 //	    Default ["0.0.0.0/0", "::/0"].
@@ -171,9 +208,15 @@ type Config = server.Config
 //	Publish.GraceAfterStop time.Duration
 //	    How long players wait for the publisher's return after it stopped properly, before the
 //	    stream ends; 0s ends it at once. At most 1h. Default 5s.
-//	Play.Keys []string
-//	    Keys of which a peer must give one, as ?key=… behind the stream name; none asks for no
-//	    key; applies to new sessions.
+//	Play.Keys []Key
+//	    Keys of which a peer must give one, as ?key=… behind the stream name; each is a text, or
+//	    a group; with none, and none made by weir key new, no key is asked for; applies to new
+//	    sessions.
+//	Play.Auth []string
+//	    What decides, one after the other until one admits or refuses: keys, links that weir sign
+//	    has signed (auth.signed), tokens (auth.jwt), your own service (auth.hook); who passes all
+//	    of them is refused, unless it was keys alone and there are none; applies to new sessions.
+//	    Default [keys].
 //	Play.Allow []netip.Prefix
 //	    Addresses and ranges that may come; an empty list lets nobody in; applies to new sessions.
 //	    Default ["0.0.0.0/0", "::/0"].

@@ -38,9 +38,9 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/session", "", "github.com/google/uuid"},
 	{"internal/hook/deliver", "internal/admit internal/config internal/event internal/hook/. internal/session", "golang.org/x/sys"},
 	{"internal/event", "internal/session internal/stream", ""},
-	{"internal/admit", "internal/config internal/session", ""},
 	{"internal/hook", "internal/admit internal/event internal/session internal/version", ""},
 	{"internal/hook/decide", "internal/admit internal/config internal/hook/. internal/session", ""},
+	{"internal/admit", "internal/config internal/session", "github.com/MicahParks/keyfunc github.com/golang-jwt/jwt golang.org/x/sys"},
 	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
 	{"internal/trace", "", ""},
 	{"internal/intake", "", ""},
@@ -72,7 +72,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{".", "av internal", ""},
 	{"bench", "av amf format rtmp bench", "github.com/coder/websocket golang.org/x/sys"},
 	{"test", "av codec amf format rtmp", ""},
-	{"cmd", ". av codec amf format rtmp bench internal/config internal/demo internal/relay internal/probe internal/version", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
+	{"cmd", ". av codec amf format rtmp bench internal/admit internal/config internal/demo internal/relay internal/probe internal/session internal/version", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
 }
 
 // module is the module's name, the beginning of the path of each of our packages.

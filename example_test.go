@@ -34,7 +34,7 @@ func ExampleConfig() {
 	c.Limits.StreamBitrate = 20_000_000
 	c.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	cams := weir.DefaultStreamConfig()
-	cams.Match, cams.Publish.Keys = "live/*", []string{"secret"}
+	cams.Match, cams.Publish.Keys = "live/*", []weir.Key{{Key: "secret"}}
 	c.Streams = []weir.StreamConfig{cams}
 	fmt.Println(weir.Check(c))
 

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"weir/av"
+	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/peer"
 	"weir/internal/server"
@@ -38,6 +39,12 @@ func Check(c Config) error { return config.Check(&c) }
 // Protocols returns the names of the protocols that the server speaks, such as "rtmp": those of Request,
 // of the log, the metrics and the API.
 func Protocols() []string { return server.ProtocolNames() }
+
+// Key is an entry of Publish.Keys and Play.Keys of a StreamConfig: Key{Key: "secret"} is all that is needed.
+type Key = admit.Key
+
+// SigningKey is an entry of Auth.Signed.Keys of a Config.
+type SigningKey = admit.SigningKey
 
 // Request is what a peer asks for.
 type Request struct {

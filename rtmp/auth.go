@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -55,9 +56,9 @@ func NewAuthenticator(scheme string, password func(user string) (string, bool)) 
 	return a
 }
 
-// Verify returns the name of the user, who has proved to know the password. The error is the
+// Verify returns the name of the user, who has proved to know the password. The error has the
 // *StatusError with which the client is to be refused: often only the next step of the exchange,
-// after which the client connects again. A handler calls it for the connections that need a user; a
+// after which the client connects again; errors.Is finds ErrAuthFailed in it if user or password is wrong. A handler calls it for the connections that need a user; a
 // server whose Authenticator is set calls it for all.
 func (a *Authenticator) Verify(r *ConnectRequest) (user string, err error) {
 	p := &r.auth
@@ -135,7 +136,7 @@ func (a *Authenticator) needAuth(p *authParams) error {
 
 // authFailed is the rejection of a user, whether unknown or not.
 func authFailed(scheme string) error {
-	return rejection("[ authmod=" + scheme + " ] : ?reason=authfailed")
+	return fmt.Errorf("%w: %w", ErrAuthFailed, rejection("[ authmod="+scheme+" ] : ?reason=authfailed"))
 }
 
 // rejection returns the status in which both schemes put their messages.

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrAuthFailed is returned by Dial when the server did not accept user and password,
-// or asked for them and there are none.
+// or asked for them and there are none. Authenticator.Verify has it in the error for such a client.
 var ErrAuthFailed = errors.New("authentication failed")
 
 // authParams is what a client adds to its application and tcUrl to authenticate. The

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,9 @@ type DialOptions struct {
 	App string
 	// ChunkSize is the chunk size of what the client writes. Default 4096.
 	ChunkSize int
+	// Plays says that the connection is to play: connect then does not say that it is an encoder's, which
+	// some servers ask for user and password.
+	Plays bool
 	// Complex makes the handshake carry digests, for Adobe servers that require them.
 	Complex bool
 	// FlashVer, PageURL and SwfURL are told to the server. FlashVer is by default a
@@ -187,7 +191,6 @@ func (c *Client) connect(auth string) error {
 	}
 	props := amf.Object{
 		{Key: "app", Value: c.target.app + auth},
-		{Key: "type", Value: "nonprivate"},
 		{Key: "flashVer", Value: flashVer},
 		{Key: "tcUrl", Value: c.target.tcURL() + auth},
 		{Key: "fpad", Value: false},
@@ -196,6 +199,9 @@ func (c *Client) connect(auth string) error {
 		{Key: "videoCodecs", Value: 252.0},
 		{Key: "videoFunction", Value: 1.0},
 		{Key: "objectEncoding", Value: 0.0},
+	}
+	if !c.opts.Plays {
+		props = slices.Insert(props, 1, amf.Property{Key: "type", Value: "nonprivate"})
 	}
 	if c.opts.SwfURL != "" {
 		props = append(props, amf.Property{Key: "swfUrl", Value: c.opts.SwfURL})

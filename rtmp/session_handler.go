@@ -79,6 +79,10 @@ type ConnectRequest struct {
 	auth authParams
 }
 
+// Authenticates reports whether the client takes part in the adobe or llnw scheme: in reply to a rejection by
+// an Authenticator, or because it knows that there is one.
+func (r *ConnectRequest) Authenticates() bool { return r.auth.scheme != "" }
+
 // PublishRequest is a publish command.
 type PublishRequest struct {
 	// StreamID is the message stream.

@@ -112,7 +112,8 @@ can also be set by the environment (` + "`WEIR_RTMP_LISTEN=:1940`" + `) and on t
 
 A mistake is refused with its place, what is allowed and the nearest valid key:
 ` + "`weir config check -c weir.yml`" + `. ` + "`weir config show`" + ` prints the values in force and where each
-came from, keys and passwords as ` + "`***`" + `.
+came from, keys and passwords as ` + "`***`" + `. A secret may be kept elsewhere: in the place of the text,
+` + "`{file: /run/secrets/key}`" + ` is the content of a file and ` + "`{env: NAME}`" + ` an environment variable.
 
 A stream's path is ` + "`app/name`" + `. The first entry of ` + "`streams`" + ` whose ` + "`match`" + ` fits it applies
 alone; what the entry leaves out has the default, not the value of another entry.

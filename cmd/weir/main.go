@@ -32,6 +32,9 @@ type cli struct {
 	Probe   probeCmd   `cmd:"" help:"Describe a stream and its faults."`
 	Bench   benchCmd   `cmd:"" help:"Load a server and measure it."`
 	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
+	Key     keyCmd     `cmd:"" help:"Make, list and revoke the keys of publishers and players."`
+	Sign    signCmd    `cmd:"" help:"Sign a link with which a stream can be played or published for a time."`
+	Token   tokenCmd   `cmd:"" help:"Print a new random secret, for admin.token or to sign links with."`
 	Version versionCmd `cmd:"" help:"Print what this program is."`
 }
 

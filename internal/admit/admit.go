@@ -1,19 +1,29 @@
 // Package admit decides whether a peer may publish or play a stream, by the stream's rules: which
-// addresses are allowed and which keys are valid. A key is given in the query behind the stream's
-// name, ?key=SECRET, in every protocol.
+// addresses are allowed, and then a chain of links of which each admits, refuses or passes. The links
+// here are keys (of the configuration, and of a KeyStore that "weir key" changes while the server runs),
+// links that were signed ("weir sign"), and tokens (JWT); others, such as a decision hook, are given to
+// the Gate.
+//
+// A key is given in the query behind the stream's name, ?key=SECRET, in every protocol; as a password
+// or as a bearer token where the protocol has them; or, if it has a path of its own, in the place of
+// the stream's name.
 //
 // Addresses that give wrong keys have to wait: after 20 within a minute their keys are refused for
 // a minute, then for twice as long each time, 16 minutes at most. While an address waits even a
 // right key is refused; otherwise guessing could go on at full speed. Loopback is exempt; the
-// addresses of one IPv6 /64 count as one; a missing key does not count as a guess.
+// addresses of one IPv6 /64 count as one; a missing key does not count as a guess, nor does one that
+// has run out.
 //
-// Not supported here: tokens, web hooks, limits of connections (those are package
-// session's) or of players (those are the stream's).
+// Not supported here: limits of connections (those are package session's) or of players (those are
+// the stream's).
 package admit
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"hash/maphash"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,20 +31,30 @@ import (
 	"weir/internal/session"
 )
 
-// Error refuses a peer. Its text holds no key.
+// Error refuses a peer. Its text holds no secret.
 type Error struct {
-	Reason     session.Reason // BadKey, Address or Throttled
+	Reason     session.Reason // BadKey, Address, Throttled, Expired or Revoked
 	Role       session.Role   // what the peer wanted
 	RetryAfter time.Duration  // for Throttled: how long to wait
+	// Detail says what was wrong with a link or a token; empty for the rest.
+	Detail string
+
+	guess bool // a secret was wrong: it counts against the address
 }
 
 // Error returns a sentence without secrets.
 func (e *Error) Error() string {
-	switch e.Reason {
-	case session.Throttled:
-		return fmt.Sprintf("admit: %s: too many wrong keys from this address, wait %v", e.Role, e.RetryAfter.Round(time.Second))
-	case session.Address:
+	switch {
+	case e.Reason == session.Throttled:
+		return fmt.Sprintf("admit: %s: too many wrong keys from this address, wait %v", e.Role, roundUp(e.RetryAfter))
+	case e.Reason == session.Address:
 		return fmt.Sprintf("admit: %s: not allowed from this address", e.Role)
+	case e.Detail != "":
+		return fmt.Sprintf("admit: %s: %s", e.Role, e.Detail)
+	case e.Reason == session.Expired:
+		return fmt.Sprintf("admit: %s: the key has run out", e.Role)
+	case e.Reason == session.Revoked:
+		return fmt.Sprintf("admit: %s: the key was revoked", e.Role)
 	}
 	return fmt.Sprintf("admit: %s: the key is missing or wrong", e.Role)
 }
@@ -42,15 +62,25 @@ func (e *Error) Error() string {
 // CloseReason implements session.Reasoner.
 func (e *Error) CloseReason() session.Reason { return e.Reason }
 
+// Options are what a Gate has beside its rules.
+type Options struct {
+	// Keys are those that "weir key" makes; nil: none.
+	Keys *KeyStore
+	// Links are those that rules may name besides ByKeys and BySigned.
+	Links map[string]Link
+}
+
 // Gate decides by rules that can be replaced. It is safe for concurrent use.
 type Gate struct {
 	rules    atomic.Pointer[Rules]
+	opt      Options
+	seed     maphash.Seed
 	throttle throttle
 }
 
 // New returns a gate with its first rules.
-func New(rules *Rules) *Gate {
-	g := &Gate{}
+func New(rules *Rules, opt Options) *Gate {
+	g := &Gate{opt: opt, seed: maphash.MakeSeed()}
 	g.SetRules(rules)
 	return g
 }
@@ -61,39 +91,144 @@ func (g *Gate) SetRules(rules *Rules) { g.rules.Store(rules) }
 // Rules returns the rules in force.
 func (g *Gate) Rules() *Rules { return g.rules.Load() }
 
-// Admit admits a peer or refuses it with an *Error. A peer without an address is refused. Admit does no I/O and
-// does not wait.
-func (g *Gate) Admit(_ context.Context, r *Request) (session.Grant, error) {
+// Admit admits a peer. It refuses one with an *Error (within a *session.Refusal, for those that are told how
+// long to wait) or with the error of a link; a peer without an address is refused. It waits only as its links
+// do: keys and signed links do not.
+func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 	rules := g.rules.Load()
 	grant := session.Grant{Entry: rules.Match(r.Path)}
-	c := rules.at(grant.Entry)
-	rule := &c.play
-	if r.Role == session.Publish {
-		rule = &c.publish
-	}
+	rule := rules.at(grant.Entry).of(r.Role)
+	names := slices.Contains(rule.auth, ByKeys) && (rule.keys.paths || g.opt.Keys.current().paths)
+	r.SecretName = r.SecretName || names
 	if !config.Contains(rule.allow, r.Remote.Addr()) {
 		return session.Grant{}, &Error{Reason: session.Address, Role: r.Role}
 	}
-	if len(rule.keys) == 0 {
+	required := rule.required || g.opt.Keys.covers(rule, r)
+	client, counted := session.Client(r.Remote.Addr())
+	counted = counted && required && !r.Recheck
+	now := time.Now()
+	if counted {
+		if wait := g.throttle.blocked(client, now); wait > 0 {
+			return session.Grant{}, throttled(r.Role, wait)
+		}
+	}
+	err := g.ask(ctx, rules, rule, r, now, names, &grant)
+	if err == nil && grant.Terms == nil && required {
+		_, n := offers(r, names)
+		err = &Error{Reason: session.BadKey, Role: r.Role, guess: n > 0}
+	}
+	if err == nil {
 		return grant, nil
 	}
-	client, counted := session.Client(r.Remote.Addr())
-	if counted {
-		if wait := g.throttle.blocked(client, time.Now()); wait > 0 {
-			return session.Grant{}, &Error{Reason: session.Throttled, Role: r.Role, RetryAfter: wait}
+	if e, ok := errors.AsType[*Error](err); ok && e.guess && counted {
+		g.throttle.failed(client, now)
+	}
+	return session.Grant{}, err
+}
+
+// throttled refuses a peer whose address has to wait.
+func throttled(role session.Role, wait time.Duration) error {
+	e := &Error{Reason: session.Throttled, Role: role, RetryAfter: wait}
+	return &session.Refusal{
+		Reason: e.Reason, Err: e, RetryAfter: wait,
+		Peer: fmt.Sprintf("Too many wrong keys came from this address: wait %v before trying again.", roundUp(wait)),
+	}
+}
+
+// roundUp returns d in whole seconds, 1 at least.
+func roundUp(d time.Duration) time.Duration {
+	return max(time.Second, (d + time.Second - 1).Truncate(time.Second))
+}
+
+// Confirmer is a Link that may want to be asked even if a link before it has admitted a peer. Then both must.
+type Confirmer interface {
+	Link
+	// Confirms reports whether it wants to.
+	Confirms() bool
+}
+
+// confirms reports whether a link is a Confirmer that wants to be asked.
+func (g *Gate) confirms(name string) bool {
+	c, ok := g.opt.Links[name].(Confirmer)
+	return ok && c.Confirms()
+}
+
+// ask asks the links of a rule until one admits or refuses, and then those that confirm. Of a session that runs,
+// only the one that admitted it is asked, unless that one confirms what others say.
+func (g *Gate) ask(ctx context.Context, rules *Rules, rule *rule, r *Request, now time.Time, names bool, grant *session.Grant) error {
+	alone := r.Recheck && !g.confirms(r.By)
+	for _, name := range rule.auth {
+		if alone && name != r.By || grant.Terms != nil && !g.confirms(name) {
+			continue
+		}
+		var terms *session.Terms
+		var key uint64
+		var err error
+		switch link := g.opt.Links[name]; {
+		case name == ByKeys:
+			terms, key, err = g.key(rule, r, now, names)
+		case name == BySigned:
+			terms, err = rules.signed.decide(r, now)
+		case link != nil:
+			terms, err = link.Decide(ctx, r)
+		default: // the configuration is checked; that of a program may not have been
+			err = session.Because(session.Internal, fmt.Errorf("admit: auth asks %s, which is not configured", name))
+		}
+		switch {
+		case err != nil:
+			return err
+		case terms == nil:
+		case grant.Terms != nil:
+			grant.Terms = grant.Terms.With(terms)
+		default:
+			if key == 0 {
+				key = g.keyOf(terms)
+			}
+			grant.Terms, grant.Key = terms, key
 		}
 	}
-	key := KeyOf(r.RawQuery)
-	if key == "" || len(key) > maxKey {
-		return session.Grant{}, &Error{Reason: session.BadKey, Role: r.Role}
+	return nil
+}
+
+// keyOf stands for who was admitted, by a link that knows no keys. It is never 0.
+func (g *Gate) keyOf(t *session.Terms) uint64 {
+	return maphash.Comparable(g.seed, [3]string{t.By, t.KeyID, t.User}) | 1
+}
+
+// key looks for a key that the peer has shown.
+func (g *Gate) key(rule *rule, r *Request, now time.Time, names bool) (*session.Terms, uint64, error) {
+	stored := g.opt.Keys.current()
+	if rule.keys.size == 0 && g.opt.Keys == nil {
+		return nil, 0, nil
 	}
-	id, ok := find(rule.keys, key)
-	if !ok {
-		if counted {
-			g.throttle.failed(client, time.Now())
+	list, n := offers(r, names)
+	var reason session.Reason
+	for again := false; ; again = true {
+		for i := range list[:n] {
+			k := rule.keys.find(&list[i], r, now)
+			if k == nil {
+				k = stored.find(&list[i], r, now)
+			}
+			if k == nil {
+				continue
+			}
+			if why := k.refused(now); why != 0 {
+				reason = why
+				continue
+			}
+			if k.stored != nil {
+				k.stored.used.Store(now.Unix())
+			}
+			return k.terms, k.hash.id(), nil
 		}
-		return session.Grant{}, &Error{Reason: session.BadKey, Role: r.Role}
+		// A key that was made a moment ago is in the file already.
+		if again || n == 0 || reason != 0 || !g.opt.Keys.look(now) {
+			break
+		}
+		stored = g.opt.Keys.current()
 	}
-	grant.Key = id
-	return grant, nil
+	if reason != 0 {
+		return nil, 0, &Error{Reason: reason, Role: r.Role}
+	}
+	return nil, 0, nil
 }

@@ -21,17 +21,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func keys(k ...string) Rule {
 	r := DefaultRule()
-	r.Keys = k
+	for _, text := range k {
+		r.Keys = append(r.Keys, Key{Key: text})
+	}
 	return r
 }
 
 func newGate(t testing.TB, entries ...Entry) *Gate {
 	t.Helper()
-	rules, err := NewRules(entries, Entry{Publish: DefaultRule(), Play: DefaultRule()})
+	rules, err := NewRules(entries, Entry{Publish: DefaultRule(), Play: DefaultRule()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(rules)
+	return New(rules, Options{})
 }
 
 func publish(path, query, addr string) *Request {
@@ -114,7 +116,7 @@ func TestGrantKey(t *testing.T) {
 		t.Error(a, b, again, open)
 	}
 	// New rules apply to the next request.
-	rules, _ := NewRules([]Entry{{Match: "live/**", Publish: keys("c")}}, Entry{})
+	rules, _ := NewRules([]Entry{{Match: "live/**", Publish: keys("c")}}, Entry{}, nil)
 	g.SetRules(rules)
 	if _, err := g.Admit(context.Background(), publish("live/x", "key=a", "127.0.0.1")); err == nil {
 		t.Error("the old rules apply")

@@ -145,7 +145,7 @@ func TestPatternBounds(t *testing.T) {
 	if !errors.As(err, &pe) || pe.Index != 1 || pe.Pattern != long+"x" || errors.Unwrap(err).Error() != "is longer than 255 bytes" {
 		t.Errorf("256 bytes: %v", err)
 	}
-	if _, err := NewRules([]Entry{{Match: ""}}, Entry{}); !errors.As(err, &pe) || err.Error() != `admit: pattern "": is empty; ** is every stream` {
+	if _, err := NewRules([]Entry{{Match: ""}}, Entry{}, nil); !errors.As(err, &pe) || err.Error() != `admit: pattern "": is empty; ** is every stream` {
 		t.Errorf("rules with a wrong pattern: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"strings"
 	"time"
@@ -31,6 +32,8 @@ type Door struct {
 	Sessions *session.Registry
 	Metrics  Metrics
 	Admit    Admission
+	// Users may be nil: then no protocol asks for user and password by itself.
+	Users Users
 	// Reserved is the names that publishers may not take.
 	Reserved *Reserved
 	// Wait returns how long a player of the path waits for a publisher.
@@ -68,6 +71,19 @@ type Ask struct {
 	Credential admit.Credential
 	// PageURL and TCURL are what RTMP's connect says of where the peer comes from and goes to.
 	PageURL, TCURL string
+}
+
+// Users checks users and passwords for protocols whose peers prove that they know a password without showing it,
+// and before they name a stream. Whether they may publish or play it is Admission's, who gets both.
+type Users interface {
+	// AsksUser reports whether all publishers of an app have to come with user and password.
+	AsksUser(app string) bool
+	// Password returns the password of a user.
+	Password(user string) (password string, ok bool)
+	// MayTry fails while an address has to wait because of wrong passwords.
+	MayTry(addr netip.Addr) error
+	// WrongPassword counts a wrong password against an address, and returns the refusal.
+	WrongPassword(addr netip.Addr) error
 }
 
 // Admission decides about a request; an error refuses, and session.ReasonOf tells why.

@@ -18,7 +18,7 @@ type rtmpSource struct {
 }
 
 func openRTMP(ctx context.Context, name string, a Access) (Source, error) {
-	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), TLSConfig: a.tls(), Timeout: a.timeout()})
+	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Plays: true, Caps: rtmp.AnyCodec(), TLSConfig: a.tls(), Timeout: a.timeout()})
 	if err != nil {
 		return nil, plain(err)
 	}

@@ -20,7 +20,8 @@ import (
 
 // Config is the whole configuration. Default returns a usable one; the zero value is not.
 type Config struct {
-	Log LogConfig `yaml:"log" help:"What is logged, to standard error."`
+	State string    `yaml:"state" reload:"restart" help:"folder in which the server and its tools keep what they must remember, such as the keys of weir key; only their user may read it; empty is none"`
+	Log   LogConfig `yaml:"log" help:"What is logged, to standard error."`
 	Protocols
 	HTTP     HTTPConfig       `yaml:"http" reload:"restart" help:"Playback by HTTP and WebSocket."`
 	Admin    AdminConfig      `yaml:"admin" reload:"restart" help:"The API, metrics, health and pprof."`
@@ -31,6 +32,7 @@ type Config struct {
 	Hooks    []deliver.Config `yaml:"hooks" help:"Who is told of what happens: HTTP services and commands."`
 	// Drain is how long a server that is told to stop waits for its sessions to end by themselves.
 	Drain   time.Duration  `yaml:"drain" max:"1h" help:"when the server is told to stop: how long it goes on for those who are there, and lets nobody else in, before it ends them; 0s ends them at once"`
+	Auth    AuthConfig     `yaml:"auth" help:"What streams[].publish.auth and streams[].play.auth may ask, besides keys."`
 	Streams []StreamConfig `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`
 }
 
@@ -51,6 +53,37 @@ func (c *Config) Check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// AuthConfig is the section "auth": what the entries of streams may ask about who publishes and plays.
+type AuthConfig struct {
+	Signed admit.SignedConfig `yaml:"signed"`
+	JWT    admit.JWTConfig    `yaml:"jwt" reload:"restart"`
+}
+
+// configured reports whether a link of the chain can decide, and if not which key is to be set.
+func (c *AuthConfig) configured(link string) (key string, ok bool) {
+	switch link {
+	case admit.BySigned:
+		return "auth.signed.keys", len(c.Signed.Keys) > 0
+	case admit.ByJWT:
+		return "auth.jwt.jwks or auth.jwt.secret", c.JWT.Enabled()
+	}
+	return "", true
+}
+
+// checkAuth refuses entries of streams that ask what is not configured.
+func (c *Config) checkAuth() (errs []error) {
+	for i := range c.Streams {
+		for _, rule := range []*admit.Rule{&c.Streams[i].Publish.Rule, &c.Streams[i].Play.Rule} {
+			for j, link := range rule.Auth {
+				if key, ok := c.Auth.configured(link); !ok {
+					errs = append(errs, config.Errorf(&rule.Auth[j], "%s admits nobody until %s is set", link, key))
+				}
+			}
+		}
+	}
+	return errs
 }
 
 // LogConfig is the section "log".
@@ -192,6 +225,7 @@ func Default() Config {
 		Limits:   LimitsConfig{Connections: 20000, PendingPerIP: 200, PlayersPerIP: 1000, Streams: 10000, StreamBitrate: 100e6},
 	}
 	config.SetDefaults(&c.Protocols)
+	config.SetDefaults(&c.Auth)
 	return c
 }
 

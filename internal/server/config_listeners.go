@@ -11,9 +11,11 @@ import (
 	"weir/internal/protocol"
 )
 
-// Validate implements config.Validator: it refuses two listeners on one port, and hooks that cannot be
-// told apart.
-func (c *Config) Validate() error { return errors.Join(c.checkListeners(), deliver.Check(c.Hooks)) }
+// Validate implements config.Validator: it refuses two listeners on one port, hooks that cannot be told apart, and
+// entries of streams that ask what is not configured.
+func (c *Config) Validate() error {
+	return errors.Join(append(c.checkAuth(), c.checkListeners(), deliver.Check(c.Hooks))...)
+}
 
 // checkListeners refuses two listeners on one port. It reports both keys, so that both places are told.
 func (c *Config) checkListeners() error {

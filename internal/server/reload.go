@@ -31,7 +31,7 @@ func newSettings(conf *Config) (*settings, error) {
 		entries[i] = admit.Entry{Match: e.Match, Publish: e.Publish.Rule, Play: e.Play.Rule}
 	}
 	d := DefaultStream()
-	rules, err := admit.NewRules(entries, admit.Entry{Match: d.Match, Publish: d.Publish.Rule, Play: d.Play.Rule})
+	rules, err := admit.NewRules(entries, admit.Entry{Match: d.Match, Publish: d.Publish.Rule, Play: d.Play.Rule}, &conf.Auth.Signed)
 	if err != nil {
 		return nil, fmt.Errorf("streams: %w", err)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +118,14 @@ func lasts(role session.Role) func(*testing.T, *Server) any {
 	}
 }
 
+// besides is what is configured, before and after a change, for the probes that need it.
+var besides = map[string][]string{
+	"streams[].publish.auth":    {signingKey("a")},
+	"streams[].play.auth":       {signingKey("a")},
+	"auth.signed.keys[].id":     {signingKey("b"), "streams.0.publish.auth=[signed]"},
+	"auth.signed.keys[].secret": {signingKey("b"), "streams.0.publish.auth=[signed]"},
+}
+
 var probes = map[string]probe{
 	"log.level":                 {"debug", func(_ *testing.T, s *Server) any { return s.opt.Level.Level() }, slog.LevelDebug},
 	"delivery.min_delay":        {"20ms", func(_ *testing.T, s *Server) any { least, _ := s.engine.Delays(); return least }, 20 * time.Millisecond},
@@ -161,8 +171,8 @@ var probes = map[string]probe{
 
 	"streams[].match": {"other/*", ofEntry(func(c *StreamConfig) any { return c.Match }), "**"},
 
-	"streams[].publish.keys":             {"[a]", admits(session.Publish), session.BadKey},
 	"streams[].publish.allow":            {"[]", admits(session.Publish), session.Address},
+	"streams[].publish.auth":             {"[signed]", admits(session.Publish), session.BadKey},
 	"streams[].publish.on_conflict":      {"reject", ofStream(func(s stream.Settings) any { return s.Reject }), true},
 	"streams[].publish.grace":            {"1s", ofStream(func(s stream.Settings) any { return s.Grace }), time.Second},
 	"streams[].publish.grace_after_stop": {"1s", ofStream(func(s stream.Settings) any { return s.GraceAfterStop }), time.Second},
@@ -170,8 +180,8 @@ var probes = map[string]probe{
 	"streams[].publish.max_duration": {"2h", lasts(session.Publish), 2 * time.Hour},
 	"streams[].play.max_duration":    {"1h", lasts(session.Play), time.Hour},
 
-	"streams[].play.keys":        {"[a]", admits(session.Play), session.BadKey},
 	"streams[].play.allow":       {"[]", admits(session.Play), session.Address},
+	"streams[].play.auth":        {"[signed]", admits(session.Play), session.BadKey},
 	"streams[].play.max_players": {"3", ofStream(func(s stream.Settings) any { return s.MaxPlayers }), 3},
 	"streams[].play.wait":        {"1s", func(_ *testing.T, s *Server) any { return s.door("test").Wait("live/a") }, time.Second},
 	"streams[].play.start":       {"key", ofEntry(func(c *StreamConfig) any { return c.Play.Start }), "key"},
@@ -185,6 +195,63 @@ var probes = map[string]probe{
 	"streams[].slow_player.max_lag":   {"1s", ofStream(func(s stream.Settings) any { return s.MaxLag }), time.Second},
 	"streams[].slow_player.max_stall": {"1s", ofEntry(func(c *StreamConfig) any { return c.slow().MaxStall }), time.Second},
 	"streams[].slow_player.then":      {"close", ofEntry(func(c *StreamConfig) any { return c.slow().Close }), true},
+}
+
+// signingKey configures a key to sign links with.
+func signingKey(id string) string {
+	return "auth.signed.keys=[{id: " + id + ", secret: secret-of-" + id + "-0123456789}]"
+}
+
+// followed sees whether a link is followed that was signed with the key a.
+func followed(_ *testing.T, s *Server) any {
+	key := admit.SigningKey{ID: "a", Secret: "secret-of-a-0123456789"}
+	query := key.Sign(&admit.Signed{Role: session.Publish, Path: "live/a", Expires: time.Now().Add(time.Hour)})
+	g, err := s.gate.Admit(context.Background(), &admit.Request{Role: session.Publish, Path: "live/a", RawQuery: query, Remote: netip.MustParseAddrPort("192.0.2.1:1")})
+	return err == nil && g.Terms != nil
+}
+
+// granted sees what the key "a" admits to.
+func granted(role session.Role, see func(t *session.Terms) any) func(*testing.T, *Server) any {
+	return func(_ *testing.T, s *Server) any {
+		g, _ := s.gate.Admit(context.Background(), &admit.Request{Role: role, Path: "live/a", RawQuery: "key=a", Remote: netip.MustParseAddrPort("192.0.2.1:1")})
+		if g.Terms == nil {
+			return nil
+		}
+		return see(g.Terms)
+	}
+}
+
+// probesOfKeys are those of the keys of lists of keys.
+func probesOfKeys() map[string]probe {
+	all := map[string]probe{}
+	for path, role := range map[string]session.Role{"streams[].publish.keys[].": session.Publish, "streams[].play.keys[].": session.Play} {
+		all[path+"key"] = probe{"[a]", admits(role), session.BadKey}
+		all[path+"hash"] = probe{"[{hash: '" + admit.HashKey("a") + "'}]", admits(role), session.BadKey}
+		all[path+"user"] = probe{"[{key: b, user: u}]", admits(role), session.BadKey}
+		for key, p := range map[string]probe{
+			"id":      {"x", granted(role, func(t *session.Terms) any { return t.KeyID }), "x"},
+			"label":   {"x", granted(role, func(t *session.Terms) any { return t.Label }), "x"},
+			"path":    {"live/x", granted(role, func(t *session.Terms) any { return t.Path }), "live/x"},
+			"expires": {"2300-01-01", granted(role, func(t *session.Terms) any { return t.Until.Year() }), 2300},
+		} {
+			p.set = "[{key: a, " + key + ": " + p.set + "}]"
+			all[path+key] = p
+		}
+	}
+	for _, key := range []string{"id", "secret"} {
+		all["auth.signed.keys[]."+key] = probe{strings.TrimPrefix(signingKey("a"), "auth.signed.keys="), followed, true}
+	}
+	return all
+}
+
+// settingOf returns where the value of a probe is set. What lies in a list below a stream's entry, or
+// elsewhere, is set with the whole list.
+func settingOf(path string) string {
+	if rest, ok := strings.CutPrefix(path, "streams[]."); ok {
+		path = "streams.0." + rest
+	}
+	path, _, _ = strings.Cut(path, "[]")
+	return path
 }
 
 // ofProtocol are the keys of protocols in streams, which they read there when they use them.
@@ -216,6 +283,8 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	live := map[string]bool{}
+	probes := maps.Clone(probes)
+	maps.Copy(probes, probesOfKeys())
 	for _, k := range keys {
 		// A hook whose entry changes is replaced as a whole, see TestHooksAreReplaced.
 		if k.Restart || k.Path == "streams" || ofProtocol(k.Path) || k.Path == "hooks" || strings.HasPrefix(k.Path, "hooks[]") {
@@ -228,7 +297,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 			continue
 		}
 		t.Run(k.Path, func(t *testing.T) {
-			s, err := New(configured(t), Options{Level: new(slog.LevelVar)})
+			s, err := New(configured(t, besides[k.Path]...), Options{Level: new(slog.LevelVar)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -236,7 +305,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 			if _, err := s.hub.Publish("live/a", stream.Info{}); err != nil {
 				t.Fatal(err)
 			}
-			change, err := s.Prepare(configured(t, strings.Replace(k.Path, "[]", ".0", 1)+"="+p.set))
+			change, err := s.Prepare(configured(t, append(slices.Clone(besides[k.Path]), settingOf(k.Path)+"="+p.set)...))
 			if err != nil {
 				t.Fatal(err)
 			}

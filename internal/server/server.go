@@ -94,7 +94,9 @@ func New(conf Config, opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.current.Store(first)
-	s.gate = admit.New(first.rules)
+	if err := s.buildGate(first.rules); err != nil {
+		return nil, err
+	}
 	if !conf.Delivery.Portable {
 		if s.poller, err = intake.NewPoller(); err != nil {
 			return nil, err
@@ -198,6 +200,7 @@ func (s *Server) door(name string) *peer.Door {
 		Name: name, Log: s.log.With(slog.String("protocol", name)),
 		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
 		Admit:    s.admit,
+		Users:    s.gate,
 		Reserved: &s.reserved,
 		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
 		Start:    s.start,

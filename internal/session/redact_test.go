@@ -59,6 +59,20 @@ func TestC120_Redact(t *testing.T) {
 	}
 }
 
+// TestRedactEveryCredential: no query parameter in which peers send keys, tokens or signatures shows its value.
+func TestRedactEveryCredential(t *testing.T) {
+	for _, name := range []string{
+		"key", "token", "jwt", "access_token", "sig", "signature", "kid", "exp", "policy", "user", "pass", "password", "secret", "auth", "auth_key",
+		"md5", "expires", "txSecret", "txTime", "hdnts", "hdnea", "response", "challenge", "opaque", "nonce", "cnonce", "streamkey", "v", "ip",
+	} {
+		for _, in := range []string{"rtmp://h/live/cam?x=1&" + name + "=hunter2", "live/cam?" + name + "=hunter2&codec=legacy", "cam%3F" + name + "=hunter2"} {
+			if got := Redact(in); strings.Contains(got, "hunter") || !strings.Contains(got, name+"=***") {
+				t.Errorf("%s: %s", in, got)
+			}
+		}
+	}
+}
+
 func FuzzRedact(f *testing.F) {
 	for _, c := range redactCases {
 		f.Add(c.in)

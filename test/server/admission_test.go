@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"weir/internal/admin"
+	"weir/internal/admit"
 	"weir/internal/server"
 	"weir/rtmp"
 )
@@ -55,7 +56,7 @@ func TestKeys(t *testing.T) {
 	r := start(t, func(c *server.Config) {
 		s := server.DefaultStream()
 		s.Match = "live/*"
-		s.Publish.Keys, s.Play.Keys = []string{"hunter2"}, []string{"hunter3"}
+		s.Publish.Keys, s.Play.Keys = []admit.Key{{Key: "hunter2"}}, []admit.Key{{Key: "hunter3"}}
 		c.Streams = []server.StreamConfig{s}
 	}, func(o *server.Options) {
 		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))

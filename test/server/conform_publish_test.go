@@ -33,7 +33,7 @@ func streams(change func(*server.StreamConfig)) func(*server.Config) {
 // TestC120_WrongKeysAreThrottled guesses keys from one address and asks from another.
 func TestC120_WrongKeysAreThrottled(t *testing.T) {
 	r := start(t, func(c *server.Config) {
-		streams(func(s *server.StreamConfig) { s.Play.Keys = []string{secret} })(c)
+		streams(func(s *server.StreamConfig) { s.Play.Keys = []admit.Key{{Key: secret}} })(c)
 		c.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	})
 	publishSome(r.mustPublish("live/a"), 0, 15)

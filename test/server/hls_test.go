@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weir/format/m3u8"
+	"weir/internal/admit"
 	"weir/internal/server"
 	"weir/rtmp"
 )
@@ -406,7 +407,7 @@ func TestHLSSentBytes(t *testing.T) {
 func TestHLSHead(t *testing.T) {
 	r := start(t, hlsStream(func(s *server.StreamConfig) {
 		s.Play.Wait = 100 * time.Millisecond
-		s.Play.Keys = []string{"s3cret"}
+		s.Play.Keys = []admit.Key{{Key: "s3cret"}}
 	}))
 	r.liveHLS("live/a")
 	for path, want := range map[string]int{
@@ -466,7 +467,7 @@ func TestHLSViewers(t *testing.T) {
 // TestHLSKeys: the key is asked for with the first playlist; the id in it stands for the
 // key from there on, and without either there is nothing.
 func TestHLSKeys(t *testing.T) {
-	r := start(t, hlsStream(func(s *server.StreamConfig) { s.Play.Keys = []string{"s3cret"} }))
+	r := start(t, hlsStream(func(s *server.StreamConfig) { s.Play.Keys = []admit.Key{{Key: "s3cret"}} }))
 	r.liveHLS("live/a")
 	if res, _ := r.get("live/a/index.m3u8"); res.StatusCode != http.StatusForbidden {
 		t.Error(res.Status)

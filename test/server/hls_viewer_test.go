@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/server"
 )
 
@@ -67,7 +68,7 @@ func (r *running) newGet(path string) *http.Request {
 
 // TestHLSKeyOfAnother: that somebody at the same address has shown the key lets in nobody else.
 func TestHLSKeyOfAnother(t *testing.T) {
-	r := start(t, hlsStream(func(s *server.StreamConfig) { s.Play.Keys = []string{"s3cret"} }))
+	r := start(t, hlsStream(func(s *server.StreamConfig) { s.Play.Keys = []admit.Key{{Key: "s3cret"}} }))
 	r.liveHLS("live/a")
 	res, b := r.get("live/a/index.m3u8?key=s3cret")
 	if res.StatusCode != http.StatusOK {

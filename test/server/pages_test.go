@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/server"
 	"weir/rtmp"
 )
@@ -113,7 +114,7 @@ func TestStreamList(t *testing.T) {
 	r := start(t, func(c *server.Config) {
 		c.HTTP.Index = true
 		locked, elsewhere := server.DefaultStream(), server.DefaultStream()
-		locked.Match, locked.Play.Keys = "live/locked", []string{secret}
+		locked.Match, locked.Play.Keys = "live/locked", []admit.Key{{Key: secret}}
 		elsewhere.Match, elsewhere.Play.Allow = "live/elsewhere", nil
 		c.Streams = []server.StreamConfig{locked, elsewhere}
 	})
@@ -132,7 +133,7 @@ func TestStreamList(t *testing.T) {
 func TestDescription(t *testing.T) {
 	r := start(t, func(c *server.Config) {
 		locked := server.DefaultStream()
-		locked.Match, locked.Play.Keys = "live/locked", []string{secret}
+		locked.Match, locked.Play.Keys = "live/locked", []admit.Key{{Key: secret}}
 		c.Streams = []server.StreamConfig{locked, server.DefaultStream()}
 	})
 	expect := func(path string, status int, want string) {

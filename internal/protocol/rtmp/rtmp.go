@@ -30,6 +30,7 @@ type Protocol struct {
 	tlsCfg *tls.Config
 	wg     sync.WaitGroup // goroutines of players that wait for a stream
 	choosy choosy
+	auth   *rtmp.Authenticator // nil: there are no users
 }
 
 // New opens the listeners.
@@ -37,6 +38,9 @@ func New(env protocol.Env, conf Config) (*Protocol, error) {
 	env.Pacer.SetMax(conf.IngestDelay)
 	p := &Protocol{env: env, conf: conf}
 	timeout := conf.HandshakeTimeout
+	if env.Users != nil {
+		p.auth = rtmp.NewAuthenticator(rtmp.AuthAdobe, env.Users.Password)
+	}
 	p.server = rtmp.Server{
 		Handler: p, ChunkSize: conf.ChunkSize,
 		HandshakeTimeout: timeout, ConnectTimeout: timeout, CommandTimeout: timeout,
@@ -111,6 +115,8 @@ type connection struct {
 	playing uint32       // the message stream that is played
 	pageURL string       // as connect says; it may hold keys
 	tcURL   string       // likewise
+	// credential is the user and password that connect proved to know.
+	credential admit.Credential
 }
 
 // connectionKey is the context key of a connection.
@@ -120,7 +126,7 @@ func connectionOf(ctx context.Context) *connection { return ctx.Value(connection
 
 // ask is what the peer asks for with a stream's path and query.
 func (c *connection) ask(path, rawQuery string) peer.Ask {
-	return peer.Ask{Path: path, RawQuery: rawQuery, PageURL: c.pageURL, TCURL: c.tcURL}
+	return peer.Ask{Path: path, RawQuery: rawQuery, PageURL: c.pageURL, TCURL: c.tcURL, Credential: c.credential}
 }
 
 // maxURL bounds what is kept of each URL that connect brings, in bytes.
@@ -263,11 +269,15 @@ func (p *Protocol) observe(e rtmp.Event) {
 	}
 }
 
-// Connect implements rtmp.Handler: every application is welcome, streams decide.
+// Connect implements rtmp.Handler: every application is welcome, streams decide. Where all publishers need a user,
+// they are asked for it here.
 func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.ConnectRequest) error {
 	c := connectionOf(ctx)
 	c.session.SetUserAgent(r.FlashVer)
 	c.pageURL, c.tcURL = clip(r.PageURL), clip(r.TcURL)
+	if err := p.authenticate(c, r); err != nil {
+		return err
+	}
 	p.env.Log.Debug("connected", c.about(), slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
 	return nil
 }

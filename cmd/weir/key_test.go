@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/admit"
+	"weir/internal/session"
+)
+
+// TestKeyCommands makes, lists and revokes keys as an operator does.
+func TestKeyCommands(t *testing.T) {
+	state := "--set=state=" + filepath.Join(t.TempDir(), "state")
+	status, secret, said := command(t, "key", "new", "live/*", "--path", "live/alice", "--label", "Alice's camera", "--id", "alice", state)
+	if status != 0 || len(secret) < 27 || strings.Count(secret, "\n") != 1 || said != "Key alice to publish live/*, which leads to live/alice. It is shown this once:\n" {
+		t.Fatalf("exit status %d: %q, %q", status, secret, said)
+	}
+	if status, out, said := command(t, "key", "new", "live/x", "--role", "play", "--for", "720h", state); status != 0 || out == secret || !strings.Contains(said, " to play live/x. It is") {
+		t.Errorf("exit status %d: %q, %q", status, out, said)
+	}
+	status, out, _ := command(t, "key", "list", state)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if status != 0 || len(lines) != 3 || strings.Contains(out, strings.TrimSpace(secret)) || strings.Contains(out, "sha256") ||
+		strings.Join(strings.Fields(lines[1]), " ") != "alice publish live/* live/alice valid - - Alice's camera" {
+		t.Errorf("exit status %d:\n%s", status, out)
+	}
+	if status, _, said := command(t, "key", "revoke", "alice", "--keep", state); status != 0 || said != "Key alice is revoked; its sessions go on.\n" {
+		t.Errorf("exit status %d: %s", status, said)
+	}
+	if status, _, said := command(t, "key", "revoke", "alice", state); status != 0 || said != "Key alice is revoked; its sessions end.\n" {
+		t.Errorf("exit status %d: %s", status, said)
+	}
+	var list []listedKey
+	_, out, _ = command(t, "key", "list", "--json", state)
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 2 || list[0].State != "revoked" || list[1].State != "valid" ||
+		time.Until(list[1].Expires) > 720*time.Hour || time.Until(list[1].Expires) < 719*time.Hour {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, c := range []struct{ args, says string }{
+		{"key new live/x", "keys are kept in the folder that the configuration calls state, and it names none"},
+		{"key revoke nobody " + state, `key "nobody": there is no such key; `},
+		{"key new live//x " + state, "has an empty segment"},
+		{"key new live/x --id alice " + state, "there is a key alice already; revoked ones keep their ids"},
+		{"key new live/x --role watch " + state, "--role must be one of"},
+		{"key new live/x --for 1h --expires 2100-01-01 " + state, "--for and --expires can't be used together"},
+		{"key new live/x --expires soon " + state, `"soon" is no time`},
+		{"key new live/x --expires 2001-01-01 " + state, "2001-01-01 is over already"},
+	} {
+		if status, out, said := command(t, strings.Fields(c.args)...); status == 0 || out != "" || !strings.Contains(said, c.says) {
+			t.Errorf("weir %s: exit status %d: %q, %q", c.args, status, out, said)
+		}
+	}
+}
+
+func TestKeyHash(t *testing.T) {
+	for in, want := range map[string]string{
+		"abc\n": "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+		"abc":   "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+		"":      "",
+		"\n":    "",
+	} {
+		var b bytes.Buffer
+		if err := hashKey(strings.NewReader(in), &b); b.String() != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", in, b.String(), err)
+		}
+	}
+}
+
+func TestTokenCommand(t *testing.T) {
+	_, a, _ := command(t, "token")
+	_, b, _ := command(t, "token")
+	if len(a) != 53 || a == b {
+		t.Errorf("%q, %q", a, b)
+	}
+}
+
+// TestSignCommand has a gate follow what the command signs.
+func TestSignCommand(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "weir.yml")
+	text := "auth: {signed: {keys: [{id: a, secret: 0123456789abcdef-a}, {id: b, secret: 0123456789abcdef-b}]}}\nstreams: [{match: '**', play: {auth: [signed]}, publish: {auth: [signed]}}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf, _, err := (&source{File: file}).load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := conf.Streams[0]
+	rules, err := admit.NewRules([]admit.Entry{{Match: e.Match, Publish: e.Publish.Rule, Play: e.Play.Rule}}, admit.Entry{}, &conf.Auth.Signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := admit.New(rules, admit.Options{})
+	for _, c := range []struct {
+		args string
+		role session.Role
+		path string
+		addr string
+		kid  string // "": refused
+	}{
+		{"live/a --for 1h", session.Play, "live/a", "192.0.2.1", "a"},
+		{"live/a --for 1h", session.Publish, "live/a", "192.0.2.1", ""},
+		{"live/a --for 1h", session.Play, "live/b", "192.0.2.1", ""},
+		{"live/** --expires 2200-01-01 --kid b --role publish", session.Publish, "live/b/c", "192.0.2.1", "b"},
+		{"live/a --for 1h --ip 192.0.2.0/24 --until 2200-01-01T00:00:00Z", session.Play, "live/a", "192.0.2.1", "a"},
+		{"live/a --for 1h --ip 192.0.2.0/24", session.Play, "live/a", "198.51.100.1", ""},
+		{"live/a --for 1h --from 2200-01-01T00:00:00Z", session.Play, "live/a", "192.0.2.1", ""},
+	} {
+		status, out, said := command(t, append([]string{"sign", "-c", file}, strings.Fields(c.args)...)...)
+		if status != 0 || strings.Count(out, "\n") != 1 || len(out) > 200 {
+			t.Errorf("weir sign %s: exit status %d: %q, %s", c.args, status, out, said)
+			continue
+		}
+		grant, err := g.Admit(context.Background(), &admit.Request{
+			Role: c.role, Path: c.path, RawQuery: strings.TrimSpace(out), Remote: netip.AddrPortFrom(netip.MustParseAddr(c.addr), 1),
+		})
+		if (err == nil) != (c.kid != "") || err == nil && grant.Terms.KeyID != c.kid {
+			t.Errorf("weir sign %s: %+v, %v", c.args, grant.Terms, err)
+		}
+	}
+	for _, c := range []struct{ args, says string }{
+		{"sign live/a --for 1h", "the configuration has no key to sign with"},
+		{"sign live/a -c " + file, "say how long the link admits"},
+		{"sign live/* --for 1h -c " + file, "is neither a stream"},
+		{"sign live/a --for 1h --kid c -c " + file, `auth.signed has no key with the id "c"`},
+		{"sign live/a --for 1h --ip x -c " + file, "--ip"},
+		{"sign live/a --for 1h --until 2001-01-01 -c " + file, "2001-01-01 is over already"},
+		{"config check --set streams.0.play.auth=[signed]", "streams.0.play.auth.0: signed admits nobody until auth.signed.keys is set"},
+		{"config check --set streams.0.play.auth=[keys,jwt]", "streams.0.play.auth.1: jwt admits nobody until auth.jwt.jwks or auth.jwt.secret is set"},
+	} {
+		if status, out, said := command(t, strings.Fields(c.args)...); status != 2 && !strings.HasPrefix(c.args, "sign live/a --for 1h --ip") || out != "" || !strings.Contains(said, c.says) {
+			t.Errorf("weir %s: exit status %d: %q, %q", c.args, status, out, said)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"weir/internal/admit"
+	"weir/internal/session"
+)
+
+// signCmd is "weir sign".
+type signCmd struct {
+	Path    string        `arg:"" help:"The stream, such as live/alice; live/** is every stream below live."`
+	Role    string        `enum:"publish,play" default:"play" help:"What the link admits to: publish or play."`
+	For     time.Duration `xor:"end" placeholder:"DURATION" help:"How long the link admits, such as 1h."`
+	Expires string        `xor:"end" placeholder:"TIME" help:"When the link stops to admit, such as 2027-01-31T18:00:00Z."`
+	From    string        `placeholder:"TIME" help:"When the link begins to admit."`
+	IP      netip.Prefix  `name:"ip" placeholder:"RANGE" help:"Address or range from which alone the link may be used, such as 203.0.113.0/24."`
+	Until   string        `placeholder:"TIME" help:"When sessions that the link admitted end; without it they go on when the link has run out."`
+	Kid     string        `placeholder:"ID" help:"The key of auth.signed to sign with; the first one otherwise."`
+	source
+}
+
+// Help is the text below the flags.
+func (signCmd) Help() string {
+	return "Example: weir sign live/alice --for 1h -c weir.yml\n\n" +
+		"It prints the query that is put behind the stream's name, with ? before it: rtmp://HOST/live/alice?exp=… or https://HOST/live/alice.m3u8?exp=…. Host, port and protocol are free. The server needs the same key in auth.signed, and signed in the auth of the streams' entry."
+}
+
+// Run implements the command.
+func (c *signCmd) Run(out *console) error {
+	conf, _, err := c.load()
+	if err != nil {
+		return err
+	}
+	query, err := c.sign(conf.Auth.Signed.Keys, time.Now())
+	if err != nil {
+		return usageError{err}
+	}
+	_, err = fmt.Fprintln(out.Out, query)
+	return err
+}
+
+// sign returns the query.
+func (c *signCmd) sign(keys []admit.SigningKey, now time.Time) (string, error) {
+	i := slices.IndexFunc(keys, func(k admit.SigningKey) bool { return c.Kid == "" || k.ID == c.Kid })
+	switch {
+	case len(keys) == 0:
+		return "", errors.New("the configuration has no key to sign with: add auth: {signed: {keys: [{id: a, secret: …}]}}; `weir token` makes a secret")
+	case i < 0:
+		return "", fmt.Errorf("auth.signed has no key with the id %q", c.Kid)
+	case c.For == 0 && c.Expires == "":
+		return "", errors.New("say how long the link admits, with --for 1h or --expires 2027-01-31T18:00:00Z")
+	}
+	if err := admit.CheckSignedPath(c.Path); err != nil {
+		return "", err
+	}
+	s := admit.Signed{Role: session.Play, Path: c.Path, Addresses: c.IP}
+	if c.Role == session.Publish.String() {
+		s.Role = session.Publish
+	}
+	var err error
+	if s.Expires, err = endOf(c.For, c.Expires, now); err != nil {
+		return "", err
+	}
+	if s.Until, err = endOf(0, c.Until, now); err != nil {
+		return "", err
+	}
+	if c.From != "" {
+		if s.NotBefore, err = time.Parse(time.RFC3339, c.From); err != nil {
+			return "", fmt.Errorf("%q is no time: write 2027-01-31T18:00:00Z", c.From)
+		}
+	}
+	return keys[i].Sign(&s), nil
+}

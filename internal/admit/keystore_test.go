@@ -1,0 +1,318 @@
+package admit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/internal/session"
+)
+
+func newFile(t testing.TB) KeyFile {
+	t.Helper()
+	return KeyFileIn(filepath.Join(t.TempDir(), "state"))
+}
+
+func mustAdd(t testing.TB, f KeyFile, k StoredKey) (secret string, added StoredKey) {
+	t.Helper()
+	secret, added, err := f.Add(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret, added
+}
+
+// storeGate is an open gate with the keys of a file.
+func storeGate(t testing.TB, f KeyFile) (*Gate, *KeyStore) {
+	t.Helper()
+	s, err := OpenKeys(f, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := NewRules(nil, Entry{Publish: DefaultRule(), Play: DefaultRule()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(rules, Options{Keys: s}), s
+}
+
+func TestKeyFile(t *testing.T) {
+	f := newFile(t)
+	if list, err := f.List(); err != nil || list != nil {
+		t.Fatal(list, err)
+	}
+	before := time.Now().Add(-time.Second)
+	secret, k := mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*", Path: "live/alice", Label: "Alice"})
+	if len(secret) < 26 || len(k.ID) != idLength || k.Hash != HashKey(secret) || k.Created.Before(before) || k.Created.After(time.Now()) {
+		t.Errorf("%q, %+v", secret, k)
+	}
+	other, _ := mustAdd(t, f, StoredKey{ID: "second", Role: "play", Match: "live/a", Expires: time.Now().Add(time.Hour).UTC().Truncate(time.Second)})
+	if secret == other {
+		t.Error("two keys are the same")
+	}
+	b, err := os.ReadFile(f.Name)
+	if err != nil || bytes.Contains(b, []byte(secret)) || bytes.Contains(b, []byte(other)) {
+		t.Errorf("%v; a key is in the file:\n%s", err, b)
+	}
+	info, err := os.Stat(f.Name)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode(), err)
+	}
+	if info, err = os.Stat(filepath.Dir(f.Name)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Error(info.Mode(), err)
+	}
+	if r, err := f.Revoke("second", true); err != nil || r.Revoked.IsZero() || !r.Keep || r.ID != "second" {
+		t.Error(r, err)
+	}
+	if _, err := f.Revoke("third", false); !errors.Is(err, ErrNoSuchKey) {
+		t.Error(err)
+	}
+	list, err := f.List()
+	if err != nil || len(list) != 2 || list[0] != k || list[1].Revoked.IsZero() {
+		t.Errorf("%+v, %v", list, err)
+	}
+	for _, c := range []struct {
+		k    StoredKey
+		want string
+	}{
+		{StoredKey{ID: "second", Role: "play", Match: "live/a"}, "there is a key second already"},
+		{StoredKey{ID: "a b", Role: "play", Match: "live/a"}, "an id has 1 to 64 letters"},
+		{StoredKey{Role: "watch", Match: "live/a"}, "neither publish nor play"},
+		{StoredKey{Role: "play", Match: "live//a"}, "has an empty segment"},
+		{StoredKey{Role: "play", Match: "live/a", Path: "a"}, "is no stream"},
+		{StoredKey{Role: "play", Match: "live/a", Label: "\n"}, "a label has"},
+	} {
+		if _, _, err := f.Add(c.k); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.k, err, c.want)
+		}
+	}
+	left, err := os.ReadDir(filepath.Dir(f.Name))
+	if err != nil || len(left) != 2 { // and the lock
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+func TestKeyFileIsRefused(t *testing.T) {
+	f := newFile(t)
+	_, k := mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*"})
+	text := func(v any) string {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	twice := text(keyFile{1, []StoredKey{k, k}})
+	for name, c := range map[string]struct{ content, want string }{
+		"no JSON":       {"{", "unexpected EOF"},
+		"a new version": {`{"version":2,"keys":[]}`, "has version 2; this program reads version 1"},
+		"unknown":       {`{"version":1,"keys":[{"id":"a","secret":"x"}]}`, `unknown field "secret"`},
+		"no hash":       {`{"version":1,"keys":[{"id":"a","role":"play","match":"**"}]}`, "a hash is sha256:"},
+		"twice":         {twice, "two keys with the id"},
+		"large":         {strings.Repeat(" ", maxKeyFile+1), "has more than 16777216 bytes"},
+	} {
+		if err := os.WriteFile(f.Name, []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.List(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := OpenKeys(f, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("%s: a server starts with it", name)
+		}
+		if _, _, err := f.Add(StoredKey{Role: "publish", Match: "live/*"}); err == nil {
+			t.Errorf("%s: it was overwritten", name)
+		}
+	}
+}
+
+// Several programs that change the file at once lose nothing.
+func TestKeyFileConcurrently(t *testing.T) {
+	f := newFile(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, _, err := f.Add(StoredKey{Role: "play", Match: "live/*"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if list, err := f.List(); err != nil || len(list) != 20 {
+		t.Error(len(list), err)
+	}
+}
+
+// TestStoredKeys: a running gate knows a new key at once, and streams that it is for ask for one from then on, also
+// once it is revoked.
+func TestStoredKeys(t *testing.T) {
+	f := newFile(t)
+	g, s := storeGate(t, f)
+	admit := func(r *Request) (session.Grant, error) { return g.Admit(context.Background(), r) }
+	if _, err := admit(publish("live/a", "", "192.0.2.1")); err != nil {
+		t.Error("without keys:", err)
+	}
+	secret, k := mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*", Label: "first"})
+	s.mu.Lock()
+	s.looked = time.Time{} // a while ago
+	s.mu.Unlock()
+	s.Refresh()
+	grant, err := admit(publish("live/a", "key="+secret, "192.0.2.1"))
+	if err != nil || grant.Terms == nil || grant.Terms.By != ByKeys || grant.Terms.KeyID != k.ID || grant.Terms.Label != "first" {
+		t.Fatalf("%+v, %v", grant, err)
+	}
+	for _, c := range []struct {
+		r    *Request
+		want session.Reason
+	}{
+		{publish("live/a", "", "127.0.0.1"), session.BadKey},
+		{publish("live/a", "key=x", "127.0.0.1"), session.BadKey},
+		{publish("other/a", "", "127.0.0.1"), letIn},
+		{publish("other/a", "key="+secret, "127.0.0.1"), letIn}, // none is asked for
+		{&Request{Role: session.Play, Path: "live/a", Remote: at("127.0.0.1")}, letIn},
+	} {
+		if grant, err := admit(c.r); c.want == letIn && (err != nil || grant.Terms != nil) || c.want != letIn && session.ReasonOf(err) != c.want {
+			t.Errorf("%+v: %+v, %v", c.r, grant, err)
+		}
+	}
+	// A key that was made since is found though nobody has read the file again.
+	second, _ := mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*"})
+	s.mu.Lock()
+	s.looked = time.Time{}
+	s.mu.Unlock()
+	if _, err := admit(publish("live/a", "key="+second, "192.0.2.1")); err != nil {
+		t.Error("a new key:", err)
+	}
+	if _, err := f.Revoke(k.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	s.Refresh()
+	if _, err := admit(publish("live/a", "key="+secret, "192.0.2.1")); session.ReasonOf(err) != session.Revoked {
+		t.Error("a revoked key:", err)
+	}
+	for after, want := range map[time.Duration]int{0: 1, endingTime - time.Second: 1} {
+		if keys := s.ending(time.Now().Add(after)); len(keys) != want || !keys[grant.Key] {
+			t.Errorf("to be ended after %v: %v", after, keys)
+		}
+	}
+	if keys := s.ending(time.Now().Add(endingTime + time.Second)); len(keys) != 0 {
+		t.Errorf("to be ended for ever: %v", keys)
+	}
+	// A broken file, or none, changes nothing.
+	if err := os.WriteFile(f.Name, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Refresh()
+	if _, err := admit(publish("live/a", "key="+second, "192.0.2.1")); err != nil {
+		t.Error("after a broken file:", err)
+	}
+	if err := os.Remove(f.Name); err != nil {
+		t.Fatal(err)
+	}
+	s.Refresh()
+	if _, err := admit(publish("live/a", "", "127.0.0.1")); session.ReasonOf(err) != session.BadKey {
+		t.Error("after the file is gone:", err)
+	}
+}
+
+// TestRunWatches follows the file as a server does: what --keep says, what is taken out, and when keys were used.
+func TestRunWatches(t *testing.T) {
+	f := newFile(t)
+	type made struct {
+		secret string
+		key    StoredKey
+	}
+	var keys []made
+	for i := range 4 {
+		secret, k := mustAdd(t, f, StoredKey{ID: fmt.Sprint("k", i), Role: "publish", Match: "live/*"})
+		keys = append(keys, made{secret, k})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g, s := storeGate(t, f)
+		grants := make([]session.Grant, len(keys))
+		for i, k := range keys {
+			var err error
+			if grants[i], err = g.Admit(context.Background(), publish("live/a", "key="+k.secret, "192.0.2.1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		var ended atomic.Pointer[map[uint64]bool] // the last time
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx, func(keys map[uint64]bool) { ended.Store(&keys) }) }()
+		next := func() string {
+			time.Sleep(watchEvery + time.Millisecond)
+			synctest.Wait()
+			text := ""
+			if keys := ended.Swap(nil); keys != nil {
+				for i, g := range grants {
+					if (*keys)[g.Key] {
+						text += fmt.Sprint(i)
+					}
+				}
+			}
+			return text
+		}
+		if got := next(); got != "" {
+			t.Error("nothing was revoked:", got)
+		}
+		for i, keep := range []bool{false, true, true} {
+			if _, err := f.Revoke(keys[i].key.ID, keep); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := next(); got != "0" {
+			t.Error("one was revoked, two are kept:", got)
+		}
+		if got := next(); got != "0" { // for those that were being admitted
+			t.Error("once more:", got)
+		}
+		if _, err := f.Revoke(keys[1].key.ID, false); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); got != "01" {
+			t.Error("one is not kept any more:", got)
+		}
+		list, err := f.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := json.Marshal(keyFile{keyFileVersion, list[:3]})
+		if err := writeFile(f.Name, b); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); got != "013" {
+			t.Error("one was taken out:", got)
+		}
+		time.Sleep(endingTime)
+		synctest.Wait()
+		ended.Store(nil)
+		if got := next(); got != "" {
+			t.Error("after three minutes:", got)
+		}
+		used, err := f.LastUsed()
+		if err != nil || len(used) != 3 || used["k0"].IsZero() {
+			t.Error(used, err)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		// The next server knows.
+		_, again := storeGate(t, f)
+		if got := again.now.Load().list[0].stored.used.Load(); got != used["k0"].Unix() {
+			t.Error(got, used)
+		}
+	})
+}
