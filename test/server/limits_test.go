@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/server"
 	"weir/rtmp"
 )
@@ -49,7 +50,7 @@ func TestPlayersAtEachLimit(t *testing.T) {
 		"max_players": {streams(func(s *server.StreamConfig) { s.Play.MaxPlayers = 2 }), ""},
 		"connections": {func(c *server.Config) { c.Limits.Connections = 3 }, ""},
 		"sessions_per_user": {func(c *server.Config) {
-			streams(func(s *server.StreamConfig) { s.Play.Keys = []string{secret, "another"} })(c)
+			streams(func(s *server.StreamConfig) { s.Play.Keys = []admit.Key{{Key: secret, "another"}} })(c)
 			c.Limits.SessionsPerUser = 2
 		}, "?key=" + secret},
 	} {
@@ -124,7 +125,7 @@ func TestPlayersOfOneAddress(t *testing.T) {
 // TestPublisherOfOneUser: a second stream of one key is refused, and taking the first one over is not.
 func TestPublisherOfOneUser(t *testing.T) {
 	r := start(t, func(c *server.Config) {
-		streams(func(s *server.StreamConfig) { s.Publish.Keys = []string{secret} })(c)
+		streams(func(s *server.StreamConfig) { s.Publish.Keys = []admit.Key{{Key: secret}} })(c)
 		c.Limits.SessionsPerUser = 1
 	})
 	publishSome(r.mustPublish("live/a?key="+secret), 0, 30)
