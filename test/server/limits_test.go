@@ -50,7 +50,7 @@ func TestPlayersAtEachLimit(t *testing.T) {
 		"max_players": {streams(func(s *server.StreamConfig) { s.Play.MaxPlayers = 2 }), ""},
 		"connections": {func(c *server.Config) { c.Limits.Connections = 3 }, ""},
 		"sessions_per_user": {func(c *server.Config) {
-			streams(func(s *server.StreamConfig) { s.Play.Keys = []admit.Key{{Key: secret, "another"}} })(c)
+			streams(func(s *server.StreamConfig) { s.Play.Keys = []admit.Key{{Key: secret}, {Key: "another"}} })(c)
 			c.Limits.SessionsPerUser = 2
 		}, "?key=" + secret},
 	} {
