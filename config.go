@@ -173,6 +173,49 @@ import "weir/internal/server"
 //	    "weir".
 //	Auth.JWT.EndPublishers bool
 //	    End publishers, too, when their token runs out, not players alone. Default false.
+//	Auth.Hook.URL string
+//	    Address of the service that is asked who may publish and play: https://HOST/PATH,
+//	    http://HOST/PATH or unix:/SOCKET:/PATH; it may hold a user and password; an empty one asks
+//	    nobody. Default "".
+//	Auth.Hook.PublishURL string
+//	    Address that is asked about publishers instead of auth.hook.url. Default "".
+//	Auth.Hook.PlayURL string
+//	    Address that is asked about players instead of auth.hook.url; if only
+//	    auth.hook.publish_url is set, players are not asked about. Default "".
+//	Auth.Hook.Format string
+//	    How it is asked and answers: our own JSON, or as the other server does, so that services
+//	    written for that one answer unchanged. One of weir, nginx-rtmp, srs, mediamtx, ome.
+//	    Default weir.
+//	Auth.Hook.Method string
+//	    Get is nginx-rtmp's notify_method get; the other formats only have post. One of post, get.
+//	    Default post.
+//	Auth.Hook.Timeout time.Duration
+//	    How long an answer is waited for, waiting for a free connection included. From 100ms to
+//	    30s. Default 3s.
+//	Auth.Hook.OnError string
+//	    What holds when the service fails or does not answer in time: deny, allow, or the last
+//	    answer that it gave to the same credential, and deny if there is none. One of deny, allow,
+//	    last. Default deny.
+//	Auth.Hook.When string
+//	    No_key asks where none that comes before in auth decided; always asks even then, and both
+//	    must allow. One of no_key, always. Default "no_key".
+//	Auth.Hook.Rename string
+//	    Which path the service may give a stream instead of the one asked for: entry is one that
+//	    the same entry of streams matches; with never, the names that publishers ask for are no
+//	    secrets and are logged when they are refused. One of entry, any, never. Default entry.
+//	Auth.Hook.Recheck time.Duration
+//	    How often the service is asked again about a session that runs, unless its answer says so
+//	    itself; 0s is never; for the formats weir and nginx-rtmp, whose on_update it is. At most
+//	    24h. Default 0s.
+//	Auth.Hook.Secret string
+//	    Signs the questions as Standard Webhooks says: whsec_ and 24 to 64 random bytes in base64;
+//	    with the format ome its SecretKey; an empty one signs nothing. Default "".
+//	Auth.Hook.OldSecret string
+//	    Signs them a second time, while the service changes from this secret to auth.hook.secret.
+//	    Default "".
+//	Auth.Hook.CA string
+//	    File with the certificates (PEM) of those who may vouch for the service; an empty one
+//	    stands for the system's. Default "".
 //
 //	Streams []StreamConfig
 //	    Settings by stream path; the first entry that matches applies.

@@ -11,9 +11,11 @@ import (
 	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/fanout"
+	"weir/internal/hook/decide"
 	"weir/internal/hook/deliver"
 	"weir/internal/listen"
 	"weir/internal/peer"
+	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/internal/trace"
 )
@@ -59,15 +61,18 @@ func (c *Config) Check() error {
 type AuthConfig struct {
 	Signed admit.SignedConfig `yaml:"signed"`
 	JWT    admit.JWTConfig    `yaml:"jwt" reload:"restart"`
+	Hook   decide.Config      `yaml:"hook" help:"A service that is asked who may publish and play; see docs/hooks.md."`
 }
 
-// configured reports whether a link of the chain can decide, and if not which key is to be set.
-func (c *AuthConfig) configured(link string) (key string, ok bool) {
+// configured reports whether a link of the chain can decide about a role, and if not which key is to be set.
+func (c *AuthConfig) configured(link string, role session.Role) (key string, ok bool) {
 	switch link {
 	case admit.BySigned:
 		return "auth.signed.keys", len(c.Signed.Keys) > 0
 	case admit.ByJWT:
 		return "auth.jwt.jwks or auth.jwt.secret", c.JWT.Enabled()
+	case admit.ByHook:
+		return "auth.hook.url or auth.hook." + role.String() + "_url", c.Hook.Asks(role)
 	}
 	return "", true
 }
@@ -75,10 +80,13 @@ func (c *AuthConfig) configured(link string) (key string, ok bool) {
 // checkAuth refuses entries of streams that ask what is not configured.
 func (c *Config) checkAuth() (errs []error) {
 	for i := range c.Streams {
-		for _, rule := range []*admit.Rule{&c.Streams[i].Publish.Rule, &c.Streams[i].Play.Rule} {
-			for j, link := range rule.Auth {
-				if key, ok := c.Auth.configured(link); !ok {
-					errs = append(errs, config.Errorf(&rule.Auth[j], "%s admits nobody until %s is set", link, key))
+		for _, r := range []struct {
+			role session.Role
+			*admit.Rule
+		}{{session.Publish, &c.Streams[i].Publish.Rule}, {session.Play, &c.Streams[i].Play.Rule}} {
+			for j, link := range r.Auth {
+				if key, ok := c.Auth.configured(link, r.role); !ok {
+					errs = append(errs, config.Errorf(&r.Auth[j], "%s admits nobody until %s is set", link, key))
 				}
 			}
 		}

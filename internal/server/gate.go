@@ -6,12 +6,24 @@ import (
 	"log/slog"
 
 	"weir/internal/admit"
+	"weir/internal/hook"
+	"weir/internal/hook/decide"
 	"weir/internal/session"
 )
 
 // buildGate makes what decides about publishers and players, and the services that it needs.
-func (s *Server) buildGate(rules *admit.Rules) error {
-	opt := admit.Options{Links: map[string]admit.Link{}}
+func (s *Server) buildGate(first *settings, self hook.Server) error {
+	s.decision = decide.New(decide.Options{
+		Log: s.log, Metrics: s.metrics.Decisions(), Server: self,
+		MayRename: func(from, to string) bool { r := s.gate.Rules(); return r.Match(from) == r.Match(to) },
+	})
+	s.decision.Use(first.asked)
+	s.services = append(s.services, service{"decision hook", func(ctx context.Context) error {
+		<-ctx.Done()
+		s.decision.Close()
+		return nil
+	}})
+	opt := admit.Options{Links: map[string]admit.Link{admit.ByHook: s.decision}}
 	if s.conf.State != "" {
 		keys, err := admit.OpenKeys(admit.KeyFileIn(s.conf.State), s.log)
 		if err != nil {
@@ -25,7 +37,7 @@ func (s *Server) buildGate(rules *admit.Rules) error {
 		opt.Links[admit.ByJWT] = tokens
 		s.services = append(s.services, service{"tokens", tokens.Run})
 	}
-	s.gate = admit.New(rules, opt)
+	s.gate = admit.New(first.rules, opt)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/config"
+	"weir/internal/hook/decide"
 	"weir/internal/hook/deliver"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -19,6 +20,7 @@ type settings struct {
 	rules   *admit.Rules
 	entries []StreamConfig // the first is for streams that no entry of the configuration matches
 	bounds  []bounds       // of each entry
+	asked   *decide.Plan   // of the decision hook
 }
 
 // bounds are the terms of sessions that the entry of their stream bounds and nobody else says anything of.
@@ -35,7 +37,11 @@ func newSettings(conf *Config) (*settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("streams: %w", err)
 	}
-	now := &settings{conf: *conf, rules: rules, entries: append([]StreamConfig{d}, conf.Streams...)}
+	asked, err := decide.NewPlan(conf.Auth.Hook)
+	if err != nil {
+		return nil, fmt.Errorf("auth.hook: %w", err)
+	}
+	now := &settings{conf: *conf, rules: rules, asked: asked, entries: append([]StreamConfig{d}, conf.Streams...)}
 	for i := range now.entries {
 		e := &now.entries[i]
 		now.bounds = append(now.bounds, bounds{lasting(e.Publish.MaxDuration), lasting(e.Play.MaxDuration)})
@@ -120,6 +126,7 @@ func (c *Change) Apply() {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.current.Store(c.next)
+	s.decision.Use(c.next.asked)
 	s.gate.SetRules(c.next.rules)
 	s.sessions.SetLimits(c.conf.sessionLimits())
 	s.hub.SetLimits(c.conf.Limits.streams())

@@ -285,6 +285,10 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 	live := map[string]bool{}
 	probes := maps.Clone(probes)
 	maps.Copy(probes, probesOfKeys())
+	besides := maps.Clone(besides)
+	ofHook, besidesHook := probesOfHook(t)
+	maps.Copy(probes, ofHook)
+	maps.Copy(besides, besidesHook)
 	for _, k := range keys {
 		// A hook whose entry changes is replaced as a whole, see TestHooksAreReplaced.
 		if k.Restart || k.Path == "streams" || ofProtocol(k.Path) || k.Path == "hooks" || strings.HasPrefix(k.Path, "hooks[]") {

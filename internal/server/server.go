@@ -14,6 +14,7 @@ import (
 	"weir/internal/event"
 	"weir/internal/fanout"
 	"weir/internal/health"
+	"weir/internal/hook/decide"
 	"weir/internal/hook/deliver"
 	"weir/internal/httpserver"
 	"weir/internal/intake"
@@ -46,6 +47,7 @@ type Server struct {
 	opt        Options
 	log        *slog.Logger
 	gate       *admit.Gate
+	decision   *decide.Client
 	current    atomic.Pointer[settings]
 	applying   sync.Mutex // held while a Change is applied; guards limited
 	limited    bool       // by limits.memory
@@ -94,16 +96,18 @@ func New(conf Config, opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.current.Store(first)
-	if err := s.buildGate(first.rules); err != nil {
-		return nil, err
-	}
 	if !conf.Delivery.Portable {
 		if s.poller, err = intake.NewPoller(); err != nil {
 			return nil, err
 		}
 	}
 	s.build()
-	if s.hooks, err = deliver.New(conf.Hooks, deliver.Options{Log: s.log, Bus: s.events, Metrics: s.metrics, Server: identity()}); err != nil {
+	self := identity()
+	if s.hooks, err = deliver.New(conf.Hooks, deliver.Options{Log: s.log, Bus: s.events, Metrics: s.metrics, Server: self}); err != nil {
+		s.release()
+		return nil, err
+	}
+	if err := s.buildGate(first, self); err != nil {
 		s.release()
 		return nil, err
 	}

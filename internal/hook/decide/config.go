@@ -38,8 +38,8 @@ func (c *Config) SetDefaults() { *c = DefaultConfig() }
 // Enabled reports whether there is a service to ask.
 func (c *Config) Enabled() bool { return c.URL != "" || c.PublishURL != "" || c.PlayURL != "" }
 
-// Always reports whether the service is asked even where another link has decided.
-func (c *Config) Always() bool { return c.When == "always" }
+// Asks reports whether there is a service to ask about a role.
+func (c *Config) Asks(role session.Role) bool { return c.url(role) != "" }
 
 // namesAreSecret reports whether the name that a publisher asks for may be its key.
 func (c *Config) namesAreSecret() bool {

@@ -56,7 +56,7 @@ func TestFormatsOfConfig(t *testing.T) {
 		}
 	}
 	conf := DefaultConfig()
-	if conf.Enabled() || conf.Always() || conf.Timeout != 3*time.Second || conf.OnError != "deny" {
+	if conf.Enabled() || conf.Asks(session.Play) || conf.Timeout != 3*time.Second || conf.OnError != "deny" {
 		t.Errorf("%+v", conf)
 	}
 	if p, err := NewPlan(conf); err != nil || !p.target(session.Publish).IsZero() {

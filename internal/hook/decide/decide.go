@@ -65,7 +65,7 @@ type Options struct {
 	MayRename func(from, to string) bool
 }
 
-// Client asks the service. It implements admit.Link, and is safe for concurrent use.
+// Client asks the service. It implements admit.Confirmer, and is safe for concurrent use.
 type Client struct {
 	log     *slog.Logger
 	metrics Metrics
@@ -126,12 +126,12 @@ func (c *Client) Close() {
 	c.Use(&Plan{})
 }
 
-// Failing reports whether the service keeps failing, so that most peers are not asked about.
-func (c *Client) Failing() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.breaker.open()
-}
+// Config returns the configuration in force; the zero one if nobody is asked.
+func (c *Client) Config() Config { return c.plan.Load().conf }
+
+// Confirms implements admit.Confirmer: with Config.When "always" the service is asked even where another link
+// has let a peer in.
+func (c *Client) Confirms() bool { return c.plan.Load().conf.When == "always" }
 
 // Decide implements admit.Link. It waits for the service's answer, Config.Timeout at most. Peers of this
 // program and roles that no address is configured for pass.

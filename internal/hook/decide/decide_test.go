@@ -385,9 +385,11 @@ func TestBreaker(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if !c.Failing() {
+	c.Client.mu.Lock()
+	if !c.breaker.open() {
 		t.Error("it is not seen to fail")
 	}
+	c.Client.mu.Unlock()
 	for i := range 100 {
 		if _, err := c.Decide(t.Context(), publisher(fmt.Sprint("token=", i))); session.ReasonOf(err) != session.Hook || !errors.Is(err, errKeepsFailing) && calls.Load() == 5 {
 			t.Error(err)
