@@ -176,6 +176,7 @@ func (q *shelf) turn(ctx context.Context) (release func(), err error) {
 // decode has ffmpeg make a still of a film. ffmpeg is held to the bound of pixels too: what a
 // key frame says of its size may differ from what the track says.
 func decode(ctx context.Context, ffmpeg string, film []byte) ([]byte, error) {
+	viewers := ctx
 	ctx, cancel := context.WithTimeout(ctx, decodeTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, ffmpeg, "-nostdin", "-v", "error", "-threads", "1", "-max_pixels", strconv.Itoa(maxPixels),
@@ -184,8 +185,14 @@ func decode(ctx context.Context, ffmpeg string, film []byte) ([]byte, error) {
 	cmd.WaitDelay = time.Second
 	out, said := limited{most: maxStill}, limited{most: 1 << 10}
 	cmd.Stdout, cmd.Stderr = &out, &said
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		yield(cmd.Process.Pid)
+		err = cmd.Wait()
+	}
 	switch {
+	case viewers.Err() == nil && ctx.Err() != nil: // the machine has other things to do
+		return nil, fmt.Errorf("%w: ffmpeg took more than %v", errBusy, decodeTime)
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case err == nil && out.dropped:
