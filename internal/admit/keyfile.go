@@ -152,6 +152,9 @@ func (f KeyFile) Add(k StoredKey) (secret string, added StoredKey, err error) {
 		if err := k.Validate(); err != nil {
 			return nil, &KeyError{"invalid", err}
 		}
+		if !k.Expires.IsZero() && !k.Expires.After(k.Created) {
+			return nil, &KeyError{"invalid", fmt.Errorf("key %s: its end, %s, is over already", k.ID, k.Expires.Format(time.RFC3339))}
+		}
 		return append(keys, k), nil
 	})
 	return secret, k, err

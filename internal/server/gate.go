@@ -29,7 +29,7 @@ func (s *Server) buildGate(first *settings, self hook.Server) error {
 		if err != nil {
 			return err
 		}
-		opt.Keys = keys
+		opt.Keys, s.keys = keys, storedKeys{admit.KeyFileIn(s.conf.State), keys}
 		s.services = append(s.services, service{"keys", func(ctx context.Context) error { return keys.Run(ctx, s.endRevoked) }})
 	}
 	if c := s.conf.Auth.JWT; c.Enabled() {

@@ -51,7 +51,7 @@ func (s *Server) openHTTP(routes []protocol.Route, open func(proto, addr string)
 	a := admin.New(admin.Config{
 		Token: c.Admin.Token, Hosts: c.Admin.Hosts, Log: s.log,
 		Hub: s.hub, Sessions: s.sessions, Metrics: s.metrics.Handler(), Ready: s.ready.Load, Protocols: ProtocolNames(),
-		Health: s.findings, Events: s.events, Hooks: adminHooks{s.hooks},
+		Health: s.findings, Events: s.events, Hooks: adminHooks{s.hooks}, Keys: s.keys,
 	})
 	s.services = append(s.services,
 		service{"admin", func(ctx context.Context) error { return httpserver.Serve(ctx, ln, a, s.log) }},

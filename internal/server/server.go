@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/internal/admin"
 	"weir/internal/admit"
 	"weir/internal/event"
 	"weir/internal/fanout"
@@ -48,6 +49,7 @@ type Server struct {
 	log        *slog.Logger
 	gate       *admit.Gate
 	decision   *decide.Client
+	keys       admin.Keys // nil without a folder of state
 	current    atomic.Pointer[settings]
 	applying   sync.Mutex // held while a Change is applied; guards limited
 	limited    bool       // by limits.memory

@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -111,6 +113,64 @@ func TestKeysWhileRunning(t *testing.T) {
 	}
 	if log := r.log.String(); strings.Contains(log, key) || !strings.Contains(log, "reason=revoked") {
 		t.Error("the log has the key, or not the reason")
+	}
+}
+
+// TestKeysByTheAPI makes, lists and revokes a key through the API.
+func TestKeysByTheAPI(t *testing.T) {
+	r := start(t, func(c *server.Config) { c.State = t.TempDir() })
+	call := func(method, path, body string, want int, into any) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, r.adminURL("/api/v1/keys"+path), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != want {
+			t.Fatalf("%s %s: %s, %v\n%s", method, path, res.Status, err, b)
+		}
+		if into != nil {
+			if err := json.Unmarshal(b, into); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var made struct {
+		Key    struct{ ID string }
+		Secret string
+	}
+	call(http.MethodPost, "", `{"id":"cam1","role":"publish","match":"live/*","path":"live/door","label":"Front door"}`, http.StatusCreated, &made)
+	call(http.MethodPost, "", `{"id":"cam1","role":"publish","match":"live/*"}`, http.StatusUnprocessableEntity, nil)
+	call(http.MethodPost, "", `{"role":"publish","match":"live//x"}`, http.StatusUnprocessableEntity, nil)
+	p := r.mustPublish("live/" + made.Secret)
+	publishSome(p, 0, 5)
+	if r.hub.Get("live/door") == nil {
+		t.Error("the key does not lead to live/door")
+	}
+	var list struct {
+		Keys []struct {
+			ID       string
+			LastUsed time.Time `json:"last_used"`
+			Revoked  time.Time
+		}
+	}
+	call(http.MethodGet, "", "", http.StatusOK, &list)
+	if len(list.Keys) != 1 || list.Keys[0].ID != "cam1" || time.Since(list.Keys[0].LastUsed) > time.Minute || !list.Keys[0].Revoked.IsZero() {
+		t.Errorf("%+v", list)
+	}
+	call(http.MethodDelete, "/nobody", "", http.StatusNotFound, nil)
+	begin := time.Now()
+	call(http.MethodDelete, "/cam1", "", http.StatusNoContent, nil)
+	_ = p.ends(t)
+	t.Logf("ended %v after it was revoked", time.Since(begin).Round(time.Millisecond))
+	if strings.Contains(r.log.String(), made.Secret) {
+		t.Error("the log has the key")
 	}
 }
 

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weir/internal/admin"
+	"weir/internal/admit"
+)
+
+// storedKeys are the keys of the state folder, as the API makes and revokes them.
+type storedKeys struct {
+	file  admit.KeyFile
+	store *admit.KeyStore
+}
+
+// List implements admin.Keys.
+func (s storedKeys) List() ([]admin.Key, error) {
+	keys, err := s.file.List()
+	if err != nil {
+		return nil, err
+	}
+	used := s.store.LastUsed()
+	list := make([]admin.Key, len(keys))
+	for i := range keys {
+		list[i] = keyEntry(&keys[i])
+		list[i].LastUsed = timeOrNil(used[keys[i].ID])
+	}
+	return list, nil
+}
+
+// New implements admin.Keys.
+func (s storedKeys) New(_ context.Context, n admin.NewKey) (admin.Key, string, error) {
+	k := admit.StoredKey{ID: n.ID, Role: n.Role, Match: n.Match, Path: n.Path, Label: n.Label}
+	if n.Expires != nil {
+		k.Expires = n.Expires.UTC()
+	}
+	secret, k, err := s.file.Add(k)
+	if e, ok := errors.AsType[*admit.KeyError](err); ok {
+		err = &admin.KeyError{Code: e.Code, Detail: e.Error()}
+	}
+	if err != nil {
+		return admin.Key{}, "", err
+	}
+	s.store.Refresh()
+	return keyEntry(&k), secret, nil
+}
+
+// Revoke implements admin.Keys.
+func (s storedKeys) Revoke(_ context.Context, id string, keep bool) error {
+	_, err := s.file.Revoke(id, keep)
+	if errors.Is(err, admit.ErrNoSuchKey) {
+		return admin.ErrNoKey
+	}
+	s.store.Refresh()
+	return err
+}
+
+func keyEntry(k *admit.StoredKey) admin.Key {
+	return admin.Key{
+		ID: k.ID, Role: k.Role, Match: k.Match, Path: k.Path, Label: k.Label, Created: k.Created,
+		Expires: timeOrNil(k.Expires), Revoked: timeOrNil(k.Revoked),
+	}
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
