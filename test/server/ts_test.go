@@ -229,7 +229,7 @@ func TestTSPlaybackIsBitExact(t *testing.T) {
 				r := start(t, func(c *server.Config) { c.Delivery.Portable = portable })
 				p := r.mustPublish("live/a")
 				publishTags(p, tags[:beginning], 0)
-				src := joined(t, open(r, "live/a.ts"))
+				src := joined(t, open(r, "live/a.ts?start=burst")) // with the sound before it joined
 				publishTags(p, tags[beginning:], 0)
 				ts := receive(t, src, video, audio)
 				if ts.Counters != (mpegts.Counters{Packets: ts.Packets}) {
@@ -297,7 +297,7 @@ func TestTSCodecChange(t *testing.T) {
 	r := start(t, nil)
 	p := r.mustPublish("live/a")
 	publishTags(p, small[:beginning], 0)
-	src := joined(t, tsPlayers["http-ts"](r, "live/a.ts"))
+	src := joined(t, tsPlayers["http-ts"](r, "live/a.ts?start=burst"))
 	publishTags(p, small[beginning:], 0)
 	publishTags(p, large, 4000)
 	ts := receive(t, src, v1+v2, a1+a2)
