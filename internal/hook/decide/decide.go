@@ -33,6 +33,10 @@ const (
 	maxQuery = 8 << 10
 	// maxShown bounds each part of a credential that is passed on, in bytes.
 	maxShown = 4 << 10
+	// What belongs to no session, such as a page that asks for a stream's description every few seconds, goes
+	// by one answer for a while.
+	sessionlessAllowed = 30 * time.Second
+	sessionlessDenied  = 5 * time.Second
 	// keepLast is how long an answer is remembered for on_error: last.
 	keepLast = 24 * time.Hour
 )
@@ -262,6 +266,19 @@ type verdict struct {
 	terms   *session.Terms
 	refusal *session.Refusal
 	cache   time.Duration
+}
+
+// holds returns how long the verdict on a question holds for the next one that is the same.
+func (v *verdict) holds(r *admit.Request) time.Duration {
+	switch {
+	case r.Recheck: // what is said of a running session is said of no other
+		return 0
+	case v.cache > 0 || r.Session != "":
+		return v.cache
+	case v.refusal != nil:
+		return sessionlessDenied
+	}
+	return sessionlessAllowed
 }
 
 // verdict makes one of an answer to a question about a path.

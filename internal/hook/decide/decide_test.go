@@ -285,6 +285,10 @@ func TestCache(t *testing.T) {
 	expect("a denial again", player("token=deny"), 0)
 	expect("no cache", player("token=nocache"), 1)
 	expect("no cache again", player("token=nocache"), 1)
+	page := player("token=nocache")
+	page.Session = ""
+	expect("a page", page, 1)
+	expect("a page again", page, 0)
 	if _, err := c.Decide(t.Context(), player("token=deny")); session.ReasonOf(err) != session.Denied {
 		t.Error(err)
 	}
@@ -712,6 +716,25 @@ func BenchmarkDecideCached(b *testing.B) {
 	for b.Loop() {
 		if _, err := c.Decide(b.Context(), r); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestHolds(t *testing.T) {
+	in, out := &verdict{terms: &session.Terms{}}, &verdict{refusal: &session.Refusal{}}
+	said := &verdict{terms: &session.Terms{}, cache: time.Hour}
+	none, with, again := player(""), player(""), player("")
+	none.Session, again.Recheck = "", true
+	for _, c := range []struct {
+		v    *verdict
+		r    *admit.Request
+		want time.Duration
+	}{
+		{in, with, 0}, {out, with, 0}, {said, with, time.Hour}, {said, again, 0}, {in, again, 0},
+		{in, none, 30 * time.Second}, {out, none, 5 * time.Second}, {said, none, time.Hour},
+	} {
+		if got := c.v.holds(c.r); got != c.want {
+			t.Errorf("%+v %q: %v, want %v", c.v, c.r.Session, got, c.want)
 		}
 	}
 }

@@ -138,8 +138,8 @@ func (c *Client) land(p *Plan, asked keys, r *admit.Request, f *flight) {
 		return
 	}
 	now := time.Now()
-	if f.verdict.cache > 0 && !r.Recheck { // what is said of a running session is said of no other
-		c.fresh.put(asked.exact, f.verdict, now.Add(f.verdict.cache))
+	if holds := f.verdict.holds(r); holds > 0 {
+		c.fresh.put(asked.exact, f.verdict, now.Add(holds))
 	}
 	if p.conf.OnError == "last" {
 		c.last.put(asked.credential, f.verdict, now.Add(keepLast))
