@@ -289,8 +289,10 @@ func TestAnswerOME(t *testing.T) {
 	for _, a := range []answer{
 		{status: 200, body: `{"allowed":true}`, want: yes},
 		{status: 200, body: `{"allowed":true,"lifetime":0}`, want: yes},
-		{status: 200, body: `{"allowed":true,"new_url":"rtmp://host:1935/live/alice?x=1","lifetime":1500,"reason":"ok"}`,
-			want: Answer{Allow: true, Reason: "ok", Terms: session.Terms{Path: "live/alice", Duration: 1500 * time.Millisecond}}},
+		{
+			status: 200, body: `{"allowed":true,"new_url":"rtmp://host:1935/live/alice?x=1","lifetime":1500,"reason":"ok"}`,
+			want: Answer{Allow: true, Reason: "ok", Terms: session.Terms{Path: "live/alice", Duration: 1500 * time.Millisecond}},
+		},
 		{status: 200, body: `{"allowed":false,"reason":"not paid"}`, want: no(0, "not paid")},
 		{status: 200, body: `{}`, want: Answer{}},
 		{status: 200, body: ``, err: "not JSON"},

@@ -35,8 +35,15 @@ func TestParseSecret(t *testing.T) {
 		in string
 		ok bool
 	}{
-		{of(24), true}, {of(64), true}, {of(23), false}, {of(65), false}, {"", false}, {"whsec_", false},
-		{"hunter2hunter2hunter2hunter2", false}, {"whsec_hunter2!hunter2!hunter2!hunter2!", false}, {of(24)[6:], false},
+		{of(24), true},
+		{of(64), true},
+		{of(23), false},
+		{of(65), false},
+		{"", false},
+		{"whsec_", false},
+		{"hunter2hunter2hunter2hunter2", false},
+		{"whsec_hunter2!hunter2!hunter2!hunter2!", false},
+		{of(24)[6:], false},
 	} {
 		s, err := ParseSecret(c.in)
 		if (err == nil) != c.ok || err != nil && strings.Contains(err.Error(), "hunter2") {

@@ -22,7 +22,8 @@ func TestAnswerWeir(t *testing.T) {
 		{status: 200, body: `{"allow":true,"something":{"new":[1]}}`, want: yes},
 		{status: 200, body: `{"allow":false}`, want: Answer{}},
 		{status: 200, body: `{"allow":false,"reason":"not paid","cache":"30s"}`, want: Answer{Reason: "not paid", Cache: 30 * time.Second}},
-		{status: 200, body: `{"allow":true,"reason":"","path":"live/alice","user":"u42","labels":{"plan":"pro","n":3,"paid":true},
+		{
+			status: 200, body: `{"allow":true,"reason":"","path":"live/alice","user":"u42","labels":{"plan":"pro","n":3,"paid":true},
 			"cache":"30s","until":"2026-11-27T08:00:00Z","recheck":"60s","limits":{"bitrate":"8Mbps","players":500,"duration":"2h"},
 			"push":[{"name":"yt","url":"rtmps://a.rtmps.youtube.com:443/live2","key":"k"},{"url":"rtmp://b/c"}],"record":["main"],
 			"pull":"rtmp://origin/live/alice","redirect":"https://b.example/live/alice"}`,
@@ -31,11 +32,14 @@ func TestAnswerWeir(t *testing.T) {
 				Until: until, Recheck: time.Minute, Bitrate: 8e6, Players: 500, Duration: 2 * time.Hour,
 				Push:   []session.Push{{Name: "yt", URL: "rtmps://a.rtmps.youtube.com:443/live2", Key: "k"}, {Name: "hook-2", URL: "rtmp://b/c"}},
 				Record: []string{"main"}, Pull: "rtmp://origin/live/alice", Redirect: "https://b.example/live/alice",
-			}}},
-		{status: 200, body: `{"cache":2.5,"until":1795680000,"recheck":0.01,"limits":{"bitrate":2500000,"duration":60}}`,
+			}},
+		},
+		{
+			status: 200, body: `{"cache":2.5,"until":1795680000,"recheck":0.01,"limits":{"bitrate":2500000,"duration":60}}`,
 			want: Answer{Allow: true, Cache: 2500 * time.Millisecond, Terms: session.Terms{
 				Until: time.Unix(1795680000, 0), Recheck: time.Second, Bitrate: 2.5e6, Duration: time.Minute,
-			}}},
+			}},
+		},
 		{status: 200, body: `{"path":null,"labels":null,"until":"","cache":"","limits":null,"push":null,"record":null}`, want: yes},
 		{status: 200, body: `{"cache":"1h"}`, want: Answer{Allow: true, Cache: time.Hour}},
 		{status: 200, body: `{"cache":"1h1s"}`, want: Answer{Allow: true, Cache: time.Hour}},

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/server"
 	"weir/rtmp"
 )
@@ -207,5 +208,24 @@ func TestDecisionHookDown(t *testing.T) {
 	r.mustPublish("live/a")
 	if d := time.Since(began); d > 5*time.Second {
 		t.Error(d)
+	}
+}
+
+// TestDecisionHookAlways: a key that fits makes the question unnecessary, unless it is always asked: then both must allow.
+func TestDecisionHookAlways(t *testing.T) {
+	for when, want := range map[string]int{"no_key": 0, "always": 1} {
+		h := newHook(t, func(question) (int, string) { return 403, "" })
+		r := start(t, hooked(h, func(c *server.Config) {
+			c.Auth.Hook.When = when
+			c.Streams[0].Publish.Auth = []string{"keys", "hook"}
+			c.Streams[0].Publish.Keys = []admit.Key{{Key: secret}}
+		}))
+		p, err := r.publish(t.Context(), "live/a?key="+secret)
+		if err == nil {
+			p.client.Close()
+		}
+		if n := len(h.questions("publish")); n != want || (err == nil) != (want == 0) {
+			t.Errorf("%s: asked %d times, %v", when, n, err)
+		}
 	}
 }

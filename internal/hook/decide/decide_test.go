@@ -730,8 +730,14 @@ func TestHolds(t *testing.T) {
 		r    *admit.Request
 		want time.Duration
 	}{
-		{in, with, 0}, {out, with, 0}, {said, with, time.Hour}, {said, again, 0}, {in, again, 0},
-		{in, none, 30 * time.Second}, {out, none, 5 * time.Second}, {said, none, time.Hour},
+		{in, with, 0},
+		{out, with, 0},
+		{said, with, time.Hour},
+		{said, again, 0},
+		{in, again, 0},
+		{in, none, 30 * time.Second},
+		{out, none, 5 * time.Second},
+		{said, none, time.Hour},
 	} {
 		if got := c.v.holds(c.r); got != c.want {
 			t.Errorf("%+v %q: %v, want %v", c.v, c.r.Session, got, c.want)
