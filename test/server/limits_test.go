@@ -214,3 +214,23 @@ func TestLongestSession(t *testing.T) {
 	}
 	r.until("the stream has ended with it", func() bool { return r.hub.Get("live/a") == nil })
 }
+
+// TestPublishersAtEachLimit: as many streams as may be, and a publisher that sends too much is closed.
+func TestPublishersAtEachLimit(t *testing.T) {
+	r := start(t, func(c *server.Config) { c.Limits.Streams, c.Limits.StreamBitrate = 1, 8e6 })
+	p := r.mustPublish("live/a")
+	publishSome(p, 0, 30)
+	var st *rtmp.StatusError
+	if _, err := r.publish(t.Context(), "live/b"); !errors.As(err, &st) || st.Code != rtmp.CodePublishFailed {
+		t.Error("a second stream:", err)
+	}
+	r.wantMetric(`weir_limit_reached_total{limit="streams"}`, "1")
+	const most = 5 << 20 // a little more than 8 Mbit/s over five seconds
+	for n := 0; n < 2*most; n += 1 << 16 {
+		if p.video(2000, videoFrame(true, 1, 1<<16)) != nil {
+			break
+		}
+	}
+	r.wantMetric(`weir_session_closed_total{protocol="rtmp",reason="limit",role="publish"}`, "1")
+	r.wantMetric(`weir_limit_reached_total{limit="stream_bitrate"}`, "1")
+}
