@@ -29,7 +29,7 @@ func denied(r *Reply) *Answer {
 	switch r.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusGone:
 	case http.StatusTooManyRequests:
-		a.RetryAfter = retryAfter(r.Header.Get("Retry-After"), time.Now())
+		a.RetryAfter = RetryAfter(r.Header.Get("Retry-After"), time.Now())
 	default:
 		return nil
 	}
@@ -49,8 +49,8 @@ func unexpected(r *Reply) error {
 	return fmt.Errorf("status %d", r.Status)
 }
 
-// retryAfter reads the header field of that name: seconds or a date.
-func retryAfter(s string, now time.Time) time.Duration {
+// RetryAfter reads the header field of that name: seconds or a date. It returns an hour at most.
+func RetryAfter(s string, now time.Time) time.Duration {
 	var d time.Duration
 	if n, err := strconv.Atoi(strings.TrimSpace(s)); err == nil {
 		d = time.Duration(min(max(n, 0), int(maxRetryAfter/time.Second))) * time.Second

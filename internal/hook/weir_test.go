@@ -116,7 +116,7 @@ func TestRetryAfterDate(t *testing.T) {
 		"Fri, 27 Nov 2026 06:01:00 GMT": time.Minute, "Fri, 27 Nov 2026 05:00:00 GMT": 0,
 		"Fri, 27 Nov 2037 05:00:00 GMT": time.Hour, "soon": 0, "": 0, " 3 ": 3 * time.Second, "3600": time.Hour, "3601": time.Hour,
 	} {
-		if got := retryAfter(s, now); got != want {
+		if got := RetryAfter(s, now); got != want {
 			t.Errorf("%q: %v", s, got)
 		}
 	}

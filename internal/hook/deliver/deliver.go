@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -42,7 +41,7 @@ type Options struct {
 // State is what is shown of a hook.
 type State struct {
 	Name      string
-	Target    string    // its URL as far as it may be shown, or its command
+	Target    string    // its URL as far as it may be shown, or its program
 	Events    []string  // as configured; empty for all
 	Status    string    // "ok", "failing" or "off"
 	Queue     int       // events that wait or are on their way
@@ -140,7 +139,7 @@ func (d *Deliverer) newRunner(name string, conf Config) (*runner, error) {
 		}
 	}
 	if len(conf.Run) > 0 {
-		r.target = strings.Join(conf.Run, " ")
+		r.target = conf.Run[0] // its arguments may hold secrets
 		r.sender = newCommander(&conf, r.log, d.host, d.slots)
 		r.queue = newQueue(1, maxCommands)
 		return r, nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -90,23 +89,10 @@ func resultOf(r *hook.Reply) result {
 	case r.Status == http.StatusGone:
 		res.off = true
 	case r.Status == http.StatusTooManyRequests, r.Status == http.StatusServiceUnavailable:
-		res.wait = retryAfter(r.Header.Get("Retry-After"), time.Now())
+		res.wait = hook.RetryAfter(r.Header.Get("Retry-After"), time.Now())
 	}
 	res.err = fmt.Errorf("the receiver answered %d %s", r.Status, http.StatusText(r.Status))
 	return res
-}
-
-// maxWait bounds how long a receiver may ask to be left alone.
-const maxWait = time.Hour
-
-// retryAfter reads the header field of that name: seconds or a date.
-func retryAfter(s string, now time.Time) (d time.Duration) {
-	if n, err := strconv.Atoi(strings.TrimSpace(s)); err == nil {
-		d = time.Duration(min(max(n, 0), int(maxWait/time.Second))) * time.Second
-	} else if t, err := http.ParseTime(s); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), maxWait)
 }
 
 // knows reports whether the other server would tell of an event.
@@ -133,7 +119,7 @@ func (p *poster) translate(ctx context.Context, it *item) (res result) {
 		if err == nil {
 			res.status = reply.Status
 			if reply.Status >= 500 || reply.Status == http.StatusTooManyRequests {
-				res.wait = retryAfter(reply.Header.Get("Retry-After"), time.Now())
+				res.wait = hook.RetryAfter(reply.Header.Get("Retry-After"), time.Now())
 				err = fmt.Errorf("the receiver answered %d %s", reply.Status, http.StatusText(reply.Status))
 			}
 		}

@@ -149,18 +149,6 @@ func TestPostAgain(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
-	for s, want := range map[string]time.Duration{
-		"": 0, "x": 0, "-1": 0, "0": 0, "120": 2 * time.Minute, " 5 ": 5 * time.Second, "3600": time.Hour, "3601": time.Hour, "99999999999": time.Hour,
-		"Fri, 27 Nov 2026 06:01:00 GMT": time.Minute, "Fri, 27 Nov 2026 05:00:00 GMT": 0, "Sat, 28 Nov 2026 06:00:00 GMT": time.Hour,
-	} {
-		if got := retryAfter(s, now); got != want {
-			t.Errorf("%q: %v, want %v", s, got, want)
-		}
-	}
-}
-
 // TestBatch: what waits is posted as one array, in its order.
 func TestBatch(t *testing.T) {
 	hold := make(chan struct{})
