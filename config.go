@@ -8,8 +8,12 @@ import "weir/internal/server"
 // DefaultConfig, and set what differs. These are the fields:
 //
 //	State string
-//	    Folder in which the server and its tools keep what they must remember, such as the keys of
-//	    weir key; only their user may read it; empty is none. Default "".
+//	    Folder in which the server and its tools keep what they must remember, such as changes of
+//	    the configuration by the API and the keys of weir key; it is made if it is missing, for
+//	    its user alone; empty is none. Default "".
+//	Reload string
+//	    When a changed file is read again: signal waits for SIGHUP or the API, watch applies it
+//	    within two seconds too. One of signal, watch. Default signal.
 //
 // Log, section "log": What is logged, to standard error.
 //
@@ -29,6 +33,10 @@ import "weir/internal/server"
 //	    File with the certificate chain (PEM); read again when it changes. Default "".
 //	RTMP.TLS.Key string
 //	    File with the private key (PEM). Default "".
+//	RTMP.ProxyProtocol []netip.Prefix
+//	    Addresses of load balancers whose connections begin with a header of the PROXY protocol,
+//	    version 1 or 2, which tells the client's address; from them a connection without it is
+//	    closed.
 //	RTMP.ChunkSize int
 //	    Chunk size of what is sent, and what encoders that adopt it use; larger is cheaper. From
 //	    128 to 16777215. Default 65536.
@@ -59,7 +67,15 @@ import "weir/internal/server"
 //	HTTP.Index bool
 //	    Show the list of live streams at / to everybody. Default false.
 //	HTTP.TrustedProxies []netip.Prefix
-//	    Addresses of proxies whose X-Forwarded-For tells the viewer's address.
+//	    Addresses of reverse proxies whose header tells the viewer's address.
+//	HTTP.ProxyHeader string
+//	    Header in which trusted proxies tell the viewer's address; auto takes the first of these
+//	    that a request has: name the one that your proxy sets if it passes on others that viewers
+//	    may have made up. One of auto, x-forwarded-for, forwarded, x-real-ip. Default auto.
+//	HTTP.ProxyProtocol []netip.Prefix
+//	    Addresses of load balancers whose connections begin with a header of the PROXY protocol,
+//	    version 1 or 2, which tells the viewer's address; from them a connection without it is
+//	    closed.
 //
 // Admin, section "admin": The API, metrics, health and pprof.
 //

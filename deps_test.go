@@ -44,7 +44,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
 	{"internal/trace", "", ""},
 	{"internal/intake", "", ""},
-	{"internal/listen", "internal/config", ""},
+	{"internal/listen", "internal/config", "github.com/pires/go-proxyproto golang.org/x/sys"},
 	{"internal/loglimit", "", ""},
 	{"internal/version", "", ""},
 	{"internal/httpserver", "internal/httpserver/http1 internal/peer internal/protocol/. internal/session", ""},
@@ -64,7 +64,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/relay", "av codec amf format rtmp internal/timeline internal/session", "github.com/coder/websocket"},
 	{"internal/probe", "av codec amf format internal/health internal/timeline internal/relay", ""},
 	{"internal/demo", "av codec format", ""},
-	{"internal/server", "av codec amf format rtmp internal web", "golang.org/x/sys"},
+	{"internal/server", "av codec amf format rtmp internal web", "github.com/fsnotify/fsnotify golang.org/x/sys"},
 
 	{"web", "", ""},
 

@@ -86,6 +86,14 @@ func Admit(decide func(ctx context.Context, r Request) error) Option {
 // Server is a server whose listeners are open.
 type Server struct{ s *server.Server }
 
+// Change changes the configuration of the server, running or not. All of it is checked first, ports and certificates
+// too: after an error nothing has changed. Sessions stay, whatever changes. The report says which keys differ from
+// those in force, and which of them wait for another server.
+func (s *Server) Change(c Config) (Report, error) {
+	r, err := s.s.Reload(c)
+	return reportOf(r), err
+}
+
 // New builds a server and opens its listeners; Run or Close must follow.
 // It fails if the configuration is wrong or a port is taken.
 func New(c Config, opts ...Option) (*Server, error) {

@@ -30,7 +30,7 @@ func (configCheckCmd) Help() string {
 
 // Run implements the command.
 func (c *configCheckCmd) Run(out *console) error {
-	_, loaded, err := c.load()
+	loaded, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (configShowCmd) Help() string {
 
 // Run implements the command.
 func (c *configShowCmd) Run(out *console) error {
-	_, loaded, err := c.load()
+	loaded, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ const referenceHead = `# Configuration
 Nothing has to be configured: without a file the defaults below serve. A file is YAML and is
 given with ` + "`weir serve -c weir.yml`" + `; ` + "`weir config defaults`" + ` prints one to begin with. Each key
 can also be set by the environment (` + "`WEIR_RTMP_LISTEN=:1940`" + `) and on the command line
-(` + "`--set rtmp.listen=:1940`" + `); the last of file, environment, command line wins. Entries of
+(` + "`--set rtmp.listen=:1940`" + `); the last of file, files over it, environment, command line wins. Entries of
 ` + "`streams`" + ` are counted from 0: ` + "`--set streams.0.match=live/*`" + `.
 
 A mistake is refused with its place, what is allowed and the nearest valid key:
@@ -118,8 +118,18 @@ came from, keys and passwords as ` + "`***`" + `. A secret may be kept elsewhere
 A stream's path is ` + "`app/name`" + `. The first entry of ` + "`streams`" + ` whose ` + "`match`" + ` fits it applies
 alone; what the entry leaves out has the default, not the value of another entry.
 
-A key whose change says *restart* has its value for as long as the server runs. The others are made
-to be changed while it runs; for now ` + "`weir serve`" + ` reads its file once, when it starts.
+The file is read again at SIGHUP, when the API asks for it, and with ` + "`reload: watch`" + ` when it changes. All of it is
+checked first: a file with a mistake changes nothing. Sessions stay, whatever changes. A change applies
+
+- *live*: at once, also to the streams and sessions that are there;
+- *new sessions*: to publishers, players and requests that come afterwards; for ` + "`streams[].hls`" + ` to streams that are
+  watched by HLS for the first time;
+- *listener*: at once; a listener opens elsewhere or closes, or has another certificate, and its connections stay;
+- *restart*: when the server starts again. Until then it has the old value, and the log and the API say that the new one
+  waits.
+
+What the API changes is kept in ` + "`STATE/config.d/50-api.yml`" + `. All ` + "`*.yml`" + ` there lie over the file, in the order of
+their names: groups of keys are merged, a list or value replaces the one below, ` + "`null`" + ` leaves the default.
 
 `
 

@@ -22,12 +22,7 @@ func (demoCmd) Help() string { return "Example: weir demo, then ffplay rtmp://12
 
 // Run implements the command.
 func (c *demoCmd) Run(ctx context.Context, out *console) error {
-	conf, _, err := c.load()
-	if err != nil {
-		return err
-	}
-	log, level := startLog(conf, out)
-	s, err := weir.New(*conf, weir.Logger(log), weir.Level(level))
+	s, err := c.start(out)
 	if err != nil {
 		return err
 	}

@@ -33,10 +33,11 @@ type keys struct{ source }
 
 // file returns the file of keys.
 func (k *keys) file() (admit.KeyFile, error) {
-	conf, _, err := k.load()
+	c, err := k.load()
 	if err != nil {
 		return admit.KeyFile{}, err
 	}
+	conf := c.Config()
 	if conf.State == "" {
 		return admit.KeyFile{}, usageError{errors.New("keys are kept in the folder that the configuration calls state, and it names none: add \"state: /var/lib/weir\" to the file given with -c, or --set state=/var/lib/weir")}
 	}

@@ -88,10 +88,11 @@ func TestSignCommand(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	conf, _, err := (&source{File: file}).load()
+	loaded, err := (&source{File: file}).load()
 	if err != nil {
 		t.Fatal(err)
 	}
+	conf := loaded.Config()
 	e := conf.Streams[0]
 	rules, err := admit.NewRules([]admit.Entry{{Match: e.Match, Publish: e.Publish.Rule, Play: e.Play.Rule}}, admit.Entry{}, &conf.Auth.Signed)
 	if err != nil {

@@ -45,15 +45,19 @@ type console struct {
 	Color    bool
 }
 
+// isTerminal reports whether Err is still a terminal: it may have been closed.
+func (c *console) isTerminal() bool {
+	f, ok := c.Err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run runs one command and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	out := &console{Out: stdout, Err: stderr}
-	if f, ok := stderr.(*os.File); ok {
-		out.Terminal = term.IsTerminal(int(f.Fd()))
-		out.Color = out.Terminal && os.Getenv("NO_COLOR") == ""
-	}
+	out.Terminal = out.isTerminal()
+	out.Color = out.Terminal && os.Getenv("NO_COLOR") == ""
 	status := -1
 	var c cli
 	parser, err := kong.New(&c,

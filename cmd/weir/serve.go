@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -15,7 +12,6 @@ import (
 	"github.com/lmittmann/tint"
 
 	"weir"
-	"weir/internal/config"
 	"weir/internal/version"
 )
 
@@ -26,24 +22,27 @@ type source struct {
 }
 
 // load reads the configuration.
-func (s *source) load() (*weir.Config, *config.Loaded, error) {
-	c := weir.DefaultConfig()
-	src := config.Source{File: s.File, Environ: os.Environ(), Sets: s.Set}
-	if s.File != "" {
-		b, err := os.ReadFile(s.File)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, usageError{fmt.Errorf("%s: there is no such file; `weir config defaults > %s` writes one", s.File, s.File)}
-		}
-		if err != nil {
-			return nil, nil, usageError{err}
-		}
-		src.Data = b
-	}
-	loaded, err := config.Load(&c, src)
+func (s *source) load() (*weir.Configuration, error) {
+	c, err := weir.ReadConfiguration(s.File, os.Environ(), s.Set)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, usageError{err}
 	}
-	return &c, loaded, nil
+	return c, nil
+}
+
+// start reads the configuration, checks it and builds the server.
+func (s *source) start(out *console) (*weir.Server, error) {
+	c, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Check(); err != nil {
+		return nil, usageError{err}
+	}
+	conf := c.Config()
+	log, level := startLog(&conf, out)
+	limitMemory(log, os.DirFS("/"), conf.Limits.Memory)
+	return weir.New(conf, weir.Logger(log), weir.Level(level), weir.Reloadable(c))
 }
 
 // serveCmd is "weir serve".
@@ -53,46 +52,40 @@ type serveCmd struct {
 
 // Help is the text below the flags.
 func (serveCmd) Help() string {
-	return "Example: weir serve -c weir.yml --set log.level=debug\n\nEvery key can also be given as an environment variable: WEIR_RTMP_LISTEN=:1940."
+	return "Example: weir serve -c weir.yml --set log.level=debug\n\nEvery key can also be given as an environment variable: WEIR_RTMP_LISTEN=:1940.\n\nSIGHUP reads the configuration again and applies it; sessions stay."
 }
 
 // Run implements the command.
 func (c *serveCmd) Run(ctx context.Context, out *console) error {
-	conf, _, err := c.load()
+	hangups := make(chan os.Signal, 1) // from the beginning: it would end the program
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	s, err := c.start(out)
 	if err != nil {
 		return err
 	}
-	log, level := startLog(conf, out)
-	if !out.Terminal { // there SIGHUP says that the terminal is gone, and ends the program
-		defer explainHangups(log)()
-	}
-	s, err := weir.New(*conf, weir.Logger(log), weir.Level(level))
-	if err != nil {
-		return err
-	}
+	ctx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { reloadOnHangup(ctx, hangups, stop, s, out) })
 	return s.Run(ctx)
 }
 
-// explainHangups answers SIGHUP, which makes many servers read their configuration again, with what it does
-// to this one. stop ends that.
-func explainHangups(log *slog.Logger) (stop func()) {
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-hangups:
-				log.Warn("SIGHUP changes nothing: the configuration is read when the server starts; restart it to apply another")
-			case <-done:
-				return
-			}
+// reloadOnHangup reads the configuration again at each SIGHUP until ctx ends. One that comes because the terminal is
+// gone ends the server, as it ends other programs.
+func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, end func(), s *weir.Server, out *console) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
 		}
-	})
-	return func() {
-		signal.Stop(hangups)
-		close(done)
-		wg.Wait()
+		if out.Terminal && !out.isTerminal() {
+			end()
+			return
+		}
+		_, _ = s.Reload(ctx) // it has logged an error
 	}
 }
 

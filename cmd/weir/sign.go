@@ -32,11 +32,11 @@ func (signCmd) Help() string {
 
 // Run implements the command.
 func (c *signCmd) Run(out *console) error {
-	conf, _, err := c.load()
+	conf, err := c.load()
 	if err != nil {
 		return err
 	}
-	query, err := c.sign(conf.Auth.Signed.Keys, time.Now())
+	query, err := c.sign(conf.Config().Auth.Signed.Keys, time.Now())
 	if err != nil {
 		return usageError{err}
 	}

@@ -19,14 +19,14 @@
 //	                      {env: NAME} an environment variable
 //	short:"true"          of a text in a group: it may stand for the whole group, so that a list of
 //	                      groups may be written [a, b]
-//	reload:"restart"      a change applies when the server starts again; on a group for
-//	                      everything below it, unless that has reload:"live"
+//	reload:"restart"      when a change applies (see When); on a group for everything below
+//	                      it that has no such tag itself; "live" without any
 //
 // A field is a bool, an integer, a float, a string, a time.Duration (10s, 1m30s), a
 // time.Time (2027-01-31, 2027-01-31T18:00:00Z), a netip.Prefix (10.0.0.0/8, or one address), a struct, or a slice of these. A list given
 // anywhere replaces the default list as a whole.
 //
-// Order of precedence, the last wins: defaults, file, environment, --set.
+// Order of precedence, the last wins: defaults, file, layers over it, environment, --set.
 // A key a.b_c is the environment variable WEIR_A_B_C; list entries are counted from 0
 // (streams.0.publish.keys, WEIR_STREAMS_0_PUBLISH_KEYS), and the index after the last
 // one appends. A text value is taken as it stands, everything else is YAML: [a, b].
@@ -35,14 +35,25 @@
 // including other files.
 package config
 
-import "reflect"
+import (
+	"fmt"
+	"reflect"
+)
 
 // Source is what Load reads besides the defaults.
 type Source struct {
 	File    string   // name of the file for messages; empty if there is none
 	Data    []byte   // its content, at most MaxFileSize
+	Layers  []Layer  // files that are laid over it, one after the other
 	Environ []string // NAME=value, as from os.Environ; only names that begin with WEIR_ count
 	Sets    []string // path=value, as given to --set
+}
+
+// Layer is a file that is laid over the main one as a merge patch (RFC 7396) is: groups of keys are
+// merged, a list or value takes the place of the one below, and null leaves the default.
+type Layer struct {
+	Name string // for messages
+	Data []byte // at most MaxFileSize
 }
 
 // MaxFileSize is the largest configuration file that Load accepts, in bytes.
@@ -68,20 +79,35 @@ func Load(conf any, src Source) (*Loaded, error) {
 	}
 	before := reflect.New(root.typ).Elem()
 	before.Set(v)
-	l := &loader{root: root, conf: v, file: src.File, environ: src.Environ, origins: map[string]Origin{}}
-	l.readFile(src.Data)
-	l.readEnviron(src.Environ)
-	l.readSets(src.Sets)
+	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, origins: map[string]Origin{}}
+	l.read(src)
 	if !l.unread {
-		root.apply(validateRule, v, "", l.problems.under, func(path string, err error) {
-			l.problems.add(problemAt(l.origins, l.file, path, err))
-		})
+		root.apply(validateRule, v, "", l.problems.under, l.problems.reporter(l.origins, l.file))
 	}
 	if err := l.problems.err(); err != nil {
 		v.Set(before)
 		return nil, err
 	}
 	return &Loaded{file: src.File, root: root, conf: v, origins: l.origins}, nil
+}
+
+// Lookup returns the text that src gives the key at path, or its default, whatever mistakes src has
+// elsewhere: a program needs it of the key that says where the layers are. conf, a pointer to a struct
+// with the defaults, is of no use afterwards.
+func Lookup(conf any, src Source, path string) (string, error) {
+	root, v, err := newTree(conf)
+	if err != nil {
+		return "", err
+	}
+	before := reflect.New(root.typ).Elem()
+	before.Set(v)
+	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, origins: map[string]Origin{}}
+	l.read(src)
+	f, v := root.at(v, path)
+	if f == nil || f.kind != value {
+		return "", fmt.Errorf("config: there is no key %s", path)
+	}
+	return f.format(v), nil
 }
 
 // Origin says where the value at path (such as "rtmp.listen" or

@@ -76,7 +76,7 @@ func (e *Embedded) Validate() error {
 }
 
 type streamEntry struct {
-	Match   string      `yaml:"match" help:"which streams: * is one segment, ** any number"`
+	Match   string      `yaml:"match" reload:"new sessions" help:"which streams: * is one segment, ** any number"`
 	Publish publishPart `yaml:"publish" help:"who may publish"`
 	Embedded
 	Cache  cachePart    `yaml:"gop_cache" help:"what a new player starts from"`
@@ -278,7 +278,7 @@ func TestDiff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Change{{"rtmp.tls.listen", true}, {"limits.connections", false}, {"streams", false}}
+	want := []Change{{"rtmp.tls.listen", Restart}, {"limits.connections", Live}, {"streams.0.match", NewSessions}}
 	if diff := cmp.Diff(want, changes); diff != "" {
 		t.Error(diff)
 	}

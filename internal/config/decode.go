@@ -13,6 +13,7 @@ import (
 type loader struct {
 	root     *field
 	conf     reflect.Value // the value of root
+	defaults reflect.Value // what conf was before
 	file     string
 	unread   bool // the file could not be parsed: what is missing may be in it
 	problems problems
@@ -21,12 +22,25 @@ type loader struct {
 	// Of the source being read:
 	source  Origin   // the place is that of the node at hand in a file
 	environ []string // NAME=value, for secrets kept in the environment
+	layer   bool     // it is laid over another: null takes a value back
 	anchors map[string]ast.Node
 	nodes   int
 }
 
-func (l *loader) readFile(data []byte) {
-	l.source = Origin{Kind: FromFile, Name: l.file}
+// read reads all of src, in the order of precedence.
+func (l *loader) read(src Source) {
+	l.readFile(src.File, src.Data)
+	l.layer = true
+	for _, over := range src.Layers {
+		l.readFile(over.Name, over.Data)
+	}
+	l.layer = false
+	l.readEnviron(src.Environ)
+	l.readSets(src.Sets)
+}
+
+func (l *loader) readFile(name string, data []byte) {
+	l.source = Origin{Kind: FromFile, Name: name}
 	n, err := parse(data)
 	if err != nil {
 		l.unread = true
@@ -112,6 +126,9 @@ func (l *loader) decode(f *field, v reflect.Value, n ast.Node, path string) {
 	if !ok {
 		return
 	}
+	if _, null := n.(*ast.NullNode); null && l.layer && l.restore(v, path) {
+		return
+	}
 	switch f.kind {
 	case group:
 		l.decodeGroup(f, v, n, path)
@@ -171,6 +188,19 @@ func (f *field) isShort(n ast.Node) bool {
 	return ok && f.short.takesReference() && f.child(r.kind) == nil
 }
 
+// restore gives v, the value at path, its default. It reports false for what is within an entry of a list: the
+// list has replaced another, and there is nothing to take back.
+func (l *loader) restore(v reflect.Value, path string) bool {
+	f, standard := l.root.at(l.defaults, path)
+	if f == nil || path == "" {
+		return false
+	}
+	v.Set(standard)
+	l.forget(path)
+	delete(l.origins, path)
+	return true
+}
+
 // merge takes the keys of kv ("<<: *base") that are not among those written out.
 func (l *loader) merge(f *field, v reflect.Value, kv *ast.MappingValueNode, written []*ast.MappingValueNode, path string) {
 	n, ok := l.resolve(kv.Value, path)
@@ -224,7 +254,9 @@ func (l *loader) decodeList(f *field, v reflect.Value, n ast.Node, path string) 
 		l.problem(n, path, found(n, f.secret), f.listAllowed())
 		return
 	}
-	l.forget(path)
+	if _, before := l.origins[path]; before {
+		l.forget(path)
+	}
 	l.origins[path] = l.at(n)
 	out := reflect.MakeSlice(f.typ, 0, min(len(s.Values), 1024))
 	for i, n := range s.Values {
@@ -264,8 +296,15 @@ func (l *loader) decodeValue(f *field, v reflect.Value, n ast.Node, path string)
 		l.problem(n, path, found(n, f.secret), f.refuse(err))
 		return
 	}
+	if f.secret && next.Kind() == reflect.String && next.String() == hidden {
+		l.problem(n, path, "found "+hidden+", which is how secrets are shown", "the secret itself, or nothing here")
+		return
+	}
 	l.store(f, v, next, path, l.at(n), found(n, f.secret))
 }
+
+// hidden is what is shown of a secret.
+const hidden = "***"
 
 // store sets v to next if it is within the bounds of f.
 func (l *loader) store(f *field, v, next reflect.Value, path string, at Origin, found string) {

@@ -1,13 +1,52 @@
 package config
 
-import "reflect"
+import (
+	"fmt"
+	"reflect"
+)
+
+// When says when a change of a key applies to a running server.
+type When uint8
+
+// When a change applies, as the tag "reload" has it.
+const (
+	// Live: at once, also to the streams and sessions that are there.
+	Live When = iota
+	// NewSessions: to publishers, players and requests that come afterwards.
+	NewSessions
+	// Listener: at once. A listener opens elsewhere or closes, or uses another certificate; the
+	// connections that it has accepted stay.
+	Listener
+	// Restart: when the server starts again.
+	Restart
+)
+
+var whens = [...]string{Live: "live", NewSessions: "new sessions", Listener: "listener", Restart: "restart"}
+
+// String returns "live", "new sessions", "listener" or "restart".
+func (w When) String() string { return whens[w] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (w When) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// parse sets w from a tag; without one it is Live.
+func (w *When) parse(tag string) error {
+	for i, name := range whens {
+		if tag == name || tag == "" {
+			*w = When(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("the tag reload has %q, which is none of %q", tag, whens)
+}
 
 // Change is a key whose value differs between two configurations.
 type Change struct {
-	// Path is the key. A list of groups, such as "streams", is one key.
+	// Path is the key, such as "streams.1.play.wait". A list of groups that has become longer or
+	// shorter is one key.
 	Path string
-	// Restart says that the new value applies when the server starts again.
-	Restart bool
+	// When says when the new value applies.
+	When When
 }
 
 // Diff returns what differs between two configurations, pointers to structs of one type, in the
@@ -21,20 +60,25 @@ func Diff(before, after any) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return root.diff(nil, a, b), nil
+	return root.diff(nil, "", a, b), nil
 }
 
-func (f *field) diff(changes []Change, a, b reflect.Value) []Change {
-	if f.kind == group {
+func (f *field) diff(changes []Change, path string, a, b reflect.Value) []Change {
+	switch {
+	case f.kind == group:
 		for _, c := range f.fields {
-			changes = c.diff(changes, c.of(a), c.of(b))
+			changes = c.diff(changes, join(path, c.name), c.of(a), c.of(b))
 		}
 		return changes
-	}
-	if f.kind == list && a.Len() == 0 && b.Len() == 0 || reflect.DeepEqual(a.Interface(), b.Interface()) {
+	case f.kind == list && f.elem.kind == group && a.Len() == b.Len():
+		for i := range a.Len() {
+			changes = f.elem.diff(changes, join(path, fmt.Sprint(i)), a.Index(i), b.Index(i))
+		}
+		return changes
+	case f.kind == list && a.Len() == 0 && b.Len() == 0 || reflect.DeepEqual(a.Interface(), b.Interface()):
 		return changes
 	}
-	return append(changes, Change{f.path, f.restart})
+	return append(changes, Change{path, f.when})
 }
 
 // CopyLive gives conf the values that from has in all keys but those that take a restart. Both
@@ -58,13 +102,13 @@ func (f *field) copyLive(to, from reflect.Value) {
 		for _, c := range f.fields {
 			c.copyLive(c.of(to), c.of(from))
 		}
-	case !f.restart:
+	case f.when != Restart:
 		to.Set(from)
 	}
 }
 
-// Keys returns the paths of all keys of conf, with [] behind those of lists, and whether a change
-// of each applies when the server starts again.
+// Keys returns the paths of all keys of conf, with [] behind those of lists, and when a change
+// of each applies.
 func Keys(conf any) ([]Change, error) {
 	root, _, err := newTree(conf)
 	if err != nil {
@@ -80,7 +124,7 @@ func Keys(conf any) ([]Change, error) {
 		case f.kind == list && f.elem.kind == group:
 			walk(f.elem)
 		case f.kind != group:
-			keys = append(keys, Change{f.path, f.restart})
+			keys = append(keys, Change{f.path, f.when})
 		}
 	}
 	walk(root)

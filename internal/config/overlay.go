@@ -139,7 +139,7 @@ func (l *loader) setBelow(f *field, v reflect.Value, rest []string, path, text s
 		if _, ok := l.origins[at]; !ok {
 			l.origins[at] = l.source
 		}
-		if f.elem.kind == value {
+		if _, known := l.origins[path]; !known || f.elem.kind == value {
 			l.origins[path] = l.source
 		}
 		l.setBelow(f.elem, v.Index(i), rest[1:], at, text)

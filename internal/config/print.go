@@ -33,6 +33,41 @@ func (l *Loaded) WriteEffective(w io.Writer) error {
 	return err
 }
 
+// Value is the value in force of one key.
+type Value struct {
+	Key    string          // entries of lists of groups are counted from 0: streams.0.match
+	Value  json.RawMessage // in its units; *** for a secret
+	Origin Origin
+}
+
+// Values returns every key with its value in force, in the order of the keys.
+func (l *Loaded) Values() ([]Value, error) {
+	var values []Value
+	var failed error
+	var walk func(f *field, v reflect.Value, path string)
+	walk = func(f *field, v reflect.Value, path string) {
+		switch {
+		case f.kind == group:
+			for _, c := range f.fields {
+				walk(c, c.of(v), join(path, c.name))
+			}
+			return
+		case f.kind == list && f.elem.kind == group && v.Len() > 0:
+			for i := range v.Len() {
+				walk(f.elem, v.Index(i), join(path, fmt.Sprint(i)))
+			}
+			return
+		}
+		var b bytes.Buffer
+		if err := writeJSON(&b, f, v, true); err != nil && failed == nil {
+			failed = err
+		}
+		values = append(values, Value{path, b.Bytes(), l.origins[path]})
+	}
+	walk(l.root, l.conf, "")
+	return values, failed
+}
+
 // MarshalJSON returns the effective configuration, in its units and with secrets as ***.
 func (l *Loaded) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
@@ -153,7 +188,7 @@ var plainPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.µ-]*$`)
 func (f *field) yaml(v reflect.Value, hide bool) string {
 	text := f.format(v)
 	if hide && f.secret && !v.IsZero() {
-		return `"***"`
+		return `"` + hidden + `"`
 	}
 	switch {
 	case f.enum != nil || f.form != nil && v.Kind() != reflect.String:
@@ -227,7 +262,7 @@ func writeJSON(b *bytes.Buffer, f *field, v reflect.Value, hide bool) error {
 		return nil
 	}
 	if hide && f.secret && !v.IsZero() {
-		b.WriteString(`"***"`)
+		b.WriteString(`"` + hidden + `"`)
 		return nil
 	}
 	if f.form != nil {

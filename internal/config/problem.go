@@ -67,13 +67,20 @@ type Problem struct {
 }
 
 // Error returns "weir.yml:3:5: rtmp.lisen: unknown key, did you mean "listen"? allowed: …".
-func (p *Problem) Error() string {
-	var b strings.Builder
-	b.WriteString(p.Origin.place())
+func (p *Problem) Error() string { return p.Place() + ": " + p.What() }
+
+// Place returns where the mistake is: "weir.yml:3:5: rtmp.lisen".
+func (p *Problem) Place() string {
 	if p.Path != "" && (p.Origin.Kind != FromSet || p.Path != p.Origin.Name) {
-		b.WriteString(": " + p.Path)
+		return p.Origin.place() + ": " + p.Path
 	}
-	b.WriteString(": " + p.Found)
+	return p.Origin.place()
+}
+
+// What returns what is wrong and what is allowed: "unknown key, did you mean "listen"? allowed: …".
+func (p *Problem) What() string {
+	var b strings.Builder
+	b.WriteString(p.Found)
 	if p.Nearest != "" {
 		b.WriteString(", did you mean " + p.Nearest + "?")
 	}
@@ -129,6 +136,14 @@ func (ps *problems) add(p *Problem) {
 	ps.list = append(ps.list, p)
 }
 
+// reporter adds what rules find, at the places that origins has.
+func (ps *problems) reporter(origins map[string]Origin, file string) reporter {
+	return reporter{
+		problem: func(path string, err error) { ps.add(problemAt(origins, file, path, err)) },
+		where:   func(path string) string { return problemAt(origins, file, path, nil).Origin.place() },
+	}
+}
+
 func (ps *problems) full() bool { return len(ps.list) >= MaxProblems }
 
 func (ps *problems) err() error {
@@ -150,7 +165,10 @@ func (ps *problems) under(path string) bool {
 
 // problemAt places err at path, or at the nearest group around it that is known.
 func problemAt(origins map[string]Origin, file, path string, err error) *Problem {
-	p := &Problem{Path: path, Found: err.Error(), Err: err}
+	p := &Problem{Path: path, Err: err}
+	if err != nil {
+		p.Found = err.Error()
+	}
 	for at := path; ; {
 		if o, ok := origins[at]; ok {
 			p.Origin = o

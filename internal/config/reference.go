@@ -9,7 +9,7 @@ import (
 )
 
 // WriteReference writes the reference of all keys as Markdown: a table per section
-// with each key, what it takes, its default, whether a change takes a restart, and what it does.
+// with each key, what it takes, its default, when a change of it applies, and what it does.
 func WriteReference(w io.Writer, conf any) error {
 	root, v, err := newTree(conf)
 	if err != nil {
@@ -85,11 +85,7 @@ func (f *field) takes() string {
 }
 
 func (f *field) row(b *bytes.Buffer, takes, standard string) {
-	change := "live"
-	if f.restart {
-		change = "restart"
-	}
-	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", f.path, cell(takes), cell(standard), change, cell(sentence(f.help)))
+	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", f.path, cell(takes), cell(standard), f.when, cell(sentence(f.help)))
 }
 
 func code(s string) string { return "`" + s + "`" }

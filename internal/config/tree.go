@@ -28,7 +28,7 @@ type field struct {
 	min     reflect.Value // of typ; invalid: no bound
 	max     reflect.Value
 	secret  bool
-	restart bool     // a change applies when the server starts again
+	when    When     // a change applies
 	form    *form    // how a value is written; nil: as YAML has it
 	fields  []*field // of a group, in order of declaration
 	inlined [][]int  // of a group: its embedded structs
@@ -62,12 +62,12 @@ func newTree(conf any) (*field, reflect.Value, error) {
 	return root, v.Elem(), nil
 }
 
-// newField returns the key of a value of type t. What is secret or takes a restart is so with
+// newField returns the key of a value of type t. What is secret, and when a change applies, holds for
 // everything below it: tags carries both down.
 func newField(t reflect.Type, name, path string, tags reflect.StructTag, depth int) (*field, error) {
-	f := &field{
-		name: name, path: path, typ: t, help: tags.Get("help"),
-		secret: tags.Get("secret") == "true", restart: tags.Get("reload") == "restart",
+	f := &field{name: name, path: path, typ: t, help: tags.Get("help"), secret: tags.Get("secret") == "true"}
+	if err := f.when.parse(tags.Get("reload")); err != nil {
+		return nil, fmt.Errorf("config: %s: %w", path, err)
 	}
 	if depth > maxDepth {
 		return nil, fmt.Errorf("config: %s: nested more than %d deep", path, maxDepth)
@@ -146,8 +146,8 @@ func (f *field) addStruct(t reflect.Type, index []int, depth int) error {
 		if f.secret {
 			tags += ` secret:"true"`
 		}
-		if f.restart {
-			tags += ` reload:"restart"`
+		if _, own := tags.Lookup("reload"); !own && f.when != Live {
+			tags += reflect.StructTag(fmt.Sprintf(` reload:%q`, f.when))
 		}
 		c, err := newField(sf.Type, name, join(f.path, name), tags, depth+1)
 		if err != nil {
@@ -188,6 +188,20 @@ func (f *field) child(name string) *field {
 		}
 	}
 	return nil
+}
+
+// at returns the key at a path below f and its value in v, nil if there is none or if the path leads into a list.
+func (f *field) at(v reflect.Value, path string) (*field, reflect.Value) {
+	for name := range strings.SplitSeq(path, ".") {
+		if path == "" {
+			break
+		}
+		if f = f.child(name); f == nil {
+			return nil, v
+		}
+		v = f.of(v)
+	}
+	return f, v
 }
 
 // of returns the value of f inside parent, the value of its group.

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Validator is implemented by a struct of the configuration that has rules of its own. It
@@ -25,13 +27,47 @@ type Checker interface {
 // Errorf makes an error about one key of the struct whose Validate or Check returns it.
 // field points to the key's value in that struct or anywhere below it: &c.TLS.Cert, or
 // &c.Keys[3]. So no key is spelled a second time.
+//
+// An argument made by Place stands for another key, and becomes its path and place.
 func Errorf(field any, format string, args ...any) error {
-	return &fieldError{reflect.ValueOf(field), fmt.Errorf(format, args...)}
+	return &fieldError{reflect.ValueOf(field), fmt.Errorf(format, args...), format, args}
 }
 
 type fieldError struct {
+	field  reflect.Value
+	err    error
+	format string
+	args   []any
+}
+
+// Place returns an argument for Errorf that names the key whose value field points to, in the struct whose
+// Validate or Check returns the error: "streams.0.match (weir.yml:3:12)".
+func Place(field any) fmt.Stringer { return &place{field: reflect.ValueOf(field)} }
+
+type place struct {
 	field reflect.Value
-	err   error
+	text  string
+}
+
+// String implements fmt.Stringer.
+func (p *place) String() string { return cmp.Or(p.text, "another key") }
+
+// resolve returns the error with its places, which where tells of a path.
+func (e *fieldError) resolve(f *field, v reflect.Value, path string, where func(path string) string) error {
+	found := false
+	for _, a := range e.args {
+		p, ok := a.(*place)
+		if !ok || p.field.Kind() != reflect.Pointer {
+			continue
+		}
+		if at := f.pathOf(v, p.field, path); at != "" {
+			p.text, found = strings.TrimSuffix(at+" ("+where(at)+")", " ()"), true
+		}
+	}
+	if !found {
+		return e.err
+	}
+	return fmt.Errorf(e.format, e.args...)
 }
 
 func (e *fieldError) Error() string { return e.err.Error() }
@@ -61,9 +97,9 @@ func (f *field) pathOf(v, at reflect.Value, path string) string {
 	return ""
 }
 
-// eachError calls f for every error joined in err, with the path of the key that it is about,
+// eachError calls report for every error joined in err, with the path of the key that it is about,
 // that of v if it is about none.
-func (f *field) eachError(v reflect.Value, path string, err error, report func(path string, err error)) {
+func (f *field) eachError(v reflect.Value, path string, err error, report reporter) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join is taken apart
 		for _, e := range joined.Unwrap() {
 			f.eachError(v, path, e, report)
@@ -73,11 +109,17 @@ func (f *field) eachError(v reflect.Value, path string, err error, report func(p
 	var fe *fieldError
 	if errors.As(err, &fe) && fe.field.Kind() == reflect.Pointer {
 		if p := f.pathOf(v, fe.field, path); p != "" {
-			report(p, fe.err)
+			report.problem(p, fe.resolve(f, v, path, report.where))
 			return
 		}
 	}
-	report(path, err)
+	report.problem(path, err)
+}
+
+// reporter is told of the problems that rules find.
+type reporter struct {
+	problem func(path string, err error)
+	where   func(path string) string // the place of a key, "" if there is none
 }
 
 // rule calls a Validator or a Checker. It returns nil for what is neither.
@@ -98,7 +140,7 @@ func checkRule(v any) error {
 }
 
 // apply calls r on every struct below f in which nothing was wrong, inner ones first.
-func (f *field) apply(r rule, v reflect.Value, path string, bad func(path string) bool, report func(path string, err error)) {
+func (f *field) apply(r rule, v reflect.Value, path string, bad func(path string) bool, report reporter) {
 	switch f.kind {
 	case value:
 		return
@@ -171,7 +213,10 @@ func validate(conf any, rules ...rule) error {
 	}
 	root.checkBounds(v, "", add)
 	for _, r := range rules {
-		root.apply(r, v, "", ps.under, func(path string, err error) { add(&Problem{Path: path, Found: err.Error(), Err: err}) })
+		root.apply(r, v, "", ps.under, reporter{
+			problem: func(path string, err error) { add(&Problem{Path: path, Found: err.Error(), Err: err}) },
+			where:   func(string) string { return "" },
+		})
 	}
 	return ps.err()
 }
@@ -180,6 +225,6 @@ func validate(conf any, rules ...rule) error {
 // place, as Errors.
 func (l *Loaded) Check() error {
 	var ps problems
-	l.root.apply(checkRule, l.conf, "", ps.under, func(path string, err error) { ps.add(problemAt(l.origins, l.file, path, err)) })
+	l.root.apply(checkRule, l.conf, "", ps.under, ps.reporter(l.origins, l.file))
 	return ps.err()
 }

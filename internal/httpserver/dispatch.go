@@ -21,8 +21,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a := &answer{ResponseWriter: w, control: control, times: &s.conf.Times, stalled: func() { closeConn(r) }}
 	defer a.extend() // for what net/http has buffered
-	s.address(r)
-	s.dispatch(a, r)
+	s.dispatch(a, s.address(r))
 }
 
 // connKey is the context key of a request's connection.
@@ -41,12 +40,17 @@ func closeConn(r *http.Request) {
 	}
 }
 
-// address sets a request's RemoteAddr to the viewer's address, which a trusted proxy may have
-// given.
-func (s *Server) address(r *http.Request) {
-	if a := s.remote(r); a.IsValid() {
-		r.RemoteAddr = a.String()
+// address returns a request with RemoteAddr set to the viewer's address, which a trusted proxy may have
+// given, and with what peer.Via tells.
+func (s *Server) address(r *http.Request) *http.Request {
+	viewer, via := s.client(r)
+	if viewer.IsValid() {
+		r.RemoteAddr = viewer.String()
 	}
+	if len(via) > 0 {
+		r = r.WithContext(peer.WithVia(r.Context(), via))
+	}
+	return r
 }
 
 // dispatch gives a request to its route: the one that accounts for most of its path.

@@ -44,10 +44,8 @@ const (
 
 // Config says what a Server does beside answering by its routes.
 type Config struct {
-	// CORS lists the origins whose pages may play; * allows all.
-	CORS []string
-	// TrustedProxies are the addresses of proxies whose X-Forwarded-For tells the viewer's address.
-	TrustedProxies []netip.Prefix
+	// Policy, if not nil, returns what holds for requests at present.
+	Policy func() *Policy
 	// Limits, if not nil, returns the present limits of connections. Refused, if not nil, is told of each connection
 	// that was refused, and of the limit that refused it.
 	Limits  func() Limits
@@ -57,6 +55,17 @@ type Config struct {
 	// Portable makes each player over TLS use a goroutine.
 	Portable bool
 	Log      *slog.Logger
+}
+
+// Policy is what holds for all requests. It does not change, but another may take its place.
+type Policy struct {
+	// CORS lists the origins whose pages may play; * allows all.
+	CORS []string
+	// TrustedProxies are the addresses of proxies whose header tells the viewer's address.
+	TrustedProxies []netip.Prefix
+	// ProxyHeader is that header: "x-forwarded-for", "forwarded", "x-real-ip", or "auto" for the first of
+	// these that a request has.
+	ProxyHeader string
 }
 
 // Server serves the HTTP listeners on which streams are played, and dispatches requests to the
@@ -77,7 +86,11 @@ func New(conf Config, routes []protocol.Route) *Server {
 	if conf.Limits == nil {
 		conf.Limits = func() Limits { return Limits{} }
 	}
-	isProxy := func(a netip.Addr) bool { return trusted(conf.TrustedProxies, a) }
+	if conf.Policy == nil {
+		none := new(Policy)
+		conf.Policy = func() *Policy { return none }
+	}
+	isProxy := func(a netip.Addr) bool { return trusted(conf.Policy().TrustedProxies, a) }
 	return &Server{conf: conf, routes: routes, crowd: newCrowd(conf.Limits, isProxy, conf.Refused)}
 }
 

@@ -37,7 +37,7 @@ func serveTest(t *testing.T, conf Config, h http.HandlerFunc) (plain, secure str
 	s := New(conf, []protocol.Route{{Method: http.MethodGet, Handler: func(w http.ResponseWriter, r *http.Request, _ string) { h(w, r) }}})
 	var addrs []string
 	for i := range 2 {
-		ln, err := listen.TCP(t.Context(), "test", "127.0.0.1:0")
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}

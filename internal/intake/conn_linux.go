@@ -18,6 +18,7 @@ const enough = 64 << 10
 // that can wait without a goroutine.
 type Conn struct {
 	*net.TCPConn
+	remote net.Addr // the client, if it is not the peer of the socket
 	poller *Poller
 	reader *reader // nil before the first Publishing
 
@@ -26,10 +27,22 @@ type Conn struct {
 	ready    func()     // what Await was given
 }
 
-// Wrap returns a Conn of a TCP connection; false if nc is something else. p may be nil.
+// Wrap returns a Conn of a TCP connection, which may be one that a proxy speaks for; false if nc is something
+// else. p may be nil.
 func Wrap(nc net.Conn, p *Poller) (*Conn, bool) {
+	if proxied, ok := nc.(interface{ Socket() *net.TCPConn }); ok {
+		return &Conn{TCPConn: proxied.Socket(), remote: nc.RemoteAddr(), poller: p}, true
+	}
 	tc, ok := nc.(*net.TCPConn)
 	return &Conn{TCPConn: tc, poller: p}, ok
+}
+
+// RemoteAddr implements net.Conn.
+func (c *Conn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.TCPConn.RemoteAddr()
 }
 
 // Await calls ready once, on a goroutine of the poller, as soon as Read would not block: when bytes

@@ -31,11 +31,11 @@ type Pages struct {
 	env    protocol.Env
 	html   map[string][]byte
 	assets map[string]*asset
-	list   bool
+	list   func() bool
 }
 
-// New returns the pages in files. With list, the streams that everybody may watch are shown to everybody.
-func New(env protocol.Env, files fs.FS, list bool) (*Pages, error) {
+// New returns the pages in files. While list says so, the streams that everybody may watch are shown to everybody.
+func New(env protocol.Env, files fs.FS, list func() bool) (*Pages, error) {
 	p := &Pages{env: env, html: map[string][]byte{}, assets: map[string]*asset{}, list: list}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -107,7 +107,7 @@ func (p *Pages) page(w http.ResponseWriter, r *http.Request, name, up string) {
 	if !ok {
 		b = []byte(unbuilt)
 	}
-	if p.list {
+	if p.list() {
 		b = bytes.ReplaceAll(b, []byte(`data-list="private"`), []byte(`data-list="public"`))
 	}
 	b = bytes.ReplaceAll(b, []byte(`"./assets/`), []byte(`"`+up+peer.ReservedApp+`/assets/`))

@@ -23,7 +23,7 @@ type listed struct {
 // streams sends the list of live streams that may be watched from the visitor's address without a key.
 func (p *Pages) streams(w http.ResponseWriter, r *http.Request, _ string) {
 	w.Header().Set("Cache-Control", "no-store")
-	if !p.list {
+	if !p.list() {
 		http.Error(w, "the list of streams is not public (http.index)", http.StatusNotFound)
 		return
 	}

@@ -28,6 +28,20 @@ func Remote(r *http.Request) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
+// viaKey is the context key of Via.
+type viaKey struct{}
+
+// WithVia returns a context for a request that came through trusted proxies, the nearest one last.
+func WithVia(ctx context.Context, via []netip.Addr) context.Context {
+	return context.WithValue(ctx, viaKey{}, via)
+}
+
+// Via returns the trusted proxies through which a request came, the nearest one last.
+func Via(r *http.Request) []netip.Addr {
+	via, _ := r.Context().Value(viaKey{}).([]netip.Addr)
+	return via
+}
+
 // HTTPViewer is an admitted viewer whose request is being answered. It waits for its stream and
 // then becomes a Player.
 type HTTPViewer struct {
@@ -99,7 +113,7 @@ func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, varian
 // Info is what a request tells of its sender. cancel ends its session.
 func (d *Door) Info(r *http.Request, cancel func(cause error)) session.Info {
 	return session.Info{
-		Protocol: d.Name, Remote: Remote(r), UserAgent: r.UserAgent(), TLS: r.TLS != nil, Cancel: cancel,
+		Protocol: d.Name, Remote: Remote(r), UserAgent: r.UserAgent(), TLS: r.TLS != nil, Via: Via(r), Cancel: cancel,
 	}
 }
 

@@ -5,11 +5,13 @@ package protocol
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"strings"
 
 	"weir/internal/intake"
+	"weir/internal/listen"
 	"weir/internal/peer"
 	"weir/internal/session"
 )
@@ -25,8 +27,12 @@ type Env struct {
 	// Settings returns the protocol's settings from the entry of streams that applies to a path: a pointer to its
 	// struct in StreamProtocols, which does not change. It is nil for a protocol without such a struct.
 	Settings func(path string) any
-	// Listen opens a TCP listener and logs where it listens.
+	// Listen opens the TCP listener of the folder that has this name in Listeners, and logs where it listens. The
+	// address may change while the listener is served: with an empty one it accepts nothing for now.
 	Listen func(proto, addr string) (net.Listener, error)
+	// ListenTLS is Listen for one that speaks TLS, with the configuration for its connections. It accepts nothing while
+	// conf is not enabled.
+	ListenTLS func(proto string, conf *listen.TLSConfig) (net.Listener, *tls.Config, error)
 }
 
 // BitrateOf returns the function that bounds what a publisher's session sends: by Bitrate and its own terms.

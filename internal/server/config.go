@@ -22,11 +22,12 @@ import (
 
 // Config is the whole configuration. Default returns a usable one; the zero value is not.
 type Config struct {
-	State string    `yaml:"state" reload:"restart" help:"folder in which the server and its tools keep what they must remember, such as the keys of weir key; only their user may read it; empty is none"`
-	Log   LogConfig `yaml:"log" help:"What is logged, to standard error."`
+	State  string    `yaml:"state" reload:"restart" help:"folder in which the server and its tools keep what they must remember, such as changes of the configuration by the API and the keys of weir key; it is made if it is missing, for its user alone; empty is none"`
+	Reload string    `yaml:"reload" enum:"signal,watch" help:"when a changed file is read again: signal waits for SIGHUP or the API, watch applies it within two seconds too"`
+	Log    LogConfig `yaml:"log" help:"What is logged, to standard error."`
 	Protocols
-	HTTP     HTTPConfig       `yaml:"http" reload:"restart" help:"Playback by HTTP and WebSocket."`
-	Admin    AdminConfig      `yaml:"admin" reload:"restart" help:"The API, metrics, health and pprof."`
+	HTTP     HTTPConfig       `yaml:"http" help:"Playback by HTTP and WebSocket."`
+	Admin    AdminConfig      `yaml:"admin" help:"The API, metrics, health and pprof."`
 	Metrics  MetricsConfig    `yaml:"metrics" help:"What the admin listener shows at /metrics."`
 	Tracing  trace.Config     `yaml:"tracing" reload:"restart" help:"Traces of sessions, for collectors of OpenTelemetry."`
 	Delivery DeliveryConfig   `yaml:"delivery" help:"How frames are sent to players."`
@@ -48,8 +49,8 @@ func (c *Config) Check() error {
 			continue
 		}
 		for j := range i {
-			if earlier := c.Streams[j].Match; admit.Covers(earlier, *match) {
-				errs = append(errs, config.Errorf(match, "%q never applies: streams.%d.match, %q, comes first and matches all of it; put this entry before that one", *match, j, earlier))
+			if earlier := c.Streams[j].Match; mayCover(earlier, *match) && admit.Covers(earlier, *match) {
+				errs = append(errs, config.Errorf(match, "%q never applies: %v, %q, comes first and matches all of it; put this entry before that one", *match, config.Place(&c.Streams[j].Match), earlier))
 				break
 			}
 		}
@@ -94,6 +95,16 @@ func (c *Config) checkAuth() (errs []error) {
 	return errs
 }
 
+// mayCover reports false for most patterns that do not cover another, at little cost: the entries of a thousand channels
+// are compared in pairs. Every stream that earlier fits begins with what stands before its first *.
+func mayCover(earlier, later string) bool {
+	star := strings.IndexByte(earlier, '*')
+	if star < 0 {
+		return earlier == later
+	}
+	return strings.HasPrefix(later, earlier[:star])
+}
+
 // LogConfig is the section "log".
 type LogConfig struct {
 	Level  string `yaml:"level" enum:"debug,info,warn,error" help:"least level that is logged; at info viewers have a summary each minute, at debug a line each"`
@@ -111,16 +122,18 @@ func (c *LogConfig) SlogLevel() slog.Level {
 
 // HTTPConfig is the section "http": playback by HTTP and WebSocket.
 type HTTPConfig struct {
-	Listen         string           `yaml:"listen" format:"listen" help:"address of playback by HTTP and WebSocket; :0 takes a free port, an empty one turns it off"`
-	TLS            listen.TLSConfig `yaml:"tls"`
-	CORS           []string         `yaml:"cors" help:"origins whose pages may play; * is all"`
-	Index          bool             `yaml:"index" help:"show the list of live streams at / to everybody"`
-	TrustedProxies []netip.Prefix   `yaml:"trusted_proxies" help:"addresses of proxies whose X-Forwarded-For tells the viewer's address"`
+	Listen         string           `yaml:"listen" reload:"listener" format:"listen" help:"address of playback by HTTP and WebSocket; :0 takes a free port, an empty one turns it off"`
+	TLS            listen.TLSConfig `yaml:"tls" reload:"listener"`
+	CORS           []string         `yaml:"cors" reload:"new sessions" help:"origins whose pages may play; * is all"`
+	Index          bool             `yaml:"index" reload:"new sessions" help:"show the list of live streams at / to everybody"`
+	TrustedProxies []netip.Prefix   `yaml:"trusted_proxies" reload:"new sessions" help:"addresses of reverse proxies whose header tells the viewer's address"`
+	ProxyHeader    string           `yaml:"proxy_header" reload:"new sessions" enum:"auto,x-forwarded-for,forwarded,x-real-ip" help:"header in which trusted proxies tell the viewer's address; auto takes the first of these that a request has: name the one that your proxy sets if it passes on others that viewers may have made up"`
+	ProxyProtocol  []netip.Prefix   `yaml:"proxy_protocol" reload:"new sessions" help:"addresses of load balancers whose connections begin with a header of the PROXY protocol, version 1 or 2, which tells the viewer's address; from them a connection without it is closed"`
 }
 
 // AdminConfig is the section "admin".
 type AdminConfig struct {
-	Listen string   `yaml:"listen" format:"listen" help:"address of the API, metrics, health and pprof; an empty one turns it off"`
+	Listen string   `yaml:"listen" reload:"listener" format:"listen" help:"address of the API, metrics, health and pprof; an empty one turns it off"`
 	Token  string   `yaml:"token" secret:"true" help:"bearer token that requests must carry; required on any address but loopback"`
 	Hosts  []string `yaml:"hosts" help:"host names under which the admin listener may be asked, besides localhost and any address; give the name that your reverse proxy or DNS has for it"`
 }
@@ -226,7 +239,8 @@ type SlowConfig struct {
 func Default() Config {
 	c := Config{
 		Log:      LogConfig{Level: "info", Format: "auto"},
-		HTTP:     HTTPConfig{Listen: ":8080", TLS: listen.TLSConfig{Listen: ":8443"}, CORS: []string{"*"}},
+		Reload:   "signal",
+		HTTP:     HTTPConfig{Listen: ":8080", TLS: listen.TLSConfig{Listen: ":8443"}, CORS: []string{"*"}, ProxyHeader: "auto"},
 		Admin:    AdminConfig{Listen: "127.0.0.1:8088"},
 		Tracing:  trace.DefaultConfig(),
 		Delivery: DeliveryConfig{MaxDelay: 50 * time.Millisecond},

@@ -19,21 +19,11 @@ func (c *Config) Validate() error {
 
 // checkListeners refuses two listeners on one port. It reports both keys, so that both places are told.
 func (c *Config) checkListeners() error {
-	var on []protocol.Listener
-	for _, f := range c.folders() {
-		if p, ok := f.Section.(protocol.Listening); ok {
-			on = append(on, p.Listeners()...)
-		}
-	}
-	on = append(on, protocol.Listener{Key: "http.listen", Addr: &c.HTTP.Listen})
-	if c.HTTP.TLS.Enabled() {
-		on = append(on, protocol.Listener{Key: "http.tls.listen", Addr: &c.HTTP.TLS.Listen})
-	}
-	on = append(on, protocol.Listener{Key: "admin.listen", Addr: &c.Admin.Listen})
+	all := c.listeners()
 	var errs []error
-	for i, b := range on {
-		for _, a := range on[:i] {
-			if !collide(*a.Addr, *b.Addr) {
+	for i, b := range all {
+		for _, a := range all[:i] {
+			if !collide(a.Address(), b.Address()) {
 				continue
 			}
 			errs = append(errs,
@@ -42,6 +32,20 @@ func (c *Config) checkListeners() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// listeners returns all listeners, also those that are turned off.
+func (c *Config) listeners() []protocol.Listener {
+	var all []protocol.Listener
+	for _, f := range c.folders() {
+		if p, ok := f.Section.(protocol.Listening); ok {
+			all = append(all, p.Listeners()...)
+		}
+	}
+	return append(all,
+		protocol.Listener{Proto: "http", Key: "http.listen", Addr: &c.HTTP.Listen, Proxies: c.HTTP.ProxyProtocol},
+		protocol.Listener{Proto: "https", Key: "http.tls.listen", Addr: &c.HTTP.TLS.Listen, TLS: &c.HTTP.TLS, Proxies: c.HTTP.ProxyProtocol},
+		protocol.Listener{Proto: "admin", Key: "admin.listen", Addr: &c.Admin.Listen})
 }
 
 // collide reports whether only one of two addresses can be listened on.

@@ -10,6 +10,7 @@ import (
 
 	"weir/av"
 	"weir/internal/admit"
+	"weir/internal/config"
 	"weir/internal/event"
 	"weir/internal/metrics"
 	"weir/internal/session"
@@ -203,12 +204,12 @@ func (s *Server) reach(key string, most int) {
 // reloaded passes on that a change of the configuration is in force.
 func (s *Server) reloaded(c *Change) {
 	changed := []string{}
-	for _, k := range c.Keys {
-		if !k.Restart {
+	for _, k := range c.Changed {
+		if k.When != config.Restart {
 			changed = append(changed, k.Path)
 		}
 	}
-	s.events.Publish(event.Event{Type: event.ConfigReloaded, Data: map[string]any{"changed": changed, "restart": append([]string{}, c.Restart()...)}})
+	s.events.Publish(event.Event{Type: event.ConfigReloaded, Data: map[string]any{"changed": changed, "restart": append([]string{}, c.Waiting()...)}})
 }
 
 // maxLogged bounds what a peer can make a log line hold.

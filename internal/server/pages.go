@@ -19,10 +19,10 @@ type page interface {
 // pageTable lists the pages. The name is a page's log key and metric label.
 var pageTable = []struct {
 	name string
-	new  func(env protocol.Env, conf *Config) (page, error)
+	new  func(env protocol.Env, s *Server) (page, error)
 }{
-	{"snapshot", func(env protocol.Env, _ *Config) (page, error) { return snapshot.New(env), nil }},
-	{"pages", func(env protocol.Env, conf *Config) (page, error) {
-		return pages.New(env, web.Files(), conf.HTTP.Index)
+	{"snapshot", func(env protocol.Env, _ *Server) (page, error) { return snapshot.New(env), nil }},
+	{"pages", func(env protocol.Env, s *Server) (page, error) {
+		return pages.New(env, web.Files(), func() bool { return s.current.Load().conf.HTTP.Index })
 	}},
 }

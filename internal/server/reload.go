@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"math"
 	"runtime/debug"
 	"time"
 
@@ -10,6 +9,8 @@ import (
 	"weir/internal/config"
 	"weir/internal/hook/decide"
 	"weir/internal/hook/deliver"
+	"weir/internal/httpserver"
+	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -18,6 +19,7 @@ import (
 type settings struct {
 	conf    Config
 	rules   *admit.Rules
+	policy  httpserver.Policy
 	entries []StreamConfig // the first is for streams that no entry of the configuration matches
 	bounds  []bounds       // of each entry
 	asked   *decide.Plan   // of the decision hook
@@ -41,7 +43,8 @@ func newSettings(conf *Config) (*settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth.hook: %w", err)
 	}
-	now := &settings{conf: *conf, rules: rules, asked: asked, entries: append([]StreamConfig{d}, conf.Streams...)}
+	policy := httpserver.Policy{CORS: conf.HTTP.CORS, TrustedProxies: conf.HTTP.TrustedProxies, ProxyHeader: conf.HTTP.ProxyHeader}
+	now := &settings{conf: *conf, rules: rules, policy: policy, asked: asked, entries: append([]StreamConfig{d}, conf.Streams...)}
 	for i := range now.entries {
 		e := &now.entries[i]
 		now.bounds = append(now.bounds, bounds{lasting(e.Publish.MaxDuration), lasting(e.Play.MaxDuration)})
@@ -75,18 +78,58 @@ func (s *Server) streamConfig(path string) *StreamConfig {
 	return &now.entries[now.rules.Match(path)+1]
 }
 
+// Report says what a change of the configuration did.
+type Report struct {
+	// Changed are the keys that differ from the configuration in force, in their order. Those that take a restart stay
+	// here until there is one, or the old value is back.
+	Changed []config.Change
+}
+
+// Waiting returns the keys that take a restart.
+func (r *Report) Waiting() []string {
+	var keys []string
+	for _, c := range r.Changed {
+		if c.When == config.Restart {
+			keys = append(keys, c.Path)
+		}
+	}
+	return keys
+}
+
+// Reload changes the configuration of a running server to conf. All of it is checked first, ports and certificates
+// too: after an error nothing has changed. Sessions stay, whatever changes. Keys that take a restart keep their value.
+func (s *Server) Reload(conf Config) (Report, error) {
+	return s.reloadAfter(conf, func() error { return nil })
+}
+
+// reloadAfter is Reload with something that must have succeeded before anything changes.
+func (s *Server) reloadAfter(conf Config, first func() error) (Report, error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	c, err := s.Prepare(conf)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := first(); err != nil {
+		c.Cancel()
+		return Report{}, err
+	}
+	c.Apply()
+	return c.Report, nil
+}
+
 // Change is a new configuration, ready to be applied to a running server.
 type Change struct {
+	Report
 	server *Server
 	conf   Config
 	next   *settings
+	moves  []*move
 	hooks  *deliver.Change
-	// Keys is what differs from the configuration in force, in the order of the keys.
-	Keys []config.Change
 }
 
-// Prepare makes everything ready to change the configuration to conf. It changes nothing, and fails if
-// something is wrong with conf. Keys that take a restart are ignored: the change is made without them.
+// Prepare makes everything ready to change the configuration to conf, and opens its listeners: Apply or Cancel must
+// follow. It changes nothing, and fails if something is wrong with conf.
 func (s *Server) Prepare(conf Config) (*Change, error) {
 	if err := config.Validate(&conf); err != nil {
 		return nil, err
@@ -100,24 +143,27 @@ func (s *Server) Prepare(conf Config) (*Change, error) {
 	if err := config.CopyLive(&next, &conf); err != nil {
 		return nil, err
 	}
-	c := &Change{server: s, conf: next, Keys: keys}
+	if len(keys) > 0 { // what waits for a restart may not go together with the rest
+		if err := config.Validate(&next); err != nil {
+			return nil, fmt.Errorf("together with the keys that wait for a restart: %w", err)
+		}
+	}
+	c := &Change{Report: Report{keys}, server: s, conf: next}
 	if c.next, err = newSettings(&next); err != nil {
 		return nil, err
 	}
-	c.hooks, err = s.hooks.Prepare(next.Hooks)
-	return c, err
+	if c.moves, err = s.moves(&next); err != nil {
+		return nil, err
+	}
+	if c.hooks, err = s.hooks.Prepare(next.Hooks); err != nil {
+		cancel(c.moves)
+		return nil, err
+	}
+	return c, nil
 }
 
-// Restart returns the keys that differ and take a restart: Apply leaves them as they are.
-func (c *Change) Restart() []string {
-	var keys []string
-	for _, k := range c.Keys {
-		if k.Restart {
-			keys = append(keys, k.Path)
-		}
-	}
-	return keys
-}
+// Cancel gives up a change that is not going to be applied.
+func (c *Change) Cancel() { cancel(c.moves) }
 
 // Apply puts the configuration into force, at once; it cannot fail. Present sessions and streams stay,
 // under the new settings. Of several changes the last one applied holds.
@@ -133,6 +179,16 @@ func (c *Change) Apply() {
 	s.hub.Apply(func(path string) stream.Settings { return s.streamConfig(path).settings() })
 	s.mux.Refresh()
 	s.engine.SetDelays(c.conf.Delivery.MinDelay, c.conf.Delivery.MaxDelay)
+	for i, f := range c.conf.folders() {
+		if section, ok := f.Section.(protocol.Changeable); ok {
+			section.Change(s.running[i])
+		}
+	}
+	s.trust(&c.conf)
+	for _, m := range c.moves {
+		m.apply(s.log)
+	}
+	s.admin.SetAccess(c.conf.Admin.Token, c.conf.Admin.Hosts)
 	s.setGlobals(&c.conf)
 	c.hooks.Apply()
 	s.reloaded(c)
@@ -147,7 +203,7 @@ func (s *Server) setGlobals(c *Config) {
 	case c.Limits.Memory > 0:
 		debug.SetMemoryLimit(c.Limits.Memory)
 	case s.limited:
-		debug.SetMemoryLimit(math.MaxInt64)
+		debug.SetMemoryLimit(s.memory)
 	}
 	s.limited = c.Limits.Memory > 0
 }

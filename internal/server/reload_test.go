@@ -61,6 +61,11 @@ func ofEntry(see func(c *StreamConfig) any) func(*testing.T, *Server) any {
 	return func(_ *testing.T, s *Server) any { return see(s.streamConfig("live/a")) }
 }
 
+// ofConfig sees something of the configuration, for keys that are read there when they are used.
+func ofConfig(see func(c *Config) any) func(*testing.T, *Server) any {
+	return func(_ *testing.T, s *Server) any { return see(&s.current.Load().conf) }
+}
+
 // admits sees whether a peer without a key is let in.
 func admits(role session.Role) func(*testing.T, *Server) any {
 	return func(_ *testing.T, s *Server) any {
@@ -164,10 +169,18 @@ var probes = map[string]probe{
 		}
 		return errors.Is(err, stream.ErrTooManyStreams)
 	}, true},
-	"limits.stream_bitrate": {"1Mbps", func(_ *testing.T, s *Server) any { return s.env("test", nil).Bitrate() }, int64(1e6)},
+	"limits.stream_bitrate": {"1Mbps", func(_ *testing.T, s *Server) any { return s.env("test").Bitrate() }, int64(1e6)},
 	"limits.memory":         {"64GiB", func(*testing.T, *Server) any { return debug.SetMemoryLimit(-1) }, int64(64 << 30)},
 
-	"drain": {"1s", func(_ *testing.T, s *Server) any { return s.current.Load().conf.Drain }, time.Second},
+	"drain":                {"1s", func(_ *testing.T, s *Server) any { return s.current.Load().conf.Drain }, time.Second},
+	"reload":               {"watch", ofConfig(func(c *Config) any { return c.Reload }), "watch"},
+	"http.cors":            {"[https://a.example]", func(_ *testing.T, s *Server) any { return s.current.Load().policy.CORS }, []string{"https://a.example"}},
+	"http.index":           {"true", ofConfig(func(c *Config) any { return c.HTTP.Index }), true},
+	"http.trusted_proxies": {"[192.0.2.0/24]", func(_ *testing.T, s *Server) any { return len(s.current.Load().policy.TrustedProxies) }, 1},
+	"http.proxy_header":    {"x-real-ip", func(_ *testing.T, s *Server) any { return s.current.Load().policy.ProxyHeader }, "x-real-ip"},
+	"http.proxy_protocol":  {"[192.0.2.0/24]", func(_ *testing.T, s *Server) any { return len(s.listeners["http"].proxies) }, 1},
+	"admin.token":          {"hunter2", ofConfig(func(c *Config) any { return c.Admin.Token }), "hunter2"},
+	"admin.hosts":          {"[weir.example.org]", ofConfig(func(c *Config) any { return c.Admin.Hosts }), []string{"weir.example.org"}},
 
 	"streams[].match": {"other/*", ofEntry(func(c *StreamConfig) any { return c.Match }), "**"},
 
@@ -254,13 +267,15 @@ func settingOf(path string) string {
 	return path
 }
 
-// ofProtocol are the keys of protocols in streams, which they read there when they use them.
+// ofProtocol are the keys of protocols: those in streams they read there when they use them, and those of their own
+// sections their folders' tests have.
 func ofProtocol(path string) bool {
 	rest, ok := strings.CutPrefix(path, "streams[].")
+	part := any(new(StreamProtocols))
 	if !ok {
-		return false
+		rest, part = path, new(Protocols)
 	}
-	keys, err := config.Keys(new(StreamProtocols))
+	keys, err := config.Keys(part)
 	if err != nil {
 		panic(err)
 	}
@@ -291,7 +306,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 	maps.Copy(besides, besidesHook)
 	for _, k := range keys {
 		// A hook whose entry changes is replaced as a whole, see TestHooksAreReplaced.
-		if k.Restart || k.Path == "streams" || ofProtocol(k.Path) || k.Path == "hooks" || strings.HasPrefix(k.Path, "hooks[]") {
+		if k.When == config.Restart || k.When == config.Listener || k.Path == "streams" || ofProtocol(k.Path) || k.Path == "hooks" || strings.HasPrefix(k.Path, "hooks[]") {
 			continue
 		}
 		live[k.Path] = true
@@ -320,7 +335,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 			if got := p.see(t, s); !cmp.Equal(got, p.want) {
 				t.Errorf("after Apply: %v, want %v", got, p.want)
 			}
-			if r := change.Restart(); r != nil {
+			if r := change.Waiting(); r != nil {
 				t.Errorf("takes a restart: %v", r)
 			}
 		})
@@ -393,16 +408,16 @@ func TestPrepare(t *testing.T) {
 	}
 	// What takes a restart is told each time, and is not in force.
 	for range 2 {
-		change, err := s.Prepare(configured(t, "http.listen=127.0.0.1:1", "limits.streams=7"))
+		change, err := s.Prepare(configured(t, "delivery.workers=7", "limits.streams=7"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{"http.listen"}, change.Restart()); diff != "" {
+		if diff := cmp.Diff([]string{"delivery.workers"}, change.Waiting()); diff != "" {
 			t.Error(diff)
 		}
 		change.Apply()
-		if now := s.current.Load().conf; now.HTTP.Listen != "127.0.0.1:0" || now.Limits.Streams != 7 {
-			t.Errorf("in force: %q, %d", now.HTTP.Listen, now.Limits.Streams)
+		if now := s.current.Load().conf; now.Delivery.Workers != 0 || now.Limits.Streams != 7 {
+			t.Errorf("in force: %d, %d", now.Delivery.Workers, now.Limits.Streams)
 		}
 	}
 	// A memory limit that is taken away is none.

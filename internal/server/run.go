@@ -114,8 +114,8 @@ func (s *Server) release() {
 	if s.hooks != nil {
 		s.hooks.Close()
 	}
-	for _, ln := range s.opened { // services have closed most of them
-		_ = ln.Close()
+	for _, l := range s.listeners { // services have closed most of them
+		_ = l.Close()
 	}
 	s.engine.Close()
 	if s.poller != nil {

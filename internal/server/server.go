@@ -3,9 +3,8 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
-	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"weir/internal/hook/deliver"
 	"weir/internal/httpserver"
 	"weir/internal/intake"
-	"weir/internal/listen"
 	"weir/internal/loglimit"
 	"weir/internal/metrics"
 	"weir/internal/mux"
@@ -38,6 +36,9 @@ type Options struct {
 	Admit func(ctx context.Context, r *admit.Request) (*session.Terms, error)
 	// Level, if not nil, is set to log.level, now and whenever it changes.
 	Level *slog.LevelVar
+	// Configuration, if not nil, is where the configuration was read. The server reads it again when it is
+	// asked to, or when it changes.
+	Configuration *Configuration
 	// Notify, if not nil, is told of the events of streams. It must not block.
 	Notify func(stream.Event)
 }
@@ -51,12 +52,15 @@ type Server struct {
 	decision   *decide.Client
 	keys       admin.Keys // nil without a folder of state
 	current    atomic.Pointer[settings]
+	changing   sync.Mutex // held by Reload
 	applying   sync.Mutex // held while a Change is applied; guards limited
 	limited    bool       // by limits.memory
+	memory     int64      // the limit of the heap without it
 	engine     *fanout.Engine
 	pacer      *intake.Pacer
 	poller     *intake.Poller
 	web        *httpserver.Server
+	admin      *admin.Server
 	retracked  []func(path string)
 	mediaBytes []func() int64
 	hub        *stream.Hub
@@ -71,8 +75,8 @@ type Server struct {
 	services   []service
 	viewers    viewers
 	reserved   peer.Reserved
-	opened     []net.Listener
-	addrs      map[string]net.Addr
+	running    [][]protocol.Protocol // of each folder
+	listeners  map[string]*listener  // by name; none is added after New
 	ready      atomic.Bool
 
 	life sync.Mutex // guards below
@@ -88,7 +92,7 @@ type service struct {
 
 // New builds a server and opens its listeners. Run or Close closes them.
 func New(conf Config, opt Options) (*Server, error) {
-	s := &Server{conf: conf, opt: opt, log: opt.Log}
+	s := &Server{conf: conf, opt: opt, log: opt.Log, memory: debug.SetMemoryLimit(-1), listeners: map[string]*listener{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -104,8 +108,12 @@ func New(conf Config, opt Options) (*Server, error) {
 		}
 	}
 	s.build()
+	if c := opt.Configuration; c != nil {
+		c.serve(s)
+		s.services = append(s.services, service{"configuration", c.watch})
+	}
 	self := identity()
-	if s.hooks, err = deliver.New(conf.Hooks, deliver.Options{Log: s.log, Bus: s.events, Metrics: s.metrics, Server: self}); err != nil {
+	if s.hooks, err = deliver.New(conf.Hooks, deliver.Options{Log: s.log, Bus: s.events, Metrics: s.metrics, Server: self, State: conf.State}); err != nil {
 		s.release()
 		return nil, err
 	}
@@ -145,26 +153,17 @@ func (s *Server) build() {
 
 // open opens the listeners.
 func (s *Server) open() error {
-	s.addrs = map[string]net.Addr{}
-	open := func(proto, addr string) (net.Listener, error) {
-		ln, err := listen.TCP(context.Background(), proto, addr)
-		if err == nil {
-			s.opened = append(s.opened, ln)
-			s.addrs[proto] = ln.Addr()
-			s.log.Info("listening", slog.String("proto", proto), slog.String("addr", ln.Addr().String()))
-		}
-		return ln, err
-	}
-	load := func(cert, key string) (*tls.Config, error) { return listen.TLS(s.log, cert, key) }
 	var routes []protocol.Route
-	for _, f := range s.conf.folders() {
+	for i, f := range s.conf.folders() {
+		s.running = append(s.running, nil)
 		for _, p := range f.Protocols() {
-			env := s.env(p.Name, open)
+			env := s.env(p.Name)
 			env.Settings = func(path string) any { return f.settings(s.streamConfig(path)) }
 			proto, err := p.New(env)
 			if err != nil {
 				return err
 			}
+			s.running[i] = append(s.running[i], proto)
 			if r, ok := proto.(protocol.Router); ok {
 				routes = append(routes, r.Routes()...)
 			}
@@ -178,7 +177,7 @@ func (s *Server) open() error {
 		}
 	}
 	for _, p := range pageTable {
-		answers, err := p.new(s.env(p.name, open), &s.conf)
+		answers, err := p.new(s.env(p.name), s)
 		if err != nil {
 			return err
 		}
@@ -192,9 +191,10 @@ func (s *Server) open() error {
 			s.reserved.AddSuffix(r.Suffix)
 		}
 	}
-	if err := s.openHTTP(routes, open, load); err != nil {
+	if err := s.openHTTP(routes); err != nil {
 		return err
 	}
+	s.trust(&s.conf)
 	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags},
 		service{"health", s.health.Run}, service{"egress", s.measureEgress})
 	return nil
@@ -225,8 +225,11 @@ func (s *Server) start(path string) peer.Start {
 }
 
 // env is what a protocol gets.
-func (s *Server) env(name string, listen func(proto, addr string) (net.Listener, error)) protocol.Env {
-	return protocol.Env{Door: s.door(name), Bitrate: func() int64 { return s.current.Load().conf.Limits.StreamBitrate }, Pacer: s.pacer, Listen: listen}
+func (s *Server) env(name string) protocol.Env {
+	return protocol.Env{
+		Door: s.door(name), Bitrate: func() int64 { return s.current.Load().conf.Limits.StreamBitrate }, Pacer: s.pacer,
+		Listen: s.listen, ListenTLS: s.listenTLS,
+	}
 }
 
 // admit decides about a peer, and counts the decision. A peer within the program needs none.
@@ -276,12 +279,11 @@ func (s *Server) ask(ctx context.Context, r *admit.Request, grant session.Grant)
 	return grant, nil
 }
 
+// Configuration returns where the configuration was read, nil if nobody has said so.
+func (s *Server) Configuration() *Configuration { return s.opt.Configuration }
+
 // InProcess is the door for publishers and players within the program.
 func (s *Server) InProcess() *peer.Door { return s.door("in-process") }
 
 // Events is the bus of what happens in the server.
 func (s *Server) Events() *event.Bus { return s.events }
-
-// Addr returns where a listener ("rtmp", "rtmps", "http", "https", "admin") listens, nil if
-// it is off.
-func (s *Server) Addr(proto string) net.Addr { return s.addrs[proto] }

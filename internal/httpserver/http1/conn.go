@@ -21,11 +21,12 @@ const maxHead = 4 << 10
 
 // conn is a connection, with what it keeps between requests.
 type conn struct {
-	front *Front
-	tcp   *net.TCPConn
-	from  string      // the peer's address
-	busy  atomic.Bool // a request is being answered, or end has closed the connection
-	guest Guest
+	front  *Front
+	tcp    *net.TCPConn
+	remote net.Addr    // the client
+	from   string      // its address
+	busy   atomic.Bool // a request is being answered, or end has closed the connection
+	guest  Guest
 
 	raw syscall.RawConn
 	try func(fd uintptr) bool // the method attempt, bound once
@@ -140,15 +141,19 @@ func due(set, by time.Time) bool { return set.Before(by) || set.Sub(by) > late }
 func (c *conn) leave() {
 	_ = c.tcp.SetDeadline(time.Time{})
 	c.guest.Leave()
-	c.front.leave(accepted{conn: &left{TCPConn: c.tcp, read: bytes.Clone(c.buf[:c.n])}})
+	c.front.leave(accepted{conn: &left{TCPConn: c.tcp, remote: c.remote, read: bytes.Clone(c.buf[:c.n])}})
 }
 
 // left is a connection of which bytes have already been read. net/http gets them with its first
 // Read.
 type left struct {
 	*net.TCPConn
-	read []byte
+	remote net.Addr
+	read   []byte
 }
+
+// RemoteAddr implements net.Conn.
+func (l *left) RemoteAddr() net.Addr { return l.remote }
 
 // Read implements net.Conn.
 func (l *left) Read(b []byte) (int, error) {
@@ -181,7 +186,7 @@ func (c *conn) parse() *http.Request {
 	if err != nil {
 		return nil
 	}
-	r := c.template.WithContext(&life{conn: c})
+	r := c.template.WithContext(&life{conn: c, base: c.template.Context()})
 	r.Method, r.URL, r.RequestURI = name, u, target
 	c.drop()
 	return r
@@ -222,10 +227,10 @@ func (c *conn) read(head, fields []byte) bool {
 		return false
 	}
 	r.RemoteAddr = c.from
-	c.template, c.fields = r, append(c.fields[:0], fields...)
 	if prepare := c.front.conf.Prepare; prepare != nil {
-		prepare(r)
+		r = prepare(r)
 	}
+	c.template, c.fields = r, append(c.fields[:0], fields...)
 	return true
 }
 

@@ -15,9 +15,9 @@ type Config struct {
 	// Handler answers the requests. It must not change a request's header, nor use its
 	// ResponseWriter after it has returned.
 	Handler http.Handler
-	// Prepare, if not nil, may change a request before it is handled. The change holds for all
-	// later requests of the connection with the same header fields.
-	Prepare func(r *http.Request)
+	// Prepare, if not nil, may change a request before it is handled, and the values of its context. The change holds
+	// for all later requests of the connection with the same header fields.
+	Prepare func(r *http.Request) *http.Request
 	// FirstTime is how long a connection may take to send its first request, IdleTime how
 	// long until the next one, and WriteTime how long an answer may take to be sent,
 	// unless the handler sets another deadline. A client that takes nothing for StallTime is closed
@@ -74,9 +74,12 @@ func (f *Front) accept() {
 	for {
 		nc, err := f.ln.Accept()
 		tc, ok := nc.(*net.TCPConn)
+		if p, proxied := nc.(interface{ Socket() *net.TCPConn }); proxied {
+			tc, ok = p.Socket(), true
+		}
 		switch {
 		case err == nil && ok:
-			f.serve(tc)
+			f.serve(tc, nc.RemoteAddr())
 		case !f.leave(accepted{nc, err}):
 			return
 		}
@@ -116,17 +119,17 @@ func (f *Front) Close() error {
 	return f.ln.Close()
 }
 
-// serve serves a connection on a goroutine of its own.
-func (f *Front) serve(tc *net.TCPConn) {
+// serve serves a connection on a goroutine of its own. remote is the client, who may be behind the peer of the socket.
+func (f *Front) serve(tc *net.TCPConn, remote net.Addr) {
 	raw, err := tc.SyscallConn()
 	if err != nil {
 		_ = tc.Close()
 		return
 	}
-	c := &conn{front: f, tcp: tc, raw: raw, from: tc.RemoteAddr().String(), guest: nobody{}}
+	c := &conn{front: f, tcp: tc, raw: raw, remote: remote, from: remote.String(), guest: nobody{}}
 	c.try = c.attempt
 	if f.conf.Enter != nil {
-		if c.guest = f.conf.Enter(tc.RemoteAddr(), c.end); c.guest == nil {
+		if c.guest = f.conf.Enter(remote, c.end); c.guest == nil {
 			_ = tc.Close()
 			return
 		}

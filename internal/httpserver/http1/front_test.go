@@ -200,9 +200,10 @@ func TestPrepare(t *testing.T) {
 	addr, _ := both(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.RemoteAddr)
 	}), func(c *Config) {
-		c.Prepare = func(r *http.Request) {
+		c.Prepare = func(r *http.Request) *http.Request {
 			prepared.Add(1)
 			r.RemoteAddr = r.Header.Get("X") + r.RemoteAddr[:9]
+			return r
 		}
 	})
 	c := dial(t, addr)

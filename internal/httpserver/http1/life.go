@@ -12,6 +12,7 @@ import (
 // watched only once a handler asks for Done; most never do.
 type life struct {
 	conn *conn
+	base context.Context //nolint:containedctx // it is a context itself
 
 	mu      sync.Mutex      // guards below
 	inner   context.Context //nolint:containedctx // the same
@@ -57,9 +58,11 @@ func (l *life) Value(key any) any {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.inner != nil {
-		return l.inner.Value(key)
+		if v := l.inner.Value(key); v != nil {
+			return v
+		}
 	}
-	return nil
+	return l.base.Value(key)
 }
 
 // watch reads ahead, to notice the connection's end. mu is held.

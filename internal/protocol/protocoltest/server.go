@@ -2,6 +2,7 @@ package protocoltest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"maps"
@@ -145,7 +146,7 @@ func (s *Server) open(entries []protocol.Entry) (runs []func(context.Context) er
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		web := httpserver.New(httpserver.Config{CORS: []string{"*"}, Portable: s.opt.Portable, Log: slog.New(s.Log.handler())}, routes)
+		web := httpserver.New(httpserver.Config{Policy: func() *httpserver.Policy { return &httpserver.Policy{CORS: []string{"*"}} }, Portable: s.opt.Portable, Log: slog.New(s.Log.handler())}, routes)
 		web.Listen(ln)
 		runs = append(runs, web.Run)
 	}
@@ -155,7 +156,7 @@ func (s *Server) open(entries []protocol.Entry) (runs []func(context.Context) er
 // Env is what the server lends a protocol.
 func (s *Server) Env(name string) protocol.Env {
 	return protocol.Env{
-		Door: s.Door(name), Bitrate: func() int64 { return s.opt.Bitrate }, Pacer: s.pacer, Listen: s.listen,
+		Door: s.Door(name), Bitrate: func() int64 { return s.opt.Bitrate }, Pacer: s.pacer, Listen: s.listen, ListenTLS: s.listenTLS,
 		Settings: func(path string) any {
 			if s.opt.Settings == nil {
 				return nil
@@ -193,15 +194,33 @@ func (s *Server) streamSettings(string) stream.Settings {
 }
 
 func (s *Server) listen(proto, addr string) (net.Listener, error) {
-	ln, err := listen.TCP(context.Background(), proto, addr)
+	ln := listen.New(slog.New(s.Log.handler()))
+	if addr == "" {
+		return ln, nil
+	}
+	socket, err := listen.Open(context.Background(), proto, addr)
 	if err != nil {
 		return nil, err
 	}
+	ln.Use(socket)
 	s.addrs[proto] = ln.Addr()
 	if s.opt.Remote.IsValid() {
-		ln = &movedListener{ln, net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.opt.Remote, 1))}
+		return &movedListener{ln, net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.opt.Remote, 1))}, nil
 	}
 	return ln, nil
+}
+
+func (s *Server) listenTLS(proto string, conf *listen.TLSConfig) (net.Listener, *tls.Config, error) {
+	if !conf.Enabled() {
+		ln, err := s.listen(proto, "")
+		return ln, nil, err
+	}
+	c, err := listen.TLS(slog.New(s.Log.handler()), conf.Cert, conf.Key)
+	if err != nil {
+		return nil, nil, err
+	}
+	ln, err := s.listen(proto, conf.Listen)
+	return ln, c, err
 }
 
 // movedListener accepts connections that seem to come from somewhere else.

@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"net/netip"
 	"time"
 
 	"weir/internal/listen"
@@ -9,12 +10,13 @@ import (
 
 // Config is the section "rtmp".
 type Config struct {
-	Listen           string           `yaml:"listen" format:"listen" help:"address of RTMP; :0 takes a free port, an empty one turns it off"`
-	TLS              listen.TLSConfig `yaml:"tls"`
-	ChunkSize        int              `yaml:"chunk_size" min:"128" max:"16777215" help:"chunk size of what is sent, and what encoders that adopt it use; larger is cheaper"`
-	HandshakeTimeout time.Duration    `yaml:"handshake_timeout" min:"1s" max:"5m" help:"absolute time for each of handshake, connect, and first publish or play"`
+	Listen           string           `yaml:"listen" reload:"listener" format:"listen" help:"address of RTMP; :0 takes a free port, an empty one turns it off"`
+	TLS              listen.TLSConfig `yaml:"tls" reload:"listener"`
+	ProxyProtocol    []netip.Prefix   `yaml:"proxy_protocol" reload:"new sessions" help:"addresses of load balancers whose connections begin with a header of the PROXY protocol, version 1 or 2, which tells the client's address; from them a connection without it is closed"`
+	ChunkSize        int              `yaml:"chunk_size" reload:"new sessions" min:"128" max:"16777215" help:"chunk size of what is sent, and what encoders that adopt it use; larger is cheaper"`
+	HandshakeTimeout time.Duration    `yaml:"handshake_timeout" reload:"new sessions" min:"1s" max:"5m" help:"absolute time for each of handshake, connect, and first publish or play"`
 	IngestDelay      time.Duration    `yaml:"ingest_delay" min:"0s" max:"1s" help:"longest time that what a publisher sends may wait to be read, which saves CPU; used from 40 publishers on, and not for streams with latency: low; 0s: never"`
-	IdleTimeout      time.Duration    `yaml:"idle_timeout" min:"10s" max:"10m" help:"silence after which a publisher is pinged; after as long again it is closed"`
+	IdleTimeout      time.Duration    `yaml:"idle_timeout" reload:"new sessions" min:"10s" max:"10m" help:"silence after which a publisher is pinged; after as long again it is closed"`
 }
 
 // SetDefaults implements config.Defaulter.
@@ -32,9 +34,15 @@ func (c *Config) Protocols() []protocol.Entry {
 
 // Listeners implements protocol.Listening.
 func (c *Config) Listeners() []protocol.Listener {
-	on := []protocol.Listener{{Key: "rtmp.listen", Addr: &c.Listen}}
-	if c.TLS.Enabled() {
-		on = append(on, protocol.Listener{Key: "rtmp.tls.listen", Addr: &c.TLS.Listen})
+	return []protocol.Listener{
+		{Proto: "rtmp", Key: "rtmp.listen", Addr: &c.Listen, Proxies: c.ProxyProtocol},
+		{Proto: "rtmps", Key: "rtmp.tls.listen", Addr: &c.TLS.Listen, TLS: &c.TLS, Proxies: c.ProxyProtocol},
 	}
-	return on
+}
+
+// Change implements protocol.Changeable.
+func (c *Config) Change(running []protocol.Protocol) {
+	for _, p := range running {
+		p.(*Protocol).change(c) //nolint:forcetypeassert // Protocols made it
+	}
 }

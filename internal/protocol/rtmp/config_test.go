@@ -5,17 +5,17 @@ import (
 	"testing"
 )
 
-// TestListeners has the one for TLS once there is a certificate.
+// TestListeners has the one for TLS turned on once there is a certificate.
 func TestListeners(t *testing.T) {
 	var c Config
 	c.SetDefaults()
 	keys := func() (keys []string) {
 		for _, l := range c.Listeners() {
-			keys = append(keys, l.Key+" "+*l.Addr)
+			keys = append(keys, l.Key+" "+l.Address())
 		}
 		return keys
 	}
-	if got := keys(); !slices.Equal(got, []string{"rtmp.listen :1935"}) {
+	if got := keys(); !slices.Equal(got, []string{"rtmp.listen :1935", "rtmp.tls.listen "}) {
 		t.Error(got)
 	}
 	c.TLS.Cert, c.TLS.Key = "c", "k"

@@ -31,7 +31,7 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 		return nil, refuse(rtmp.CodePlayFailed, p.refuseSecondPlay(c, path))
 	}
 	b := &playback{p: p, conn: c, session: rs, id: r.StreamID, caps: rs.Caps(), gone: make(chan struct{})}
-	b.variant = variant{chunkSize: p.server.ChunkSize}
+	b.variant = variant{chunkSize: c.chunkSize}
 	b.variant.AllTracks = b.caps.CapsEx&rtmp.CapMultitrack != 0 || r.Query.Get("tracks") == "all"
 	b.variant.Form = flv.Form{SingleTrack: !b.variant.AllTracks, HEVC12: r.Query.Get("codec") == "legacy"}
 	view, err := p.env.Play(ctx, c.session, c.ask(path, r.RawQuery), func(path string) mux.Variant {

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"weir/internal/admit"
 	"weir/internal/intake"
@@ -23,8 +25,7 @@ import (
 // Protocol serves the RTMP listeners and their sessions.
 type Protocol struct {
 	env    protocol.Env
-	conf   Config
-	server rtmp.Server
+	server atomic.Pointer[rtmp.Server] // for the connections that come next
 	plain  net.Listener
 	tls    net.Listener
 	tlsCfg *tls.Config
@@ -35,34 +36,32 @@ type Protocol struct {
 
 // New opens the listeners.
 func New(env protocol.Env, conf Config) (*Protocol, error) {
-	env.Pacer.SetMax(conf.IngestDelay)
-	p := &Protocol{env: env, conf: conf}
-	timeout := conf.HandshakeTimeout
+	p := &Protocol{env: env}
 	if env.Users != nil {
 		p.auth = rtmp.NewAuthenticator(rtmp.AuthAdobe, env.Users.Password)
 	}
-	p.server = rtmp.Server{
+	p.change(&conf)
+	var err error
+	if p.plain, err = env.Listen("rtmp", conf.Listen); err != nil {
+		return nil, err
+	}
+	if p.tls, p.tlsCfg, err = env.ListenTLS("rtmps", &conf.TLS); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// change puts the values of conf into force, but for those of the listeners.
+func (p *Protocol) change(conf *Config) {
+	p.env.Pacer.SetMax(conf.IngestDelay)
+	timeout := conf.HandshakeTimeout
+	p.server.Store(&rtmp.Server{
 		Handler: p, ChunkSize: conf.ChunkSize,
 		HandshakeTimeout: timeout, ConnectTimeout: timeout, CommandTimeout: timeout,
 		IdleTimeout: conf.IdleTimeout,
 		Observe:     p.observe,
-	}
-	var err error
-	if conf.Listen != "" {
-		if p.plain, err = env.Listen("rtmp", conf.Listen); err != nil {
-			return nil, err
-		}
-	}
-	if conf.TLS.Enabled() {
-		if p.tlsCfg, err = listen.TLS(env.Log, conf.TLS.Cert, conf.TLS.Key); err == nil {
-			p.tls, err = env.Listen("rtmps", conf.TLS.Listen)
-		}
-		if err != nil {
-			p.Close()
-			return nil, err
-		}
-	}
-	return p, nil
+	})
 }
 
 // Close closes the listeners of a protocol that is not going to run.
@@ -81,9 +80,6 @@ func (p *Protocol) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	sessions := context.WithoutCancel(ctx)
 	serve := func(ln net.Listener, conf *tls.Config) {
-		if ln == nil {
-			return
-		}
 		wg.Go(func() {
 			err := p.env.Serve(ctx, ln, func(nc net.Conn) {
 				p.serve(sessions, nc, conf, ctx)
@@ -111,10 +107,13 @@ type connection struct {
 	session *session.Session
 	tcp     *intake.Conn // the TCP connection below all layers; nil if there is none
 	tls     *peer.WaitingTLS
-	player  *peer.Player // set once the connection is handed to the engine
-	playing uint32       // the message stream that is played
-	pageURL string       // as connect says; it may hold keys
-	tcURL   string       // likewise
+	via     []netip.Addr // proxies that it came through
+
+	chunkSize int          // of what is sent
+	player    *peer.Player // set once the connection is handed to the engine
+	playing   uint32       // the message stream that is played
+	pageURL   string       // as connect says; it may hold keys
+	tcURL     string       // likewise
 	// credential is the user and password that connect proved to know.
 	credential admit.Credential
 }
@@ -143,7 +142,7 @@ func (c *connection) about() slog.Attr {
 // work that needs a deep stack runs on other goroutines, so that this stack stays small. For the
 // same reason it has no context of the listeners: Run closes the sessions.
 func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, listening context.Context) {
-	c := &connection{}
+	c := &connection{via: listen.Via(nc)}
 	if tcp, ok := intake.Wrap(nc, p.env.Poller); ok {
 		nc, c.tcp = tcp, tcp
 	}
@@ -154,7 +153,9 @@ func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, li
 	case conf != nil:
 		nc = peer.WrapTLS(nc, conf, p.env.Portable)
 	}
-	rs := p.server.NewSession(context.WithValue(base, connectionKey{}, c), nc)
+	server := p.server.Load()
+	c.chunkSize = server.ChunkSize
+	rs := server.NewSession(context.WithValue(base, connectionKey{}, c), nc)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.open(p, nc, conf != nil, rs) })
 	wg.Wait()
@@ -174,7 +175,9 @@ func (p *Protocol) serve(base context.Context, nc net.Conn, conf *tls.Config, li
 
 // open registers the connection; session stays nil if it is refused.
 func (c *connection) open(p *Protocol, nc net.Conn, secure bool, rs *rtmp.ServerSession) {
-	s, err := p.env.Sessions.Open(session.Info{Protocol: p.env.Name, Remote: peer.AddrPort(nc.RemoteAddr()), TLS: secure, Cancel: rs.Close})
+	s, err := p.env.Sessions.Open(session.Info{
+		Protocol: p.env.Name, Remote: peer.AddrPort(nc.RemoteAddr()), Via: c.via, TLS: secure, Cancel: rs.Close,
+	})
 	if err == nil {
 		s.SetNetwork(peer.Network(nc))
 		c.session = s

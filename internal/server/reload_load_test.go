@@ -1,0 +1,370 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"weir/internal/config"
+	"weir/internal/demo"
+	"weir/internal/listen/listentest"
+)
+
+// otherValues are values to which keys are changed that probes does not have, because they apply elsewhere, to
+// listeners, or not before a restart.
+func otherValues(t *testing.T) map[string]string {
+	cert, key := listentest.Cert(t, t.TempDir(), 1)
+	return map[string]string{
+		"log.format": "json", "state": t.TempDir(), "delivery.workers": "3", "delivery.portable": "true",
+		"http.listen": "localhost:0", "http.tls.listen": "127.0.0.1:0", "http.tls.cert": cert + "\nhttp.tls.listen=127.0.0.1:0\nhttp.tls.key=" + key, "admin.listen": "127.0.0.1:0",
+		"rtmp.listen": "localhost:0", "rtmp.tls.listen": "127.0.0.1:0", "rtmp.tls.cert": cert + "\nrtmp.tls.listen=127.0.0.1:0\nrtmp.tls.key=" + key,
+		"rtmp.chunk_size": "4096", "rtmp.handshake_timeout": "3s", "rtmp.ingest_delay": "10ms", "rtmp.idle_timeout": "20s", "rtmp.proxy_protocol": "[192.0.2.0/24]",
+		"streams[].hls.enabled": "false", "streams[].hls.low_latency": "false", "streams[].hls.segment": "4s", "streams[].hls.part": "100ms",
+		"streams[].hls.window": "9", "streams[].hls.directory": t.TempDir(), "streams[].hls.container": "ts",
+	}
+}
+
+// crowd is a server under load: a publisher, players within the program, and some over HTTP.
+type crowd struct {
+	*Server
+	ids  []string
+	took []*atomic.Int64 // what each player has got so far
+}
+
+// underLoad runs a server with a publisher and players until the test ends.
+func underLoad(t testing.TB, conf Config, opt Options) *crowd {
+	t.Helper()
+	s, err := New(conf, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		stop()
+		wg.Wait()
+	})
+	c := &crowd{Server: s}
+	p, err := s.InProcess().PublishLocal(ctx, "live/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wg.Go(func() {
+		defer p.Close()
+		if err := demo.Publish(ctx, p.Write); err != nil && ctx.Err() == nil {
+			t.Error("the publisher ended:", err)
+		}
+	})
+	for range 5 {
+		q, err := s.InProcess().PlayLocal("live/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := new(atomic.Int64)
+		c.took = append(c.took, n)
+		wg.Go(func() {
+			defer q.Close()
+			for {
+				if _, err := q.Next(ctx); err != nil {
+					if ctx.Err() == nil {
+						t.Error("a player ended:", err)
+					}
+					return
+				}
+				n.Add(1)
+			}
+		})
+	}
+	for range 5 {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%v/live/a.flv", s.Addr("http")), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := new(http.Transport).RoundTrip(req)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatal(res, err)
+		}
+		n := new(atomic.Int64)
+		c.took = append(c.took, n)
+		wg.Go(func() {
+			defer res.Body.Close()
+			b := make([]byte, 4096)
+			for {
+				k, err := res.Body.Read(b)
+				if err != nil {
+					if ctx.Err() == nil {
+						t.Error("a player over HTTP ended:", err)
+					}
+					return
+				}
+				n.Add(int64(k))
+			}
+		})
+	}
+	c.goOn(t)
+	c.ids = c.present()
+	if len(c.ids) != 11 {
+		t.Fatalf("%d sessions", len(c.ids))
+	}
+	return c
+}
+
+// present returns the ids of the sessions.
+func (c *crowd) present() []string {
+	var ids []string
+	for _, x := range c.sessions.List() {
+		ids = append(ids, x.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// goOn fails unless every player gets more.
+func (c *crowd) goOn(t testing.TB) {
+	t.Helper()
+	for i, n := range c.took {
+		end := time.Now().Add(20 * time.Second)
+		for before := n.Load(); n.Load() == before; runtime.Gosched() {
+			if time.Now().After(end) {
+				t.Fatalf("player %d gets nothing more", i)
+			}
+		}
+	}
+}
+
+// TestEveryKeyChangesUnderLoad changes every key there and back while a stream is published and played: no session ends,
+// and every player goes on.
+func TestEveryKeyChangesUnderLoad(t *testing.T) {
+	limit := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(limit)
+	base := configured(t)
+	keys, err := config.Keys(&base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := otherValues(t)
+	for _, all := range []map[string]probe{probes, probesOfKeys()} {
+		for k, p := range all {
+			values[k] = p.set
+		}
+	}
+	c := underLoad(t, base, Options{Level: new(slog.LevelVar)})
+	changed := map[config.When]int{}
+	for _, k := range keys {
+		value, ok := values[k.Path]
+		if !ok {
+			switch {
+			case strings.HasSuffix(k.Path, ".tls.key"): // goes with the certificate
+			case k.When == config.Restart, strings.HasPrefix(k.Path, "hooks"), strings.HasPrefix(k.Path, "auth.hook."): // nothing happens, or it has tests of its own
+			default:
+				t.Errorf("%s (%v): give it another value in probes or otherValues", k.Path, k.When)
+			}
+			continue
+		}
+		sets := append(slices.Clone(besides[k.Path]), strings.Split(settingOf(k.Path)+"="+value, "\n")...)
+		r, err := c.Reload(configured(t, sets...))
+		if err != nil {
+			t.Errorf("%s: %v", k.Path, err)
+			continue
+		}
+		if !slices.ContainsFunc(r.Changed, func(x config.Change) bool { return x.When == k.When }) {
+			t.Errorf("%s: the report has %v", k.Path, r.Changed)
+		}
+		changed[k.When]++
+		back, err := c.Reload(base)
+		if err != nil || k.When != config.Restart && len(back.Changed) == 0 {
+			t.Errorf("%s back: %v, %v", k.Path, back.Changed, err)
+		}
+		if got := c.present(); !slices.Equal(got, c.ids) {
+			t.Fatalf("%s: sessions %q have become %q", k.Path, c.ids, got)
+		}
+	}
+	c.goOn(t)
+	if !slices.Equal(c.present(), c.ids) {
+		t.Error("sessions have ended")
+	}
+	t.Logf("changed: %v", changed)
+}
+
+// All listeners move, turn off and on and change their certificates; connections that are there stay, and a change that
+// cannot be made in whole is not made at all.
+func TestListenersMove(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := listentest.Cert(t, dir, 1)
+	base := configured(t, "admin.listen=127.0.0.1:0")
+	c := underLoad(t, base, Options{})
+	first := maps.Clone(places(t, c.Server))
+	secure := []string{"admin.listen=127.0.0.1:0", "http.tls.listen=127.0.0.1:0", "http.tls.cert=" + cert, "http.tls.key=" + key}
+	reload := func(sets ...string) {
+		t.Helper()
+		if _, err := c.Reload(configured(t, sets...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serial := func() string {
+		t.Helper()
+		conn, err := tls.Dial("tcp", c.Addr("https").String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	reload(secure...)
+	if got := serial(); got != "1" {
+		t.Error("the certificate is number", got)
+	}
+	at := c.Addr("https").String()
+	listentest.Cert(t, dir, 2) // the same files: a reload reads them at once
+	reload(secure...)
+	if got := serial(); got != "2" || c.Addr("https").String() != at {
+		t.Errorf("certificate %s at %v, which was %s", got, c.Addr("https"), at)
+	}
+	for name, addr := range first {
+		if now := c.Addr(name); now == nil || now.String() != addr.String() {
+			t.Errorf("%s has moved from %v to %v", name, addr, now)
+		}
+	}
+	// Another port, and an address that a socket of ours holds.
+	_, port, _ := net.SplitHostPort(first["http"].String())
+	reload(append(secure, "http.listen=:"+port)...)
+	if got := c.Addr("http").String(); got != "[::]:"+port && got != "0.0.0.0:"+port {
+		t.Error("http is at", got)
+	}
+	res, err := http.Get("http://127.0.0.1:" + port + "/streams.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	// The port of another program.
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	before := c.current.Load()
+	for _, bad := range [][]string{
+		{"http.listen=127.0.0.1:0", "admin.listen=" + other.Addr().String(), "limits.streams=7"},
+		{"http.listen=127.0.0.1:0", "http.tls.listen=127.0.0.1:0", "http.tls.cert=" + filepath.Join(dir, "none"), "http.tls.key=" + key, "limits.streams=7"},
+	} {
+		if _, err := c.Reload(configured(t, bad...)); err == nil {
+			t.Errorf("%q: no error", bad)
+		} else {
+			t.Log(err)
+		}
+		if c.current.Load() != before || c.Addr("http").String() == first["http"].String() || c.Addr("https").String() != at {
+			t.Errorf("%q: part of it was applied", bad)
+		}
+	}
+	reload("admin.listen=", "http.listen=")
+	for _, name := range []string{"http", "https", "admin"} {
+		if a := c.Addr(name); a != nil {
+			t.Errorf("%s still listens on %v", name, a)
+		}
+	}
+	if got := c.present(); !slices.Equal(got, c.ids) {
+		t.Errorf("sessions %q have become %q", c.ids, got)
+	}
+	c.goOn(t)
+	reload("admin.listen=127.0.0.1:0")
+	for _, name := range []string{"http", "admin"} {
+		res, err := http.Get(fmt.Sprintf("http://%v/", c.Addr(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// thousand writes a file with a thousand entries, the last of which has a value of its own.
+func thousand(t testing.TB, file string, last string) {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("http: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"\"}\nstreams:\n")
+	for i := range 1000 {
+		fmt.Fprintf(&b, "  - match: app%d/*\n    publish: {keys: [secret-%d], grace: 10s}\n    play: {max_players: %d}\n", i, i, i+1)
+	}
+	fmt.Fprintf(&b, "  - match: live/*\n    play: {max_players: %s}\n", last)
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// BenchmarkReloadOfAThousandEntries reads and applies a file with 1,000 entries of streams while one of them is published
+// and played.
+func BenchmarkReloadOfAThousandEntries(b *testing.B) {
+	file := filepath.Join(b.TempDir(), "weir.yml")
+	thousand(b, file, "100")
+	conf, err := ReadConfiguration(Source{File: file, Sets: freeSets(b)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := underLoad(b, conf.Config(), Options{Configuration: conf})
+	var longest time.Duration
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		thousand(b, file, fmt.Sprint(101+i))
+		b.StartTimer()
+		begin := time.Now()
+		r, err := conf.Reload(context.Background(), "test")
+		longest = max(longest, time.Since(begin))
+		if err != nil || len(r.Changed) != 1 || r.Changed[0].Path != "streams.1000.play.max_players" {
+			b.Fatal(r, err)
+		}
+	}
+	b.ReportMetric(float64(longest.Microseconds())/1000, "ms/longest")
+	if !slices.Equal(c.present(), c.ids) {
+		b.Error("sessions have ended")
+	}
+}
+
+// freeSets makes the listeners of all protocols take free ports.
+func freeSets(t testing.TB) []string {
+	t.Helper()
+	conf := Default()
+	var sets []string
+	for _, l := range conf.listeners() {
+		if l.TLS == nil && l.Proto != "admin" {
+			sets = append(sets, l.Key+"=127.0.0.1:0")
+		}
+	}
+	return append(sets, "admin.listen=")
+}
+
+// A change that could not be kept is not applied, and its sockets are given back.
+func TestReloadAfterFailure(t *testing.T) {
+	s, err := New(configured(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	before, at := s.current.Load(), s.Addr("http").String()
+	failed := errors.New("the disk is full")
+	_, err = s.reloadAfter(configured(t, "http.listen=localhost:0", "limits.streams=7"), func() error { return failed })
+	if !errors.Is(err, failed) || s.current.Load() != before || s.Addr("http").String() != at {
+		t.Errorf("%v; %v", err, s.Addr("http"))
+	}
+}
