@@ -22,6 +22,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w, control: control, times: &s.conf.Times, stalled: func() { closeConn(r) }}
 	defer a.extend() // for what net/http has buffered
 	s.dispatch(a, s.address(r))
+	if c := connOf(r); c != nil && r.ProtoMajor == 2 && r.Context().Err() != nil && !c.reset(time.Now()) {
+		drop(c.Conn)
+	}
 }
 
 // connKey is the context key of a request's connection.
@@ -30,13 +33,19 @@ type connKey struct{}
 // withConn makes the connection known to its requests, so that closeConn can close it over HTTP/2
 // too.
 func withConn(ctx context.Context, nc net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, nc)
+	return context.WithValue(ctx, connKey{}, &conn{Conn: nc})
+}
+
+// connOf returns the connection on which a request came; nil for a server that is not ours.
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
 }
 
 // closeConn closes the connection on which a request came.
 func closeConn(r *http.Request) {
-	if nc, ok := r.Context().Value(connKey{}).(net.Conn); ok {
-		drop(nc)
+	if c := connOf(r); c != nil {
+		drop(c.Conn)
 	}
 }
 
