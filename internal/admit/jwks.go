@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-
 	"net/http"
 	"net/netip"
 	"strings"

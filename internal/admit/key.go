@@ -79,7 +79,7 @@ func (k *Key) validate() error {
 // checkID says what is wrong with the public name of a key.
 func checkID(id string) error {
 	if id == "" || len(id) > maxKeyID || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
-		return fmt.Errorf("an id has 1 to %d letters, digits, -, _ and .", maxKeyID)
+		return fmt.Errorf("an id has 1 to %d letters, digits, dots, hyphens and underscores", maxKeyID)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func (c *SignedConfig) Validate() error {
 		k := &c.Keys[i]
 		switch err := checkID(k.ID); {
 		case err != nil || len(k.ID) > maxSigningID:
-			return config.Errorf(&k.ID, "an id has 1 to %d letters, digits, -, _ and .", maxSigningID)
+			return config.Errorf(&k.ID, "an id has 1 to %d letters, digits, dots, hyphens and underscores", maxSigningID)
 		case ids[k.ID]:
 			return config.Errorf(&k.ID, "two keys with the id %q", k.ID)
 		case len(k.Secret) < minSigningKey || len(k.Secret) > maxKey:
