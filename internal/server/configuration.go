@@ -104,7 +104,7 @@ func (c *Configuration) reload(f files, cause string) (Report, error) {
 	if err != nil {
 		return Report{}, c.failed(cause, err)
 	}
-	report, err := c.server.Reload(conf)
+	report, err := c.server.reloadAfter(conf, func() error { return nil })
 	if err != nil {
 		return Report{}, c.failed(cause, err)
 	}

@@ -99,14 +99,17 @@ func (r *Report) Waiting() []string {
 // Reload changes the configuration of a running server to conf. All of it is checked first, ports and certificates
 // too: after an error nothing has changed. Sessions stay, whatever changes. Keys that take a restart keep their value.
 func (s *Server) Reload(conf Config) (Report, error) {
+	if err := config.Validate(&conf); err != nil {
+		return Report{}, err
+	}
 	return s.reloadAfter(conf, func() error { return nil })
 }
 
-// reloadAfter is Reload with something that must have succeeded before anything changes.
+// reloadAfter is Reload of a configuration that is valid, with something that must have succeeded before anything changes.
 func (s *Server) reloadAfter(conf Config, first func() error) (Report, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	c, err := s.Prepare(conf)
+	c, err := s.prepare(conf)
 	if err != nil {
 		return Report{}, err
 	}
@@ -134,6 +137,11 @@ func (s *Server) Prepare(conf Config) (*Change, error) {
 	if err := config.Validate(&conf); err != nil {
 		return nil, err
 	}
+	return s.prepare(conf)
+}
+
+// prepare is Prepare of a configuration that is valid.
+func (s *Server) prepare(conf Config) (*Change, error) {
 	now := s.current.Load()
 	keys, err := config.Diff(&now.conf, &conf)
 	if err != nil {
@@ -143,7 +151,7 @@ func (s *Server) Prepare(conf Config) (*Change, error) {
 	if err := config.CopyLive(&next, &conf); err != nil {
 		return nil, err
 	}
-	if len(keys) > 0 { // what waits for a restart may not go together with the rest
+	if r := (Report{keys}); len(r.Waiting()) > 0 { // what waits for a restart may not go together with the rest
 		if err := config.Validate(&next); err != nil {
 			return nil, fmt.Errorf("together with the keys that wait for a restart: %w", err)
 		}
