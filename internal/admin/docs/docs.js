@@ -60,7 +60,7 @@ function trial(base, path, method, op) {
   const line = element("pre", { hidden: true });
   const out = element("pre", { hidden: true, role: "status" });
   const stop = element("button", { type: "button", hidden: true }, "Stop");
-  form.append(element("button", { type: "submit" }, "Send"), stop, line, out);
+  form.append(element("div", {}, element("button", { type: "submit" }, "Send"), stop), line, out);
   let running;
   stop.onclick = () => running?.abort();
   form.onsubmit = async (event) => {
