@@ -141,6 +141,13 @@ func (s *server) said() string {
 	return tail(strings.Join(s.log, "\n"))
 }
 
+// whole returns all of the server's log.
+func (s *server) whole() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.log, "\n")
+}
+
 // lines returns the lines of what the server printed that begin with one of these.
 func (s *server) lines(prefixes ...string) (found []string) {
 	s.mu.Lock()
