@@ -28,7 +28,7 @@ type Config struct {
 	CA        string        `yaml:"ca" help:"file with the certificates (PEM) of those who may vouch for the receiver; an empty one stands for the system's"`
 	Timeout   time.Duration `yaml:"timeout" max:"1h" help:"how long one post may take, or one command until it is ended; 0s is 10s for posts and 10m for commands"`
 	Batch     int           `yaml:"batch" min:"1" max:"100" help:"how many events are posted at once, as a JSON array, if as many wait; 1 posts each on its own"`
-	Directory string        `yaml:"directory" help:"directory of this hook alone that keeps events until they are received, also across a restart or crash; an empty one keeps them in memory"`
+	Directory string        `yaml:"directory" help:"directory of this hook alone that keeps events until they are received, also across a restart or crash; an empty one is hooks/NAME in state, and keeps them in memory if that is empty, too"`
 	While     bool          `yaml:"while" help:"the command runs from a start (publish.start, play.start, stream.online) to its stop, and is ended then"`
 	Restart   bool          `yaml:"restart" help:"a command with while that ends on its own is started again, after 1s at first and a minute at last"`
 }
