@@ -1,6 +1,9 @@
 package health
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// sampleEvery is how often the state of two clocks is noted, at first.
@@ -22,16 +25,18 @@ type Drift struct{ By, In time.Duration }
 type apart struct{ at, behind time.Duration }
 
 // notes are how far a clock was behind another, from time to time. Once there are most of them every
-// second one is dropped, and the next ones are as far apart as those that are left.
+// second one is dropped, and the next ones are as far apart as those that are left; or, if they slide,
+// the oldest is.
 type notes struct {
-	most int
-	list []apart
+	most   int
+	slides bool
+	list   []apart
 }
 
 // add notes how far the clock is behind now.
 func (n *notes) add(at, behind time.Duration) {
 	every := sampleEvery
-	if len(n.list) > 1 {
+	if len(n.list) > 1 && !n.slides {
 		every = max(every, n.list[1].at-n.list[0].at)
 	}
 	if i := len(n.list); i > 0 && at-n.list[i-1].at < every {
@@ -39,6 +44,11 @@ func (n *notes) add(at, behind time.Duration) {
 	}
 	if len(n.list) < n.most {
 		n.list = append(n.list, apart{at, behind})
+		return
+	}
+	if n.slides {
+		copy(n.list, n.list[1:])
+		n.list[len(n.list)-1] = apart{at, behind}
 		return
 	}
 	kept := n.list[:0]
@@ -68,6 +78,24 @@ func (n *notes) drift(least time.Duration, share float64) Drift {
 		}
 	}
 	return Drift{by, in}
+}
+
+// even is drift, but of clocks that part from note to note and not in steps, as where a film that is sent again and
+// again begins anew.
+func (n *notes) even(least time.Duration, share float64) Drift {
+	d := n.drift(least, share)
+	if d.By == 0 {
+		return d
+	}
+	steps := make([]time.Duration, 0, n.most)
+	for i := 1; i < len(n.list); i++ {
+		steps = append(steps, n.list[i].behind-n.list[i-1].behind)
+	}
+	slices.Sort(steps)
+	if typical := steps[len(steps)/2] * time.Duration(len(steps)); float64(typical)/float64(d.By) < 0.5 {
+		return Drift{}
+	}
+	return d
 }
 
 // Pace compares the time stamps of sound with how long its frames last. It belongs to one goroutine.

@@ -193,6 +193,11 @@ func TestRules(t *testing.T) {
 		"sound 2 percent slow": {source: source{change: scale(av.Audio, 1.02)}, want: []string{
 			"drift: " + a + ": 39s of sound in 39.78s of time stamps: it drifts 19.6ms a second from the picture",
 		}},
+		"a film of 5 s again and again": {source: source{length: 100 * second, change: func(f *av.Frame, at time.Duration) (time.Duration, bool) {
+			f.DTS += 30 * ms * (at / (5 * second)) // sound ends before the picture
+			f.PTS = f.DTS
+			return at, true
+		}}},
 		"sound that falls behind": {source: source{change: later(av.Audio, func(at time.Duration) time.Duration { return at / 50 })}, want: []string{
 			"drift: the sound falls 770ms behind the picture in 39s: it drifts 19.8ms a second",
 		}},

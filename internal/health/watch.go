@@ -33,7 +33,7 @@ const (
 	minBack = 3
 	// gapShare is how many frames to a gap a track must have: one with fewer is slow by nature.
 	gapShare = 10
-	// liveNotes is how many notes of two clocks are kept of a running stream.
+	// liveNotes is how many notes of two clocks are kept of a running stream, one a second.
 	liveNotes = 64
 
 	minute = " in the last minute"
@@ -91,7 +91,7 @@ type figures struct {
 func newWatch(s *stream.Stream, st *stream.Stats, now time.Duration) *watch {
 	return &watch{
 		stream: s, publishers: st.Publishers, began: now, start: past{at: now, jumps: st.Jumps},
-		pace: notes{most: liveNotes}, order: notes{most: liveNotes},
+		pace: notes{most: liveNotes, slides: true}, order: notes{most: liveNotes, slides: true},
 	}
 }
 
@@ -127,7 +127,7 @@ func (w *watch) look(now time.Duration, st *stream.Stats, h *stream.Headers, tra
 		Jumps: int(is.jumps - first.jumps), Shifted: int(is.shifted - first.shifted),
 		Lead: w.lead(&is),
 	}
-	if w.pace.drift(minDrift, minDriftShare).By == 0 { // else the track of sound has it
+	if w.pace.even(minDrift, minDriftShare).By == 0 { // else the track of sound has it
 		s.Drift = w.order.drift(minApart, minApartShare)
 	}
 	s.Speed, s.SpeedOver = w.speed(&is)
@@ -324,7 +324,7 @@ func (w *watch) track(is, first *past, t *stream.TrackStats, main bool) *Track {
 		}
 	}
 	if t.Kind == av.Audio {
-		x.Drift = w.pace.drift(minDrift, minDriftShare)
+		x.Drift = w.pace.even(minDrift, minDriftShare)
 		return x
 	}
 	x.KeyGap = is.keyGap
