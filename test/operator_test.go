@@ -207,7 +207,8 @@ func (d *day) publish(stream string) *process {
 func (d *day) sessions(role string) (list []struct {
 	ID, Role, Stream string
 	KeyID            string `json:"key_id"`
-}) {
+},
+) {
 	d.t.Helper()
 	var a struct {
 		Sessions []struct {

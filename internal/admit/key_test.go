@@ -275,9 +275,9 @@ func TestConfirmer(t *testing.T) {
 	}
 }
 
-// TestGuessesDelayNobodyElse: 100 wrong keys a second from one address, of which each waits as long as it is told to,
+// TestO22_GuessesDelayNobodyElse: 100 wrong keys a second from one address, of which each waits as long as it is told to,
 // change what others see by nothing; and the one that guesses gets in after the wait that it was told.
-func TestGuessesDelayNobodyElse(t *testing.T) {
+func TestO22_GuessesDelayNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gateOf(t, []Key{{Key: "right"}}, nil)
 		var wait time.Duration

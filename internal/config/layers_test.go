@@ -148,8 +148,14 @@ func TestWhen(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Change{
-		{"e", Live}, {"f.a", Restart}, {"f.b", Live}, {"f.c.d", Listener},
-		{"g[].a", NewSessions}, {"g[].b", Live}, {"g[].c.d", Listener}, {"h", Listener},
+		{"e", Live},
+		{"f.a", Restart},
+		{"f.b", Live},
+		{"f.c.d", Listener},
+		{"g[].a", NewSessions},
+		{"g[].b", Live},
+		{"g[].c.d", Listener},
+		{"h", Listener},
 	}
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Error(diff)

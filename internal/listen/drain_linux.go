@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -43,11 +44,10 @@ func (s *Socket) drain(take func(*net.TCPConn)) {
 	_ = rc.Read(func(fd uintptr) bool {
 		for {
 			nfd, _, err := syscall.Accept4(int(fd), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-			switch err { //nolint:errorlint // a system call's own
-			case nil:
-			case syscall.EINTR, syscall.ECONNABORTED:
+			if errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.ECONNABORTED) {
 				continue
-			default:
+			}
+			if err != nil {
 				return true // none is left
 			}
 			f := os.NewFile(uintptr(nfd), "")

@@ -22,7 +22,9 @@ func TestFaultsAreEvents(t *testing.T) {
 	gap := health.Finding{Kind: health.KindGap, Track: "video 0", Since: time.Now(), Sentence: "there is a gap", Setting: "lower the bitrate"}
 	far := health.Finding{Kind: health.KindKeyFrames, Track: "video 0", Since: time.Now(), Sentence: "no key frame", Setting: "set it"}
 	for _, c := range []health.Change{
-		{Path: "live/a", Finding: gap}, {Path: "live/a", Finding: far}, {Path: "live/a", Finding: gap, Over: true},
+		{Path: "live/a", Finding: gap},
+		{Path: "live/a", Finding: far},
+		{Path: "live/a", Finding: gap, Over: true},
 		{Path: "live/a", Finding: far, Over: true, Healthy: true},
 	} {
 		s.healthChanged(c)

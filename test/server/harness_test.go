@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,6 +49,7 @@ func start(t testing.TB, change func(*server.Config), opts ...func(*server.Optio
 	if change != nil {
 		change(&conf)
 	}
+	beginWithBurst(&conf)
 	log := new(logBuffer)
 	opt := server.Options{Log: slog.New(slog.NewTextHandler(io.MultiWriter(testWriter{t}, log), &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for _, f := range opts {
@@ -74,6 +76,21 @@ func start(t testing.TB, change func(*server.Config), opts ...func(*server.Optio
 		}
 	})
 	return r
+}
+
+// beginWithBurst makes players begin with all that is kept, each frame at its own time, as most tests here compare
+// them. How players begin by default has tests of its own.
+func beginWithBurst(conf *server.Config) {
+	last := server.DefaultStream()
+	conf.Streams = slices.Clone(conf.Streams)
+	if !slices.ContainsFunc(conf.Streams, func(e server.StreamConfig) bool { return e.Match == last.Match }) {
+		conf.Streams = append(conf.Streams, last)
+	}
+	for i := range conf.Streams {
+		if e := &conf.Streams[i]; e.Play.Start == last.Play.Start {
+			e.Play.Start = "burst"
+		}
+	}
 }
 
 type testWriter struct{ t testing.TB }
