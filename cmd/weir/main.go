@@ -82,6 +82,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second signal ends the program at once
 	k.BindTo(ctx, (*context.Context)(nil))
 	if err := k.Run(out); err != nil {
 		var coded interface{ ExitCode() int }
