@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,7 +37,7 @@ type hall struct {
 	counts counts
 	grant  session.Grant
 	refuse error // what admission says
-	asked  int
+	asked  atomic.Int32
 	ends   []session.End
 }
 
@@ -58,7 +59,7 @@ func newHall(t *testing.T, limits session.Limits, streams stream.Limits, set fun
 		Metrics:  h.counts, Wait: func(string) time.Duration { return time.Second },
 		Reserved: new(Reserved),
 		Admit: func(context.Context, *admit.Request) (session.Grant, error) {
-			h.asked++
+			h.asked.Add(1)
 			return h.grant, h.refuse
 		},
 	}
@@ -210,7 +211,7 @@ func TestRefusalIsLoggedSafely(t *testing.T) {
 		if log := h.log.String(); len(log) > 2000 || strings.Count(log, "\n") != 1 || strings.Contains(log, "hunter2") {
 			t.Errorf("%d bytes: %.300s", len(log), log)
 		}
-		if h.asked != 0 {
+		if h.asked.Load() != 0 {
 			t.Error("admission was asked about a path that is none")
 		}
 	})

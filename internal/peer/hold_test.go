@@ -149,12 +149,15 @@ func TestRecheck(t *testing.T) {
 			err   error
 		}
 		asked, answers := make(chan admit.Request, 1), make(chan answer, 1)
-		_, cause := h.held(&session.Terms{By: "hook", KeyID: "k1", Recheck: time.Minute})
 		h.Admit = func(_ context.Context, r *admit.Request) (session.Grant, error) {
+			if !r.Recheck {
+				return h.grant, nil
+			}
 			asked <- *r
 			a := <-answers
 			return session.Grant{Terms: a.terms}, a.err
 		}
+		_, cause := h.held(&session.Terms{By: "hook", KeyID: "k1", Recheck: time.Minute})
 		begun := time.Now()
 		for i, a := range []answer{
 			{nil, session.Because(session.Hook, errors.New("nobody answers"))}, // the session goes on, and so do its terms
@@ -196,10 +199,10 @@ func TestOnlyTheLastGrantHolds(t *testing.T) {
 			}
 			defer view.Leave()
 		}
-		before := h.asked
+		before := h.asked.Load()
 		time.Sleep(10*time.Minute + time.Second)
 		synctest.Wait()
-		if n := h.asked - before; n != 10 || cause() != nil {
+		if n := h.asked.Load() - before; n != 10 || cause() != nil {
 			t.Errorf("asked %d times in 10 minutes, ended with %v", n, cause())
 		}
 		s.CloseWith(nil)
@@ -240,12 +243,12 @@ func TestClosedSessionIsNotAskedAbout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
 		s, cause := h.held(&session.Terms{Recheck: time.Minute, Until: time.Now().Add(time.Minute)})
-		before := h.asked
+		before := h.asked.Load()
 		s.CloseWith(nil)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if h.asked != before || cause() != nil {
-			t.Errorf("asked %d times, ended with %v", h.asked-before, cause())
+		if h.asked.Load() != before || cause() != nil {
+			t.Errorf("asked %d times, ended with %v", h.asked.Load()-before, cause())
 		}
 	})
 }
