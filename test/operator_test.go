@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -442,7 +443,11 @@ func (d *day) crash() {
 	d.until("each start has its stop", func() bool {
 		return len(open()) == 0 && strings.Contains(fmt.Sprint(d.receiver.events(d.t)), "crash")
 	})
-	seq, starts, stops := map[string]int{}, map[string]int{}, map[string]int{}
+	d.until("nothing waits to be told", func() bool {
+		var a struct{ Hooks []struct{ Queue int } }
+		return json.Unmarshal(d.ask(http.MethodGet, "/api/v1/hooks", "", http.StatusOK), &a) == nil && len(a.Hooks) == 1 && a.Hooks[0].Queue == 0
+	})
+	seq, starts, stops, published := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
 	for _, e := range d.receiver.events(d.t) {
 		path := ""
 		if e.Stream != nil {
@@ -454,6 +459,7 @@ func (d *day) crash() {
 		switch e.Type {
 		case "publish.start":
 			starts[e.Session.ID]++
+			published[path]++
 		case "publish.stop":
 			stops[e.Session.ID]++
 			if stops[e.Session.ID] > starts[e.Session.ID] {
@@ -466,8 +472,8 @@ func (d *day) crash() {
 			d.t.Errorf("session %s has %d starts and %d stops", id, n, stops[id])
 		}
 	}
-	if len(starts) < 5 {
-		d.t.Errorf("only %d publishers were told of", len(starts))
+	if want := map[string]int{"live/alice": 3, "live/bob": 1, "load/a": 1, "members/a": 1, "free/b": 1}; !maps.Equal(published, want) {
+		d.t.Errorf("publishers that were told of: %v, want %v", published, want)
 	}
 }
 
