@@ -97,14 +97,7 @@ func underLoad(t testing.TB, conf Config, opt Options) *crowd {
 		})
 	}
 	for range 5 {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%v/live/a.flv", s.Addr("http")), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := new(http.Transport).RoundTrip(req)
-		if err != nil || res.StatusCode != http.StatusOK {
-			t.Fatal(res, err)
-		}
+		res := playHTTP(ctx, t, s)
 		n := new(atomic.Int64)
 		c.took = append(c.took, n)
 		wg.Go(func() {
@@ -138,6 +131,27 @@ func (c *crowd) present() []string {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// playHTTP plays the stream over HTTP, in whatever format there is.
+func playHTTP(ctx context.Context, t testing.TB, s *Server) *http.Response {
+	t.Helper()
+	for _, suffix := range []string{".flv", ".ts"} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%v/live/a%s", s.Addr("http"), suffix), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := new(http.Transport).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode == http.StatusOK {
+			return res
+		}
+		_ = res.Body.Close()
+	}
+	t.Fatal("no format is played over HTTP")
+	return nil
 }
 
 // goOn fails unless every player gets more.
