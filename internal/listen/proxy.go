@@ -70,13 +70,13 @@ func (l *Listener) take(c *net.TCPConn) {
 		delete(l.waiting, c)
 		l.mu.Unlock()
 		if err != nil {
-			_ = c.Close()
 			select {
 			case <-l.over:
 			default:
 				l.log.Warn("connection of a trusted proxy has no valid header of the PROXY protocol: closed",
 					slog.String("remote", c.RemoteAddr().String()), slog.Any("err", err))
 			}
+			_ = c.Close()
 			return
 		}
 		l.deliver(whole, nil)
