@@ -370,6 +370,7 @@ func TestO16_NobodySlipsIn(t *testing.T) {
 			for ctx.Err() == nil {
 				c, err := rtmp.Dial(ctx, "rtmp://"+addr+"/live/a?key=wrong", rtmp.DialOptions{Timeout: time.Second})
 				if err != nil {
+					time.Sleep(2 * time.Millisecond) // other tests run beside this
 					continue
 				}
 				if _, err := c.Publish(ctx); err == nil {

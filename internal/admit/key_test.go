@@ -311,19 +311,35 @@ func TestO22_GuessesDelayNobodyElse(t *testing.T) {
 	})
 }
 
-// TestGuessesAtFullSpeed measures in real time what somebody waits for while four others guess as fast as they can.
+// TestGuessesAtFullSpeed measures in real time what somebody waits for while four others guess as fast as they can,
+// beside what it is while they guess elsewhere and only take the processor's time.
 func TestGuessesAtFullSpeed(t *testing.T) {
-	g := gateOf(t, []Key{{Key: "right"}}, nil)
+	g, elsewhere := gateOf(t, []Key{{Key: "right"}}, nil), gateOf(t, []Key{{Key: "right"}}, nil)
+	alone, beside := p99Beside(t, g, elsewhere), p99Beside(t, g, g)
+	t.Logf("p99 %v while four guess elsewhere, %v while they guess here", alone, beside)
+	if beside-alone > 20*time.Millisecond {
+		t.Errorf("p99 %v while four guess elsewhere, %v while they guess here", alone, beside)
+	}
+}
+
+// p99Beside returns the 99th percentile of what g takes to admit somebody while four others guess at guessed.
+func p99Beside(t *testing.T, g, guessed *Gate) time.Duration {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{}, 4)
 	for i := range 4 {
 		go func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				_, _ = g.Admit(ctx, publish("live/a", fmt.Sprint("key=guess", n), fmt.Sprintf("192.0.2.%d", i+1)))
+				_, _ = guessed.Admit(ctx, publish("live/a", fmt.Sprint("key=guess", n), fmt.Sprintf("192.0.2.%d", i+1)))
 			}
 			done <- struct{}{}
 		}()
 	}
+	defer func() {
+		stop()
+		for range 4 {
+			<-done
+		}
+	}()
 	took := make([]time.Duration, 2000)
 	for i := range took {
 		before := time.Now()
@@ -332,15 +348,8 @@ func TestGuessesAtFullSpeed(t *testing.T) {
 		}
 		took[i] = time.Since(before)
 	}
-	stop()
-	for range 4 {
-		<-done
-	}
 	slices.Sort(took)
-	t.Logf("beside four that guess: p50 %v, p99 %v", took[len(took)/2], took[len(took)*99/100])
-	if p99 := took[len(took)*99/100]; p99 > 20*time.Millisecond {
-		t.Errorf("p99 %v", p99)
-	}
+	return took[len(took)*99/100]
 }
 
 func BenchmarkAdmitThousandKeys(b *testing.B) {
