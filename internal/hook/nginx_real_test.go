@@ -48,13 +48,13 @@ func (h *heard) field(name string) string {
 func TestNginxItself(t *testing.T) {
 	nginx, err := exec.LookPath("/usr/sbin/nginx")
 	if err != nil {
-		t.Skip("nginx is not installed")
+		t.Fatal("nginx is missing: scripts/install test installs it")
 	}
 	if _, err := os.Stat(nginxModule); err != nil {
-		t.Skip("nginx's RTMP module (libnginx-mod-rtmp) is not installed")
+		t.Fatal("nginx's RTMP module is missing: scripts/install test installs it")
 	}
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		t.Skip("ffmpeg is not installed")
+		t.Fatal("ffmpeg is missing: scripts/install test installs it")
 	}
 	calls, over := make(chan heard, 1000), make(chan struct{})
 	recorder := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

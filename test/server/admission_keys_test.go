@@ -276,7 +276,7 @@ func TestUserAndPassword(t *testing.T) {
 // TestUserAndPasswordOfFFmpeg publishes as users of ffmpeg do, with user and password in the URL.
 func TestUserAndPasswordOfFFmpeg(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		t.Skip("ffmpeg is missing")
+		t.Fatal("ffmpeg is missing: scripts/install test installs it")
 	}
 	r := start(t, func(c *server.Config) {
 		s := server.DefaultStream()
