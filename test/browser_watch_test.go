@@ -181,7 +181,7 @@ func testWatch(t *testing.T, chrome *chromium) {
 		public := startServer(t, "http.index=true")
 		live(t, public, "return/cam", filmed)
 		live(t, public, "return/radio", film{audio: "aac"})
-		b = chrome.open(t, "http://"+public.http+"/", "", "320", "640", "dark")
+		b = chrome.open(t, "http://"+public.http+"/", "snapshot.jpg", "320", "640", "dark")
 		b.until("it lists the streams", func(s sight) bool {
 			return strings.Contains(s.Text, "2 live") && strings.Contains(s.Text, "640×360 H.264 · AAC") && strings.Contains(s.Text, "return/radio") && s.Stills == 1 && !s.Wide
 		})

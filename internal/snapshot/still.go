@@ -21,7 +21,7 @@ const (
 	decoders  = 2
 	maxQueued = 8
 	// decodeTime bounds the making of a still, and queueTime the wait for it.
-	decodeTime = 3 * time.Second
+	decodeTime = 5 * time.Second
 	queueTime  = 5 * time.Second
 	// maxPixels bounds the picture: 8K, which takes a decoder about half a second.
 	maxPixels = 7680 * 4320

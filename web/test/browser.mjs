@@ -24,7 +24,7 @@ const pages = new Map();
 async function open(name, url, width, height, colorScheme) {
   const page = await browser.newPage({ viewport: { width: Number(width), height: Number(height) }, colorScheme, ignoreHTTPSErrors: true });
   page.on("console", (m) => {
-    if (m.type() === "error") complain(name, m.text());
+    if (m.type() === "error") complain(name, `${m.text()} ${m.location().url}`);
     else say("said", name, { text: m.text() });
   });
   page.on("pageerror", (e) => complain(name, `${e} ${e.stack ?? ""}`.slice(0, 400)));
