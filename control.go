@@ -26,7 +26,8 @@ type Grant struct {
 	// Until is when the session ends, and Duration the longest that it may last; zero for no end.
 	Until    time.Time
 	Duration time.Duration
-	// Recheck is how often the decision is asked for again while the session runs, a second at least; 0 for never.
+	// Recheck is how often decide is asked again while the session runs, a second at least; 0 for never. Its grant takes
+	// the place of the one before, but for the Path, which stays. What a key or a hook said stays too.
 	Recheck time.Duration
 	// Bitrate bounds a publisher, in bits per second, and Players the players of its stream; 0 for no bound.
 	Bitrate int64
@@ -149,7 +150,8 @@ func (s *Server) Sessions() []SessionInfo {
 // Kick ends a session. It reports false if there is none with the id, or it is ending already.
 func (s *Server) Kick(id string) bool { return s.s.Sessions().Kick(id, session.ErrKicked) }
 
-// EndStream ends a stream and its publisher, without grace. It reports false if nobody publishes it.
+// EndStream ends a stream, its publisher and its players, without grace; also one that waits for its publisher's
+// return. It reports false if there is none of the path.
 func (s *Server) EndStream(path string) bool { return s.s.EndStream(path) }
 
 // Handler plays streams and shows their pages, as the server's own HTTP listeners do, so that a program

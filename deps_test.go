@@ -59,7 +59,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/protocol", "av codec amf format rtmp internal/accessunit internal/admit internal/config internal/fanout internal/flvbody internal/hls internal/ingest internal/intake internal/listen internal/live internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", ""},
 	// The suite runs protocols, and is imported by their tests alone.
 	{"internal/protocol/protocoltest", "av internal/admit internal/fanout internal/httpserver internal/intake internal/listen internal/mux internal/peer internal/protocol/. internal/session internal/stream", "github.com/coder/websocket go.uber.org/goleak"},
-	{"internal/pages", "av format/fmp4 internal/admit internal/peer internal/protocol/. internal/stream internal/session", ""},
+	{"internal/pages", "av format/fmp4 internal/peer internal/protocol/. internal/stream", ""},
 	{"internal/snapshot", "av format/fmp4 internal/peer internal/protocol/. internal/stream internal/session", ""},
 	{"internal/relay", "av codec amf format rtmp internal/timeline internal/session", "github.com/coder/websocket"},
 	{"internal/probe", "av codec amf format internal/health internal/timeline internal/relay", ""},

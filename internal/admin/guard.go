@@ -32,7 +32,7 @@ func (s *Server) SetAccess(token string, hosts []string) {
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := s.access.Load()
-		token, shown := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		token, shown := session.BearerToken(r.Header.Get("Authorization"))
 		got := sha256.Sum256([]byte(token))
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/health/"):

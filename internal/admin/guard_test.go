@@ -101,7 +101,7 @@ func TestCmdlineHidesValues(t *testing.T) {
 // TestTokenOfAdmin: with a token nothing but health is answered without it.
 func TestTokenOfAdmin(t *testing.T) {
 	h := testHandler(t, func(c *Config) { c.Token = "s3cret" })
-	for auth, want := range map[string]int{"": 401, "Bearer wrong": 401, "Bearer s3cret": 200} {
+	for auth, want := range map[string]int{"": 401, "Bearer wrong": 401, "Bearer s3cret": 200, "bearer s3cret": 200} {
 		if status, _ := ask(h, "/api/v1/streams", "localhost", "Authorization", auth); status != want {
 			t.Errorf("%q: %d, want %d", auth, status, want)
 		}

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -93,19 +94,19 @@ func (g *Gate) Rules() *Rules { return g.rules.Load() }
 
 // Admit admits a peer. It refuses one with an *Error (within a *session.Refusal, for those that are told how
 // long to wait) or with the error of a link; a peer without an address is refused. It waits only as its links
-// do: keys and signed links do not.
+// do: keys and signed links do not. For a session that runs there is Again.
 func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 	rules := g.rules.Load()
 	grant := session.Grant{Entry: rules.Match(r.Path)}
 	rule := rules.at(grant.Entry).of(r.Role)
-	names := slices.Contains(rule.auth, ByKeys) && (rule.keys.paths || g.opt.Keys.current().paths)
-	r.SecretName = r.SecretName || names
+	names := g.areKeys(rule)
+	r.SecretName = names || g.renames(rule, r.Role)
 	if !config.Contains(rule.allow, r.Remote.Addr()) {
 		return session.Grant{}, &Error{Reason: session.Address, Role: r.Role}
 	}
 	required := rule.required || g.opt.Keys.covers(rule, r)
 	client, counted := session.Client(r.Remote.Addr())
-	counted = counted && required && !r.Recheck
+	counted = counted && required
 	now := time.Now()
 	if counted {
 		if wait := g.throttle.blocked(client, now); wait > 0 {
@@ -124,6 +125,48 @@ func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 		g.throttle.failed(client, now)
 	}
 	return session.Grant{}, err
+}
+
+// Again asks the link that said last of a session about it once more, whatever others would say now: they
+// decided when the session came. Where the rules do not ask that link any more it withdraws nothing.
+func (g *Gate) Again(ctx context.Context, r *Request, last *session.Terms) (*session.Terms, error) {
+	rules := g.rules.Load()
+	link := g.opt.Links[last.By]
+	if link == nil || !slices.Contains(rules.at(rules.Match(r.Path)).of(r.Role).auth, last.By) {
+		return last, nil
+	}
+	said, err := link.Decide(ctx, r)
+	if said == nil && err == nil {
+		return last, nil
+	}
+	return said, err
+}
+
+// SecretName reports whether the name that a peer asks for may be a key.
+func (g *Gate) SecretName(r *Request) bool {
+	rules := g.rules.Load()
+	rule := rules.at(rules.Match(r.Path)).of(r.Role)
+	return g.areKeys(rule) || g.renames(rule, r.Role)
+}
+
+// areKeys reports whether keys may stand in the place of names.
+func (g *Gate) areKeys(rule *rule) bool {
+	return slices.Contains(rule.auth, ByKeys) && (rule.keys.paths || g.opt.Keys.current().paths)
+}
+
+// renames reports whether a link of the rule may take a name for a key.
+func (g *Gate) renames(rule *rule, role session.Role) bool {
+	return slices.ContainsFunc(rule.auth, func(name string) bool {
+		link, ok := g.opt.Links[name].(Renamer)
+		return ok && link.NamesAreSecret(role)
+	})
+}
+
+// Open reports whether everybody at an address may play the stream at path, so that nobody need be asked.
+func (g *Gate) Open(path string, from netip.Addr) bool {
+	rules := g.rules.Load()
+	rule := &rules.at(rules.Match(path)).play
+	return !rule.required && !g.opt.Keys.covers(rule, &Request{Role: session.Play, Path: path}) && config.Contains(rule.allow, from)
 }
 
 // throttled refuses a peer whose address has to wait.
@@ -153,12 +196,10 @@ func (g *Gate) confirms(name string) bool {
 	return ok && c.Confirms()
 }
 
-// ask asks the links of a rule until one admits or refuses, and then those that confirm. Of a session that runs,
-// only the one that admitted it is asked, unless that one confirms what others say.
+// ask asks the links of a rule until one admits or refuses, and then those that confirm.
 func (g *Gate) ask(ctx context.Context, rules *Rules, rule *rule, r *Request, now time.Time, names bool, grant *session.Grant) error {
-	alone := r.Recheck && !g.confirms(r.By)
 	for _, name := range rule.auth {
-		if alone && name != r.By || grant.Terms != nil && !g.confirms(name) {
+		if grant.Terms != nil && !g.confirms(name) {
 			continue
 		}
 		var terms *session.Terms
@@ -179,7 +220,7 @@ func (g *Gate) ask(ctx context.Context, rules *Rules, rule *rule, r *Request, no
 			return err
 		case terms == nil:
 		case grant.Terms != nil:
-			grant.Terms = grant.Terms.With(terms)
+			*grant = grant.And(terms)
 		default:
 			if key == 0 {
 				key = g.keyOf(terms)

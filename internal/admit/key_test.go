@@ -202,22 +202,104 @@ func TestChain(t *testing.T) {
 		}
 	}
 
-	// A session that runs is asked about where it was admitted, and nowhere else.
+	// A session that runs is asked about where it was admitted, and nowhere else; who is not asked any more withdraws nothing.
 	rules, _ := NewRules([]Entry{entry(ByKeys, ByHook)}, Entry{}, nil)
+	says := &session.Terms{By: ByHook, User: "new"}
 	g := New(rules, Options{Links: map[string]Link{ByHook: linkFunc(func(r *Request) (*session.Terms, error) {
-		if !r.Recheck || r.KeyID != "h" {
+		if r.RawQuery == "no" {
 			return nil, no
 		}
-		return hooked, nil
+		return says, nil
 	})}})
-	r := publish("live/a", "key=right", "192.0.2.1")
-	r.Recheck, r.By, r.KeyID = true, ByHook, "h"
-	if grant, err := g.Admit(context.Background(), r); err != nil || grant.Terms != hooked {
-		t.Errorf("%+v, %v", grant, err)
+	r := publish("live/a", "", "192.0.2.1")
+	r.Recheck = true
+	if terms, err := g.Again(context.Background(), r, hooked); err != nil || terms != says {
+		t.Errorf("%+v, %v", terms, err)
 	}
-	r.KeyID = "other"
-	if _, err := g.Admit(context.Background(), r); session.ReasonOf(err) != session.Hook {
+	r.RawQuery = "no"
+	if _, err := g.Again(context.Background(), r, hooked); session.ReasonOf(err) != session.Hook {
 		t.Error(err)
+	}
+	rules, _ = NewRules([]Entry{entry(ByKeys)}, Entry{}, nil)
+	g.SetRules(rules)
+	if terms, err := g.Again(context.Background(), r, hooked); err != nil || terms != hooked {
+		t.Errorf("%+v, %v", terms, err)
+	}
+	says, r.RawQuery = nil, ""
+	rules, _ = NewRules([]Entry{entry(ByHook)}, Entry{}, nil)
+	g.SetRules(rules)
+	if terms, err := g.Again(context.Background(), r, hooked); err != nil || terms != hooked {
+		t.Errorf("it passes: %+v, %v", terms, err)
+	}
+}
+
+// renamer is a link of a test that may rename publishers.
+type renamer struct{ linkFunc }
+
+func (renamer) NamesAreSecret(role session.Role) bool { return role == session.Publish }
+
+// TestNamesThatARenamerMayTakeForKeys are secret whoever refuses them, also before the link is asked.
+func TestNamesThatARenamerMayTakeForKeys(t *testing.T) {
+	no := func(*Request) (*session.Terms, error) { return nil, errors.New("no") }
+	for name, c := range map[string]struct {
+		auth  []string
+		allow bool
+		role  session.Role
+		want  bool
+	}{
+		"the renamer refuses":   {[]string{ByHook}, true, session.Publish, true},
+		"the address":           {[]string{ByHook}, false, session.Publish, true},
+		"a link before it":      {[]string{ByJWT, ByHook}, true, session.Publish, true},
+		"not one that is asked": {[]string{ByJWT}, true, session.Publish, false},
+		"a player":              {[]string{ByHook}, true, session.Play, false},
+	} {
+		rule := DefaultRule()
+		if rule.Auth = c.auth; !c.allow {
+			rule.Allow = nil
+		}
+		rules, err := NewRules([]Entry{{Match: "**", Publish: rule, Play: rule}}, Entry{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := New(rules, Options{Links: map[string]Link{ByJWT: linkFunc(no), ByHook: renamer{no}}})
+		r := publish("live/hunter2", "", "192.0.2.1")
+		r.Role = c.role
+		if g.SecretName(r) != c.want {
+			t.Errorf("%s: %v before it was asked", name, !c.want)
+		}
+		if _, err := g.Admit(context.Background(), r); err == nil || r.SecretName != c.want {
+			t.Errorf("%s: %v, %v", name, r.SecretName, err)
+		}
+	}
+}
+
+// TestOpen: a stream is open where everybody who may come from an address plays it, and nobody is asked.
+func TestOpen(t *testing.T) {
+	entry := func(match string, change func(*Rule)) Entry {
+		r := DefaultRule()
+		change(&r)
+		return Entry{Match: match, Publish: DefaultRule(), Play: r}
+	}
+	rules, err := NewRules([]Entry{
+		entry("live/keys", func(r *Rule) { r.Keys = []Key{{Key: "a"}} }),
+		entry("live/hook", func(r *Rule) { r.Auth = []string{ByKeys, ByHook} }),
+		entry("live/signed", func(r *Rule) { r.Auth = []string{BySigned} }),
+		entry("live/home", func(r *Rule) { r.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }),
+	}, Entry{Play: DefaultRule()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := New(rules, Options{Links: map[string]Link{ByHook: linkFunc(func(*Request) (*session.Terms, error) {
+		t.Error("somebody was asked")
+		return nil, nil //nolint:nilnil // it passes
+	})}})
+	for path, want := range map[string]bool{"live/keys": false, "live/hook": false, "live/signed": false, "live/home": false, "live/a": true} {
+		if got := g.Open(path, netip.MustParseAddr("192.0.2.1")); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+	if !g.Open("live/home", netip.MustParseAddr("10.1.2.3")) || g.Open("live/a", netip.Addr{}) {
+		t.Error("the address makes no difference")
 	}
 }
 
@@ -238,11 +320,8 @@ func TestConfirmer(t *testing.T) {
 	var says *session.Terms
 	var refuses error
 	g := New(rules, Options{Links: map[string]Link{ByHook: confirmer{func(*Request) (*session.Terms, error) { return says, refuses }}}})
-	ask := func(query string, recheck bool) string {
+	ask := func(query string) string {
 		r := publish("live/a", query, "127.0.0.1")
-		if r.Recheck = recheck; recheck {
-			r.By = ByHook
-		}
 		grant, err := g.Admit(context.Background(), r)
 		if err != nil {
 			return session.ReasonOf(err).String()
@@ -254,23 +333,21 @@ func TestConfirmer(t *testing.T) {
 		return fmt.Sprintf("%s %s %s %s %v %d", grant.Terms.By, grant.Terms.KeyID, grant.Terms.User, grant.Terms.Path, grant.Terms.Until.Equal(end), grant.Terms.Bitrate)
 	}
 	says = &session.Terms{By: ByHook, User: "u", Bitrate: 5, Until: end.Add(time.Hour)}
-	for _, recheck := range []bool{false, true} {
-		if got := ask("key=right", recheck); got != "hook k u live/x true 5" {
-			t.Errorf("both: %q", got)
-		}
+	if got := ask("key=right"); got != "hook k u live/x true 5" {
+		t.Errorf("both: %q", got)
 	}
-	if got := ask("", false); !strings.HasPrefix(got, "hook") || strings.Contains(got, "live/x") {
+	if got := ask(""); !strings.HasPrefix(got, "hook") || strings.Contains(got, "live/x") {
 		t.Errorf("the second alone: %q", got)
 	}
 	refuses = session.Because(session.Hook, errors.New("no"))
-	if got := ask("key=right", false); got != "hook" {
+	if got := ask("key=right"); got != "hook" {
 		t.Errorf("the second refuses: %q", got)
 	}
 	says, refuses = nil, nil
-	if got := ask("key=right", false); !strings.HasPrefix(got, ByKeys) {
+	if got := ask("key=right"); !strings.HasPrefix(got, ByKeys) {
 		t.Errorf("the second passes: %q", got)
 	}
-	if got := ask("key=wrong", false); got != "bad_key" {
+	if got := ask("key=wrong"); got != "bad_key" {
 		t.Errorf("both pass: %q", got)
 	}
 }

@@ -13,8 +13,8 @@ type Request struct {
 	Role session.Role // Publish or Play
 	// Recheck is true if a session that runs is asked about again.
 	Recheck bool
-	// By is, of a recheck, the Terms.By and KeyID of the grant in force: only that link is asked.
-	By, KeyID string
+	// Grant is, of a recheck, the one in force.
+	Grant session.Grant
 	// Running is, of a recheck, for how long the session has run.
 	Running time.Duration
 	// Protocol is the protocol's name in the table of protocols.
@@ -29,7 +29,7 @@ type Request struct {
 	UserAgent, PageURL, TCURL string
 	// Path is the stream's path as asked for, decoded, without its query.
 	Path string
-	// SecretName is set by a link for which the name may be a key: it is not logged.
+	// SecretName says that the name may be a key: it is not logged.
 	SecretName bool
 	// RawQuery is what followed the name, as sent, without the question mark. It holds keys: never log it.
 	RawQuery   string
@@ -55,4 +55,11 @@ type Link interface {
 	// Decide admits a peer by terms, or passes to the next link with (nil, nil). An error refuses;
 	// session.ReasonOf tells why, and a *session.Refusal holds the text for the peer.
 	Decide(ctx context.Context, r *Request) (*session.Terms, error)
+}
+
+// Renamer is a Link that may let a peer in under another name than the one that it asked for.
+type Renamer interface {
+	Link
+	// NamesAreSecret reports whether the names that peers with a role ask for may be their keys.
+	NamesAreSecret(role session.Role) bool
 }

@@ -24,16 +24,29 @@ const (
 // Errors with which a feed ends its publisher.
 var (
 	ErrMalformed = session.Because(session.ProtocolError, errors.New("too many malformed media messages"))
-	ErrBitrate   = session.Because(session.Limit, errors.New("bitrate over the limit"))
 	ErrUnusable  = session.Because(session.Unsupported, errors.New("no track that can be used"))
 )
+
+// BitrateError ends a publisher that sends more than it may.
+type BitrateError struct {
+	Max int64 // bits per second
+	Own bool  // the bound is that of its own grant, and not the server's for all
+}
+
+// Error says what the bound is.
+func (e *BitrateError) Error() string {
+	return fmt.Sprintf("bitrate over the limit: more than %d kbit/s", e.Max/1000)
+}
+
+// CloseReason implements session.Reasoner.
+func (e *BitrateError) CloseReason() session.Reason { return session.Limit }
 
 // Feed gives a publisher's frames to its stream and enforces the limits. It belongs to one goroutine.
 type Feed struct {
 	pub     *stream.Publisher
 	now     func() time.Duration
 	dropped func(reason string)
-	limit   func() int64 // bits per second; 0: none
+	limit   func() (most int64, own bool)
 
 	since     time.Duration // when the minute of malformed messages began
 	malformed int
@@ -50,14 +63,15 @@ type Options struct {
 	Now func() time.Duration
 	// Dropped is told why a message was dropped.
 	Dropped func(reason string)
-	// Bitrate, if not nil, returns the present bound on what the publisher sends, in bits per second; 0 is no bound.
-	Bitrate func() int64
+	// Bitrate, if not nil, returns the present bound on what the publisher sends, in bits per second, and whether that is
+	// the bound of its own grant; 0 is no bound.
+	Bitrate func() (most int64, own bool)
 }
 
 // NewFeed returns a feed of pub.
 func NewFeed(pub *stream.Publisher, o Options) *Feed {
 	if o.Bitrate == nil {
-		o.Bitrate = func() int64 { return 0 }
+		o.Bitrate = func() (int64, bool) { return 0, false }
 	}
 	return &Feed{pub: pub, now: o.Now, dropped: o.Dropped, limit: o.Bitrate}
 }
@@ -71,9 +85,9 @@ func (d *Feed) Write(f *av.Frame) error {
 	return d.pub.Write(f)
 }
 
-// Meter counts n bytes from the publisher. It fails with ErrBitrate beyond the limit.
+// Meter counts n bytes from the publisher. It fails with a *BitrateError beyond the limit.
 func (d *Feed) Meter(now time.Duration, n int) error {
-	limit := d.limit()
+	limit, own := d.limit()
 	if limit == 0 {
 		return nil
 	}
@@ -81,7 +95,7 @@ func (d *Feed) Meter(now time.Duration, n int) error {
 		d.window, d.bytes = now, 0
 	}
 	if d.bytes += int64(n); d.bytes*8 > limit*int64(bitrateWindow/time.Second) {
-		return fmt.Errorf("%w: more than %d kbit/s", ErrBitrate, limit/1000)
+		return &BitrateError{limit, own}
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func newTestFeed(t *testing.T, bitrate int64) (*Feed, map[string]int) {
 		t.Fatal(err)
 	}
 	dropped := map[string]int{}
-	return NewFeed(pub, Options{Now: hub.Now, Bitrate: func() int64 { return bitrate }, Dropped: func(reason string) { dropped[reason]++ }}), dropped
+	return NewFeed(pub, Options{Now: hub.Now, Bitrate: func() (int64, bool) { return bitrate, true }, Dropped: func(reason string) { dropped[reason]++ }}), dropped
 }
 
 // ends checks what ended a publisher.
@@ -96,7 +96,9 @@ func TestBitrate(t *testing.T) {
 		t.Errorf("at the limit: %v", err)
 	}
 	err := f.Meter(begin+5*time.Second, 1)
-	ends(t, err, ErrBitrate, session.Limit)
+	if e, ok := errors.AsType[*BitrateError](err); !ok || e.Max != 8000 || !e.Own || session.ReasonOf(err) != session.Limit {
+		t.Errorf("%+v", err)
+	}
 	if want := "bitrate over the limit: more than 8 kbit/s"; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/netip"
 	"path"
 	"strings"
 	"time"
@@ -32,11 +33,13 @@ type Pages struct {
 	html   map[string][]byte
 	assets map[string]*asset
 	list   func() bool
+	open   func(path string, from netip.Addr) bool
 }
 
-// New returns the pages in files. While list says so, the streams that everybody may watch are shown to everybody.
-func New(env protocol.Env, files fs.FS, list func() bool) (*Pages, error) {
-	p := &Pages{env: env, html: map[string][]byte{}, assets: map[string]*asset{}, list: list}
+// New returns the pages in files. While list says so, the live streams are shown to everybody of which open
+// says that everybody at an address may watch them.
+func New(env protocol.Env, files fs.FS, list func() bool, open func(path string, from netip.Addr) bool) (*Pages, error) {
+	p := &Pages{env: env, html: map[string][]byte{}, assets: map[string]*asset{}, list: list, open: open}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -7,9 +7,7 @@ import (
 
 	"weir/av"
 	"weir/format/fmp4"
-	"weir/internal/admit"
 	"weir/internal/peer"
-	"weir/internal/session"
 	"weir/internal/stream"
 )
 
@@ -20,20 +18,20 @@ type listed struct {
 	Audio string `json:"audio"` // "AAC"
 }
 
-// streams sends the list of live streams that may be watched from the visitor's address without a key.
+// streams sends the list of live streams that everybody at the visitor's address may watch. Nobody is asked for it:
+// otherwise a visitor could have one question put for each stream.
 func (p *Pages) streams(w http.ResponseWriter, r *http.Request, _ string) {
 	w.Header().Set("Cache-Control", "no-store")
 	if !p.list() {
 		http.Error(w, "the list of streams is not public (http.index)", http.StatusNotFound)
 		return
 	}
-	list := []listed{}
+	list, from := []listed{}, peer.Remote(r).Addr()
 	for _, s := range p.env.Hub.List() {
 		if _, live := s.Publisher(); !live {
 			continue
 		}
-		// A stream that is not shown is not counted as a refusal.
-		if _, err := p.env.Admit(r.Context(), p.stranger(r, s.Path())); err == nil {
+		if p.open(s.Path(), from) {
 			list = append(list, inList(s))
 		}
 	}
@@ -143,11 +141,6 @@ func isClosed(c <-chan struct{}) bool {
 	default:
 		return false
 	}
-}
-
-// stranger is a visitor's wish to watch a stream, without anything that the visitor shows.
-func (p *Pages) stranger(r *http.Request, path string) *admit.Request {
-	return &admit.Request{Role: session.Play, Protocol: p.env.Name, Remote: peer.Remote(r), TLS: r.TLS != nil, UserAgent: r.UserAgent(), Path: path, Online: true}
 }
 
 func send(w http.ResponseWriter, r *http.Request, v any) {

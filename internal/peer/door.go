@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"reflect"
 	"strings"
 	"time"
 
@@ -32,6 +31,8 @@ type Door struct {
 	Sessions *session.Registry
 	Metrics  Metrics
 	Admit    Admission
+	// SecretName reports whether the name that a peer asks for may be a key, and is not to be logged; nil: never.
+	SecretName func(r *admit.Request) bool
 	// Users may be nil: then no protocol asks for user and password by itself.
 	Users Users
 	// Reserved is the names that publishers may not take.
@@ -91,42 +92,49 @@ type Admission func(ctx context.Context, r *admit.Request) (session.Grant, error
 
 // RequestOf is what a session asks for.
 func (d *Door) RequestOf(s *session.Session, role session.Role, ask *Ask) *admit.Request {
+	r := d.request(role, ask, &session.Info{
+		Remote: s.Remote, Via: s.Via(), TLS: s.TLS(), UserAgent: s.UserAgent(), InProcess: s.InProcess(),
+	})
+	r.Session = s.ID
+	return r
+}
+
+// request is what a peer asks for, with or without a session.
+func (d *Door) request(role session.Role, ask *Ask, who *session.Info) *admit.Request {
 	return &admit.Request{
-		Role: role, Protocol: d.Name, Session: s.ID, Remote: s.Remote, Via: s.Via(), TLS: s.TLS(), UserAgent: s.UserAgent(),
-		PageURL: ask.PageURL, TCURL: ask.TCURL, Path: ask.Path, RawQuery: ask.RawQuery, Credential: ask.Credential,
-		InProcess: s.InProcess(),
+		Role: role, Protocol: d.Name, Remote: who.Remote, Via: who.Via, TLS: who.TLS,
+		UserAgent: session.Printable(who.UserAgent, session.MaxUserAgent),
+		PageURL:   ask.PageURL, TCURL: ask.TCURL, Path: ask.Path, RawQuery: ask.RawQuery, Credential: ask.Credential,
+		InProcess: who.InProcess,
 	}
 }
 
 // Publish lets a session publish a stream, and makes it a publisher of the hub. The stream's path is that of
 // the grant, which may be another than was asked for. end is called once when the hub ends the
-// publisher. Publish fails with a *session.Refusal.
+// publisher. Publish fails with a *session.Refusal. A session publishes one stream at a time.
 func (d *Door) Publish(ctx context.Context, s *session.Session, ask Ask, end context.CancelCauseFunc) (*stream.Publisher, error) {
 	r := d.RequestOf(s, session.Publish, &ask)
 	grant, err := d.Allow(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	asked, path := *r, grant.PathOf(r.Path)
-	r.Path = path // from here on the name that the peer used is not told
-	if s.Role() == session.Publish && s.Stream() != path && !sameTerms(grant.Terms, s.Terms()) {
-		return nil, d.Refuse(r, errOtherTerms)
-	}
+	asked := *r
+	admitted(r, grant)
 	info := stream.Info{Session: s.ID, Protocol: d.Name, Remote: s.From(), End: end}
 	if grant.Terms != nil {
 		info.MaxPlayers = grant.Terms.Players
 	}
-	undo, err := s.Admit(grant, session.Publish, path)
+	undo, err := s.Admit(grant, session.Publish, r.Path)
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
-	pub, err := d.Hub.Publish(path, info)
+	pub, err := d.Hub.Publish(r.Path, info)
 	if err != nil {
 		undo()
 		return nil, d.Refuse(r, err)
 	}
 	d.Hold(s, &asked, grant)
-	s.Promote(session.Publish, path)
+	s.Promote(session.Publish, r.Path)
 	return pub, nil
 }
 
@@ -138,50 +146,35 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	if err != nil {
 		return nil, err
 	}
-	asked, path := *r, grant.PathOf(r.Path)
-	r.Path = path
+	asked := *r
+	admitted(r, grant)
 	var v mux.Variant
 	if variant != nil {
-		v = variant(path)
+		v = variant(r.Path)
 	}
-	undo, err := s.Admit(grant, session.Play, path)
+	undo, err := s.Admit(grant, session.Play, r.Path)
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
-	view, err := d.View(s, path, v)
+	view, err := d.View(s, r.Path, v)
 	if err != nil {
 		undo()
 		return nil, err
 	}
+	if s.Role() == session.Pending {
+		if err := s.Watch(session.Waiting, r.Path); err != nil {
+			view.Leave()
+			undo()
+			return nil, d.Refuse(r, err)
+		}
+	}
 	d.Hold(s, &asked, grant)
-	if s.Role() != session.Pending {
-		return view, nil
-	}
-	if err := s.Watch(session.Waiting, path); err != nil {
-		view.Leave()
-		return nil, d.Refuse(r, err)
-	}
 	return view, nil
 }
 
-// errOtherTerms refuses a second stream on a connection: the terms of a session hold for all that it does.
-var errOtherTerms = &session.Refusal{
-	Reason: session.Denied, Peer: "This connection publishes a stream under other terms: use another connection for a second one.",
-	Err: errors.New("the connection publishes another stream under other terms"),
-}
-
-// sameTerms reports whether two grants bind a session to the same, whatever the streams are called.
-func sameTerms(a, b *session.Terms) bool {
-	var x, y session.Terms
-	if a != nil {
-		x = *a
-	}
-	if b != nil {
-		y = *b
-	}
-	x.Path, y.Path = "", ""
-	return reflect.DeepEqual(x, y)
-}
+// admitted makes of what was asked for what was granted: from here on the stream has its public name, and
+// the one that the peer used is not told.
+func admitted(r *admit.Request, g session.Grant) { r.Path, r.SecretName = g.PathOf(r.Path), false }
 
 // look notes in a request what the stream is doing.
 func (d *Door) look(r *admit.Request, path string) {
@@ -196,6 +189,7 @@ func (d *Door) look(r *admit.Request, path string) {
 // session. It fails with a *session.Refusal, which has been counted and logged.
 func (d *Door) Allow(ctx context.Context, r *admit.Request) (session.Grant, error) {
 	if err := d.checkPath(r.Role, r.Path); err != nil {
+		r.SecretName = d.SecretName != nil && d.SecretName(r)
 		return session.Grant{}, d.Refuse(r, err)
 	}
 	d.look(r, r.Path)
@@ -206,6 +200,7 @@ func (d *Door) Allow(ctx context.Context, r *admit.Request) (session.Grant, erro
 		}
 		return session.Grant{}, d.Refuse(r, err)
 	}
+	r.SecretName = r.SecretName || grant.PathOf(r.Path) != r.Path // the name led to another one
 	if err := grant.Terms.Check(); err != nil {
 		return session.Grant{}, d.Refuse(r, session.Because(session.Internal, err))
 	}

@@ -3,11 +3,13 @@ package peer
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -293,6 +295,36 @@ func TestWaitIsOver(t *testing.T) {
 			t.Error("the stream is kept for nobody")
 		}
 	})
+}
+
+// TestRequestOfAViewer: what is asked about one without a session is what is asked about one with a session.
+func TestRequestOfAViewer(t *testing.T) {
+	d := &Door{Name: "test"}
+	via := []netip.Addr{netip.MustParseAddr("10.0.0.2")}
+	r := httptest.NewRequest("GET", "/live/a.flv?token=x", nil)
+	r = r.WithContext(WithVia(r.Context(), via))
+	r.RemoteAddr, r.TLS = "192.0.2.1:5", &tls.ConnectionState{}
+	r.Header.Set("User-Agent", strings.Repeat("x", 200))
+	r.Header.Set("Referer", "https://example.com/")
+	r.Header.Set("Authorization", "bearer t")
+	got := d.Request(r, "live/a")
+	want := &admit.Request{
+		Role: session.Play, Protocol: "test", Remote: netip.MustParseAddrPort("192.0.2.1:5"), Via: via, TLS: true,
+		UserAgent: session.Printable(strings.Repeat("x", 200), 128), PageURL: "https://example.com/", Path: "live/a", RawQuery: "token=x",
+		Credential: admit.Credential{Kind: "bearer", Token: "t"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	s, err := session.New(session.Limits{}, session.Observer{}).Open(d.Info(r, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := AskOf(r, "live/a")
+	want.Session = s.ID
+	if got := d.RequestOf(s, session.Play, &ask); !reflect.DeepEqual(got, want) {
+		t.Errorf("with a session: %+v, want %+v", got, want)
+	}
 }
 
 // TestFailAnswersByReason: the status of a viewer that gets nothing, and whether it may come again.

@@ -12,7 +12,7 @@ import (
 )
 
 // Hold gives a session its grant, instead of an earlier one, and ends the session when the grant ends. If the
-// grant says so, the decision is asked for again while the session runs, and may end it or change its terms.
+// grant says so, those who want it are asked again while the session runs, and may end it or change what they said.
 // r is what the session asked for.
 func (d *Door) Hold(s *session.Session, r *admit.Request, g session.Grant) {
 	s.SetGrant(g)
@@ -90,7 +90,7 @@ func (h *hold) again() {
 	defer cancel()
 	now, _ := h.session.Grant()
 	r := h.request
-	r.Recheck, r.By, r.KeyID = true, h.session.Terms().By, h.session.Terms().KeyID
+	r.Recheck, r.Grant = true, now
 	r.Running = time.Since(h.session.Started)
 	h.door.look(&r, now.PathOf(r.Path))
 	grant, err := h.door.Admit(ctx, &r)
@@ -105,11 +105,6 @@ func (h *hold) again() {
 	case grant.PathOf(r.Path) != now.PathOf(r.Path):
 		h.session.Kick(session.Because(session.Revoked, errors.New("the recheck granted a different stream")))
 	default:
-		if t := grant.Terms; t != nil && t.KeyID == "" && now.Terms != nil {
-			terms := *t
-			terms.KeyID, terms.Label = now.Terms.KeyID, now.Terms.Label
-			grant.Terms = &terms
-		}
 		h.session.SetGrant(grant)
 		h.wind(grant.Terms)
 	}

@@ -119,6 +119,74 @@ func TestNameThatMayBeAKey(t *testing.T) {
 		_, err := h.Publish(t.Context(), h.session(), Ask{Path: "live/hunter2/x"}, func(error) {})
 		h.wantRefusal(err, session.Denied, "live/***", "Not allowed.")
 	})
+	for name, c := range map[string]struct {
+		terms  session.Terms
+		asked  string
+		limits stream.Limits
+		reason session.Reason
+		shown  string
+	}{
+		"no path":            {session.Terms{}, "live/hunter2/", stream.Limits{}, session.Path, "live/***"},
+		"sent elsewhere":     {session.Terms{Path: "live/a", Redirect: "https://x/"}, "live/hunter2", stream.Limits{}, session.Redirected, "live/***"},
+		"ended":              {session.Terms{Path: "live/a", Until: time.Unix(1, 0)}, "live/hunter2", stream.Limits{}, session.Expired, "live/***"},
+		"renamed to no path": {session.Terms{Path: "live/.."}, "live/hunter2", stream.Limits{}, session.Path, "live/***"},
+		"too large":          {session.Terms{Path: "live/a", User: "\n"}, "live/hunter2", stream.Limits{}, session.Internal, "live/***"},
+		"renamed":            {session.Terms{Path: "live/b"}, "live/hunter2", stream.Limits{Streams: 1}, session.Limit, "live/b"},
+		"as it was":          {session.Terms{}, "live/b", stream.Limits{Streams: 1}, session.Limit, "live/b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHall(t, session.Limits{}, c.limits, nil)
+				h.SecretName = func(*admit.Request) bool { return true }
+				told := ""
+				h.Refused = func(_ *admit.Request, path string, _ *session.Refusal) { told = path }
+				if c.limits.Streams > 0 {
+					if _, err := h.Publish(t.Context(), h.session(), Ask{Path: "live/a"}, func(error) {}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				h.grant.Terms = &c.terms
+				_, err := h.Publish(t.Context(), h.session(), Ask{Path: c.asked}, func(error) {})
+				h.wantRefusal(err, c.reason, c.shown, "")
+				if told != c.shown || strings.Contains(h.log.String(), "hunter2") {
+					t.Errorf("told of %q; %s", told, &h.log)
+				}
+			})
+		})
+	}
+}
+
+// TestRefusedForPlayers: a player that the limits keep out counts for nobody, and no grant ends its connection.
+func TestRefusedForPlayers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{Players: 1, SessionsPerUser: 1}, stream.Limits{}, nil)
+		view, err := h.Play(t.Context(), h.session(), Ask{Path: "live/a"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer view.Leave()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		s, err := h.Sessions.Open(session.Info{Protocol: "test", Remote: netip.MustParseAddrPort("192.0.2.1:5"), Cancel: cancel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.grant = session.Grant{Terms: &session.Terms{User: "ann", Duration: time.Minute, Recheck: time.Second}}
+		_, err = h.Play(t.Context(), s, Ask{Path: "live/a"}, nil)
+		h.wantRefusal(err, session.Limit, "live/a", "limit")
+		if _, ok := s.Grant(); ok || s.Role() != session.Pending {
+			t.Errorf("it has a grant or the role %v", s.Role())
+		}
+		asked := h.asked.Load()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if h.asked.Load() != asked || context.Cause(ctx) != nil {
+			t.Errorf("asked about %d times, ended with %v", h.asked.Load()-asked, context.Cause(ctx))
+		}
+		if _, err := h.Publish(t.Context(), h.session(), Ask{Path: "live/b"}, func(error) {}); err != nil {
+			t.Error("it counts for its user:", err)
+		}
+	})
 }
 
 // TestPlayersOfAGrant: a publisher's terms bound the players of its stream.
@@ -155,7 +223,7 @@ func TestRecheck(t *testing.T) {
 			}
 			asked <- *r
 			a := <-answers
-			return session.Grant{Terms: a.terms}, a.err
+			return session.Grant{Key: 7, Terms: a.terms}, a.err
 		}
 		_, cause := h.held(&session.Terms{By: "hook", KeyID: "k1", Recheck: time.Minute})
 		begun := time.Now()
@@ -168,7 +236,7 @@ func TestRecheck(t *testing.T) {
 			if want := []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute}[i]; time.Since(begun) != want {
 				t.Errorf("asked after %v, want %v", time.Since(begun), want)
 			}
-			if !r.Recheck || r.By != "hook" || r.Path != "live/secret" || r.RawQuery != "key=x" {
+			if !r.Recheck || r.Grant.Key != 7 || r.Grant.Terms.By != "hook" || r.Path != "live/secret" || r.RawQuery != "key=x" {
 				t.Errorf("asked for %+v", r)
 			}
 			answers <- a
@@ -207,24 +275,6 @@ func TestOnlyTheLastGrantHolds(t *testing.T) {
 		}
 		s.CloseWith(nil)
 		h.Sessions.Wait()
-	})
-}
-
-// TestSecondStreamUnderOtherTerms: what one connection publishes is bound to one set of terms.
-func TestSecondStreamUnderOtherTerms(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
-		s, _ := h.held(&session.Terms{User: "ann"})
-		h.grant.Terms = &session.Terms{User: "ann", Path: "live/c"}
-		if _, err := h.Publish(t.Context(), s, Ask{Path: "live/b"}, func(error) {}); err != nil {
-			t.Error("under the same terms:", err)
-		}
-		h.grant.Terms = &session.Terms{User: "bob"}
-		_, err := h.Publish(t.Context(), s, Ask{Path: "live/d"}, func(error) {})
-		h.wantRefusal(err, session.Denied, "live/d", "under other terms")
-		if s.Terms().User != "ann" {
-			t.Errorf("the session has the terms of %q", s.Terms().User)
-		}
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -122,7 +121,7 @@ func AskOf(r *http.Request, path string) Ask {
 	ask := Ask{Path: path, RawQuery: r.URL.RawQuery, PageURL: r.Referer()}
 	if user, secret, ok := r.BasicAuth(); ok {
 		ask.Credential = admit.Credential{Kind: "basic", User: user, Secret: secret}
-	} else if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+	} else if token, ok := session.BearerToken(r.Header.Get("Authorization")); ok {
 		ask.Credential = admit.Credential{Kind: "bearer", Token: token}
 	}
 	return ask
@@ -130,11 +129,8 @@ func AskOf(r *http.Request, path string) Ask {
 
 // Request is what the sender of a request, who has no session, asks for.
 func (d *Door) Request(r *http.Request, path string) *admit.Request {
-	ask := AskOf(r, path)
-	return &admit.Request{
-		Role: session.Play, Protocol: d.Name, Remote: Remote(r), TLS: r.TLS != nil, UserAgent: r.UserAgent(),
-		PageURL: ask.PageURL, Path: path, RawQuery: ask.RawQuery, Credential: ask.Credential,
-	}
+	ask, who := AskOf(r, path), d.Info(r, nil)
+	return d.request(session.Play, &ask, &who)
 }
 
 // Claim admits a session that wants to watch a stream, and waits until the stream has begun and its
@@ -144,7 +140,7 @@ func (d *Door) Claim(ctx context.Context, s *session.Session, ask Ask, variant f
 	if err != nil {
 		return nil, err
 	}
-	if err := d.await(ctx, v.Stream); err != nil {
+	if err := d.Await(ctx, v.Stream, v.Stream.Settled()); err != nil {
 		v.Leave()
 		return nil, err
 	}
@@ -155,26 +151,26 @@ func (d *Door) Claim(ctx context.Context, s *session.Session, ask Ask, variant f
 // errNotLive ends a viewer that waited in vain.
 var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
 
-// await waits for a stream's tracks.
-func (d *Door) await(ctx context.Context, s *stream.Stream) error {
+// Await waits, as long as players of the stream do, until c is closed, which is the stream's Begun or Settled. That
+// its tracks are not all known yet stops nobody when the time is over.
+func (d *Door) Await(ctx context.Context, s *stream.Stream, c <-chan struct{}) error {
 	t := time.NewTimer(d.Wait(s.Path()))
 	defer t.Stop()
-	for _, c := range []<-chan struct{}{s.Begun(), s.Settled()} {
+	select {
+	case <-c:
+		return nil
+	case <-t.C:
 		select {
-		case <-c:
-		case <-t.C:
-			select {
-			case <-s.Begun(): // go on with the tracks that have come
-			default:
-				return errNotLive
-			}
-		case <-s.Over():
+		case <-s.Begun():
+			return nil
+		default:
 			return errNotLive
-		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
+	case <-s.Over():
+		return errNotLive
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return nil
 }
 
 // retryAfter is how many seconds viewers are told to wait.

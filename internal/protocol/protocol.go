@@ -35,14 +35,15 @@ type Env struct {
 	ListenTLS func(proto string, conf *listen.TLSConfig) (net.Listener, *tls.Config, error)
 }
 
-// BitrateOf returns the function that bounds what a publisher's session sends: by Bitrate and its own terms.
-func (e *Env) BitrateOf(s *session.Session) func() int64 {
-	return func() int64 {
-		bound := e.Bitrate()
-		if own := s.Terms().Bitrate; own > 0 && (bound == 0 || own < bound) {
-			return own
+// BitrateOf returns the function that bounds what a publisher's session sends: by Bitrate or, if that is tighter, by
+// its own terms.
+func (e *Env) BitrateOf(s *session.Session) func() (most int64, own bool) {
+	return func() (int64, bool) {
+		most := e.Bitrate()
+		if own := s.Terms().Bitrate; own > 0 && (most == 0 || own < most) {
+			return own, true
 		}
-		return bound
+		return most, false
 	}
 }
 

@@ -125,7 +125,7 @@ type HTTPConfig struct {
 	Listen         string           `yaml:"listen" reload:"listener" format:"listen" help:"address of playback by HTTP and WebSocket; :0 takes a free port, an empty one turns it off"`
 	TLS            listen.TLSConfig `yaml:"tls" reload:"listener"`
 	CORS           []string         `yaml:"cors" reload:"new sessions" help:"origins whose pages may play; * is all"`
-	Index          bool             `yaml:"index" reload:"new sessions" help:"show the list of live streams at / to everybody"`
+	Index          bool             `yaml:"index" reload:"new sessions" help:"show at / to everybody the live streams that everybody may watch, but none about which a key, a link, a token, a service or a program decides"`
 	TrustedProxies []netip.Prefix   `yaml:"trusted_proxies" reload:"new sessions" help:"addresses of reverse proxies whose header tells the viewer's address"`
 	ProxyHeader    string           `yaml:"proxy_header" reload:"new sessions" enum:"auto,x-forwarded-for,forwarded,x-real-ip" help:"header in which trusted proxies tell the viewer's address; auto takes the first of these that a request has: name the one that your proxy sets if it passes on others that viewers may have made up"`
 	ProxyProtocol  []netip.Prefix   `yaml:"proxy_protocol" reload:"new sessions" help:"addresses of load balancers whose connections begin with a header of the PROXY protocol, version 1 or 2, which tells the viewer's address; from them a connection without it is closed"`

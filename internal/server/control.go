@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 
 	"weir/internal/session"
@@ -17,16 +16,6 @@ func (s *Server) Sessions() *session.Registry { return s.sessions }
 // Handler plays streams and shows their pages on an HTTP server that is not ours, as our own listeners do.
 func (s *Server) Handler() http.Handler { return s.web }
 
-// errEnded is why an operator's end of a stream ends its publisher.
-var errEnded = session.Because(session.Kicked, errors.New("the stream was ended by the operator"))
-
-// EndStream ends the publisher of a stream, and with it the stream, without grace. It reports false if nobody
-// publishes the stream.
-func (s *Server) EndStream(path string) bool {
-	st := s.hub.Get(path)
-	if st == nil {
-		return false
-	}
-	p, ok := st.Publisher()
-	return ok && s.sessions.Kick(p.Session, errEnded)
-}
+// EndStream ends a stream, whether it has a publisher, waits for its return or has only players. It reports false if
+// there is none.
+func (s *Server) EndStream(path string) bool { return s.hub.End(path, session.ErrKicked) }

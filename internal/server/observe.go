@@ -12,6 +12,7 @@ import (
 	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/event"
+	"weir/internal/ingest"
 	"weir/internal/metrics"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -122,7 +123,7 @@ func (s *Server) observer() session.Observer {
 func (s *Server) ended(x *session.Session, e session.End) {
 	s.tracker.Ended(x, e)
 	if e.Role == session.Publish && e.Reason == session.Limit {
-		s.reach("limits.stream_bitrate", 0)
+		s.reached(e.Err)
 	}
 	level, message := slog.LevelDebug, "session ended"
 	switch e.Role {
@@ -183,6 +184,12 @@ var limitErrors = []struct {
 func (s *Server) reached(err error) {
 	if l, ok := errors.AsType[*session.LimitError](err); ok {
 		s.reach("limits."+l.Key(), l.Max)
+		return
+	}
+	if b, ok := errors.AsType[*ingest.BitrateError](err); ok {
+		if !b.Own {
+			s.reach("limits.stream_bitrate", int(b.Max))
+		}
 		return
 	}
 	for _, l := range limitErrors {

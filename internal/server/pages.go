@@ -23,6 +23,7 @@ var pageTable = []struct {
 }{
 	{"snapshot", func(env protocol.Env, _ *Server) (page, error) { return snapshot.New(env), nil }},
 	{"pages", func(env protocol.Env, s *Server) (page, error) {
-		return pages.New(env, web.Files(), func() bool { return s.current.Load().conf.HTTP.Index })
+		index := func() bool { return s.current.Load().conf.HTTP.Index }
+		return pages.New(env, web.Files(), index, s.openTo)
 	}},
 }

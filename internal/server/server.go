@@ -4,6 +4,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -205,7 +206,7 @@ func (s *Server) door(name string) *peer.Door {
 	return &peer.Door{
 		Name: name, Log: s.log.With(slog.String("protocol", name)),
 		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
-		Admit:    s.admit,
+		Admit: s.admit, SecretName: s.gate.SecretName,
 		Users:    s.gate,
 		Reserved: &s.reserved,
 		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
@@ -251,32 +252,40 @@ func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, er
 	return s.bounded(r.Role, r.Path, grant), nil
 }
 
-// decide asks the configured rules, then the program.
+// decide asks the configured rules, then the program. Of a session that runs, those who want to be asked again are.
 func (s *Server) decide(ctx context.Context, r *admit.Request) (session.Grant, error) {
-	if r.Recheck && r.By == byProgram {
-		return s.ask(ctx, r, session.Grant{Entry: s.gate.Rules().Match(r.Path)})
+	if r.Recheck {
+		r.Grant.Entry = s.gate.Rules().Match(r.Path)
+		return r.Grant.Again(func(last *session.Terms) (*session.Terms, error) {
+			if last.By == byProgram {
+				return s.ask(ctx, r)
+			}
+			return s.gate.Again(ctx, r, last)
+		})
 	}
 	grant, err := s.gate.Admit(ctx, r)
-	if err != nil {
+	if err != nil || s.opt.Admit == nil {
 		return grant, err
 	}
-	return s.ask(ctx, r, grant)
+	terms, err := s.ask(ctx, r)
+	return grant.And(terms), err
+}
+
+// openTo reports whether everybody at an address may play a stream, so that neither a link nor the program need be asked.
+func (s *Server) openTo(path string, from netip.Addr) bool {
+	return s.opt.Admit == nil && s.gate.Open(path, from)
 }
 
 // byProgram is Terms.By of what the program admitted.
 const byProgram = "program"
 
-// ask asks the program about a peer that has a grant.
-func (s *Server) ask(ctx context.Context, r *admit.Request, grant session.Grant) (session.Grant, error) {
-	if s.opt.Admit == nil || r.Recheck && r.By != byProgram {
-		return grant, nil
-	}
+// ask asks the program about a peer.
+func (s *Server) ask(ctx context.Context, r *admit.Request) (*session.Terms, error) {
 	terms, err := s.opt.Admit(ctx, r)
 	if err != nil {
-		return session.Grant{}, &session.Refusal{Reason: session.Denied, Peer: err.Error(), Err: err}
+		return nil, &session.Refusal{Reason: session.Denied, Peer: err.Error(), Err: err}
 	}
-	grant.Terms = grant.Terms.With(terms)
-	return grant, nil
+	return terms, nil
 }
 
 // Configuration returns where the configuration was read, nil if nobody has said so.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,8 +15,86 @@ type Grant struct {
 	// Key stands for the key that was given; 0 if none was needed. Equal values stand for equal
 	// keys. It is not for logs.
 	Key uint64
-	// Terms is what the one that admitted the session said of it; nil if it said nothing.
+	// Terms is what those that admitted the session said of it, taken together; nil if they said nothing.
 	Terms *Terms
+	// Parts is what each of them said, the last one first; nil if Terms is what one of them said.
+	Parts *Part
+}
+
+// Part is what one of several that admitted a session said. It does not change.
+type Part struct {
+	Terms  *Terms
+	Before *Part // what was said before; nil for the first
+}
+
+// And returns the grant with what one more said, who was asked after the others. nil terms say nothing.
+func (g Grant) And(said *Terms) Grant {
+	switch {
+	case said == nil:
+		return g
+	case g.Terms == nil:
+		g.Terms = said
+		return g
+	case g.Parts == nil:
+		g.Parts = &Part{Terms: g.Terms}
+	}
+	g.Parts, g.Terms = &Part{said, g.Parts}, g.Terms.With(said)
+	return g
+}
+
+// Said returns what those that admitted the session said, in their order. What follows one another and is not
+// asked about again is taken together.
+func (g Grant) Said() []*Terms {
+	parts := []*Terms{}
+	for p := g.Parts; p != nil; p = p.Before {
+		parts = append(parts, p.Terms)
+	}
+	if g.Parts == nil && g.Terms != nil {
+		parts = append(parts, g.Terms)
+	}
+	said := parts[:0:0]
+	for _, t := range slices.Backward(parts) {
+		if n := len(said) - 1; n >= 0 && t.Recheck == 0 && said[n].Recheck == 0 {
+			said[n] = said[n].With(t)
+		} else {
+			said = append(said, t)
+		}
+	}
+	return said
+}
+
+// Again returns the grant with what those say now who want to be asked again while the session runs (Terms.Recheck).
+// What the others said stays: it was said for as long as the session lasts. again asks one of them, and is given what
+// that one said last. A name that is not said again stays; another one would be another stream.
+func (g Grant) Again(again func(last *Terms) (*Terms, error)) (Grant, error) {
+	now := Grant{Entry: g.Entry, Key: g.Key}
+	for _, last := range g.Said() {
+		said := last
+		if last.Recheck > 0 {
+			var err error
+			if said, err = again(last); err != nil {
+				return Grant{}, err
+			}
+			said = said.named(last)
+		}
+		now = now.And(said)
+	}
+	return now, nil
+}
+
+// named returns terms with the name of last, and the key that led to it, if they have none.
+func (t *Terms) named(last *Terms) *Terms {
+	sum := Terms{By: last.By}
+	if t != nil {
+		sum = *t
+	}
+	if sum.Path == "" {
+		sum.Path = last.Path
+	}
+	if sum.KeyID == "" {
+		sum.KeyID, sum.Label = last.KeyID, last.Label
+	}
+	return &sum
 }
 
 // PathOf returns the public path of the stream that a peer asked for under another one.
@@ -55,8 +134,8 @@ type Terms struct {
 	Pull, Redirect string
 }
 
-// With combines two sets of terms, of which either may be nil: fields that later has win, but of two ends and of two
-// bounds the tighter one holds.
+// With combines two sets of terms, of which either may be nil: fields that later has win, but of two ends, of two
+// bounds and of two paces to ask again the tighter one holds.
 func (t *Terms) With(later *Terms) *Terms {
 	switch {
 	case t == nil:
@@ -67,7 +146,7 @@ func (t *Terms) With(later *Terms) *Terms {
 	sum := Terms{
 		By: cmp.Or(later.By, t.By), KeyID: cmp.Or(later.KeyID, t.KeyID), Label: cmp.Or(later.Label, t.Label),
 		User: cmp.Or(later.User, t.User), Labels: later.Labels, Path: cmp.Or(later.Path, t.Path), Until: later.Until,
-		Recheck: cmp.Or(later.Recheck, t.Recheck), Duration: tighter(later.Duration, t.Duration),
+		Recheck: tighter(later.Recheck, t.Recheck), Duration: tighter(later.Duration, t.Duration),
 		Bitrate: tighter(later.Bitrate, t.Bitrate), Players: tighter(later.Players, t.Players),
 		Push: later.Push, Record: later.Record, Pull: cmp.Or(later.Pull, t.Pull), Redirect: cmp.Or(later.Redirect, t.Redirect),
 	}

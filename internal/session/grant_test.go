@@ -1,7 +1,9 @@
 package session
 
 import (
+	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +44,7 @@ func TestTermsOfTwo(t *testing.T) {
 		}
 	}
 	want := *filled(t, 2)
-	want.Until, want.Duration, want.Bitrate, want.Players = one.Until, one.Duration, one.Bitrate, one.Players
+	want.Until, want.Recheck, want.Duration, want.Bitrate, want.Players = one.Until, one.Recheck, one.Duration, one.Bitrate, one.Players
 	if got := one.With(two); !reflect.DeepEqual(*got, want) {
 		t.Errorf("one, then two: %+v", got)
 	}
@@ -83,5 +85,54 @@ func TestTermsAreBounded(t *testing.T) {
 	var none *Terms
 	if err := none.Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAskedAgain: what those say who are asked again takes the place of what they said; what the others said, and the
+// key, stay. A name stays if it is not said again.
+func TestAskedAgain(t *testing.T) {
+	end := time.Unix(5000, 0)
+	key := &Terms{By: "keys", KeyID: "cam", User: "ann", Until: end}
+	hook := &Terms{By: "hook", Path: "live/a", User: "hook's", Recheck: time.Minute, Until: end.Add(-time.Hour)}
+	program := &Terms{By: "program", Bitrate: 5, Recheck: time.Second}
+	g := Grant{Entry: 2, Key: 7, Terms: key}.And(hook).And(nil).And(program)
+	if g.Key != 7 || g.Terms.Recheck != time.Second || g.Terms.User != "hook's" || !g.Terms.Until.Equal(end.Add(-time.Hour)) || g.Terms.Bitrate != 5 {
+		t.Fatalf("%+v", g.Terms)
+	}
+	asked := []string{}
+	say := map[string]*Terms{"hook": {By: "hook", Recheck: time.Minute}}
+	for range 3 { // it does not grow
+		now, err := g.Again(func(last *Terms) (*Terms, error) {
+			asked = append(asked, last.By)
+			return say[last.By], nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g = now
+	}
+	if want := []string{"hook", "program", "hook", "hook"}; !slices.Equal(asked, want) { // the program said nothing more
+		t.Errorf("asked %v, want %v", asked, want)
+	}
+	want := Terms{By: "program", KeyID: "cam", User: "ann", Path: "live/a", Until: end, Recheck: time.Minute}
+	if g.Entry != 2 || g.Key != 7 || !reflect.DeepEqual(*g.Terms, want) {
+		t.Errorf("%+v, %+v", g, g.Terms)
+	}
+	n := 0
+	for p := g.Parts; p != nil; p = p.Before {
+		n++
+	}
+	if n != 3 {
+		t.Errorf("%d parts of three", n)
+	}
+	if _, err := g.Again(func(*Terms) (*Terms, error) { return nil, errors.New("no") }); err == nil {
+		t.Error("a denial was lost")
+	}
+	only, err := Grant{Key: 7, Terms: hook}.Again(func(*Terms) (*Terms, error) { return &Terms{By: "hook", User: "new"}, nil })
+	if err != nil || only.Key != 7 || only.Terms.User != "new" || only.Terms.Path != "live/a" || !only.Terms.Until.IsZero() {
+		t.Errorf("asked alone: %+v, %v", only.Terms, err)
+	}
+	if open, err := (Grant{Entry: -1}).Again(nil); err != nil || open != (Grant{Entry: -1}) {
+		t.Errorf("without terms: %+v, %v", open, err)
 	}
 }

@@ -135,12 +135,13 @@ func (s *Session) UserAgent() string {
 // 128 bytes without control characters.
 func (s *Session) SetUserAgent(name string) {
 	if name != "" {
-		name = Printable(name, maxUserAgent)
+		name = Printable(name, MaxUserAgent)
 		s.agent.Store(&name)
 	}
 }
 
-const maxUserAgent = 128
+// MaxUserAgent bounds what is kept of a peer's name for itself, in bytes.
+const MaxUserAgent = 128
 
 // End is how a session ended.
 type End struct {

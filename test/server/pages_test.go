@@ -109,16 +109,19 @@ func TestAssetsAreShared(t *testing.T) {
 }
 
 // TestStreamList: the list of streams is for everybody only where that is configured, and has none
-// that needs a key or is not for the visitor's address.
+// that needs a key, about which somebody would have to be asked, or which is not for the visitor's address.
 func TestStreamList(t *testing.T) {
 	r := start(t, func(c *server.Config) {
 		c.HTTP.Index = true
-		locked, elsewhere := server.DefaultStream(), server.DefaultStream()
+		locked, elsewhere, asked := server.DefaultStream(), server.DefaultStream(), server.DefaultStream()
+		c.Auth.Hook.URL = "http://127.0.0.1:9/" // nobody is there, and nobody is asked
+		c.Auth.Hook.OnError = "allow"
+		asked.Match, asked.Play.Auth = "live/asked", []string{admit.ByHook}
 		locked.Match, locked.Play.Keys = "live/locked", []admit.Key{{Key: secret}}
 		elsewhere.Match, elsewhere.Play.Allow = "live/elsewhere", nil
-		c.Streams = []server.StreamConfig{locked, elsewhere}
+		c.Streams = []server.StreamConfig{locked, elsewhere, asked}
 	})
-	for _, path := range []string{"live/a", "live/locked", "live/elsewhere"} {
+	for _, path := range []string{"live/a", "live/locked", "live/elsewhere", "live/asked"} {
 		publishSome(r.mustPublish(path), 0, 10)
 		r.arrived(path, 5)
 	}

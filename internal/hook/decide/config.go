@@ -72,6 +72,9 @@ func (c *Config) Validate() error {
 	if c.Method == "get" && c.Format != "nginx-rtmp" {
 		errs = append(errs, config.Errorf(&c.Method, "only the format nginx-rtmp has it, and auth.hook.format is %s", c.Format))
 	}
+	if c.Method == "get" && (c.Secret != "" || c.OldSecret != "") {
+		errs = append(errs, config.Errorf(&c.Method, "questions are signed over their body, and a get has none: use post, or leave out auth.hook.secret"))
+	}
 	if c.Recheck > 0 && c.Format != "weir" && c.Format != "nginx-rtmp" {
 		errs = append(errs, config.Errorf(&c.Recheck, "services of the format %s do not expect to be asked again: leave it at 0s", c.Format))
 	}

@@ -24,6 +24,7 @@ func TestConfig(t *testing.T) {
 		{"publish_url: x/SECRET", `weir.yml:2:16: hook.publish_url: this is no URL: write https://HOST/PATH, http://HOST/PATH or unix:/SOCKET:/PATH`},
 		{"method: get", `weir.yml:2:11: hook.method: only the format nginx-rtmp has it, and auth.hook.format is weir`},
 		{"method: get\n  format: nginx-rtmp", ""},
+		{"method: get\n  format: nginx-rtmp\n  secret: whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "…questions are signed over their body, and a get has none: use post, or leave out auth.hook.secret"},
 		{"format: srs\n  recheck: 30s", `weir.yml:3:12: hook.recheck: services of the format srs do not expect to be asked again: leave it at 0s`},
 		{"secret: SECRET", "…such as openssl rand -base64 32 prints"},
 		{"secret: SECRET\n  format: ome", ""},

@@ -69,7 +69,7 @@ type Options struct {
 	MayRename func(from, to string) bool
 }
 
-// Client asks the service. It implements admit.Confirmer, and is safe for concurrent use.
+// Client asks the service. It implements admit.Confirmer and admit.Renamer, and is safe for concurrent use.
 type Client struct {
 	log     *slog.Logger
 	metrics Metrics
@@ -82,7 +82,7 @@ type Client struct {
 
 	mu      sync.Mutex // guards below; a leaf
 	closed  bool
-	flights map[digest]*flight
+	flights map[seat]*flight
 	breaker breaker
 	fresh   memory // answers that still hold
 	last    memory // the last answer to each credential
@@ -93,7 +93,7 @@ func New(o Options) *Client {
 	c := &Client{
 		log: o.Log, metrics: o.Metrics, server: o.Server, may: o.MayRename,
 		calls: make(chan struct{}, maxCalls), players: make(chan struct{}, maxPlayCalls),
-		flights: map[digest]*flight{},
+		flights: map[seat]*flight{},
 	}
 	c.plan.Store(&Plan{})
 	return c
@@ -152,14 +152,17 @@ func (c *Client) Decide(ctx context.Context, r *admit.Request) (*session.Terms, 
 	if c.metrics != nil && result != "" {
 		c.metrics.Decided(result, time.Since(began))
 	}
-	var t *session.Terms
-	if err == nil {
-		t, err = c.apply(p, r, v)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil && p.conf.namesAreSecret() && r.Role == session.Publish {
-		r.SecretName = true
-	}
-	return t, err
+	return c.apply(p, r, v)
+}
+
+// NamesAreSecret implements admit.Renamer: the name that a publisher asks for may be its key where the service may
+// rename the stream.
+func (c *Client) NamesAreSecret(role session.Role) bool {
+	p := c.plan.Load()
+	return role == session.Publish && !p.target(role).IsZero() && p.conf.namesAreSecret()
 }
 
 // decide returns a verdict with its result; the result is empty if the peer went away.
@@ -311,6 +314,9 @@ func (p *Plan) verdict(path string, a *hook.Answer) *verdict {
 		refusal.Reason = session.Conflict
 	case http.StatusTooManyRequests:
 		refusal.Reason, refusal.RetryAfter = session.Throttled, a.RetryAfter
+		if a.Reason == "" { // the reason's own sentence is about wrong keys
+			refusal.Peer = "Too many requests: wait before trying again."
+		}
 	}
 	return &verdict{refusal: refusal, cache: max(a.Cache, a.RetryAfter)}
 }

@@ -162,7 +162,8 @@ func TestRefusals(t *testing.T) {
 		{"status=404&body=", session.NotFound, "Nobody publishes this stream.", "", 0, false},
 		{"status=410&body=", session.NotFound, "", "", 0, false},
 		{"status=409&body=", session.Conflict, "", "", 0, false},
-		{"status=429&body=", session.Throttled, "", "", 7 * time.Second, false},
+		{"status=429&body=", session.Throttled, "Too many requests: wait before trying again.", "", 7 * time.Second, false},
+		{"status=429&body={\"reason\":\"one a minute\"}", session.Throttled, "one a minute", "", 7 * time.Second, false},
 		{"status=500&body=", session.Hook, "It cannot be decided now whether this is allowed: try again later.", "the decision hook: " + url + ": status 500", 5 * time.Second, false},
 		{"status=200&body={\"path\":\"other/x\"}", session.Hook, "", `renamed the stream to "other/x", which the entry`, 0, false},
 		{"status=200&body={\"until\":1000}", session.Expired, "", "", 0, false},
@@ -173,13 +174,6 @@ func TestRefusals(t *testing.T) {
 		if terms != nil || !ok || r.Reason != c.reason || r.RetryAfter != c.retry || r.Login != c.login || !strings.Contains(r.Error(), c.err) || c.peer != "" && session.PeerText(err) != c.peer {
 			t.Errorf("%s: %+v, %+v", c.query, terms, r)
 		}
-	}
-	named := publisher("status=403&body=")
-	_, _ = newRig(t, url, nil).Decide(t.Context(), named)
-	plain := publisher("status=403&body=")
-	_, _ = newRig(t, url, func(c *Config) { c.Rename = "never" }).Decide(t.Context(), plain)
-	if !named.SecretName || plain.SecretName {
-		t.Error("the name that a publisher asks for may be its key, unless nothing is renamed")
 	}
 	never := newRig(t, url, func(c *Config) { c.Rename = "never" })
 	if _, err := never.Decide(t.Context(), publisher("status=200&body={\"path\":\"live/x\"}")); session.ReasonOf(err) != session.Hook || !strings.Contains(err.Error(), "rename is never") {
@@ -193,6 +187,59 @@ func TestRefusals(t *testing.T) {
 	again.Recheck = true
 	if _, err := newRig(t, url, nil).Decide(t.Context(), again); session.ReasonOf(err) != session.Revoked {
 		t.Errorf("a session that runs: %v", err)
+	}
+}
+
+// TestNamesThatMayBeKeys: those of publishers, where the service is asked about them and may rename them.
+func TestNamesThatMayBeKeys(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   bool
+	}{
+		"as it is":        {func(*Config) {}, true},
+		"any":             {func(c *Config) { c.Rename = "any" }, true},
+		"never":           {func(c *Config) { c.Rename = "never" }, false},
+		"srs":             {func(c *Config) { c.Format = "srs" }, false},
+		"about players":   {func(c *Config) { c.URL, c.PlayURL = "", c.URL }, false},
+		"nobody is asked": {func(c *Config) { c.URL = "" }, false},
+	} {
+		r := newRig(t, "http://127.0.0.1:9/", c.change)
+		if got := r.NamesAreSecret(session.Publish); got != c.want || r.NamesAreSecret(session.Play) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestQuestionsThatDiffer: peers that show something else, or come in another way, do not go by one another's answers.
+func TestQuestionsThatDiffer(t *testing.T) {
+	one := keysOf(player("token=a"))
+	for name, change := range map[string]func(*admit.Request){
+		"role":       func(r *admit.Request) { r.Role = session.Publish },
+		"protocol":   func(r *admit.Request) { r.Protocol = "hls" },
+		"path":       func(r *admit.Request) { r.Path = "live/other" },
+		"query":      func(r *admit.Request) { r.RawQuery = "token=b" },
+		"user":       func(r *admit.Request) { r.Credential.User = "ann" },
+		"page":       func(r *admit.Request) { r.PageURL = "https://example.com/" },
+		"address":    func(r *admit.Request) { r.Remote = netip.MustParseAddrPort("203.0.113.8:51234") },
+		"user agent": func(r *admit.Request) { r.UserAgent = "curl" },
+		"TLS":        func(r *admit.Request) { r.TLS = true },
+		"proxy":      func(r *admit.Request) { r.Via = []netip.Addr{netip.MustParseAddr("10.0.0.2")} },
+	} {
+		r := player("token=a")
+		change(r)
+		if k := keysOf(r); k.exact == one.exact || k.flight == one.flight {
+			t.Errorf("%s makes no difference", name)
+		}
+	}
+	same := player("token=a")
+	same.Remote, same.Session, same.Online, same.Players = netip.MustParseAddrPort("203.0.113.7:1"), "s2", true, 5
+	if keysOf(same) != one {
+		t.Error("the same question twice")
+	}
+	moved := player("token=a")
+	moved.Remote, moved.UserAgent = netip.MustParseAddrPort("198.51.100.1:1"), "curl"
+	if keysOf(moved).credential != one.credential {
+		t.Error("a credential is another one in another network")
 	}
 }
 
@@ -494,7 +541,7 @@ func TestSingleFlight(t *testing.T) {
 		k := keysOf(player("token=a")).flight
 		for deadline := time.Now().Add(10 * time.Second); ; {
 			c.Client.mu.Lock()
-			f := c.flights[k]
+			f := c.flights[seat{k, c.plan.Load()}]
 			ok := f != nil && f.waiting == n || f == nil && n == 0
 			c.Client.mu.Unlock()
 			if ok {
@@ -572,6 +619,13 @@ func TestCloseAndUse(t *testing.T) {
 	use(t, c.Client, conf)
 	wg.Go(ask)
 	<-arrived
+	// Under another configuration the same question is put to the service of that one.
+	other := conf
+	other.URL = serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"user":"new"}`) })
+	use(t, c.Client, other)
+	if terms, err := c.Decide(t.Context(), publisher("token=a")); err != nil || terms.User != "new" {
+		t.Errorf("asked the service of the configuration before: %+v, %v", terms, err)
+	}
 	c.Close()
 	if err := <-results; session.ReasonOf(err) != session.Shutdown {
 		t.Error(err)

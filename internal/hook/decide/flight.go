@@ -11,10 +11,16 @@ import (
 )
 
 var (
-	errClosed       = errors.New("the server's configuration changes, or it stops")
+	errClosed       = errors.New("nobody waits for the answer any more, or the server stops")
 	errKeepsFailing = errors.New("it keeps failing, and is asked once a second only")
 	errBusy         = errors.New("too many questions are under way for this one to be asked in time")
 )
+
+// seat is what peers must have in common to share a question: what is asked, and of whom.
+type seat struct {
+	question digest
+	plan     *Plan
+}
 
 // flight is a question under way, and the peers that wait for its answer.
 type flight struct {
@@ -35,7 +41,7 @@ func (c *Client) ask(ctx context.Context, p *Plan, asked keys, r *admit.Request)
 	case <-f.done:
 		return f.verdict, f.err
 	case <-ctx.Done():
-		c.leave(asked.flight, f)
+		c.leave(seat{asked.flight, p}, f)
 		return nil, context.Cause(ctx)
 	}
 }
@@ -47,7 +53,8 @@ func (c *Client) board(ctx context.Context, p *Plan, asked keys, r *admit.Reques
 	if c.closed {
 		return nil, errClosed
 	}
-	if f := c.flights[asked.flight]; f != nil {
+	at := seat{asked.flight, p}
+	if f := c.flights[at]; f != nil {
 		f.waiting++
 		return f, nil
 	}
@@ -57,7 +64,7 @@ func (c *Client) board(ctx context.Context, p *Plan, asked keys, r *admit.Reques
 	f := &flight{waiting: 1, done: make(chan struct{})}
 	// The first of the peers may leave while others wait.
 	ctx, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), p.conf.Timeout)
-	c.flights[asked.flight] = f
+	c.flights[at] = f
 	question := *r
 	c.asking.Go(func() {
 		defer f.cancel()
@@ -69,14 +76,14 @@ func (c *Client) board(ctx context.Context, p *Plan, asked keys, r *admit.Reques
 }
 
 // leave takes a peer out of a flight, which is given up when it was the last one.
-func (c *Client) leave(key digest, f *flight) {
+func (c *Client) leave(at seat, f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f.waiting--; f.waiting > 0 {
 		return
 	}
-	if c.flights[key] == f {
-		delete(c.flights, key)
+	if c.flights[at] == f {
+		delete(c.flights, at)
 	}
 	f.cancel()
 }
@@ -131,8 +138,8 @@ func (c *Client) report(p *Plan, err error) {
 func (c *Client) land(p *Plan, asked keys, r *admit.Request, f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.flights[asked.flight] == f {
-		delete(c.flights, asked.flight)
+	if at := (seat{asked.flight, p}); c.flights[at] == f {
+		delete(c.flights, at)
 	}
 	if f.err != nil || c.plan.Load().conf != p.conf {
 		return

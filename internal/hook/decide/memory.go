@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"crypto/sha256"
 	"encoding/binary"
+	"strconv"
 	"time"
 
 	"weir/internal/admit"
@@ -14,12 +15,14 @@ type digest [sha256.Size]byte
 
 // keys are the digests of a question.
 type keys struct {
-	exact digest // all that a service may decide by
-	// flight is what peers must have in common to share a question: a session that is asked about
-	// again shares none.
+	// exact is what tells one question from another. Whether the stream is online, and how many play it, is told to the
+	// service and is not part of it: an answer that holds for a while holds though they change.
+	exact digest
+	// flight is what peers must have in common to share a question under way: a session that is asked
+	// about again shares none.
 	flight digest
-	// credential leaves out the address of a peer that shows something: a publisher is the same one in
-	// another network. Of one that shows nothing it is exact.
+	// credential leaves out how a peer comes that shows something, as from which address: a publisher is the same one
+	// in another network. Of one that shows nothing it is exact.
 	credential digest
 }
 
@@ -38,7 +41,12 @@ func keysOf(r *admit.Request) keys {
 	}
 	var k keys
 	h.Sum(k.credential[:0])
-	add(r.Remote.Addr().String())
+	for _, s := range []string{r.Remote.Addr().String(), r.UserAgent, strconv.FormatBool(r.TLS)} {
+		add(s)
+	}
+	for _, proxy := range r.Via {
+		add(proxy.String())
+	}
 	h.Sum(k.exact[:0])
 	k.flight = k.exact
 	if r.Recheck {

@@ -216,25 +216,10 @@ func isSettled(s *stream.Stream) bool {
 	}
 }
 
-// errNotLive ends a viewer that waited in vain.
-var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
-
 // awaitPackager waits until a stream has begun and has a playlist.
 func (p *HLS) awaitPackager(ctx context.Context, s *stream.Stream) (*hls.Packager, error) {
-	t := time.NewTimer(p.env.Wait(s.Path()))
-	defer t.Stop()
-	select {
-	case <-s.Settled():
-	case <-t.C:
-		select {
-		case <-s.Begun(): // it goes on with the tracks there are
-		default:
-			return nil, errNotLive
-		}
-	case <-s.Over():
-		return nil, errNotLive
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if err := p.env.Await(ctx, s, s.Settled()); err != nil {
+		return nil, err
 	}
 	packager, err := p.set.Open(s)
 	if err != nil {

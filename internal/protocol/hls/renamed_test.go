@@ -62,6 +62,30 @@ func TestIDOfTheLargestGrant(t *testing.T) {
 	}
 }
 
+// TestIDOfSeveral: those who had a say and are asked again are told apart from those who are not, so that what the
+// others said stays.
+func TestIDOfSeveral(t *testing.T) {
+	now := time.Now().Round(0)
+	until := now.Add(time.Hour).UTC().Round(time.Second)
+	g := session.Grant{Entry: 2, Key: 7, Terms: &session.Terms{By: "jwt", KeyID: "t", Until: until}}.And(&session.Terms{
+		By: "hook", User: "ann", Until: until.Add(-time.Minute), Recheck: time.Minute, Duration: 50 * time.Minute,
+	})
+	tokens := newTokens()
+	got, _, ok := tokens.open("live/a", tokens.issue("live/a", g, now), now)
+	if !ok || got.Key != 7 || got.Terms.KeyID != "t" || got.Terms.User != "ann" || !got.Terms.Until.Equal(now.Add(50*time.Minute)) {
+		t.Fatalf("%v, %+v", ok, got.Terms)
+	}
+	got, err := got.Again(func(last *session.Terms) (*session.Terms, error) {
+		if last.By != "hook" {
+			t.Errorf("%s is asked again", last.By)
+		}
+		return &session.Terms{By: "hook", Until: until.Add(time.Hour)}, nil
+	})
+	if err != nil || got.Terms.KeyID != "t" || !got.Terms.Until.Equal(now.Add(50*time.Minute)) {
+		t.Errorf("%v, %+v", err, got.Terms)
+	}
+}
+
 // TestTimeOfAViewer: who comes and goes does not get its time anew.
 func TestTimeOfAViewer(t *testing.T) {
 	tokens, now := newTokens(), time.Now().Round(0)

@@ -18,8 +18,9 @@ const tokenTime = 2 * time.Minute
 
 const (
 	tokenPlain = 4 + 2 + 8 // bytes: the time, and the grant's entry and key; the terms follow, if there are any
-	// maxToken bounds an id, in characters: the terms' texts have 1 KiB, which JSON at most doubles.
-	maxToken = 4096
+	// maxToken bounds an id, in characters: the terms' texts have 1 KiB, which JSON at most doubles, and three
+	// may have had a say.
+	maxToken = 3 * 4096
 	// shortToken is the length of an id without terms: with a nonce and a tag.
 	shortToken = (12 + tokenPlain + 16) / 3 * 4
 )
@@ -58,16 +59,33 @@ func (t *tokens) issue(path string, g session.Grant, now time.Time) string {
 	b = binary.BigEndian.AppendUint32(b, uint32(now.Unix()))
 	b = binary.BigEndian.AppendUint16(b, uint16(g.Entry))
 	b = binary.BigEndian.AppendUint64(b, g.Key)
-	if t := g.Terms; t != nil {
-		var text bytes.Buffer
-		to := json.NewEncoder(&text)
-		to.SetEscapeHTML(false)
-		if err := to.Encode(terms{t.By, t.KeyID, t.Label, t.User, t.Labels, t.End(now), t.Recheck}); err != nil {
-			panic(err) // texts, times and numbers
-		}
-		b = append(b, text.Bytes()...)
+	if g.Terms != nil {
+		b = append(b, sealed(g, now)...)
 	}
 	return base64.RawURLEncoding.EncodeToString(t.aead.Seal(nil, nil, b, []byte(path)))
+}
+
+// sealed is what an id holds of a grant: what each of those said who had a say, as some of them are asked again.
+func sealed(g session.Grant, now time.Time) []byte {
+	var all []terms
+	for _, t := range g.Said() {
+		all = append(all, terms{t.By, t.KeyID, t.Label, t.User, t.Labels, t.Until, t.Recheck})
+	}
+	if most := g.Terms.Duration; most > 0 { // it runs from now on
+		end := (&session.Terms{Until: all[0].Until, Duration: most}).End(now)
+		if all[0].Recheck == 0 {
+			all[0].Until = end
+		} else {
+			all = append([]terms{{Until: end}}, all...)
+		}
+	}
+	var text bytes.Buffer
+	to := json.NewEncoder(&text)
+	to.SetEscapeHTML(false)
+	if err := to.Encode(all); err != nil {
+		panic(err) // texts, times and numbers
+	}
+	return text.Bytes()
 }
 
 // open returns the grant in an id, and how long ago the id was given out. It reports false for
@@ -85,12 +103,14 @@ func (t *tokens) open(path, token string, now time.Time) (g session.Grant, age t
 		return g, 0, false
 	}
 	if len(b) > tokenPlain {
-		var t terms
-		if err := json.Unmarshal(b[tokenPlain:], &t); err != nil {
+		var all []terms
+		if err := json.Unmarshal(b[tokenPlain:], &all); err != nil {
 			return g, 0, false
 		}
-		g.Terms = &session.Terms{
-			By: t.By, KeyID: t.KeyID, Label: t.Label, User: t.User, Labels: t.Labels, Until: t.Until, Recheck: t.Recheck,
+		for _, t := range all {
+			g = g.And(&session.Terms{
+				By: t.By, KeyID: t.KeyID, Label: t.Label, User: t.User, Labels: t.Labels, Until: t.Until, Recheck: t.Recheck,
+			})
 		}
 	}
 	g.Entry, g.Key = int(int16(binary.BigEndian.Uint16(b[4:]))), binary.BigEndian.Uint64(b[6:])

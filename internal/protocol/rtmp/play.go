@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"weir/av"
 	"weir/format/flv"
@@ -30,7 +29,8 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 	if c.player != nil && c.session.Role() == session.Play && c.playing != r.StreamID {
 		return nil, refuse(rtmp.CodePlayFailed, p.refuseSecondPlay(c, path))
 	}
-	b := &playback{p: p, conn: c, session: rs, id: r.StreamID, caps: rs.Caps(), gone: make(chan struct{})}
+	b := &playback{p: p, conn: c, session: rs, id: r.StreamID, caps: rs.Caps()}
+	b.ctx, b.leave = context.WithCancel(context.WithoutCancel(ctx))
 	b.variant = variant{chunkSize: c.chunkSize}
 	b.variant.AllTracks = b.caps.CapsEx&rtmp.CapMultitrack != 0 || r.Query.Get("tracks") == "all"
 	b.variant.Form = flv.Form{SingleTrack: !b.variant.AllTracks, HEVC12: r.Query.Get("codec") == "legacy"}
@@ -55,7 +55,7 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 func (p *Protocol) refuseSecondPlay(c *connection, path string) error {
 	const told = "This connection plays a stream already: use another connection for a second one."
 	return p.env.Refuse(&admit.Request{
-		Role: session.Play, Protocol: p.env.Name, Session: c.session.ID, Remote: c.session.Remote, Path: path,
+		Role: session.Play, Protocol: p.env.Name, Session: c.session.ID, Remote: c.session.Remote, Path: path, SecretName: true,
 	}, &session.Refusal{Reason: session.Limit, Peer: told, Err: errSecondPlay})
 }
 
@@ -69,9 +69,9 @@ type playback struct {
 	caps    *rtmp.Caps
 	view    *peer.View // until Start
 	stream  *stream.Stream
-	paused  bool // by the player
-	gone    chan struct{}
-	once    sync.Once
+	paused  bool            // by the player
+	ctx     context.Context // ends with it
+	leave   context.CancelFunc
 
 	mu      sync.Mutex // guards below
 	variant variant    // the one asked for now
@@ -161,17 +161,13 @@ func (b *playback) wait() {
 	default:
 	}
 	b.p.wg.Go(func() {
-		t := time.NewTimer(b.p.env.Wait(b.stream.Path()))
-		defer t.Stop()
-		select {
-		case <-b.stream.Begun():
+		switch err := b.p.env.Await(b.ctx, b.stream, b.stream.Begun()); {
+		case b.ctx.Err() != nil:
+		case err != nil:
+			b.fail(errNotLive)
+		default:
 			b.conn.session.Promote(session.Play, b.stream.Path())
 			b.checkCodecsAgain()
-		case <-b.stream.Over():
-			b.fail(errNotLive)
-		case <-t.C:
-			b.fail(errNotLive)
-		case <-b.gone:
 		}
 	})
 }
@@ -242,7 +238,7 @@ func (b *playback) change(v variant) {
 
 // Close implements rtmp.Playback.
 func (b *playback) Close(cause error) {
-	b.once.Do(func() { close(b.gone) })
+	b.leave()
 	if b.stream != nil && len(b.caps.FourCCs) > 0 {
 		b.p.choosy.remove(b)
 	}

@@ -16,8 +16,15 @@ import (
 // Publish implements rtmp.Handler.
 func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.PublishRequest) (rtmp.Publication, error) {
 	c := connectionOf(ctx)
-	pub, err := p.env.Publish(ctx, c.session, c.ask(r.Path, r.RawQuery), func(cause error) { rs.Close(endOfPublisher(cause)) })
+	s, err := c.publisher(p, rs)
 	if err != nil {
+		return nil, refuse(rtmp.CodePublishFailed, err)
+	}
+	pub, err := p.env.Publish(ctx, s, c.ask(r.Path, r.RawQuery), func(cause error) { rs.Close(endOfPublisher(cause)) })
+	if err != nil {
+		if s != c.session {
+			s.CloseWith(err)
+		}
 		code := rtmp.CodePublishDenied
 		switch session.ReasonOf(err) {
 		case session.Path, session.Conflict:
@@ -27,9 +34,9 @@ func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.
 		}
 		return nil, refuse(code, err)
 	}
-	b := &publication{p: p, conn: c, pub: pub, path: pub.Stream().Path(), unpaced: func() {}}
+	b := &publication{p: p, conn: c, session: s, pub: pub, path: pub.Stream().Path(), unpaced: func() {}}
 	b.feed = ingest.NewFLV(pub, ingest.Options{
-		Now: p.env.Hub.Now, Bitrate: p.env.BitrateOf(c.session),
+		Now: p.env.Hub.Now, Bitrate: p.env.BitrateOf(s),
 		Dropped: func(reason string) { p.env.Metrics.Dropped(p.env.Name, reason) },
 	})
 	if c.tcp != nil {
@@ -43,6 +50,21 @@ func (p *Protocol) Publish(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.
 		}
 	}
 	return b, nil
+}
+
+// publisher returns the session of a stream that is to be published: the connection's own or, while that is about
+// another stream, one of the stream's own, so that its grant, limits and counters are its own.
+func (c *connection) publisher(p *Protocol, rs *rtmp.ServerSession) (*session.Session, error) {
+	if c.session.Role() == session.Pending {
+		return c.session, nil
+	}
+	s, err := p.env.Sessions.Open(session.Info{
+		Protocol: p.env.Name, Remote: c.session.Remote, UserAgent: c.session.UserAgent(), TLS: c.session.TLS(), Via: c.via, Cancel: rs.Close,
+	})
+	if err == nil {
+		s.SetNetwork(c.session.Network)
+	}
+	return s, err
 }
 
 // refuse returns err with the status that tells the peer of it.
@@ -63,29 +85,30 @@ func endOfPublisher(cause error) error {
 
 // publication is a stream being published.
 type publication struct {
-	p    *Protocol
-	conn *connection
-	pub  *stream.Publisher
-	feed *ingest.FLV
-	path string
+	p       *Protocol
+	conn    *connection
+	session *session.Session // the connection's, or its own
+	pub     *stream.Publisher
+	feed    *ingest.FLV
+	path    string
 	// unpaced undoes the connection's Publishing.
 	unpaced func()
 }
 
 // Message implements rtmp.Publication.
 func (b *publication) Message(m *rtmp.Message) error {
-	b.conn.session.BytesIn.Add(uint64(len(m.Payload)))
-	b.conn.session.Frames.Add(1)
+	b.session.BytesIn.Add(uint64(len(m.Payload)))
+	b.session.Frames.Add(1)
 	err := b.feed.Tag(flv.TagType(m.Type), m.Timestamp, m.Payload)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, stream.ErrTakenOver):
 		return endOfPublisher(err)
-	case errors.Is(err, ingest.ErrBitrate):
-		return session.Because(session.ReasonOf(err), &rtmp.StatusError{
+	case errors.As(err, new(*ingest.BitrateError)):
+		return session.Because(session.ReasonOf(err), errors.Join(&rtmp.StatusError{
 			Level: rtmp.LevelError, Code: rtmp.CodePublishRejected, Description: err.Error(),
-		})
+		}, err))
 	case errors.Is(err, ingest.ErrMalformed), errors.Is(err, ingest.ErrUnusable):
 		return session.Because(session.ReasonOf(err), &rtmp.StatusError{
 			Level: rtmp.LevelError, Code: rtmp.CodePublishFailed, Description: err.Error(),
@@ -105,10 +128,14 @@ func (b *publication) Close(cause error) {
 	}
 	b.pub.Close(end)
 	b.unpaced()
-	if errors.Is(cause, rtmp.ErrUnpublished) {
-		b.p.env.Log.Info("unpublished", b.conn.about(), slog.String("stream", b.path))
-		if b.conn.session.Stream() == b.path { // otherwise it also publishes another stream
-			b.conn.session.Promote(session.Pending, "")
-		}
+	unpublished := errors.Is(cause, rtmp.ErrUnpublished)
+	if unpublished {
+		b.p.env.Log.Info("unpublished", slog.String("session", b.session.ID), slog.String("remote", b.session.From()), slog.String("stream", b.path))
+	}
+	switch {
+	case b.session != b.conn.session:
+		b.session.CloseWith(endOfSession(cause))
+	case unpublished:
+		b.session.Promote(session.Pending, "")
 	}
 }
