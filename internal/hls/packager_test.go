@@ -35,6 +35,9 @@ func TestC227_C228_KeyFrameIntervals(t *testing.T) {
 			"several audio":   {what{fps: 25, gop: 2 * time.Second, audio: 3}, 2, "2s 2s"},
 		} {
 			for _, low := range []bool{true, false} {
+				if testing.Short() && (low != (container == FMP4) || c.target == 10 || c.audio == 3) {
+					continue // the slowest, and half of the others
+				}
 				t.Run(fmt.Sprintf("%s container=%d low=%v", name, container, low), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						set := Default()

@@ -20,7 +20,7 @@ import (
 // without repetition, in time that never falls, and begins with a key frame.
 func TestPlayersComeStallAndGoWhilePublisherRestarts(t *testing.T) {
 	const players, restarts = 200, 5
-	length := 20 * time.Second
+	length := 8 * time.Second
 	if testing.Short() {
 		length = 4 * time.Second
 	}
