@@ -12,6 +12,7 @@ import (
 // TestConfigurationComesAgain: HLS begins, and goes on without discontinuities where nothing that
 // matters changes, however often the configuration comes.
 func TestConfigurationComesAgain(t *testing.T) {
+	alone(t)
 	for _, container := range []Container{FMP4, TS} {
 		for name, c := range map[string]struct {
 			before func(r *rig, n int) []*av.Frame // what comes before key frame n

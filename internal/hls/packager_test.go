@@ -16,6 +16,7 @@ import (
 // more than the target, which is constant, and parts are no longer than theirs and at
 // least 85 % of it.
 func TestC227_C228_KeyFrameIntervals(t *testing.T) {
+	alone(t)
 	irregular := []time.Duration{700 * time.Millisecond, 2 * time.Second, 1300 * time.Millisecond, 4 * time.Second, 400 * time.Millisecond}
 	for _, container := range []Container{FMP4, TS} {
 		for name, c := range map[string]struct {
@@ -35,9 +36,6 @@ func TestC227_C228_KeyFrameIntervals(t *testing.T) {
 			"several audio":   {what{fps: 25, gop: 2 * time.Second, audio: 3}, 2, "2s 2s"},
 		} {
 			for _, low := range []bool{true, false} {
-				if testing.Short() && (low != (container == FMP4) || c.target == 10 || c.audio == 3) {
-					continue // the slowest, and half of the others
-				}
 				t.Run(fmt.Sprintf("%s container=%d low=%v", name, container, low), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						set := Default()
@@ -91,6 +89,7 @@ func TestC227_C228_KeyFrameIntervals(t *testing.T) {
 // TestTargetKnowsThePast: of a stream that was live before somebody asked for HLS, the longest group of
 // pictures so far tells the target, so that no segment has to be cut without a key frame.
 func TestTargetKnowsThePast(t *testing.T) {
+	alone(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Default(), stream.Default())
 		w := what{fps: 25, audio: 1, gops: []time.Duration{700 * time.Millisecond, 2 * time.Second, 5 * time.Second, 1300 * time.Millisecond}}
@@ -249,6 +248,7 @@ func TestC161_ConfigurationChange(t *testing.T) {
 
 // TestClocks holds the packager to the rules while the publisher's clock misbehaves.
 func TestClocks(t *testing.T) {
+	alone(t)
 	normal := what{fps: 25, gop: 2 * time.Second, audio: 1}
 	for name, c := range map[string]struct {
 		what

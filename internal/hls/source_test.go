@@ -23,6 +23,15 @@ func read(t testing.TB, name string) []byte {
 	return b
 }
 
+// alone says that a test has one goroutine, however long it takes: the race detector, which make test asks with -short, would
+// find nothing in it.
+func alone(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it has one goroutine, and is run without -short")
+	}
+}
+
 // rig is a hub with one stream, packaged. It is used in a synctest bubble, so that frames come
 // in their own time.
 type rig struct {

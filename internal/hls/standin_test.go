@@ -128,6 +128,7 @@ func longestGap(frames []av.Frame, k av.Kind) (gap, at, first, last time.Duratio
 // TestSilentTrack: segments go on while one track is silent, with the whole of the other and something
 // that stands in for the silent one, at the right times. When it comes back it is there again.
 func TestSilentTrack(t *testing.T) {
+	alone(t)
 	for _, container := range []Container{FMP4, TS} {
 		for _, low := range []bool{true, false} {
 			for _, kind := range []av.Kind{av.Video, av.Audio} {
@@ -177,6 +178,7 @@ func TestSilentTrack(t *testing.T) {
 // TestPauses: video that goes on after a pause without a key frame has paused, not stopped: it is waited
 // for longer the next time.
 func TestPauses(t *testing.T) {
+	alone(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Default(), stream.Default())
 		w := what{fps: 25, gop: 2 * time.Second, audio: 1}
@@ -196,6 +198,7 @@ func TestPauses(t *testing.T) {
 
 // TestAbsentTrack: a track that is announced and never comes holds up nothing; once it comes it is there.
 func TestAbsentTrack(t *testing.T) {
+	alone(t)
 	for _, kind := range []av.Kind{av.Video, av.Audio} {
 		t.Run(kind.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

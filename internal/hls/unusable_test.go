@@ -14,6 +14,7 @@ import (
 
 // TestUnusableSound: sound whose configuration cannot be used is left out; the picture plays.
 func TestUnusableSound(t *testing.T) {
+	alone(t)
 	for name, c := range map[string]struct {
 		config func(good []byte) *[]byte // nil: none is sent
 		tracks int

@@ -28,6 +28,7 @@ func (s *Server) listener(proto string) *listener {
 	if l == nil {
 		l = &listener{Listener: listen.New(s.log.With(slog.String("proto", proto))), certs: listen.NewCertificates(s.log)}
 		s.listeners[proto] = l
+		s.trust(&s.conf) // before it accepts
 	}
 	return l
 }

@@ -195,7 +195,6 @@ func (s *Server) open() error {
 	if err := s.openHTTP(routes); err != nil {
 		return err
 	}
-	s.trust(&s.conf)
 	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags},
 		service{"health", s.health.Run}, service{"egress", s.measureEgress})
 	return nil

@@ -185,7 +185,8 @@ func TestBatch(t *testing.T) {
 			t.Error(id)
 		}
 	}
-	if n != 151 || len(sizes) < 2 || slices.Max(sizes) != 100 {
+	// How many the first batch has depends on how many had been taken in by then.
+	if n != 151 || len(sizes) < 2 || slices.Max(sizes) > 100 || sizes[0] <= 51 && !slices.Contains(sizes, 100) {
 		t.Error(n, sizes)
 	}
 }
@@ -342,6 +343,9 @@ func BenchmarkDeliver(b *testing.B) {
 			}
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			if c.dir {
+				b.ReportMetric(float64(r.syncs.Load())/b.Elapsed().Seconds(), "syncs/s")
+			}
 			d.Close()
 			if m.fails > 0 || r.dropped.Load() > 0 {
 				b.Fatalf("%d failed, %d dropped", m.fails, r.dropped.Load())
