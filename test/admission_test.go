@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -39,14 +40,23 @@ http: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0"}
 `
 
-// serve runs a server with a configuration behind the listeners, until the test ends.
-func serve(t *testing.T, conf string) *server {
+// serve runs a server with a configuration, and with the listeners that it does not name itself, until the test ends.
+func serve(t *testing.T, conf string, set ...string) *server {
 	t.Helper()
+	for line := range strings.Lines(listeners) {
+		if section, _, _ := strings.Cut(line, ":"); !strings.Contains("\n"+conf, "\n"+section+":") {
+			conf = line + conf
+		}
+	}
 	file := filepath.Join(t.TempDir(), "weir.yml")
-	if err := os.WriteFile(file, []byte(listeners+conf), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := runServer(t, "serve", "-c", file)
+	args := []string{"serve", "-c", file}
+	for _, one := range set {
+		args = append(args, "--set", one)
+	}
+	s := runServer(t, args...)
 	t.Cleanup(func() { s.stop(t) })
 	return s
 }
@@ -54,25 +64,11 @@ func serve(t *testing.T, conf string) *server {
 // send publishes sound until the test ends, and returns what the server says of it.
 func send(t *testing.T, s *server, stream string) error {
 	t.Helper()
-	c, err := rtmp.Dial(t.Context(), s.rtmpURL(stream), rtmp.DialOptions{})
-	if err != nil {
-		return err
+	v, err := speak(t.Context(), s.rtmpURL(stream), rtmp.DialOptions{})
+	if err == nil {
+		v.keepOn(t)
 	}
-	t.Cleanup(func() { _ = c.Close() })
-	p, err := c.Publish(t.Context())
-	if err != nil {
-		_ = c.Close()
-		return err
-	}
-	go func() { // ends with the connection
-		for at := uint32(0); ; at += 26 {
-			if p.WriteMessage(&rtmp.Message{Type: rtmp.TypeAudio, Timestamp: at, Payload: append([]byte{0x2f, 0xff, 0xfb, 0x90, 0x64}, make([]byte, 413)...)}) != nil {
-				return
-			}
-			time.Sleep(26 * time.Millisecond)
-		}
-	}()
-	return nil
+	return err
 }
 
 // authority makes a certificate for 127.0.0.1 that is its own authority.
@@ -210,7 +206,7 @@ func sign(t *testing.T, args ...string) string {
 // TestO11_SignedHLS: players that know nothing of signatures play a signed HLS URL: what it leads to needs none.
 func TestO11_SignedHLS(t *testing.T) {
 	t.Parallel()
-	s := serve(t, signing)
+	s := serve(t, signing, "log.level=debug")
 	d := &day{t: t, s: s}
 	pub := d.publish("members/a")
 	defer pub.end(syscall.SIGTERM)
@@ -223,12 +219,13 @@ func TestO11_SignedHLS(t *testing.T) {
 	}
 	url := s.url("members/a", "hls")
 	fetchURL(t, url, http.StatusForbidden)
-	for _, args := range [][]string{
+	for i, args := range [][]string{
 		{"ffmpeg", "-nostdin", "-v", "error", "-i", url + "?" + link, "-t", "3", "-c", "copy", "-f", "null", "-"},
+		{"cvlc", "--quiet", "--run-time=3", "--vout=dummy", "--aout=dummy", url + "?" + link, "vlc://quit"},
 		{"mpv", "--no-config", "--no-terminal", "--vo=null", "--ao=null", "--length=2", url + "?" + link},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-		p, err := start(ctx, command{sys: debian12(), args: args})
+		p, err := start(ctx, command{sys: debian12(), args: args, nobody: args[0] == "cvlc"})
 		if err == nil {
 			err = p.wait()
 		}
@@ -236,6 +233,9 @@ func TestO11_SignedHLS(t *testing.T) {
 			t.Errorf("%s: %v", args[0], err)
 		}
 		cancel()
+		if n := strings.Count(s.whole(), `"msg":"viewer came"`); n != i+1 {
+			t.Errorf("%s has not played: %d of %d viewers", args[0], n, i+1)
+		}
 	}
 }
 
@@ -315,9 +315,38 @@ func TestO13_LongTokens(t *testing.T) {
 	if _, err := c.Play(t.Context()); err != nil {
 		t.Errorf("by RTMP: %v", err)
 	}
-	if said := fetchURL(t, page, http.StatusForbidden, "Authorization", "Bearer "+tokenFor("play", "live/a", exp, strings.Repeat("x", 4096))); len(said) < 10 {
-		t.Errorf("no reason: %q", said)
+	huge := tokenFor("play", "live/a", exp, strings.Repeat("x", 3200))
+	if len(huge) <= 4<<10 || len(huge) > 5<<10 {
+		t.Fatalf("it has %d bytes", len(huge))
 	}
+	for carrier, said := range map[string]string{
+		"Bearer":    string(fetchURL(t, page, http.StatusForbidden, "Authorization", "Bearer "+huge)),
+		"Basic":     string(fetchURL(t, page, http.StatusForbidden, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("u:"+huge)))),
+		"the query": string(fetchURL(t, page+"?token="+huge, http.StatusForbidden)),
+		"RTMP":      refusal(t, s.rtmpURL("live/a?token="+huge)),
+	} {
+		if said = strings.ToLower(said); !strings.Contains(said, "too large") && !strings.Contains(said, "longer than 4096 bytes") || strings.Contains(said, strings.ToLower(huge[:20])) {
+			t.Errorf("by %s it says: %s", carrier, said)
+		}
+	}
+	if link := sign(t, "members/a", "--for", "1h", "--ip", "2001:db8:ffff:ffff::/64", "--until", "2030-01-31T18:00:00Z"); len(link) > 200 {
+		t.Errorf("a link of %d characters: %s", len(link), link)
+	}
+}
+
+// refusal plays by RTMP and returns what the server says against it.
+func refusal(t *testing.T, url string) string {
+	t.Helper()
+	c, err := rtmp.Dial(t.Context(), url, rtmp.DialOptions{Plays: true})
+	if err == nil {
+		defer c.Close()
+		_, err = c.Play(t.Context())
+	}
+	st, ok := errors.AsType[*rtmp.StatusError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	return st.Code + ": " + st.Description
 }
 
 // TestO15_RefusedBeforeStart: a publisher that is refused never hears NetStream.Publish.Start, and is told why.
@@ -328,9 +357,10 @@ func TestO15_RefusedBeforeStart(t *testing.T) {
 	}))
 	defer service.Close()
 	s := serve(t, "auth: {hook: {url: \""+service.URL+"\"}}\nstreams:\n  - match: live/*\n    publish: {auth: [hook]}\n")
-	err := send(t, s, "live/a")
-	if err == nil || !strings.Contains(err.Error(), "Your plan has ended: see example.org/pay.") || !strings.Contains(err.Error(), "NetStream.Publish.") {
-		t.Errorf("told: %v", err)
+	st, ok := errors.AsType[*rtmp.StatusError](send(t, s, "live/a"))
+	// OBS shows the description of Denied, Rejected and BadName alone, and does not try again for ever.
+	if !ok || st.Code != "NetStream.Publish.Denied" || st.Level != "error" || !strings.Contains(st.Description, "Your plan has ended: see example.org/pay.") {
+		t.Errorf("told: %+v", st)
 	}
 	out := ffmpegSays(t, s)
 	if !strings.Contains(out, "Your plan has ended") || strings.Contains(out, "Publish.Start") {
@@ -351,9 +381,25 @@ func ffmpegSays(t *testing.T, s *server) string {
 	return p.said()
 }
 
-// TestO16_NobodySlipsIn: who comes with a wrong key while the server starts, again and again, is never let in.
+// TestO16_NobodySlipsIn: who comes with a wrong key while the server starts, again and again, is never let in, be it by keys or by
+// the decision hook.
 func TestO16_NobodySlipsIn(t *testing.T) {
 	t.Parallel()
+	ask := answering(t, func(question) string { return `{"allow":false}` })
+	for name, conf := range map[string]string{
+		"keys": "streams:\n  - match: live/*\n    publish: {keys: [s3cret-of-publishers]}\n",
+		"hook": fmt.Sprintf("auth: {hook: {url: %q}}\nstreams:\n  - match: live/*\n    publish: {auth: [hook]}\n", ask.url),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			slipIn(t, conf)
+		})
+	}
+}
+
+// slipIn has others try again and again to publish while a server with a configuration starts three times.
+func slipIn(t *testing.T, conf string) {
+	t.Helper()
 	probe, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -383,8 +429,7 @@ func TestO16_NobodySlipsIn(t *testing.T) {
 		}()
 	}
 	file := filepath.Join(t.TempDir(), "weir.yml")
-	conf := strings.Replace(listeners, `rtmp: {listen: "127.0.0.1:0"}`, `rtmp: {listen: "`+addr+`"}`, 1) +
-		"streams:\n  - match: live/*\n    publish: {keys: [s3cret-of-publishers]}\n"
+	conf = strings.Replace(listeners, `rtmp: {listen: "127.0.0.1:0"}`, `rtmp: {listen: "`+addr+`"}`, 1) + conf
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -158,6 +158,13 @@ func testWatch(t *testing.T, chrome *chromium) {
 			b.until("it plays", func(s sight) bool { return s.State == "playing" && s.Transport == way && s.Frames > 5 })
 		}
 	})
+	t.Run("O11 a signed link", func(t *testing.T) {
+		t.Parallel()
+		members := serve(t, signing)
+		live(t, members, "members/a", filmed)
+		b := chrome.open(t, "http://"+members.http+"/members/a/?via=hls&"+sign(t, "members/a", "--for", "1h"), "")
+		b.watches("hls", true, true)
+	})
 	t.Run("sound only", func(t *testing.T) {
 		t.Parallel()
 		live(t, s, "return/radio", film{audio: "aac"})

@@ -1,97 +1,28 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"weir/rtmp"
 )
-
-// A receiver takes the events of a hook, while it is up.
-type receiver struct {
-	addr string
-	srv  *http.Server
-
-	mu     sync.Mutex // guards below
-	bodies [][]byte
-}
-
-// hookEvent is what the test looks at in an event.
-type hookEvent struct {
-	ID      string
-	Seq     int
-	Type    string
-	Stream  *struct{ Path string }
-	Session *struct {
-		ID    string
-		KeyID string `json:"key_id"`
-	}
-	Data map[string]any
-}
-
-// open makes the receiver listen, at its address if it has one.
-func (r *receiver) open(t *testing.T) {
-	t.Helper()
-	addr := r.addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.addr = ln.Addr().String()
-	r.srv = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second}
-	go func(srv *http.Server) { _ = srv.Serve(ln) }(r.srv) // ends with close
-}
-
-// close makes it refuse connections.
-func (r *receiver) close() { _ = r.srv.Close() }
-
-// ServeHTTP implements http.Handler.
-func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(q.Body, 1<<20))
-	if err != nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.bodies = append(r.bodies, body)
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// events returns what has come, each event once, in the order of its first coming.
-func (r *receiver) events(t *testing.T) []hookEvent {
-	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var list []hookEvent
-	seen := map[string]bool{}
-	for _, b := range r.bodies {
-		var e hookEvent
-		if err := json.Unmarshal(b, &e); err != nil {
-			t.Fatalf("%v in %s", err, b)
-		}
-		if !seen[e.ID] {
-			list = append(list, e)
-		}
-		seen[e.ID] = true
-	}
-	return list
-}
 
 // A day is an operator's, with what the server has emitted in it.
 type day struct {
@@ -101,13 +32,22 @@ type day struct {
 	weir     string
 	s        *server
 	receiver receiver
-	emitted  bytes.Buffer // API answers, playlists, metrics
+	invites  *service
+	traces   *receiver
+	quiet    *process          // a publisher of whom nothing is heard any more
+	emitted  bytes.Buffer      // API answers, playlists, metrics, and what publishers were told
+	read     map[string]string // everything that the server shows, by URL
 	logs     []string
 	secrets  []string // that were made while the test ran
+
+	mu     sync.Mutex // guards below
+	stream []string   // what the API said of events, all day
 }
 
 const (
 	secretName = "n4me-0f-alice-7b1e" // the key that alice publishes under, as the name of her stream
+	guestName  = "n4me-0f-a-guest-c3" // what a guest publishes under, which the decision hook knows
+	password   = "passw0rd-of-d4ve-11"
 	oldSecret  = "k3y-that-ran-out-9c"
 	apiToken   = "t0ken-of-the-operator-5d"
 	linkSecret = "signing-secret-0123456789abcdef0"
@@ -120,24 +60,29 @@ func (d *day) write(extra string) {
 	text := fmt.Sprintf(`log: {format: json, level: debug}
 state: %[1]s/state
 drain: 5s
-rtmp: {listen: "127.0.0.1:0"}
+rtmp: {listen: "127.0.0.1:0", idle_timeout: 10s}
 http: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0", token: %[2]s}
+tracing: {url: "http://%[9]s/v1/traces"}
 auth:
   signed: {keys: [{id: a, secret: %[3]s}]}
+  hook: {url: %[10]q}
 hooks:
   - {name: billing, url: "http://%[4]s/", directory: %[1]s/hooks, secret: "%[5]s"}
 streams:
+  - match: guests/*
+    publish: {auth: [hook], grace: 300ms}
   - match: live/*
     publish:
       grace: 300ms
       keys:
         - {id: alice, key: %[6]s, label: Alice, path: live/alice}
         - {id: old, key: %[7]s, expires: 2020-01-01}
+        - {id: dave, user: dave, key: %[11]s}
   - match: members/*
     publish: {grace: 300ms}
     play: {auth: [signed]}
-%[8]s`, d.dir, apiToken, linkSecret, d.receiver.addr, hookSecret, secretName, oldSecret, extra)
+%[8]s`, d.dir, apiToken, linkSecret, d.receiver.addr, hookSecret, secretName, oldSecret, extra, d.traces.addr, d.invites.url, password)
 	if err := os.WriteFile(d.file, []byte(text), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
@@ -204,6 +149,66 @@ func (d *day) publish(stream string) *process {
 	return p
 }
 
+// refused has somebody publish who may not, and keeps what that one is told.
+func (d *day) refused(stream string) {
+	d.t.Helper()
+	v, err := speak(d.t.Context(), d.s.rtmpURL(stream), rtmp.DialOptions{})
+	if err == nil {
+		v.lose()
+		d.t.Errorf("published %s", stream)
+		return
+	}
+	st, ok := errors.AsType[*rtmp.StatusError](err)
+	if !ok {
+		d.t.Fatalf("%s: %v", stream, err)
+	}
+	fmt.Fprintln(&d.emitted, st.Code, st.Description, st.Properties)
+}
+
+// look reads everything that the server shows.
+func (d *day) look(streams map[string]string) {
+	d.t.Helper()
+	if d.read == nil {
+		d.read = map[string]string{}
+	}
+	for at, text := range readEverything(d.t, d.s, apiToken, streams) {
+		d.read[at] += text
+	}
+}
+
+// watch keeps what the API says of events, until the server ends.
+func (d *day) watch() {
+	d.t.Helper()
+	q, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, "http://"+d.s.admin+"/api/v1/events", nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	q.Header.Set("Authorization", "Bearer "+apiToken)
+	a, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(q)
+	if err != nil || a.StatusCode != http.StatusOK {
+		d.t.Fatal(a, err)
+	}
+	go func() {
+		defer a.Body.Close()
+		for lines := bufio.NewReader(a.Body); ; {
+			line, err := lines.ReadString('\n')
+			d.mu.Lock()
+			d.stream = append(d.stream, line)
+			d.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// watched returns how many events of a type the API has told of.
+func (d *day) watched(typ string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Count(strings.Join(d.stream, ""), `"type":"`+typ+`"`)
+}
+
 // sessions returns the sessions of the API in a role.
 func (d *day) sessions(role string) (list []struct {
 	ID, Role, Stream string
@@ -253,6 +258,13 @@ func TestOperatorsDay(t *testing.T) {
 	d.file = filepath.Join(d.dir, "weir.yml")
 	d.receiver.open(t)
 	t.Cleanup(func() { d.receiver.close() })
+	d.traces = receive(t, &receiver{})
+	d.invites = answering(t, func(q question) string {
+		if q.Stream.Name == guestName && q.Stream.Query["token"] == nil {
+			return `{"path":"guests/carol","user":"carol"}`
+		}
+		return `{"allow":false,"reason":"You are not invited."}`
+	})
 
 	// A mistake is refused with its line and the nearest key.
 	d.write("limit: {streams: 5}\n")
@@ -262,10 +274,13 @@ func TestOperatorsDay(t *testing.T) {
 	d.write("")
 	d.s = runServer(t, "serve", "-c", d.file)
 	t.Cleanup(func() { d.s.kill() })
+	d.watch()
 
 	d.keys()
+	d.invited()
 	d.changesUnderLoad()
 	d.expiry()
+	d.blackHole()
 	d.crash()
 
 	// It stops in order, once those who are there have gone or their time is over.
@@ -284,10 +299,8 @@ func TestOperatorsDay(t *testing.T) {
 
 // keys: right, wrong, expired and revoked keys, and a key that is the stream's name.
 func (d *day) keys() {
-	for _, stream := range []string{"live/nobody", "live/x?key=wrong", "live/x?key=" + oldSecret, "live/" + oldSecret} {
-		if err := d.publish(stream).wait(); err == nil {
-			d.t.Errorf("published %s", stream)
-		}
+	for _, stream := range []string{"live/nobody", "live/x?key=wrong", "live/x?key=" + oldSecret, "live/" + oldSecret, "live/x?user=dave&pass=" + password + "x"} {
+		d.refused(stream)
 	}
 	alice := d.publish("live/" + secretName)
 	d.until("alice publishes", func() bool { _, key := d.publisher("live/alice"); return key == "alice" })
@@ -316,9 +329,8 @@ func (d *day) keys() {
 		d.t.Error("bob's encoder ended as if nothing had happened")
 	}
 	d.until("bob is gone", func() bool { id, _ := d.publisher("live/bob"); return id == "" })
-	if err := d.publish("live/bob?key=" + secret).wait(); err == nil {
-		d.t.Error("bob publishes with a key that was revoked")
-	}
+	d.refused("live/bob?key=" + secret)
+	d.look(map[string]string{"live/alice": ""})
 	// The one who is sent away is alice, and she may come back.
 	id, _ := d.publisher("live/alice")
 	d.ask(http.MethodDelete, "/api/v1/sessions/"+id, "", http.StatusNoContent)
@@ -329,6 +341,47 @@ func (d *day) keys() {
 	}
 	d.logs = append(d.logs, list)
 	d.secrets = append(d.secrets, secret)
+}
+
+// invited: a guest whom the decision hook lets in under another name, and one whom it does not; and a publisher falls silent,
+// without a word, as one whose network is gone.
+func (d *day) invited() {
+	d.refused("guests/" + guestName + "?token=" + oldSecret)
+	guest := mustSpeak(d.t, d.s.rtmpURL("guests/"+guestName))
+	d.until("carol publishes", func() bool { id, _ := d.publisher("guests/carol"); return id != "" })
+	d.look(map[string]string{"guests/carol": ""})
+	guest.lose()
+	dave, err := speak(d.t.Context(), d.s.rtmpURL("live/dave?user=dave&pass="+password), rtmp.DialOptions{})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	dave.lose()
+	d.quiet = d.publish("quiet/a")
+	d.until("it is heard", func() bool {
+		return slices.ContainsFunc(d.receiver.events(d.t), func(e hookEvent) bool { return e.Type == "publish.start" && e.path() == "quiet/a" })
+	})
+	if err := d.quiet.signal(syscall.SIGSTOP); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// blackHole: the one who fell silent has had a stop, once, and for that reason (O03).
+func (d *day) blackHole() {
+	defer d.quiet.end(syscall.SIGKILL)
+	stops := func() (list []hookEvent) {
+		for _, e := range d.receiver.events(d.t) {
+			if e.path() == "quiet/a" && strings.HasPrefix(e.Type, "publish.") {
+				list = append(list, e)
+			}
+		}
+		return list
+	}
+	d.until("the silent publisher is ended", func() bool { return len(stops()) == 2 })
+	list := stops()
+	wantTypes(d.t, list, "publish.start", "publish.stop idle")
+	if took := list[1].Time.Sub(list[0].Time); took < 10*time.Second || took > 21*time.Second {
+		d.t.Errorf("the silent publisher was ended after %v", took)
+	}
 }
 
 // changesUnderLoad: a reload and a change through the API while 200 watch, none of whom loses a frame.
@@ -399,6 +452,7 @@ func (d *day) expiry() {
 		d.t.Fatal(err)
 	}
 	d.until("it plays", func() bool { return len(d.sessions("play")) > 0 })
+	d.look(map[string]string{"members/a": "?" + link})
 	_ = player.wait()
 	if late := time.Since(until); late < -time.Second || late > 5*time.Second {
 		d.t.Errorf("the player ended %v after its time", late)
@@ -423,10 +477,12 @@ func (d *day) crash() {
 	_ = bob.wait()
 	d.keepLog()
 	d.s = runServer(d.t, "serve", "-c", d.file)
+	d.watch()
 	again := d.publish("live/" + secretName)
 	d.until("alice is back", func() bool { id, _ := d.publisher("live/alice"); return id != "" })
 	again.end(syscall.SIGTERM)
 	d.until("alice has gone", func() bool { id, _ := d.publisher("live/alice"); return id == "" })
+	d.until("the receiver was tried in vain", func() bool { return d.attempts() >= 2 })
 	d.receiver.open(d.t)
 	open := func() map[string]string {
 		started := map[string]string{}
@@ -447,34 +503,47 @@ func (d *day) crash() {
 		var a struct{ Hooks []struct{ Queue int } }
 		return json.Unmarshal(d.ask(http.MethodGet, "/api/v1/hooks", "", http.StatusOK), &a) == nil && len(a.Hooks) == 1 && a.Hooks[0].Queue == 0
 	})
-	seq, starts, stops, published := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
-	for _, e := range d.receiver.events(d.t) {
-		path := ""
-		if e.Stream != nil {
-			path = e.Stream.Path
-		}
-		if seq[path]++; e.Seq != seq[path] {
-			d.t.Errorf("%s of %q has the number %d, want %d", e.Type, path, e.Seq, seq[path])
-		}
-		switch e.Type {
-		case "publish.start":
-			starts[e.Session.ID]++
-			published[path]++
-		case "publish.stop":
-			stops[e.Session.ID]++
-			if stops[e.Session.ID] > starts[e.Session.ID] {
-				d.t.Errorf("a stop of %s before its start", e.Session.ID)
-			}
+	list := d.receiver.events(d.t)
+	if open, err := paired(list); err != nil || open != 0 {
+		d.t.Errorf("%d publish or play: %v", open, err)
+	}
+	published := map[string]int{}
+	for _, e := range list {
+		if e.Type == "publish.start" {
+			published[e.path()]++
 		}
 	}
-	for id, n := range starts {
-		if n != 1 || stops[id] != 1 {
-			d.t.Errorf("session %s has %d starts and %d stops", id, n, stops[id])
-		}
-	}
-	if want := map[string]int{"live/alice": 3, "live/bob": 1, "load/a": 1, "members/a": 1, "free/b": 1}; !maps.Equal(published, want) {
+	want := map[string]int{"live/alice": 3, "live/bob": 1, "live/dave": 1, "guests/carol": 1, "quiet/a": 1, "load/a": 1, "members/a": 1, "free/b": 1}
+	if !maps.Equal(published, want) {
 		d.t.Errorf("publishers that were told of: %v, want %v", published, want)
 	}
+	d.receiver.mu.Lock()
+	defer d.receiver.mu.Unlock()
+	for id, n := range d.receiver.acked {
+		if n != 1 {
+			d.t.Errorf("event %s was acknowledged, and came %d times", id, n)
+		}
+	}
+}
+
+// attempts returns how often the server has tried in vain to tell of an event, at most.
+func (d *day) attempts() (most int) {
+	d.t.Helper()
+	var a struct {
+		Deliveries []struct {
+			Attempts int
+			Done     bool
+		}
+	}
+	if err := json.Unmarshal(d.ask(http.MethodGet, "/api/v1/hooks/billing/deliveries", "", http.StatusOK), &a); err != nil {
+		d.t.Fatal(err)
+	}
+	for _, x := range a.Deliveries {
+		if !x.Done {
+			most = max(most, x.Attempts)
+		}
+	}
+	return most
 }
 
 // keepLog keeps what the server has logged, before the next one takes its place.
@@ -484,8 +553,18 @@ func (d *day) keepLog() { d.logs = append(d.logs, d.s.whole()) }
 func (d *day) wantNoSecrets() {
 	d.t.Helper()
 	all := map[string]string{"API, playlists and metrics": d.emitted.String(), "log": strings.Join(d.logs, "\n")}
+	maps.Copy(all, d.read)
 	for i, b := range d.receiver.bodies {
 		all[fmt.Sprintf("event %d", i)] = string(b)
+	}
+	for i, b := range d.traces.bodies {
+		all[fmt.Sprintf("trace %d", i)] = string(b)
+	}
+	d.mu.Lock()
+	all["events of the API"] = strings.Join(d.stream, "")
+	d.mu.Unlock()
+	if len(d.traces.bodies) == 0 || d.watched("publish.start") < 9 || len(d.read) < 40 {
+		d.t.Errorf("%d traces, %d starts that the API told of, %d answers: that is not the whole day", len(d.traces.bodies), d.watched("publish.start"), len(d.read))
 	}
 	_ = filepath.WalkDir(filepath.Join(d.dir), func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && path != d.file {
@@ -494,12 +573,8 @@ func (d *day) wantNoSecrets() {
 		}
 		return nil
 	})
-	for _, secret := range append([]string{secretName, oldSecret, apiToken, linkSecret, hookSecret}, d.secrets...) {
-		for where, text := range all {
-			if i := strings.Index(text, secret); i >= 0 {
-				d.t.Errorf("%s has the secret %s…: %s", where, secret[:4], text[max(0, i-200):min(len(text), i+len(secret)+60)])
-			}
-		}
+	for _, secret := range append([]string{secretName, guestName, password, oldSecret, apiToken, linkSecret, hookSecret}, d.secrets...) {
+		wantNowhere(d.t, secret, all)
 	}
 }
 

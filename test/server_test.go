@@ -79,7 +79,13 @@ func configFile(t *testing.T) string {
 // runServer runs weir and waits until its listeners are open.
 func runServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{cmd: exec.Command(mustBuild(t), args...), ended: make(chan struct{})}
+	return runCommand(t, exec.Command(mustBuild(t), args...))
+}
+
+// runCommand runs a command that becomes weir.
+func runCommand(t *testing.T, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{cmd: cmd, ended: make(chan struct{})}
 	s.cmd.Env = environ()
 	stderr, w, err := os.Pipe()
 	if err != nil {

@@ -345,6 +345,29 @@ func TestO24_SentAway(t *testing.T) {
 	}
 }
 
+// TestO09_TenMinutes: about a viewer who plays for ten minutes, a playlist and a part each 200 ms, admission is asked once.
+func TestO09_TenMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, session.Limits{})
+		if _, err := r.playlist(addrA, "token=x", 0); err != nil { // the multivariant playlist, which has the id in it
+			t.Fatal(err)
+		}
+		a := r.token()
+		for range 10 * time.Minute / (200 * time.Millisecond) {
+			if _, err := r.playlist(addrA, a, 0); err != nil {
+				t.Fatal(err)
+			}
+			r.media(addrA)
+			time.Sleep(200 * time.Millisecond)
+			r.viewers.sweep(time.Now())
+		}
+		r.wantSessions(1, "after ten minutes")
+		if r.asked != 1 {
+			t.Errorf("admission was asked %d times", r.asked)
+		}
+	})
+}
+
 // TestLongQueries: what a viewer was admitted with is not kept, however long it is.
 func TestLongQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
