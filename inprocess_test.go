@@ -67,7 +67,7 @@ func TestInProcessLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Play("live/a"); err == nil || !strings.Contains(err.Error(), "more than 2 connections") {
+		if _, err := s.Play("live/a"); err == nil || !strings.Contains(err.Error(), "limits.connections (2) is reached") {
 			t.Errorf("a third: %v", err)
 		}
 		p.Close()

@@ -96,11 +96,17 @@ func endOf(d time.Duration, text string, now time.Time) (time.Time, error) {
 	case text == "":
 		return time.Time{}, nil
 	}
+	t, err := parseTime(text)
+	if err == nil && !t.After(now) {
+		err = usageError{fmt.Errorf("%s is over already", text)}
+	}
+	return t, err
+}
+
+// parseTime reads a time that a flag was given.
+func parseTime(text string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if t, err := time.Parse(layout, text); err == nil {
-			if !t.After(now) {
-				return time.Time{}, usageError{fmt.Errorf("%s is over already", text)}
-			}
 			return t.UTC(), nil
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -16,9 +15,9 @@ type signCmd struct {
 	Path    string        `arg:"" help:"The stream, such as live/alice; live/** is every stream below live."`
 	Role    string        `enum:"publish,play" default:"play" help:"What the link admits to: publish or play."`
 	For     time.Duration `xor:"end" placeholder:"DURATION" help:"How long the link admits, such as 1h."`
-	Expires string        `xor:"end" placeholder:"TIME" help:"When the link stops to admit, such as 2027-01-31T18:00:00Z."`
+	Expires string        `xor:"end" placeholder:"TIME" help:"When the link stops admitting peers, such as 2027-01-31T18:00:00Z."`
 	From    string        `placeholder:"TIME" help:"When the link begins to admit."`
-	IP      netip.Prefix  `name:"ip" placeholder:"RANGE" help:"Address or range from which alone the link may be used, such as 203.0.113.0/24."`
+	IP      string        `name:"ip" placeholder:"RANGE" help:"Address or range from which alone the link may be used, such as 203.0.113.0/24."`
 	Until   string        `placeholder:"TIME" help:"When sessions that the link admitted end; without it they go on when the link has run out."`
 	Kid     string        `placeholder:"ID" help:"The key of auth.signed to sign with; the first one otherwise."`
 	source
@@ -58,11 +57,14 @@ func (c *signCmd) sign(keys []admit.SigningKey, now time.Time) (string, error) {
 	if err := admit.CheckSignedPath(c.Path); err != nil {
 		return "", err
 	}
-	s := admit.Signed{Role: session.Play, Path: c.Path, Addresses: c.IP}
+	s := admit.Signed{Role: session.Play, Path: c.Path}
 	if c.Role == session.Publish.String() {
 		s.Role = session.Publish
 	}
 	var err error
+	if s.Addresses, err = admit.ParseAddresses(c.IP); err != nil {
+		return "", fmt.Errorf("--ip: %q is neither an address nor a range such as 203.0.113.0/24", c.IP)
+	}
 	if s.Expires, err = endOf(c.For, c.Expires, now); err != nil {
 		return "", err
 	}
@@ -70,8 +72,8 @@ func (c *signCmd) sign(keys []admit.SigningKey, now time.Time) (string, error) {
 		return "", err
 	}
 	if c.From != "" {
-		if s.NotBefore, err = time.Parse(time.RFC3339, c.From); err != nil {
-			return "", fmt.Errorf("%q is no time: write 2027-01-31T18:00:00Z", c.From)
+		if s.NotBefore, err = parseTime(c.From); err != nil {
+			return "", err
 		}
 	}
 	return keys[i].Sign(&s), nil

@@ -155,7 +155,7 @@ func configProblem(err error) error {
 	var wrong *ConfigError
 	switch {
 	case errors.Is(err, ErrConfigChanged):
-		return newProblem(http.StatusPreconditionFailed, "configuration_changed", "The configuration is not the one of If-Match any more: get it again, and change that.")
+		return newProblem(http.StatusPreconditionFailed, "configuration_changed", "The configuration has changed since the ETag in If-Match: fetch it again and redo the change.")
 	case errors.Is(err, ErrNoState):
 		return newProblem(http.StatusConflict, "no_state", "There is no folder to keep the change in: set the key state to one, and restart the server.")
 	case errors.As(err, &wrong):

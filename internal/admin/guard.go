@@ -50,7 +50,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 					slog.String("method", session.Printable(r.Method, maxEcho)), slog.String("path", session.Printable(r.URL.Path, maxEcho)))
 			}
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			writeProblem(w, newProblem(http.StatusUnauthorized, "unauthorized", "Send the header Authorization: Bearer with admin.token."))
+			writeProblem(w, newProblem(http.StatusUnauthorized, "unauthorized", "Send Authorization: Bearer TOKEN, where TOKEN is the value of admin.token."))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askerKey{}, asker{r.RemoteAddr, r.Method, r.URL.Path})))

@@ -85,7 +85,7 @@ type revokeQuery struct {
 func (s *Server) routeKeys(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: "listKeys", Method: http.MethodGet, Path: "/keys", Tags: []string{"keys"},
-		Summary: "List the keys", Description: "Those that were made while the server ran; keys of the configuration file are in /config.",
+		Summary: "List the keys", Description: "Keys made with weir key or through this API; those of the configuration file are in /config.",
 	}, func(context.Context, *struct{}) (*keysAnswer, error) {
 		keys, err := s.conf.Keys.List()
 		if err != nil {

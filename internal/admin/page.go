@@ -28,7 +28,7 @@ type Listed struct {
 func (p *Page) after() (key string, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(p.Cursor)
 	if err != nil {
-		return "", newProblem(http.StatusUnprocessableEntity, "bad_cursor", "The cursor is none that an answer gave: begin again without one.")
+		return "", newProblem(http.StatusUnprocessableEntity, "bad_cursor", "This cursor did not come from an earlier answer: start again without one.")
 	}
 	return string(b), nil
 }

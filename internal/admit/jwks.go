@@ -105,7 +105,7 @@ func (s *keySet) fetch(ctx context.Context) error {
 	}
 	first := s.keys.Swap(&keys) == nil
 	if first {
-		s.log.Info("the key set of auth.jwt.jwks is here", slog.Int("keys", n), slog.Int("left_out", skipped))
+		s.log.Info("the key set of auth.jwt.jwks is loaded", slog.Int("keys", n), slog.Int("left_out", skipped))
 	}
 	return nil
 }

@@ -216,7 +216,7 @@ func whatIsWrong(err error) (why string, reason session.Reason, guess bool) {
 		{jwt.ErrTokenMalformed, "is not a JSON Web Token", session.BadKey, true},
 		{jwt.ErrTokenExpired, "has run out", session.Expired, false},
 		{jwt.ErrTokenNotValidYet, "is not valid yet", session.Denied, false},
-		{jwt.ErrTokenInvalidIssuer, "has another issuer", session.Denied, false},
+		{jwt.ErrTokenInvalidIssuer, "was issued by someone other than auth.jwt.issuer", session.Denied, false},
 		{jwt.ErrTokenInvalidAudience, "is for another audience", session.Denied, false},
 		{jwt.ErrTokenRequiredClaimMissing, "has no time at which it runs out (exp), or another claim is missing that auth.jwt asks for", session.Denied, false},
 		{jwt.ErrTokenSignatureInvalid, "has a wrong signature, or one of a kind that is not allowed", session.BadKey, true},

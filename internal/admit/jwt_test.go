@@ -171,7 +171,7 @@ func TestTokens(t *testing.T) {
 		{"early", keys, "live/a", token(t, jwt.SigningMethodRS256, "r", rsaKey, player("nbf", time.Now().Add(time.Minute).Unix())), session.Denied, "is not valid yet"},
 		{"early, within the leeway", keys, "live/a", token(t, jwt.SigningMethodRS256, "r", rsaKey, player("nbf", time.Now().Add(20*time.Second).Unix())), letIn, ""},
 		{"issuer and audience", named, "live/a", token(t, jwt.SigningMethodRS256, "r", rsaKey, player("iss", "https://id.example.org", "aud", []string{"other", "weir"})), letIn, ""},
-		{"another issuer", named, "live/a", token(t, jwt.SigningMethodRS256, "r", rsaKey, player("iss", "https://id.example.com", "aud", "weir")), session.Denied, "has another issuer"},
+		{"another issuer", named, "live/a", token(t, jwt.SigningMethodRS256, "r", rsaKey, player("iss", "https://id.example.com", "aud", "weir")), session.Denied, "was issued by someone other than auth.jwt.issuer"},
 		{"another audience", named, "live/a", token(t, jwt.SigningMethodRS256, "r", rsaKey, player("iss", "https://id.example.org", "aud", "other")), session.Denied, "is for another audience"},
 		{"another stream", keys, "other/a", good, session.Denied, "the token is not for this stream"},
 		{"without the claim", keys, "live/a", token(t, jwt.SigningMethodRS256, "r", rsaKey, player("weir", nil)), session.Denied, "is not for this stream"},

@@ -23,8 +23,8 @@ const (
 	watchEvery = time.Second
 	// lookAgain is how often it looks at most because a peer has given a key that it does not know.
 	lookAgain = 100 * time.Millisecond
-	// endingTime is for how long the sessions of a revoked key are ended: one may have been let in by it a moment
-	// before, and a viewer of HLS may take its time to begin.
+	// For endingTime after a revocation, sessions of the key are looked for and ended: one may have been let in by it a
+	// moment before, and a viewer of HLS may take its time to begin.
 	endingTime = 3 * time.Minute
 	// noteEvery is how often it notes when keys were used.
 	noteEvery = time.Minute
@@ -294,7 +294,8 @@ func (s *KeyStore) note(before map[string]time.Time) map[string]time.Time {
 		err = writeFile(s.file.usedName(), append(b, '\n'))
 	}
 	if err != nil {
-		s.log.Warn("when keys were used cannot be noted", slog.String("file", s.file.usedName()), slog.Any("err", err))
+		s.log.Warn("cannot record when keys were last used", slog.String("file", s.file.usedName()), slog.Any("err", err))
+		return before // so that the next time tries again
 	}
 	return used
 }

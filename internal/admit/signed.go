@@ -64,7 +64,7 @@ type Signed struct {
 	Role session.Role // Publish or Play
 	// Path is the stream; app/** is every stream below app.
 	Path string
-	// Expires is when the link stops to admit. Sessions that it has admitted go on.
+	// Expires is when the link stops admitting peers. Sessions that it has admitted go on.
 	Expires time.Time
 	// NotBefore is when the link begins to admit; zero for at once.
 	NotBefore time.Time
@@ -156,7 +156,7 @@ func (v *verifier) decide(r *Request, now time.Time) (*session.Terms, error) {
 	}
 	sig, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(given, "="))
 	if err != nil || len(sig) != sha256.Size {
-		return no("has a signature that is none", session.BadKey)
+		return no("has a malformed signature", session.BadKey)
 	}
 	key := v.keys[param(r.RawQuery, "kid")]
 	if key == nil {
@@ -173,7 +173,7 @@ func (v *verifier) decide(r *Request, now time.Time) (*session.Terms, error) {
 	exp, err1 := unixTime(q.exp)
 	nbf, err2 := unixTime(q.nbf)
 	until, err3 := unixTime(q.until)
-	addresses, err4 := linkAddresses(q.ip)
+	addresses, err4 := ParseAddresses(q.ip)
 	if err := errors.Join(err1, err2, err3, err4); err != nil || exp.IsZero() {
 		return no("is signed, but its exp, nbf, until or ip is wrong", session.Denied)
 	}
@@ -224,8 +224,8 @@ func unixTime(text string) (time.Time, error) {
 // maxUnix is the year 9999.
 const maxUnix = 253402300799
 
-// linkAddresses reads an address or a range; no text is an invalid one.
-func linkAddresses(text string) (netip.Prefix, error) {
+// ParseAddresses reads an address, or a range of them such as 203.0.113.0/24. Without a text the prefix is not valid: every address may come.
+func ParseAddresses(text string) (netip.Prefix, error) {
 	if text == "" {
 		return netip.Prefix{}, nil
 	}

@@ -23,6 +23,7 @@ type Tracker struct {
 	streams map[string]*state
 	epoch   uint64 // the last that was given
 	limits  map[string]*limit
+	refused refusals
 }
 
 // life is what one session does with one stream, from when it got its role to when it lost it.
@@ -102,13 +103,21 @@ func (t *Tracker) Refused(who *Session, path string, err error) {
 	t.rejected(who, path, session.ReasonOf(err), session.PeerText(err))
 }
 
-// rejected publishes a PublishRejected. mu is held.
+// rejected publishes a PublishRejected, unless there are too many. mu is held.
 func (t *Tracker) rejected(who *Session, path string, reason session.Reason, text string) {
+	leftOut, ok := t.refused.admit(who.Remote, time.Now())
+	if !ok {
+		return
+	}
+	data := map[string]any{"reason": reason.String(), "text": text}
+	if leftOut > 0 {
+		data["left_out"] = leftOut
+	}
 	named := &Stream{Path: session.Printable(path, maxPath)}
 	if s := t.streams[path]; s != nil {
 		named = s.named()
 	}
-	t.bus.Publish(Event{Type: PublishRejected, Stream: named, Session: who, Data: map[string]any{"reason": reason.String(), "text": text}})
+	t.bus.Publish(Event{Type: PublishRejected, Stream: named, Session: who, Data: data})
 }
 
 // maxPath bounds the path of a peer that was refused, perhaps because of its path, in bytes.

@@ -160,7 +160,7 @@ func TestRules(t *testing.T) {
 		}},
 
 		"a wrong key flag": {source: source{change: at(20*second, av.Video, 1, func(f *av.Frame) { f.Flags = av.Key })}, want: []string{
-			"key_flag: " + v + ": 1 frame is key by name or by content, but not both in the last minute",
+			"key_flag: " + v + ": the key-frame flag of 1 frame contradicts what the frame holds in the last minute",
 		}},
 		"a minute after a wrong key flag": {source: source{length: 95 * second, change: at(20*second, av.Video, 1, func(f *av.Frame) { f.Flags = av.Key })}},
 

@@ -124,7 +124,7 @@ func (t *Track) judgeSetup(j *judge) {
 			"Restart or update the encoder; players that go by the header cannot play the track.")
 	}
 	if t.Mislabeled > 0 {
-		j.find(KindKeyFlag, fmt.Sprintf("%s: %s %s key by name or by content, but not both%s", j.name(), plural(t.Mislabeled, "frame"), be(t.Mislabeled), t.Within),
+		j.find(KindKeyFlag, fmt.Sprintf("%s: the key-frame flag of %s contradicts what the frame holds%s", j.name(), plural(t.Mislabeled, "frame"), t.Within),
 			"Weir corrects it; other servers may start players in the wrong place. Update the encoder.")
 	}
 }

@@ -208,7 +208,7 @@ func (w *weirAnswer) labels(t *session.Terms) error {
 			case float64, bool:
 				value = fmt.Sprint(v)
 			default:
-				return fmt.Errorf("the answer's %q are texts", "labels")
+				return fmt.Errorf("the answer's %q must be strings, numbers or booleans", "labels")
 			}
 		}
 		if t.Labels == nil {

@@ -80,7 +80,7 @@ func TestAnswerWeir(t *testing.T) {
 		{status: 200, body: `{"path":"live/a\u0000"}`, err: `"path" has control characters`},
 		{status: 200, body: `{"user":"` + strings.Repeat("x", 129) + `"}`, err: "the user of the grant is longer than 128 bytes"},
 		{status: 200, body: `{"labels":{"` + strings.Repeat("k", 12) + `":"` + strings.Repeat("x", 501) + `"}}`, err: "512 may be"},
-		{status: 200, body: `{"labels":{"a":{"b":1}}}`, err: `"labels" are texts`},
+		{status: 200, body: `{"labels":{"a":{"b":1}}}`, err: `"labels" must be strings, numbers or booleans`},
 		{status: 200, body: `{"labels":{"a":"x\n"}}`, err: "control characters"},
 		{status: 200, body: `{"push":[{"url":"https://x/SECRET"}]}`, err: `"push.url" is no address that begins with rtmp://, rtmps://`},
 		{status: 200, body: `{"push":[{}]}`, err: "push.url"},

@@ -85,10 +85,10 @@ func New(s Sources) *Metrics {
 	}
 	m := &Metrics{
 		registry:   prometheus.NewRegistry(),
-		closed:     counter("weir_session_closed_total", "Sessions that ended, by why.", "protocol", "role", "reason"),
-		rejected:   counter("weir_rejected_total", "Peers that were refused what they asked for, by why.", "reason"),
-		handshakes: counter("weir_handshake_failures_total", "Connections that never became a session, by why.", "protocol", "reason"),
-		dropped:    counter("weir_dropped_messages_total", "Messages from peers that were thrown away, by why.", "protocol", "reason"),
+		closed:     counter("weir_session_closed_total", "Sessions that ended, by reason.", "protocol", "role", "reason"),
+		rejected:   counter("weir_rejected_total", "Peers that were refused what they asked for, by reason.", "reason"),
+		handshakes: counter("weir_handshake_failures_total", "Connections that never became a session, by reason.", "protocol", "reason"),
+		dropped:    counter("weir_dropped_messages_total", "Messages from peers that were thrown away, by reason.", "protocol", "reason"),
 		limited:    counter("weir_limit_reached_total", "Peers that a limit refused or ended, by the key of the limit.", "limit"),
 		auth: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_auth_seconds", Help: "Time that decisions about peers took, by what was decided: allow, or why not.",

@@ -222,7 +222,7 @@ func TestRules(t *testing.T) {
 		"a jump":        {frames: joined, want: []string{"clock_jump: the clock jumps by 59m56.04s after 4s"}},
 		"a clock again": {frames: again, want: []string{"clock_jump: the clock jumps by -3.96s after 4s"}},
 		"a wrong key flag": {frames: with(good, slices.IndexFunc(good, (*av.Frame).IsKey), func(f *av.Frame) { f.Flags = 0 }), want: []string{
-			"key_flag: video track 0 (H.264): 1 frame is key by name or by content, but not both",
+			"key_flag: video track 0 (H.264): the key-frame flag of 1 frame contradicts what the frame holds",
 		}},
 		"an offset":            {frames: stream(pictures(250, 40*ms, 50), shifted(sounds(468, aacFrame), 500*ms)), want: []string{"av_offset: audio and video begin 500ms apart"}},
 		"a promise":            {frames: append([]*av.Frame{metadata(av.Track{Kind: av.Video, Codec: av.H264}, av.Track{Kind: av.Audio, Codec: av.AAC}), videoHeader}, pictures(50, 40*ms, 25)...), want: []string{"missing_track: the metadata promises audio, and none came"}},

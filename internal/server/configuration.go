@@ -118,12 +118,12 @@ func (c *Configuration) applied(r Report, cause string, same bool) {
 	c.server.metrics.Reloaded(true)
 	about := []any{slog.String("cause", cause), slog.Any("changed", keysOf(r, false)), slog.Any("waiting", keysOf(r, true))}
 	switch {
-	case same && c.source.File != "":
+	case same && c.source.File != "" && cause == "signal":
 		c.server.log.Info("configuration unchanged: is the file mounted alone? "+
 			"A file that is mounted into a container by itself stays the old one when another takes its place outside: mount its folder",
 			append(about, slog.String("file", c.source.File))...)
 	case same:
-		c.server.log.Info("configuration unchanged: there is no file", about...)
+		c.server.log.Info("configuration unchanged", about...)
 	default:
 		c.server.log.Info("configuration changed", about...)
 	}

@@ -15,6 +15,7 @@ import (
 	"weir/internal/event"
 	"weir/internal/fanout"
 	"weir/internal/health"
+	"weir/internal/hook"
 	"weir/internal/hook/decide"
 	"weir/internal/hook/deliver"
 	"weir/internal/httpserver"
@@ -49,6 +50,7 @@ type Server struct {
 	conf       Config
 	opt        Options
 	log        *slog.Logger
+	self       hook.Server // how others know this server
 	gate       *admit.Gate
 	decision   *decide.Client
 	keys       admin.Keys // nil without a folder of state
@@ -93,7 +95,7 @@ type service struct {
 
 // New builds a server and opens its listeners. Run or Close closes them.
 func New(conf Config, opt Options) (*Server, error) {
-	s := &Server{conf: conf, opt: opt, log: opt.Log, memory: debug.SetMemoryLimit(-1), listeners: map[string]*listener{}}
+	s := &Server{conf: conf, opt: opt, log: opt.Log, self: identity(), memory: debug.SetMemoryLimit(-1), listeners: map[string]*listener{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -113,12 +115,11 @@ func New(conf Config, opt Options) (*Server, error) {
 		c.serve(s)
 		s.services = append(s.services, service{"configuration", c.watch})
 	}
-	self := identity()
-	if s.hooks, err = deliver.New(conf.Hooks, deliver.Options{Log: s.log, Bus: s.events, Metrics: s.metrics, Server: self, State: conf.State}); err != nil {
+	if s.hooks, err = deliver.New(conf.Hooks, deliver.Options{Log: s.log, Bus: s.events, Metrics: s.metrics, Server: s.self, State: conf.State}); err != nil {
 		s.release()
 		return nil, err
 	}
-	if err := s.buildGate(first, self); err != nil {
+	if err := s.buildGate(first, s.self); err != nil {
 		s.release()
 		return nil, err
 	}

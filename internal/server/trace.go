@@ -19,7 +19,7 @@ func (s *Server) newTraces() *trace.Exporter {
 		return nil
 	}
 	return trace.New(trace.Options{
-		URL: c.URL, Authorization: c.Authorization, Percent: c.Percent, Version: version.Get().Version, Log: s.log,
+		URL: c.URL, Authorization: c.Authorization, Percent: c.Percent, Instance: s.self.ID, Version: version.Get().Version, Log: s.log,
 	})
 }
 

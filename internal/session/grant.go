@@ -106,7 +106,7 @@ func (g Grant) PathOf(asked string) string {
 }
 
 // Terms are the conditions under which a peer was admitted, and what is known of it. They do not
-// change. They hold no secret.
+// change. Only Push and Pull may hold secrets.
 type Terms struct {
 	By     string            // what admitted it: "keys", "signed", "jwt", "hook" or "program"
 	KeyID  string            // the public id of the key, signing key or token, at most 128 bytes

@@ -38,9 +38,9 @@ func (e *LimitError) Error() string {
 		hint = "; if a proxy is at this address, name it in http.trusted_proxies"
 	}
 	if e.Limit == egressBitrate {
-		return fmt.Sprintf("session: more than %d bit/s are sent: %s", e.Max, e.Limit)
+		return fmt.Sprintf("session: limits.%s (%d bit/s) is reached", e.Limit, e.Max)
 	}
-	return fmt.Sprintf("session: more than %d %s%s", e.Max, e.Limit, hint)
+	return fmt.Sprintf("session: limits.%s (%d) is reached%s", e.Limit, e.Max, hint)
 }
 
 // Key is the limit's key in the section limits of the configuration.

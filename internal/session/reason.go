@@ -38,7 +38,7 @@ const (
 	Address                     // peers at this address are not allowed
 	Throttled                   // too many wrong keys came from the address
 	Path                        // the path is not valid for a stream
-	Denied                      // the embedding program said no
+	Denied                      // the decision hook, a token or the embedding program said no
 	Limit                       // a limit of connections, streams, players or bit rate
 	Config                      // a change of the configuration ended it
 	Expired                     // the key or the grant has run out
@@ -96,13 +96,13 @@ var peerTexts = [reasonCount]string{
 	Timeout: "Timed out.", Idle: "Nothing was sent for too long.", Slow: "The connection is too slow for this stream.",
 	Stalled: "The player stopped reading.", Takeover: "Another publisher took over this stream.",
 	Conflict: "Another publisher is live on this stream.", StreamEnded: "The stream has ended.",
-	NotFound: "Nobody publishes this stream.", Handshake: "The handshake failed.", ProtocolError: "The protocol was violated.",
+	NotFound: "Nobody is publishing this stream.", Handshake: "The handshake failed.", ProtocolError: "The protocol was violated.",
 	TooLarge: "A message is too large.", Unsupported: "The stream cannot be played in this form.",
 	BadKey: "The key is missing or wrong.", Address: "Not allowed from this address.",
 	Throttled: "Too many wrong keys came from this address: wait before trying again.", Path: "The name of the stream is not valid.",
 	Denied: "Not allowed.", Limit: "A limit of the server has been reached.", Config: "The server's configuration has changed.",
 	Expired: "The time for which this was allowed is over.", Revoked: "Permission was withdrawn.",
-	Hook: "It cannot be decided now whether this is allowed: try again later.", Redirected: "The stream is on another server.",
+	Hook: "Access cannot be checked right now: try again later.", Redirected: "The stream is on another server.",
 }
 
 // Refusal is an error with a reason, and with a text for the peer apart from the one for the

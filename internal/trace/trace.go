@@ -162,7 +162,7 @@ func (e *Exporter) send(ctx context.Context, batch []Span) {
 		e.dropped.Add(uint64(len(batch)))
 		if e.told.IsZero() || time.Since(e.told) >= complainEvery {
 			e.told = time.Now()
-			e.opt.Log.Warn("the collector of traces does not take them: see tracing.url and whether it runs", slog.Int("lost", len(batch)), slog.Any("err", err))
+			e.opt.Log.Warn("the trace collector is not accepting spans: check tracing.url and that it is running", slog.Int("lost", len(batch)), slog.Any("err", err))
 		}
 		return
 	}

@@ -113,7 +113,7 @@ func (c *Client) Use(p *Plan) {
 	c.mu.Unlock()
 	for _, t := range []hook.Target{p.publish, p.play} {
 		if !t.Private() {
-			c.log.Warn("what peers show to be let in goes unencrypted to the decision hook: give it an https address", slog.String("hook", t.String()))
+			c.log.Warn("credentials go to the decision hook unencrypted: use https", slog.String("hook", t.String()))
 		}
 	}
 }

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// maxCommands is how many commands of all hooks run at once.
+	// maxCommands is how many commands of all hooks run at once, those with while apart: of these maxLong run.
 	maxCommands = 32
+	maxLong     = 256
 	// killAfter is the patience with commands that are to end.
 	killAfter = 10 * time.Second
 	// A command that is started again waits for as long as restartFirst, then twice as long, up to
@@ -31,7 +32,7 @@ type commander struct {
 	conf  Config
 	log   *slog.Logger
 	host  *host
-	slots chan struct{} // of all hooks; holds one value for each command that runs
+	slots chan struct{} // of all hooks with while, or of all without; holds one value for each command that runs
 	// patience is how long a command has to end after SIGTERM, with all that it started.
 	patience time.Duration
 
@@ -84,7 +85,7 @@ func (c *commander) send(ctx context.Context, items []*item, _ int) result {
 }
 
 // errBusy is tried again.
-var errBusy = fmt.Errorf("%d commands of hooks run, which is as many as may", maxCommands)
+var errBusy = fmt.Errorf("the limit of %d commands with while at once is reached", maxLong)
 
 // follow starts a command at a start, and ends it at its stop.
 func (c *commander) follow(ctx context.Context, v *envelope, body []byte) result {

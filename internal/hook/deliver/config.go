@@ -19,13 +19,13 @@ import (
 type Config struct {
 	Name      string        `yaml:"name" help:"what the hook is called in log, metrics and API: lower-case letters, digits, - and _; an empty one is made of the host of the url or the command's name"`
 	URL       string        `yaml:"url" secret:"true" help:"address that events are posted to: https://HOST/PATH, http://HOST/PATH or unix:/SOCKET:/PATH"`
-	Run       []string      `yaml:"run" help:"command that is run instead, with its arguments and without a shell: {stream}, {app}, {name}, {event}, {id}, {session}, {protocol}, {remote} and {user} are replaced; it gets the event as JSON on its standard input and as WEIR_* in its environment"`
+	Run       []string      `yaml:"run" help:"command that is run instead, with its arguments and without a shell: {stream}, {app}, {name}, {event}, {id}, {time}, {session}, {protocol}, {remote}, {user}, {key_id}, {reason} and {server} are replaced; it gets the event as JSON on its standard input and as WEIR_* in its environment"`
 	Events    []string      `yaml:"events" help:"types of events, such as publish.start; publish.* is all that begin so; empty is all"`
 	Match     string        `yaml:"match" help:"only events about streams whose path matches: * is one segment, ** any number; an empty one lets events about no stream pass, too"`
 	Format    string        `yaml:"format" enum:"weir,nginx-rtmp,srs,ome" help:"how events are written: our own JSON, or as the other server does; those that the other server does not know are left out"`
 	Secret    string        `yaml:"secret" secret:"true" help:"signs what is posted as Standard Webhooks says: whsec_ and 24 to 64 random bytes in base64; an empty one signs nothing"`
 	OldSecret string        `yaml:"old_secret" secret:"true" help:"signs it a second time, while the receiver changes from this secret to the one in secret"`
-	CA        string        `yaml:"ca" help:"file with the certificates (PEM) of those who may vouch for the receiver; an empty one stands for the system's"`
+	CA        string        `yaml:"ca" help:"PEM file of the CA certificates to trust; an empty one uses the system's"`
 	Timeout   time.Duration `yaml:"timeout" max:"1h" help:"how long one post may take, or one command until it is ended; 0s is 10s for posts and 10m for commands"`
 	Batch     int           `yaml:"batch" min:"1" max:"100" help:"how many events are posted at once, as a JSON array, if as many wait; 1 posts each on its own"`
 	Directory string        `yaml:"directory" help:"directory of this hook alone that keeps events until they are received, also across a restart or crash; an empty one is hooks/NAME in state, and keeps them in memory if that is empty, too"`
@@ -140,7 +140,7 @@ func (c *Config) validateCommand(fail func(field any, format string, args ...any
 	case c.While && c.Timeout != 0:
 		fail(&c.Timeout, "a command that runs from a start to its stop has no time: leave timeout out")
 	case c.While && !slices.ContainsFunc(event.Types(), func(t string) bool { return event.StopOf(t) != "" && event.Matches(c.Events, t) }):
-		fail(&c.Events, "with while, events holds publish.start, play.start or stream.online")
+		fail(&c.Events, "with while, events must include publish.start, play.start or stream.online")
 	}
 }
 
@@ -148,12 +148,12 @@ func (c *Config) validateCommand(fail func(field any, format string, args ...any
 // positions of what is wrong.
 func Check(list []Config) error {
 	if len(list) > MaxHooks {
-		return config.Errorf(&list[MaxHooks].Name, "there are more than %d hooks", MaxHooks)
+		return config.Errorf(&list[MaxHooks].Name, "there may be at most %d hooks", MaxHooks)
 	}
 	for i := range list {
 		for j := range i {
 			if n := list[i].Name; n != "" && n == list[j].Name {
-				return config.Errorf(&list[i].Name, "hooks.%d is called %q, too", j, n)
+				return config.Errorf(&list[i].Name, "hooks.%d already has the name %q", j, n)
 			}
 			if d := list[i].Directory; d != "" && filepath.Clean(d) == filepath.Clean(list[j].Directory) {
 				return config.Errorf(&list[i].Directory, "it is the directory of hooks.%d: each hook has its own", j)

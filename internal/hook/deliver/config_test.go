@@ -50,6 +50,12 @@ func TestConfig(t *testing.T) {
 		{command("{app}"), "cannot choose the program"},
 		{command("/bin/sh", "-c", "notify {stream}"), `write "$WEIR_STREAM" instead`},
 		{command("/usr/bin/env", "bash", "-lc", "notify {user}"), `write "$WEIR_USER" instead`},
+		{command("sh", "-c", "-e", "notify {user}"), `write "$WEIR_USER" instead`},
+		{command("sh", "-ce", "notify {user}"), `write "$WEIR_USER" instead`},
+		{command("bash", "-o", "errexit", "-c", "notify {user}"), `write "$WEIR_USER" instead`},
+		{command("bash", "--rcfile", "/etc/rc", "+o", "errexit", "-c", "notify {user}"), `write "$WEIR_USER" instead`},
+		{command("sh", "-c", "notify \"$1\"", "sh", "{user}"), ""},
+		{command("sh", "/usr/local/bin/notify", "{user}"), ""},
 		{change(command("x"), func(c *Config) { c.Secret = testSecret }), "secret is for hooks with url"},
 		{change(command("x"), func(c *Config) { c.Format = "srs" }), "format is for hooks with url"},
 		{change(command("x"), func(c *Config) { c.Batch = 2 }), "batch is for hooks with url"},
@@ -58,7 +64,7 @@ func TestConfig(t *testing.T) {
 		{change(command("x"), func(c *Config) { c.While, c.Restart = true, true }), ""},
 		{change(command("x"), func(c *Config) { c.While, c.Directory = true, "/x" }), "leave directory out"},
 		{change(command("x"), func(c *Config) { c.While, c.Timeout = true, time.Second }), "leave timeout out"},
-		{change(command("x"), func(c *Config) { c.While, c.Events = true, []string{"publish.stop"} }), "events holds publish.start"},
+		{change(command("x"), func(c *Config) { c.While, c.Events = true, []string{"publish.stop"} }), "events must include publish.start"},
 		{change(command("x"), func(c *Config) { c.While, c.Events = true, []string{"stream.online"} }), ""},
 	} {
 		err := c.conf.Validate()
@@ -74,7 +80,7 @@ func TestCheck(t *testing.T) {
 		t.Error("without names:", err)
 	}
 	a.Name, b.Name = "x", "x"
-	if err := Check([]Config{a, b}); err == nil || !strings.Contains(err.Error(), `hooks.0 is called "x", too`) {
+	if err := Check([]Config{a, b}); err == nil || !strings.Contains(err.Error(), `hooks.0 already has the name "x"`) {
 		t.Error(err)
 	}
 	b.Name, a.Directory, b.Directory = "y", "/var/lib/x", "/var/lib/x/"

@@ -60,9 +60,10 @@ var (
 
 // Deliverer is all hooks.
 type Deliverer struct {
-	opt   Options
-	host  *host
-	slots chan struct{}
+	opt  Options
+	host *host
+	// A place of each is held by a command that runs: for one event, and from a start to its stop.
+	short, long chan struct{}
 
 	applying chan struct{}  // holds one value while the hooks are changed, until those that go have ended
 	wg       sync.WaitGroup // of such a change
@@ -74,7 +75,7 @@ type Deliverer struct {
 // New starts the hooks. It fails if the certificates, directory or program of one cannot be used; then
 // none runs. Close ends them.
 func New(list []Config, opt Options) (*Deliverer, error) {
-	d := &Deliverer{opt: opt, host: newHost(), slots: make(chan struct{}, maxCommands), applying: make(chan struct{}, 1)}
+	d := &Deliverer{opt: opt, host: newHost(), short: make(chan struct{}, maxCommands), long: make(chan struct{}, maxLong), applying: make(chan struct{}, 1)}
 	c, err := d.Prepare(list)
 	if err != nil {
 		d.Close()
@@ -102,8 +103,11 @@ type Change struct {
 }
 
 // Prepare makes everything ready for another list of hooks, and changes nothing. A hook whose entry has not
-// changed stays as it is, with its queue. The change holds nothing that has to be given back.
+// changed stays as it is, with its queue. The change holds nothing that has to be given back. It waits until the hooks
+// of the change before have ended, some seconds at most, so that Apply need not.
 func (d *Deliverer) Prepare(list []Config) (*Change, error) {
+	d.applying <- struct{}{}
+	<-d.applying
 	c := &Change{d: d}
 	now := d.all()
 	for i, name := range Names(list) {
@@ -140,7 +144,11 @@ func (d *Deliverer) newRunner(name string, conf Config) (*runner, error) {
 	}
 	if len(conf.Run) > 0 {
 		r.target = conf.Run[0] // its arguments may hold secrets
-		r.sender = newCommander(&conf, r.log, d.host, d.slots)
+		slots := d.short
+		if conf.While {
+			slots = d.long
+		}
+		r.sender = newCommander(&conf, r.log, d.host, slots)
 		r.queue = newQueue(1, maxCommands)
 		return r, nil
 	}

@@ -57,6 +57,9 @@ func newItem(e *event.Event, body []byte) *item {
 		it.stream = e.Stream.Path
 	}
 	it.key = it.stream
+	if it.typ == event.PublishRejected { // anybody can cause them, under any path: they share a lane and go first
+		it.key = "rejected"
+	}
 	return it
 }
 
@@ -70,13 +73,16 @@ const itemSize = 400
 type rank uint8
 
 const (
-	rankPlayer rank = iota // player.*
+	rankPlayer rank = iota // player.*, publish.rejected
 	rankPlay               // play.*
 	rankOther
 	rankKept // publishers, streams, the server, recordings: never thrown away before hardFactor
 )
 
 func rankOf(typ string) rank {
+	if typ == event.PublishRejected {
+		return rankPlayer
+	}
 	family, _, _ := strings.Cut(typ, ".")
 	switch family {
 	case "player":

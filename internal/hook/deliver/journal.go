@@ -37,7 +37,7 @@ type journal struct {
 	dir  string
 	lock *os.File
 
-	mu      sync.Mutex // guards below, the writes to the file included, which are not waited for on disk
+	mu      sync.Mutex // guards below, the writes to the file included; only compact waits for the disk under it
 	file    *os.File
 	path    string // of the file; its own name is the one it was made under
 	number  int    // of the file, in its name

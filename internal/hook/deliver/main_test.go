@@ -86,7 +86,7 @@ func newFixture(t *testing.T, list []Config, sender sender) *fixture {
 	f := &fixture{bus: event.NewBus(), metrics: &counts{}}
 	d := &Deliverer{
 		opt:  Options{Log: slog.New(slog.DiscardHandler), Bus: f.bus, Metrics: f.metrics, Server: testServer},
-		host: newHost(), slots: make(chan struct{}, maxCommands), applying: make(chan struct{}, 1),
+		host: newHost(), short: make(chan struct{}, maxCommands), long: make(chan struct{}, maxLong), applying: make(chan struct{}, 1),
 	}
 	c, err := d.Prepare(list)
 	if err != nil {

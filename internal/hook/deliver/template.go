@@ -64,11 +64,28 @@ func checkTemplate(args []string, i int) error {
 	return nil
 }
 
-// program reports whether the argument after these is a program for a shell: sh -c, or env bash -lc.
+// program reports whether the argument after these may be a program for a shell: sh -c, env bash -lc or sh -c -e. What
+// follows that program is its arguments, which no shell reads.
 func program(before []string) bool {
-	last := before[len(before)-1]
-	return strings.HasPrefix(last, "-") && strings.HasSuffix(last, "c") &&
-		slices.ContainsFunc(before, func(a string) bool { return slices.Contains(shells, filepath.Base(a)) })
+	shell := slices.IndexFunc(before, func(a string) bool { return slices.Contains(shells, filepath.Base(a)) })
+	if shell < 0 {
+		return false
+	}
+	reads, valued := false, false
+	for _, a := range before[shell+1:] {
+		switch {
+		case valued: // of the option before: -o errexit
+			valued = false
+		case strings.HasPrefix(a, "--"):
+			valued = a == "--rcfile" || a == "--init-file"
+		case strings.HasPrefix(a, "-"), strings.HasPrefix(a, "+"):
+			reads = reads || strings.Contains(a, "c")
+			valued = strings.ContainsAny(a, "oO")
+		default:
+			return false // that is the program, or a script
+		}
+	}
+	return reads
 }
 
 // environment returns the environment of a command: ours without the configuration's variables, which

@@ -174,7 +174,7 @@ func (b *playback) wait() {
 
 // errNotLive ends a player that waited in vain.
 var errNotLive = session.Because(session.NotFound, &rtmp.StatusError{
-	Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody publishes this stream.",
+	Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody is publishing this stream.",
 })
 
 // checkCodecsAgain ends the player, and reports true, if its stream has a codec that it lacks.
