@@ -11,7 +11,7 @@ type tokenCmd struct{}
 
 // Help is the text below the flags.
 func (tokenCmd) Help() string {
-	return "Example: (umask 077; weir token > /etc/weir/admin.token)\n\nThe configuration reads it with admin: {token: {file: /etc/weir/admin.token}}."
+	return "Example: weir token > /etc/weir/admin.token\n\nRun umask 077 before, so that nobody else can read the file.\n\nThe configuration reads it with admin: {token: {file: /etc/weir/admin.token}}."
 }
 
 // Run implements the command.

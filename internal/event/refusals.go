@@ -14,7 +14,8 @@ const (
 	refusalsOfAll = 200
 )
 
-// refusals bounds how often PublishRejected is told. Loopback counts as one address.
+// refusals bounds how often PublishRejected is told. Loopback counts as one address; peers within the program have none,
+// and are always told of.
 type refusals struct {
 	second time.Time
 	told   map[netip.Addr]int // in this second
@@ -27,7 +28,10 @@ func (r *refusals) admit(remote string, at time.Time) (leftOut int, ok bool) {
 	if second := at.Truncate(time.Second); !second.Equal(r.second) {
 		r.second, r.told, r.all = second, map[netip.Addr]int{}, 0
 	}
-	who, _ := netip.ParseAddrPort(remote) // of a peer within the program: none
+	who, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return 0, true
+	}
 	addr, _ := session.Client(who.Addr())
 	if r.all >= refusalsOfAll || r.told[addr] >= refusalsOfOne {
 		r.left++

@@ -21,8 +21,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a := &answer{ResponseWriter: w, control: control, times: &s.conf.Times, stalled: func() { closeConn(r) }}
 	defer a.extend() // for what net/http has buffered
-	s.dispatch(a, s.address(r))
-	if c := connOf(r); c != nil && r.ProtoMajor == 2 && r.Context().Err() != nil && !c.reset(time.Now()) {
+	c := connOf(r)
+	if c == nil || r.ProtoMajor != 2 {
+		s.dispatch(a, s.address(r))
+		return
+	}
+	if trusted(s.conf.Policy().TrustedProxies, peer.Remote(r).Addr()) || c.wait(r.Context()) {
+		s.dispatch(a, s.address(r))
+	}
+	if r.Context().Err() != nil && !c.reset(time.Now()) {
 		drop(c.Conn)
 	}
 }

@@ -34,6 +34,49 @@ func TestResets(t *testing.T) {
 	}
 }
 
+// TestRequestsHaveTurns: a burst is answered at once, and what comes after it at a rate.
+func TestRequestsHaveTurns(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := &conn{}
+	for i := range requestBurst {
+		if d := c.next(now); d > 0 {
+			t.Fatalf("request %d waits for %v", i+1, d)
+		}
+	}
+	for i := range 3 {
+		if d, want := c.next(now), time.Duration(i+1)*5*time.Millisecond; d != want {
+			t.Errorf("request %d after the burst waits for %v, want %v", i+1, d, want)
+		}
+	}
+	now = now.Add(time.Second / 2)
+	for i := range requestBurst {
+		if d := c.next(now); d > 0 {
+			t.Fatalf("later request %d waits for %v", i+1, d)
+		}
+	}
+	if c.next(now) <= 0 {
+		t.Error("more than a burst is saved up")
+	}
+}
+
+// TestResetsOfWhatIsAnsweredAtOnce: taking back requests whose answers are ready at once ends the connection too.
+func TestResetsOfWhatIsAnsweredAtOnce(t *testing.T) {
+	var answered atomic.Int32
+	_, addr := serveTest(t, Config{}, func(http.ResponseWriter, *http.Request) { answered.Add(1) })
+	c := newHTTP2(t, addr, 65535)
+	go func() { _ = c.end() }() // what is not read would hold up what is sent
+	var err error
+	for id := uint32(1); err == nil; id += 2 {
+		if id > 100_000 {
+			t.Fatal("the connection is open after 50,000 resets")
+		}
+		err = errors.Join(c.send(1, 4|1, id, headers("/a/x")), c.send(3, 0, id, []byte{0, 0, 0, 8}))
+	}
+	if n := answered.Load(); n > requestBurst+requestRate {
+		t.Errorf("%d requests were answered", n)
+	}
+}
+
 // TestConnectionOfResetsIsClosed: who takes back one request after the other loses the connection; others do not notice.
 func TestConnectionOfResetsIsClosed(t *testing.T) {
 	_, addr := serveTest(t, Config{}, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })

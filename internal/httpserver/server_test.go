@@ -107,21 +107,30 @@ func newHTTP2(t *testing.T, addr string, window uint32) *http2Conn {
 
 func (c *http2Conn) frame(kind, flags byte, stream uint32, payload []byte) {
 	c.t.Helper()
+	if err := c.send(kind, flags, stream, payload); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *http2Conn) send(kind, flags byte, stream uint32, payload []byte) error {
 	b := []byte{
 		byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags,
 		byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream),
 	}
-	if _, err := c.nc.Write(append(b, payload...)); err != nil {
-		c.t.Fatal(err)
-	}
+	_, err := c.nc.Write(append(b, payload...))
+	return err
 }
 
 // ask requests a path on a stream.
 func (c *http2Conn) ask(stream uint32, path string) {
 	c.t.Helper()
+	c.frame(1, 4|1, stream, headers(path))
+}
+
+// headers are those of a request for a path.
+func headers(path string) []byte {
 	block := append([]byte{0x82, 0x87, 0x04, byte(len(path))}, path...) // GET, https
-	block = append(append(block, 0x01, 1), 'h')
-	c.frame(1, 4|1, stream, block)
+	return append(append(block, 0x01, 1), 'h')
 }
 
 // next returns the next frame.

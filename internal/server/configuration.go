@@ -122,6 +122,8 @@ func (c *Configuration) applied(r Report, cause string, same bool) {
 		c.server.log.Info("configuration unchanged: is the file mounted alone? "+
 			"A file that is mounted into a container by itself stays the old one when another takes its place outside: mount its folder",
 			append(about, slog.String("file", c.source.File))...)
+	case same && c.source.File == "":
+		c.server.log.Info("configuration unchanged: there is no file", about...)
 	case same:
 		c.server.log.Info("configuration unchanged", about...)
 	default:

@@ -8,8 +8,6 @@ package snapshot
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -24,24 +22,28 @@ import (
 
 // Snapshots answers requests for pictures.
 type Snapshots struct {
-	env    protocol.Env
-	stills shelf
+	env           protocol.Env
+	films, stills shelf
+	queue         queue
 	// waiting counts requests that wait for a key frame.
 	waiting atomic.Int32
 }
 
 // New returns snapshots.
-func New(env protocol.Env) *Snapshots { return &Snapshots{env: env, stills: newShelf()} }
+func New(env protocol.Env) *Snapshots {
+	return &Snapshots{env: env, films: newShelf(), stills: newShelf(), queue: newQueue()}
+}
 
-// Run drops stills that are no longer requested.
+// Run drops pictures that are no longer requested.
 func (p *Snapshots) Run(ctx context.Context) error {
-	t := time.NewTicker(10 * stillTime)
+	t := time.NewTicker(10 * pictureTime)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-t.C:
+			p.films.sweep(now)
 			p.stills.sweep(now)
 		}
 	}
@@ -80,12 +82,14 @@ func (p *Snapshots) film(w http.ResponseWriter, r *http.Request, path string) {
 	if s == nil {
 		return
 	}
-	var b []byte
-	k, err := p.key(r.Context(), s)
-	if err == nil {
-		b, err = k.film()
-	}
-	p.answer(w, r, "video/mp4", b, err)
+	film, err := p.films.get(r.Context(), s, func(ctx context.Context) ([]byte, error) {
+		k, err := p.key(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return k.film()
+	})
+	p.answer(w, r, "video/mp4", film, err)
 }
 
 // still answers with a JPEG picture.
@@ -94,8 +98,8 @@ func (p *Snapshots) still(w http.ResponseWriter, r *http.Request, path string) {
 	if s == nil {
 		return
 	}
-	b, err := p.stills.get(r.Context(), s, func(ctx context.Context) ([]byte, error) { return p.make(ctx, s) })
-	p.answer(w, r, "image/jpeg", b, err)
+	still, err := p.stills.get(r.Context(), s, func(ctx context.Context) ([]byte, error) { return p.make(ctx, s) })
+	p.answer(w, r, "image/jpeg", still, err)
 }
 
 // make makes a still of the newest key frame.
@@ -115,7 +119,7 @@ func (p *Snapshots) make(ctx context.Context, s *stream.Stream) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	release, err := p.stills.turn(ctx)
+	release, err := p.queue.turn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +132,7 @@ func (p *Snapshots) make(ctx context.Context, s *stream.Stream) ([]byte, error) 
 }
 
 // answer sends a picture or a range of it, or says why there is none.
-func (p *Snapshots) answer(w http.ResponseWriter, r *http.Request, contentType string, b []byte, err error) {
+func (p *Snapshots) answer(w http.ResponseWriter, r *http.Request, contentType string, c picture, err error) {
 	header := w.Header()
 	switch {
 	case r.Context().Err() != nil:
@@ -145,12 +149,11 @@ func (p *Snapshots) answer(w http.ResponseWriter, r *http.Request, contentType s
 		p.env.Fail(w, err)
 		return
 	}
-	sum := sha256.Sum256(b)
 	header.Set("Content-Type", contentType)
 	header.Set("Cache-Control", "max-age=1")
-	header.Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
+	header.Set("ETag", c.etag)
 	out := &counter{ResponseWriter: w}
-	http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(b))
+	http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(c.bytes))
 	p.env.Sessions.Sent(p.env.Name, out.n)
 }
 

@@ -3,6 +3,8 @@ package snapshot
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -15,8 +17,11 @@ import (
 )
 
 const (
-	// stillTime is how long a still is shown before another one is made.
-	stillTime = time.Second
+	// A picture is shown for pictureTime before another one is made, or for costFactor times as long as it took to make, but
+	// no longer than mostTime: so the making of one stream's pictures takes a twentieth of a core, however large they are.
+	pictureTime = time.Second
+	costFactor  = 20
+	mostTime    = 10 * time.Second
 	// decoders is how many stills are made at a time, and maxQueued how many may wait for that.
 	decoders  = 2
 	maxQueued = 8
@@ -25,6 +30,8 @@ const (
 	queueTime  = 5 * time.Second
 	// maxPixels bounds the picture: 8K, which takes a decoder about half a second.
 	maxPixels = 7680 * 4320
+	// maxWidth bounds the width of a still: what is larger is made smaller.
+	maxWidth = 1920
 	// maxStill bounds the bytes of a still.
 	maxStill = 16 << 20
 )
@@ -43,31 +50,32 @@ var (
 	errDecoder = errors.New("ffmpeg made no still")
 )
 
-// shelf keeps the newest still of each stream, and makes new ones in turn.
+// shelf keeps the newest picture of each stream in one form.
 type shelf struct {
-	turns chan struct{} // held while a still is made
-
-	mu     sync.Mutex // guards below
-	queued int
-	stills map[*stream.Stream]*still
+	mu    sync.Mutex // guards below
+	shown map[*stream.Stream]*shown
 }
 
-// still is a stream's newest still, or the making of it.
-type still struct {
+// picture is what viewers are sent.
+type picture struct {
+	bytes []byte
+	etag  string
+}
+
+// shown is a stream's newest picture, or the making of it.
+type shown struct {
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when the following is there
-	jpeg   []byte
-	err    error
-	made   time.Time
+	picture
+	err   error
+	until time.Time // when another one may be made
 
 	waiting int // clients; guarded by shelf.mu
 }
 
-func newShelf() shelf {
-	return shelf{turns: make(chan struct{}, decoders), stills: map[*stream.Stream]*still{}}
-}
+func newShelf() shelf { return shelf{shown: map[*stream.Stream]*shown{}} }
 
-func (c *still) isReady() bool {
+func (c *shown) isReady() bool {
 	select {
 	case <-c.ready:
 		return true
@@ -80,17 +88,17 @@ func (c *still) isReady() bool {
 func (q *shelf) sweep(now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for s, c := range q.stills {
-		if c.isReady() && now.Sub(c.made) > stillTime {
-			delete(q.stills, s)
+	for s, c := range q.shown {
+		if c.isReady() && now.After(c.until) {
+			delete(q.shown, s)
 		}
 	}
 }
 
-// get returns a stream's still: those who ask at the same time share one, and so do those who ask
-// within a second. The first of them makes it, and goes on for the others when its own client has
+// get returns a stream's picture: those who ask while one is made or shown share it. The first of
+// them makes it, and goes on for the others when its own client has
 // left; the context that produce gets ends when all have.
-func (q *shelf) get(ctx context.Context, s *stream.Stream, produce func(context.Context) ([]byte, error)) ([]byte, error) {
+func (q *shelf) get(ctx context.Context, s *stream.Stream, produce func(context.Context) ([]byte, error)) (picture, error) {
 	c, making, first := q.join(ctx, s)
 	stop := context.AfterFunc(ctx, func() { q.leave(s, c) })
 	defer func() {
@@ -99,27 +107,39 @@ func (q *shelf) get(ctx context.Context, s *stream.Stream, produce func(context.
 		}
 	}()
 	if first {
-		c.jpeg, c.err = produce(making)
-		c.made = time.Now()
+		c.make(making, produce)
 		close(c.ready)
 	}
 	select {
 	case <-c.ready:
-		return c.jpeg, c.err
+		return c.picture, c.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return picture{}, context.Cause(ctx)
 	}
 }
 
-// join makes a client wait for a stream's still; first reports whether it is to make it.
-func (q *shelf) join(ctx context.Context, s *stream.Stream) (c *still, making context.Context, first bool) {
+// make makes the picture.
+func (c *shown) make(ctx context.Context, produce func(context.Context) ([]byte, error)) {
+	begun := time.Now()
+	c.bytes, c.err = produce(ctx)
+	now := time.Now()
+	c.until = now.Add(pictureTime)
+	if c.err == nil {
+		sum := sha256.Sum256(c.bytes)
+		c.etag = `"` + hex.EncodeToString(sum[:8]) + `"`
+		c.until = now.Add(min(max(pictureTime, costFactor*now.Sub(begun)), mostTime))
+	}
+}
+
+// join makes a client wait for a stream's picture; first reports whether it is to make it.
+func (q *shelf) join(ctx context.Context, s *stream.Stream) (c *shown, making context.Context, first bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c = q.stills[s]
-	if c == nil || c.isReady() && time.Since(c.made) > stillTime {
-		c = &still{ready: make(chan struct{})}
+	c = q.shown[s]
+	if c == nil || c.isReady() && time.Now().After(c.until) {
+		c = &shown{ready: make(chan struct{})}
 		making, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		q.stills[s] = c
+		q.shown[s] = c
 		first = true
 	}
 	c.waiting++
@@ -127,20 +147,30 @@ func (q *shelf) join(ctx context.Context, s *stream.Stream) (c *still, making co
 }
 
 // leave takes a client away. What nobody waits for any more is not made.
-func (q *shelf) leave(s *stream.Stream, c *still) {
+func (q *shelf) leave(s *stream.Stream, c *shown) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if c.waiting--; c.waiting > 0 {
 		return
 	}
 	c.cancel()
-	if !c.isReady() && q.stills[s] == c {
-		delete(q.stills, s)
+	if !c.isReady() && q.shown[s] == c {
+		delete(q.shown, s)
 	}
 }
 
+// queue bounds how many stills are made at once.
+type queue struct {
+	turns chan struct{} // held while a still is made
+
+	mu     sync.Mutex // guards below
+	queued int
+}
+
+func newQueue() queue { return queue{turns: make(chan struct{}, decoders)} }
+
 // turn waits until a still may be made. It fails with errBusy if too many wait, or for too long.
-func (q *shelf) turn(ctx context.Context) (release func(), err error) {
+func (q *queue) turn(ctx context.Context) (release func(), err error) {
 	release = func() { <-q.turns }
 	select {
 	case q.turns <- struct{}{}:
@@ -180,7 +210,7 @@ func decode(ctx context.Context, ffmpeg string, film []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, decodeTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, ffmpeg, "-nostdin", "-v", "error", "-threads", "1", "-max_pixels", strconv.Itoa(maxPixels),
-		"-f", "mp4", "-i", "pipe:0", "-frames:v", "1", "-q:v", "4", "-f", "mjpeg", "pipe:1")
+		"-f", "mp4", "-i", "pipe:0", "-frames:v", "1", "-vf", fmt.Sprintf("scale='min(%d,iw)':-2", maxWidth), "-q:v", "4", "-f", "mjpeg", "pipe:1")
 	cmd.Stdin = bytes.NewReader(film)
 	cmd.WaitDelay = time.Second
 	out, said := limited{most: maxStill}, limited{most: 1 << 10}

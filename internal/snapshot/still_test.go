@@ -39,27 +39,53 @@ func TestStillIsShared(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
-				if b, err := q.get(t.Context(), s, produce); string(b) != "picture" || err != nil {
-					t.Errorf("%q, %v", b, err)
+				if p, err := q.get(t.Context(), s, produce); string(p.bytes) != "picture" || err != nil {
+					t.Errorf("%q, %v", p.bytes, err)
 				}
 			})
 		}
 		synctest.Wait()
 		close(release)
 		wg.Wait()
-		if b, err := q.get(t.Context(), s, produce); string(b) != "picture" || err != nil || made != 1 {
-			t.Errorf("%q, %v, made %d times", b, err, made)
+		if p, err := q.get(t.Context(), s, produce); string(p.bytes) != "picture" || err != nil || made != 1 {
+			t.Errorf("%q, %v, made %d times", p.bytes, err, made)
 		}
-		<-time.After(2 * stillTime)
+		<-time.After(2 * pictureTime)
 		if _, err := q.get(t.Context(), s, produce); err != nil || made != 2 {
 			t.Errorf("%v, made %d times", err, made)
 		}
-		<-time.After(2 * stillTime)
+		<-time.After(2 * pictureTime)
 		q.sweep(time.Now())
-		if len(q.stills) != 0 {
+		if len(q.shown) != 0 {
 			t.Error("an old still is kept")
 		}
 	})
+}
+
+// TestPicturesThatTakeLongAreShownLong: making them takes a twentieth of the time, and none is older than ten seconds.
+func TestPicturesThatTakeLongAreShownLong(t *testing.T) {
+	for _, c := range []struct{ took, shown time.Duration }{
+		{0, time.Second}, {50 * time.Millisecond, time.Second}, {200 * time.Millisecond, 4 * time.Second}, {time.Second, 10 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			q, s, made := newShelf(), new(stream.Stream), 0
+			produce := func(context.Context) ([]byte, error) {
+				made++
+				time.Sleep(c.took) // of the test's clock
+				return []byte("picture"), nil
+			}
+			get := func(want int) {
+				if _, err := q.get(t.Context(), s, produce); err != nil || made != want {
+					t.Errorf("%v: %v, made %d times, want %d", c.took, err, made, want)
+				}
+			}
+			get(1)
+			time.Sleep(c.shown)
+			get(1)
+			time.Sleep(time.Nanosecond)
+			get(2)
+		})
+	}
 }
 
 // TestStillNobodyWaitsFor: the making goes on while one client waits, and ends with the last one; who comes
@@ -96,9 +122,9 @@ func TestStillNobodyWaitsFor(t *testing.T) {
 		second()
 		<-ended
 		wg.Wait()
-		b, err := q.get(t.Context(), s, func(context.Context) ([]byte, error) { return []byte("new"), nil })
-		if string(b) != "new" || err != nil {
-			t.Errorf("%q, %v", b, err)
+		p, err := q.get(t.Context(), s, func(context.Context) ([]byte, error) { return []byte("new"), nil })
+		if string(p.bytes) != "new" || err != nil {
+			t.Errorf("%q, %v", p.bytes, err)
 		}
 	})
 }
@@ -107,7 +133,7 @@ func TestStillNobodyWaitsFor(t *testing.T) {
 // are told to come again; so are those that have waited too long, and those that have left wait no more.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newShelf()
+		q := newQueue()
 		var releases []func()
 		for range decoders {
 			release, err := q.turn(t.Context())
