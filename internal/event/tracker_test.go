@@ -18,8 +18,9 @@ import (
 // world is a tracker with the registry that reports to it.
 type world struct {
 	*Tracker
-	reg *session.Registry
-	sub *Subscription
+	reg    *session.Registry
+	sub    *Subscription
+	opened byte
 }
 
 func newWorld() *world {
@@ -30,7 +31,10 @@ func newWorld() *world {
 }
 
 func (w *world) open(t interface{ Fatal(...any) }) *session.Session {
-	s, err := w.reg.Open(session.Info{Protocol: "rtmp", Remote: netip.MustParseAddrPort("192.0.2.7:51034"), UserAgent: "FMLE/3.0"})
+	// Each has an address of its own, so that what is bounded for one address is not bounded here.
+	from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 7 + w.opened}), 51034)
+	w.opened++
+	s, err := w.reg.Open(session.Info{Protocol: "rtmp", Remote: from, UserAgent: "FMLE/3.0"})
 	if err != nil {
 		t.Fatal(err)
 	}
