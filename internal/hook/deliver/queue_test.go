@@ -185,7 +185,7 @@ func TestRanks(t *testing.T) {
 	for _, typ := range event.Types() {
 		want := rankKept
 		switch typ {
-		case event.PlayerSkipped:
+		case event.PlayerSkipped, event.PublishRejected:
 			want = rankPlayer
 		case event.PlayStart, event.PlayStop:
 			want = rankPlay
