@@ -65,7 +65,8 @@ import "weir/internal/server"
 //	HTTP.CORS []string
 //	    Origins whose pages may play; * is all. Default ["*"].
 //	HTTP.Index bool
-//	    Show the list of live streams at / to everybody. Default false.
+//	    Show at / to everybody the live streams that everybody may watch, but none about which a
+//	    key, a link, a token, a service or a program decides. Default false.
 //	HTTP.TrustedProxies []netip.Prefix
 //	    Addresses of reverse proxies whose header tells the viewer's address.
 //	HTTP.ProxyHeader string
