@@ -105,7 +105,7 @@ func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 		return session.Grant{}, &Error{Reason: session.Address, Role: r.Role}
 	}
 	required := rule.required || g.opt.Keys.covers(rule, r)
-	client, counted := session.Client(r.Remote.Addr())
+	client, counted := session.CountedAddr(r.Remote.Addr())
 	counted = counted && required
 	now := time.Now()
 	if counted {

@@ -82,7 +82,7 @@ func overlaps(first, app string) bool { return first == "**" || matchSegment(fir
 // MayTry reports whether a password from an address may be tried: not while it has to wait because of wrong ones.
 // The error is the one that Admit gives.
 func (g *Gate) MayTry(addr netip.Addr) error {
-	if client, counted := session.Client(addr); counted {
+	if client, counted := session.CountedAddr(addr); counted {
 		if wait := g.throttle.blocked(client, time.Now()); wait > 0 {
 			return throttled(session.Publish, wait)
 		}
@@ -92,7 +92,7 @@ func (g *Gate) MayTry(addr netip.Addr) error {
 
 // WrongPassword counts a wrong password against an address, and returns the refusal.
 func (g *Gate) WrongPassword(addr netip.Addr) error {
-	if client, counted := session.Client(addr); counted {
+	if client, counted := session.CountedAddr(addr); counted {
 		g.throttle.failed(client, time.Now())
 	}
 	return &Error{Reason: session.BadKey, Role: session.Publish, Detail: "user or password is wrong"}

@@ -98,7 +98,7 @@ func (c *crowd) counted(remote net.Addr) (netip.Addr, bool) {
 	if err != nil || c.exempt(ap.Addr()) {
 		return netip.Addr{}, false
 	}
-	return session.Client(ap.Addr())
+	return session.CountedAddr(ap.Addr())
 }
 
 // Busy implements http1.Guest.

@@ -51,7 +51,7 @@ func (f *Format) enter(env *protocol.Env, w http.ResponseWriter, r *http.Request
 	if r.Method != http.MethodHead {
 		variant = func(path string) mux.Variant { return f.Variant(Choice{sel, q, wrapping, env.Repair(path)}) }
 	}
-	v = env.Enter(w, r, path, variant)
+	v = env.EnterHTTP(w, r, path, variant)
 	if v == nil {
 		return nil, nil
 	}

@@ -94,7 +94,7 @@ func TestPings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v, err := door.View(s, "live/a", silence{})
+			v, err := door.ViewFor(s, "live/a", silence{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -124,7 +124,7 @@ func (d *Door) Publish(ctx context.Context, s *session.Session, ask Ask, end con
 	if grant.Terms != nil {
 		info.MaxPlayers = grant.Terms.Players
 	}
-	undo, err := s.Admit(grant, session.Publish, r.Path)
+	undo, err := s.BindGrant(grant, session.Publish, r.Path)
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
@@ -152,11 +152,11 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	if variant != nil {
 		v = variant(r.Path)
 	}
-	undo, err := s.Admit(grant, session.Play, r.Path)
+	undo, err := s.BindGrant(grant, session.Play, r.Path)
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
-	view, err := d.View(s, r.Path, v)
+	view, err := d.ViewFor(s, r.Path, v)
 	if err != nil {
 		undo()
 		return nil, err
@@ -185,8 +185,8 @@ func (d *Door) look(r *admit.Request, path string) {
 	}
 }
 
-// Allow applies the rules of paths and asks for admission, for a peer with or without a
-// session. It fails with a *session.Refusal, which has been counted and logged.
+// Allow applies the rules of paths and asks for admission, and does nothing with the answer: for a peer without
+// a session, or for Publish and Play. It fails with a *session.Refusal, which has been counted and logged.
 func (d *Door) Allow(ctx context.Context, r *admit.Request) (session.Grant, error) {
 	if err := d.checkPath(r.Role, r.Path); err != nil {
 		r.SecretName = d.SecretName != nil && d.SecretName(r)

@@ -173,7 +173,7 @@ func TestDoorRefusals(t *testing.T) {
 		{
 			name: "variants", before: func(h *hall) error {
 				for n := range 16 {
-					v, err := h.View(h.session(), "live/a", variant(n))
+					v, err := h.ViewFor(h.session(), "live/a", variant(n))
 					if err != nil {
 						return err
 					}
@@ -182,7 +182,7 @@ func TestDoorRefusals(t *testing.T) {
 				return nil
 			},
 			do: func(h *hall, path string) error {
-				_, err := h.View(h.session(), path, variant(16))
+				_, err := h.ViewFor(h.session(), path, variant(16))
 				return err
 			}, path: "live/a", reason: session.Limit, told: "too many forms",
 		},
@@ -252,7 +252,7 @@ func TestWaitingCountsAsPending(t *testing.T) {
 		s := h.session()
 		claimed := make(chan error, 1)
 		go func() { // waited for by the receive below
-			v, err := h.Claim(t.Context(), s, Ask{Path: "live/a"}, nil)
+			v, err := h.PlayLive(t.Context(), s, Ask{Path: "live/a"}, nil)
 			if err == nil {
 				v.Leave()
 			}
@@ -287,7 +287,7 @@ func TestWaitIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
 		begun := time.Now()
-		_, err := h.Claim(t.Context(), h.session(), Ask{Path: "live/a"}, func(string) mux.Variant { return variant(0) })
+		_, err := h.PlayLive(t.Context(), h.session(), Ask{Path: "live/a"}, func(string) mux.Variant { return variant(0) })
 		if session.ReasonOf(err) != session.NotFound || time.Since(begun) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}

@@ -88,10 +88,10 @@ func (v *HTTPViewer) Leave(cause error) {
 	v.Session.CloseWith(cause)
 }
 
-// Enter admits the viewer of a request and waits, before anything is answered, until the stream has
-// begun and its tracks are known. variant is as for Play. Enter returns nil if it has answered the
+// EnterHTTP is PlayLive for the viewer of a request, who gets a session. Nothing is answered before the stream has
+// begun and its tracks are known. variant is as for Play. EnterHTTP returns nil if it has answered the
 // request itself, with a refusal or because nothing is to be played.
-func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, variant func(path string) mux.Variant) *HTTPViewer {
+func (d *Door) EnterHTTP(w http.ResponseWriter, r *http.Request, path string, variant func(path string) mux.Variant) *HTTPViewer {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	v := &HTTPViewer{ctx: ctx, cancel: cancel}
 	s, err := d.Sessions.Open(d.Info(r, v.end))
@@ -100,7 +100,7 @@ func (d *Door) Enter(w http.ResponseWriter, r *http.Request, path string, varian
 		return nil
 	}
 	v.Session = s
-	if v.View, err = d.Claim(ctx, s, AskOf(r, path), variant); err != nil {
+	if v.View, err = d.PlayLive(ctx, s, AskOf(r, path), variant); err != nil {
 		d.Fail(w, err)
 		s.CloseWith(err)
 		return nil
@@ -133,9 +133,8 @@ func (d *Door) Request(r *http.Request, path string) *admit.Request {
 	return d.request(session.Play, &ask, &who)
 }
 
-// Claim admits a session that wants to watch a stream, and waits until the stream has begun and its
-// tracks are known. variant is as for Play.
-func (d *Door) Claim(ctx context.Context, s *session.Session, ask Ask, variant func(path string) mux.Variant) (*View, error) {
+// PlayLive is Play for a session that waits until the stream has begun and its tracks are known.
+func (d *Door) PlayLive(ctx context.Context, s *session.Session, ask Ask, variant func(path string) mux.Variant) (*View, error) {
 	v, err := d.Play(ctx, s, ask, variant)
 	if err != nil {
 		return nil, err

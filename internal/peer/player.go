@@ -33,9 +33,9 @@ type View struct {
 	muxer  *mux.Muxer // nil if no log is read
 }
 
-// View claims a stream for an admitted session in one variant, nil if the session reads no log. It
-// fails with a *session.Refusal.
-func (d *Door) View(s *session.Session, path string, v mux.Variant) (*View, error) {
+// ViewFor claims a stream for a session in one variant, nil if the session reads no log. It asks nobody: the
+// session was admitted by Play, and perhaps wants another variant now. It fails with a *session.Refusal.
+func (d *Door) ViewFor(s *session.Session, path string, v mux.Variant) (*View, error) {
 	st, err := d.Hub.Play(path)
 	if err != nil {
 		return nil, d.Refuse(d.RequestOf(s, session.Play, &Ask{Path: path}), err)

@@ -148,7 +148,7 @@ var probes = map[string]probe{
 				t.Fatal(err)
 			}
 			defer x.CloseWith(session.ErrKicked)
-			if _, err := x.Admit(session.Grant{Key: 1}, session.Play, "live/a"); err == nil {
+			if _, err := x.BindGrant(session.Grant{Key: 1}, session.Play, "live/a"); err == nil {
 				n++
 			}
 		}

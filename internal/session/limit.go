@@ -71,7 +71,7 @@ func (r *Registry) watch(s *Session, role Role, stream string) error {
 		players += t.Roles[Play] + t.Roles[Waiting]
 	}
 	here := 0
-	if ip, counted := Client(s.Remote.Addr()); counted && !r.exempt(s.Remote.Addr()) {
+	if ip, counted := CountedAddr(s.Remote.Addr()); counted && !r.exempt(s.Remote.Addr()) {
 		here = int(r.perIP[ip].players)
 	}
 	for _, l := range []struct {
@@ -123,10 +123,10 @@ func (s *Session) SetGrant(g Grant) {
 	s.reg.grant(s, &g)
 }
 
-// Admit is SetGrant for a session that is to publish or play the stream at path; undo brings the grant before back. It
+// BindGrant is SetGrant for a session that is to publish or play the stream at path; undo brings the grant before back. It
 // fails with a *LimitError if the grant's user, or the key if it stands for no user, has as many sessions as it
 // may. One that publishes the same stream does not count for a publisher, which is its successor.
-func (s *Session) Admit(g Grant, role Role, path string) (undo func(), err error) {
+func (s *Session) BindGrant(g Grant, role Role, path string) (undo func(), err error) {
 	r := s.reg
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -88,7 +88,7 @@ func TestSessionsPerUser(t *testing.T) {
 			t.Helper()
 			s := open(t, r, from("192.0.2.1"))
 			open2 = append(open2, s)
-			_, err := s.Admit(g, role, path)
+			_, err := s.BindGrant(g, role, path)
 			if limit := refusedBy(t, err); limit != want {
 				t.Fatalf("%s: refused by %q, not %q", name, limit, want)
 			}
@@ -103,7 +103,7 @@ func TestSessionsPerUser(t *testing.T) {
 		admit(grants[2], Publish, "live/b", "sessions_per_user")
 		admit(grants[2], Publish, "live/a", "").Close(EOF, nil) // its successor
 		// The session that there is may do something else with the same grant.
-		undo, err := second.Admit(grants[2], Play, "live/b")
+		undo, err := second.BindGrant(grants[2], Play, "live/b")
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -112,7 +112,7 @@ func TestSessionsPerUser(t *testing.T) {
 			t.Errorf("%s: the grant is %v, which was undone", name, g)
 		}
 		fresh := open(t, r, from("192.0.2.1"))
-		undo, err = fresh.Admit(Grant{Key: 50}, Play, "live/b")
+		undo, err = fresh.BindGrant(Grant{Key: 50}, Play, "live/b")
 		if err != nil {
 			t.Fatal(name, err)
 		}

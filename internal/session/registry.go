@@ -93,7 +93,7 @@ func (r *Registry) insert(s *Session) error {
 	if r.stopped != nil {
 		return r.stopped
 	}
-	ip, counted := Client(s.Remote.Addr())
+	ip, counted := CountedAddr(s.Remote.Addr())
 	n := r.perIP[ip]
 	for _, l := range []struct {
 		name      string
@@ -163,7 +163,7 @@ func plays(r Role) int32 {
 
 // count changes the counts of the address of s. mu is held.
 func (r *Registry) count(s *Session, all, pending, players int32) {
-	ip, counted := Client(s.Remote.Addr())
+	ip, counted := CountedAddr(s.Remote.Addr())
 	if !counted || all == 0 && pending == 0 && players == 0 {
 		return
 	}
@@ -305,9 +305,9 @@ func (r *Registry) Totals() []Totals {
 	return list
 }
 
-// Client returns the address under which limits count a: an IPv4 address itself, or the /64 of an
+// CountedAddr returns the address under which limits count a: an IPv4 address itself, or the /64 of an
 // IPv6 address. It reports false for what is exempt: loopback, and no address.
-func Client(a netip.Addr) (netip.Addr, bool) {
+func CountedAddr(a netip.Addr) (netip.Addr, bool) {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() {
 		return netip.Addr{}, false

@@ -98,13 +98,13 @@ func (v *viewer) begin(p *HLS, who session.Info) error {
 	if err != nil {
 		return err
 	}
-	view, err := p.env.View(s, v.key.path, nil)
+	view, err := p.env.ViewFor(s, v.key.path, nil)
 	if err != nil {
 		s.CloseWith(err)
 		return err
 	}
 	r := p.env.RequestOf(s, session.Play, &peer.Ask{Path: v.key.path})
-	if _, err = s.Admit(v.grant, session.Play, v.key.path); err == nil {
+	if _, err = s.BindGrant(v.grant, session.Play, v.key.path); err == nil {
 		p.env.Hold(s, r, v.grant)
 		err = s.Watch(session.Play, v.key.path)
 	}

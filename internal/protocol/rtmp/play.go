@@ -224,7 +224,7 @@ func (b *playback) change(v variant) {
 		return
 	}
 	if !v.NoAudio || !v.NoVideo {
-		view, err := b.p.env.View(b.conn.session, b.stream.Path(), v)
+		view, err := b.p.env.ViewFor(b.conn.session, b.stream.Path(), v)
 		if err != nil {
 			return // refused and logged; the player keeps its variant
 		}

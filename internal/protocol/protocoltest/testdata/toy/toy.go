@@ -107,7 +107,7 @@ func (p *toy) serve(nc net.Conn) {
 		return
 	}
 	gone := watch(nc, cancel)
-	view, err := p.env.Claim(ctx, s, peer.Ask{Path: path, RawQuery: query}, func(string) mux.Variant { return variant{} })
+	view, err := p.env.PlayLive(ctx, s, peer.Ask{Path: path, RawQuery: query}, func(string) mux.Variant { return variant{} })
 	gone()
 	if err != nil {
 		refuse(nc, err)
