@@ -32,7 +32,7 @@ func (r *refusals) admit(remote string, at time.Time) (leftOut int, ok bool) {
 	if err != nil {
 		return 0, true
 	}
-	addr, _ := session.Client(who.Addr())
+	addr, _ := session.CountedAddr(who.Addr())
 	if r.all >= refusalsOfAll || r.told[addr] >= refusalsOfOne {
 		r.left++
 		return 0, false
