@@ -51,18 +51,21 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/httpserver/http1", "", ""},
 	{"internal/admin", "av internal/event internal/session internal/stream internal/version", "github.com/danielgtaylor/huma/v2"},
 	{"internal/websocket", "", ""},
-	{"internal/peer", "av internal/admit internal/fanout internal/intake internal/mux internal/session internal/stream", "golang.org/x/sys"},
+	{"internal/hops", "internal/session", ""},
+	{"internal/peer", "av internal/admit internal/fanout internal/hops internal/intake internal/mux internal/session internal/stream", "golang.org/x/sys"},
 	{"internal/ingest", "av amf format/flv internal/session internal/stream", ""},
 	{"internal/flvbody", "av amf format/flv internal/accessunit internal/fanout internal/mux internal/stream", ""},
 	{"internal/live", "internal/intake internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", "github.com/coder/websocket"},
 	// One line for every protocol: none imports another.
-	{"internal/protocol", "av codec amf format rtmp internal/accessunit internal/admit internal/config internal/fanout internal/flvbody internal/hls internal/ingest internal/intake internal/listen internal/live internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", ""},
+	{"internal/protocol", "av codec amf format rtmp internal/accessunit internal/admit internal/config internal/fanout internal/flvbody internal/hls internal/hops internal/ingest internal/intake internal/listen internal/live internal/mux internal/peer internal/protocol/. internal/session internal/stream internal/websocket", ""},
 	// The suite runs protocols, and is imported by their tests alone.
 	{"internal/protocol/protocoltest", "av internal/admit internal/fanout internal/httpserver internal/intake internal/listen internal/mux internal/peer internal/protocol/. internal/session internal/stream", "github.com/coder/websocket go.uber.org/goleak"},
 	{"internal/pages", "av format/fmp4 internal/peer internal/protocol/. internal/stream", ""},
 	{"internal/snapshot", "av format/fmp4 internal/peer internal/protocol/. internal/stream internal/session", ""},
-	{"internal/relay", "av codec amf format rtmp internal/timeline internal/session", "github.com/coder/websocket"},
-	{"internal/probe", "av codec amf format internal/health internal/timeline internal/relay", ""},
+	{"internal/fetch", "av amf format rtmp internal/hops internal/session", "github.com/coder/websocket"},
+	{"internal/relay", "av codec amf format rtmp internal/fetch internal/timeline internal/session", ""},
+	{"internal/pull", "av internal/admit internal/config internal/fetch internal/hops internal/ingest internal/peer internal/session internal/stream", ""},
+	{"internal/probe", "av codec amf format internal/health internal/timeline internal/fetch", ""},
 	{"internal/demo", "av codec format", ""},
 	{"internal/server", "av codec amf format rtmp internal web", "github.com/fsnotify/fsnotify golang.org/x/sys"},
 
@@ -72,7 +75,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{".", "av internal", ""},
 	{"bench", "av amf format rtmp bench", "github.com/coder/websocket golang.org/x/sys"},
 	{"test", "av codec amf format rtmp", ""},
-	{"cmd", ". av codec amf format rtmp bench internal/admit internal/config internal/demo internal/relay internal/probe internal/session internal/version", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
+	{"cmd", ". av codec amf format rtmp bench internal/admit internal/config internal/demo internal/fetch internal/relay internal/probe internal/session internal/version", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
 }
 
 // module is the module's name, the beginning of the path of each of our packages.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"weir/internal/fetch"
 	"weir/internal/probe"
-	"weir/internal/relay"
 )
 
 // exitFaults is the status of a probe that found faults.
@@ -43,7 +43,7 @@ func (c *probeCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	s, err := relay.Open(ctx, c.Source, a)
+	s, err := fetch.Open(ctx, c.Source, a)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"weir/internal/fetch"
 	"weir/internal/relay"
 )
 
@@ -15,11 +16,11 @@ type access struct {
 }
 
 // options are the flags as the relay takes them.
-func (a *access) options() (relay.Access, error) {
+func (a *access) options() (fetch.Access, error) {
 	if a.Timeout <= 0 {
-		return relay.Access{}, usageError{fmt.Errorf("--timeout must be more than 0")}
+		return fetch.Access{}, usageError{fmt.Errorf("--timeout must be more than 0")}
 	}
-	return relay.Access{Insecure: a.Insecure, Timeout: a.Timeout}, nil
+	return fetch.Access{Insecure: a.Insecure, Timeout: a.Timeout}, nil
 }
 
 // pushCmd is "weir push".
@@ -95,7 +96,7 @@ func transfer(ctx context.Context, out *console, source, target string, t relay.
 	}
 	o.Notice = func(s string) { fmt.Fprintf(out.Err, "%sweir: %s\n", clear, s) }
 	s, err := relay.Copy(ctx,
-		func(ctx context.Context) (relay.Source, error) { return relay.Open(ctx, source, t.Access) },
+		func(ctx context.Context) (fetch.Source, error) { return fetch.Open(ctx, source, t.Access) },
 		func(ctx context.Context) (relay.Target, error) { return relay.Create(ctx, target, t) }, o)
 	fmt.Fprint(out.Err, clear)
 	if s.Frames > 0 {

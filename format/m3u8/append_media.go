@@ -88,6 +88,17 @@ func (s *Segment) append(b []byte) []byte {
 	if s.Discontinuity {
 		b = appendLine(b, "#EXT-X-DISCONTINUITY")
 	}
+	if k := s.Key; k != nil {
+		l := tag(b, "#EXT-X-KEY")
+		l.enum("METHOD", k.Method)
+		if k.Method != MethodNone {
+			l.quoted("URI", k.URI)
+			if k.IV != nil {
+				l.hex("IV", k.IV)
+			}
+		}
+		b = l.end()
+	}
 	if s.Map != nil {
 		l := tag(b, "#EXT-X-MAP")
 		l.quoted("URI", s.Map.URI)

@@ -10,7 +10,7 @@
 // Reading is strict: what contradicts the syntax is an error. Tags and attributes that are
 // unknown are passed over, as the RFC asks.
 //
-// Not supported: encryption (EXT-X-KEY other than METHOD=NONE is an error), EXT-X-DEFINE,
+// Not supported: encryption other than AES-128 (EXT-X-KEY with another method or key format is an error), EXT-X-DEFINE,
 // EXT-X-SESSION-DATA, EXT-X-SESSION-KEY, EXT-X-I-FRAME-STREAM-INF and
 // EXT-X-CONTENT-STEERING, which are passed over.
 package m3u8

@@ -33,6 +33,7 @@ type Segment struct {
 	Range           ByteRange     // EXT-X-BYTERANGE: where in the resource the segment is
 	Discontinuity   bool          // EXT-X-DISCONTINUITY: times or encoding do not continue those before
 	Gap             bool          // EXT-X-GAP: the segment is missing, and must not be loaded
+	Key             *Key          // EXT-X-KEY, where the encryption changes: it holds from this segment on
 	Map             *Map          // EXT-X-MAP, where the initialization changes: it holds from this segment on
 	ProgramDateTime time.Time     // EXT-X-PROGRAM-DATE-TIME: the date at which the segment begins; zero: no tag
 	Bitrate         int           // EXT-X-BITRATE, in kbit/s; 0: no tag
@@ -46,6 +47,19 @@ func (s *Segment) Whole() bool { return s.URI != "" }
 type ByteRange struct {
 	Length int64 // in bytes
 	Offset int64 // of the first byte; -1: the range follows the previous one of the same resource
+}
+
+// The methods of encryption.
+const (
+	MethodNone   = "NONE"    // none
+	MethodAES128 = "AES-128" // whole segments, by AES in CBC mode with a padding as of PKCS #7
+)
+
+// Key is EXT-X-KEY: how segments are encrypted, and initializations whose EXT-X-MAP follows it.
+type Key struct {
+	Method string // MethodNone or MethodAES128
+	URI    string // where the 16 bytes of the key are, relative to the playlist's URI
+	IV     []byte // the initialization vector, of 16 bytes; nil: the number of the segment
 }
 
 // Map is EXT-X-MAP: where a segment's initialization is.

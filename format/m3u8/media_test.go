@@ -120,6 +120,34 @@ a.mp4
 		},
 	},
 	{
+		"encrypted", `#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-TARGETDURATION:4
+#EXT-X-MEDIA-SEQUENCE:1
+#EXT-X-KEY:METHOD=AES-128,URI="k1",IV=0x00112233445566778899AABBCCDDEEFF
+#EXT-X-MAP:URI="init"
+#EXTINF:4.0,
+1.mp4
+#EXT-X-KEY:METHOD=AES-128,URI="k2"
+#EXTINF:4.0,
+2.mp4
+#EXT-X-KEY:METHOD=NONE
+#EXTINF:4.0,
+3.mp4
+`,
+		Media{
+			Version: 6, TargetDuration: 4, MediaSequence: 1,
+			Segments: []Segment{
+				{
+					Duration: 4 * time.Second, URI: "1.mp4", Map: &Map{URI: "init"},
+					Key: &Key{Method: MethodAES128, URI: "k1", IV: []byte("\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff")},
+				},
+				{Duration: 4 * time.Second, URI: "2.mp4", Key: &Key{Method: MethodAES128, URI: "k2"}},
+				{Duration: 4 * time.Second, URI: "3.mp4", Key: &Key{Method: MethodNone}},
+			},
+		},
+	},
+	{
 		"delta update", `#EXTM3U
 #EXT-X-VERSION:10
 #EXT-X-TARGETDURATION:4
@@ -166,7 +194,7 @@ func TestPrefixes(t *testing.T) {
 			if p, err := ParseMedia([]byte(c.text[:n])); err == nil {
 				_ = p.Validate()
 				_, _ = ParseMedia(p.Append(nil))
-			} else if !errors.Is(err, ErrSyntax) && !errors.Is(err, ErrKind) {
+			} else if !errors.Is(err, ErrSyntax) && !errors.Is(err, ErrKind) && !errors.Is(err, ErrEncrypted) {
 				t.Errorf("%s, %d bytes: %v", c.name, n, err)
 			}
 		}
@@ -191,7 +219,12 @@ func TestMediaErrors(t *testing.T) {
 		{"\ufeff#EXTM3U\n#EXT-X-TARGETDURATION:2\n", ErrSyntax},
 		{"#EXTM3U\n", ErrSyntax}, // no target duration
 		{"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na\n", ErrKind},
-		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n", ErrEncrypted},
+		{"#EXTM3U\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"k\"\n", ErrEncrypted},
+		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\",KEYFORMAT=\"com.apple.streamingkeydelivery\"\n", ErrEncrypted},
+		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128\n", ErrSyntax},
+		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x0011\n", ErrSyntax},
+		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=00112233445566778899AABBCCDDEEFF\n", ErrSyntax},
+		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x00112233445566778899AABBCCDDEEFF00\n", ErrSyntax},
 		{strings.Repeat("x", MaxSize+1), ErrTooLong},
 		{head + "a.ts\n", ErrSyntax},
 		{head + "#EXTINF:1,\n", ErrSyntax},

@@ -1,6 +1,7 @@
 package m3u8
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -177,15 +178,53 @@ func (m *mediaParser) segmentTag(name, value string) (known bool, err error) {
 		part, err = parsePart(value)
 		s.Parts = append(s.Parts, part)
 	case "#EXT-X-KEY":
-		if a := parseAttributes(value); a.err != nil || a.enum("METHOD") != none {
-			err = ErrEncrypted
-		}
+		s.Key, err = parseKey(value)
 		return true, err
 	default:
 		return false, nil
 	}
 	m.begun = true
 	return true, err
+}
+
+// parseKey reads EXT-X-KEY.
+func parseKey(value string) (*Key, error) {
+	a := parseAttributes(value)
+	k := &Key{Method: a.enum("METHOD")}
+	format, ok := a.get("KEYFORMAT")
+	switch {
+	case a.err != nil:
+		return nil, a.err
+	case k.Method == MethodNone:
+		return k, nil
+	case k.Method != MethodAES128, ok && format != `"identity"`:
+		return nil, ErrEncrypted
+	}
+	if k.URI = a.quoted("URI"); k.URI == "" {
+		a.fail(syntax("no URI"))
+	}
+	if iv, ok := a.get("IV"); ok {
+		digits, isHex := cutPrefixFold(iv, "0x")
+		var err error
+		if k.IV, err = hex.DecodeString(digits); err != nil || !isHex || len(k.IV) != ivSize {
+			a.fail(syntax("%.40q is not an initialization vector", iv))
+		}
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return k, nil
+}
+
+// ivSize is the size of an initialization vector, in bytes.
+const ivSize = 16
+
+// cutPrefixFold is strings.CutPrefix whatever the case of letters.
+func cutPrefixFold(s, prefix string) (after string, found bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
 }
 
 // listTag parses a tag that may occur any number of times.

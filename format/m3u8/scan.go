@@ -27,7 +27,7 @@ var (
 	ErrTooLong = errors.New("m3u8: playlist too long")
 	// ErrKind is returned by ParseMedia for a multivariant playlist, and the other way round.
 	ErrKind = errors.New("m3u8: other kind of playlist")
-	// ErrEncrypted is returned for a playlist of encrypted segments.
+	// ErrEncrypted is returned for a playlist whose segments are encrypted in another way than AES-128.
 	ErrEncrypted = errors.New("m3u8: encrypted playlist")
 )
 

@@ -59,6 +59,7 @@ func (p *Media) needs() (version int, why string) {
 	}
 	for i := range p.Segments {
 		s := &p.Segments[i]
+		need(2, s.Key != nil && s.Key.IV != nil, "EXT-X-KEY with IV")
 		need(3, s.Duration%time.Second != 0, "decimal EXTINF")
 		need(4, s.Range.Length > 0, "EXT-X-BYTERANGE")
 		need(5, s.Map != nil && p.IFramesOnly, "EXT-X-MAP")

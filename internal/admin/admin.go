@@ -41,6 +41,7 @@ type Config struct {
 	Configuration Configuration
 	Hooks         Hooks
 	Keys          Keys
+	Pulls         Pulls
 	Events        Events
 }
 

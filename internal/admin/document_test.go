@@ -84,9 +84,9 @@ func TestDocument(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := []string{
-		"DELETE /keys/{id}", "DELETE /sessions/{id}", "DELETE /streams/{path}", "GET /config", "GET /events", "GET /hooks", "GET /hooks/{name}/deliveries",
-		"GET /keys", "GET /sessions", "GET /sessions/{id}", "GET /streams", "GET /streams/{path}", "GET /version", "PATCH /config",
-		"POST /config/reload", "POST /hooks/{name}/deliveries/{id}/replay", "POST /keys",
+		"DELETE /keys/{id}", "DELETE /pulls/{path}", "DELETE /sessions/{id}", "DELETE /streams/{path}", "GET /config", "GET /events", "GET /hooks", "GET /hooks/{name}/deliveries",
+		"GET /keys", "GET /pulls", "GET /sessions", "GET /sessions/{id}", "GET /streams", "GET /streams/{path}", "GET /version", "PATCH /config",
+		"POST /config/reload", "POST /hooks/{name}/deliveries/{id}/replay", "POST /keys", "POST /pulls", "POST /pulls/retry",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("%q", names)
@@ -108,6 +108,9 @@ func TestDocument(t *testing.T) {
 		{"post", "/keys", "/keys", `{"role":"play","match":"live/*"}`, "201"},
 		{"post", "/keys", "/keys", `{}`, "default"},
 		{"get", "/keys", "/keys", "", "200"},
+		{"get", "/pulls", "/pulls", "", "200"},
+		{"post", "/pulls", "/pulls", `{"stream":"live/b","sources":["rtmp://a/b/c"]}`, "201"},
+		{"post", "/pulls", "/pulls", `{"stream":"live/b"}`, "default"},
 	} {
 		a := r.ask(strings.ToUpper(c.method), apiPrefix+c.asked, c.body)
 		media, ok := d.Paths[c.path][c.method].Responses[c.status].Content[a.header.Get("Content-Type")]

@@ -11,7 +11,7 @@ import (
 
 // whole gives an admin listener every part.
 func whole(c *Config) {
-	c.Configuration, c.Hooks, c.Keys, c.Events = &fakeConfiguration{}, &fakeHooks{}, &fakeKeys{}, event.NewBus()
+	c.Configuration, c.Hooks, c.Keys, c.Events, c.Pulls = &fakeConfiguration{}, &fakeHooks{}, &fakeKeys{}, event.NewBus(), &fakePulls{}
 }
 
 // TestErrors: each route answers a wrong request with the right status and a code that stays the same.
@@ -57,6 +57,14 @@ func TestErrors(t *testing.T) {
 		{"POST", "/hooks/none/deliveries/01A/replay", "", nil, 404, "hook_not_found"},
 		{"POST", "/hooks/billing/deliveries/01B/replay", "", nil, 404, "delivery_not_found"},
 		{"GET", "/hooks/billing", "", nil, 404, "not_found"},
+		{"DELETE", "/pulls/live/none", "", nil, 404, "pull_not_found"},
+		{"DELETE", "/pulls/live/configured", "", nil, 409, "pull_configured"},
+		{"POST", "/pulls", `{"stream":"live/a","sources":[]}`, nil, 422, "invalid"},
+		{"POST", "/pulls", `{"stream":"live/a","sources":["rtmp://a/b/c"],"prefer":"last"}`, nil, 422, "invalid"},
+		{"POST", "/pulls", `{"stream":"live/a","sources":["rtmp://a/b/c"],"colour":"red"}`, nil, 422, "invalid"},
+		{"POST", "/pulls", `{"stream":"live/a","sources":["gopher://a/b/c"]}`, nil, 422, "bad_source"},
+		{"POST", "/pulls/retry", `{"stream":"live/none"}`, nil, 404, "pull_not_found"},
+		{"PATCH", "/pulls/live/a", "{}", nil, 405, "method_not_allowed"},
 		{"DELETE", "/keys/none", "", nil, 404, "key_not_found"},
 		{"DELETE", "/keys/none?keep=perhaps", "", nil, 422, "invalid"},
 		{"POST", "/keys", "", nil, 400, "bad_request"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -113,3 +114,45 @@ func (f *fakeKeys) Revoke(_ context.Context, id string, keep bool) error {
 }
 
 var errDisk = errors.New("write /var/lib/weir/secret-place: no space left on device")
+
+// fakePulls is one pull, of live/cam, which the configuration has made if it is called live/configured.
+type fakePulls struct {
+	added   []NewPull
+	removed string
+	retried string
+}
+
+func (f *fakePulls) List() []Pull {
+	next := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
+	return []Pull{{
+		Stream: "live/cam", By: "config", Sources: []string{"rtmp://origin.example/live/cam?key=***"}, OnDemand: true, Status: "retrying", Since: next,
+		Source: "rtmp://origin.example/live/cam?key=***", Tries: 3, NextTry: &next, Reason: "not_found", LastError: "Nobody publishes this stream.",
+	}}
+}
+
+func (f *fakePulls) Add(_ context.Context, n NewPull) (Pull, error) {
+	if strings.HasPrefix(n.Sources[0], "gopher:") {
+		return Pull{}, &PullError{"bad_source", "It is no URL of a stream."}
+	}
+	f.added = append(f.added, n)
+	return Pull{Stream: n.Stream, By: "api", Sources: []string{"rtmp://a/b/***"}, OnDemand: n.OnDemand, Status: "connecting", Since: time.Now()}, nil
+}
+
+func (f *fakePulls) Remove(_ context.Context, stream string) error {
+	switch stream {
+	case "live/configured":
+		return &PullError{"pull_configured", "The configuration has it fetched."}
+	case "live/cam":
+		f.removed = stream
+		return nil
+	}
+	return ErrNoPull
+}
+
+func (f *fakePulls) Retry(_ context.Context, stream string) error {
+	if stream != "live/cam" {
+		return ErrNoPull
+	}
+	f.retried = stream
+	return nil
+}

@@ -44,6 +44,9 @@ func (s *Server) routeAPI(mux *http.ServeMux) {
 	if s.conf.Keys != nil {
 		s.routeKeys(api)
 	}
+	if s.conf.Pulls != nil {
+		s.routePulls(api)
+	}
 	if s.conf.Events != nil {
 		s.routeEvents(api)
 	}

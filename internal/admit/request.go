@@ -37,6 +37,8 @@ type Request struct {
 	// Online says that the stream has a publisher, and Players how many play it.
 	Online  bool
 	Players int
+	// Hops are the servers that a stream to publish came through, or one to play goes through, as the peer says.
+	Hops []string
 	// InProcess is true of a peer that is part of the program: it needs no key, and has no address.
 	InProcess bool
 }

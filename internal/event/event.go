@@ -84,6 +84,9 @@ const (
 	ServerStop = "server.stop"
 	// ConfigReloaded: another configuration is in force. Data: changed, restart: lists of keys.
 	ConfigReloaded = "config.reloaded"
+	// PullState: what becomes of a stream that is fetched from elsewhere. Data: status (live, retrying, failed, standby or
+	// idle), by, source, session while it is live; after a failure reason, text and next_try.
+	PullState = "pull.state"
 	// HookDropped: a hook's queue was full. Data: hook, dropped: how many since it was told last.
 	HookDropped = "hook.dropped"
 )
@@ -92,7 +95,7 @@ const (
 func Types() []string {
 	return []string{
 		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, StreamOnline, StreamOffline,
-		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, LimitReached, ServerStart, ServerStop, ConfigReloaded, HookDropped,
+		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, HookDropped,
 	}
 }
 

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"weir/amf"
 	"weir/av"
+	"weir/format/flv"
 	"weir/internal/session"
-	"weir/internal/stream"
 )
 
 const (
@@ -41,9 +42,17 @@ func (e *BitrateError) Error() string {
 // CloseReason implements session.Reasoner.
 func (e *BitrateError) CloseReason() session.Reason { return session.Limit }
 
+// Publisher is where the frames go: a *stream.Publisher, or a publisher within the program.
+type Publisher interface {
+	// Write gives the stream its next frame.
+	Write(f *av.Frame) error
+	// Expect says which tracks are to come.
+	Expect(video, audio bool)
+}
+
 // Feed gives a publisher's frames to its stream and enforces the limits. It belongs to one goroutine.
 type Feed struct {
-	pub     *stream.Publisher
+	pub     Publisher
 	now     func() time.Duration
 	dropped func(reason string)
 	limit   func() (most int64, own bool)
@@ -69,7 +78,7 @@ type Options struct {
 }
 
 // NewFeed returns a feed of pub.
-func NewFeed(pub *stream.Publisher, o Options) *Feed {
+func NewFeed(pub Publisher, o Options) *Feed {
 	if o.Bitrate == nil {
 		o.Bitrate = func() (int64, bool) { return 0, false }
 	}
@@ -81,8 +90,36 @@ func NewFeed(pub *stream.Publisher, o Options) *Feed {
 func (d *Feed) Write(f *av.Frame) error {
 	if f.Kind != av.Data {
 		d.usable = true
+	} else {
+		d.script(f)
 	}
 	return d.pub.Write(f)
+}
+
+// script handles script data: onMetaData becomes stream metadata, and tells which tracks will come.
+func (d *Feed) script(f *av.Frame) {
+	if f.Type != av.Script {
+		return
+	}
+	name, props, err := flv.ParseMetadata(f.Payload)
+	switch {
+	case err != nil:
+		return
+	case name == "@clearDataFrame":
+		f.Type, f.Payload = av.Meta, nil
+	case name == "onMetaData":
+		f.Type = av.Meta
+		d.pub.Expect(promises(props, "videocodecid", "width"), promises(props, "audiocodecid", "audiosamplerate"))
+	}
+}
+
+func promises(props amf.Object, keys ...string) bool {
+	for _, k := range keys {
+		if v, ok := props.Get(k); ok && v != nil && v != float64(0) {
+			return true
+		}
+	}
+	return false
 }
 
 // Meter counts n bytes from the publisher. It fails with a *BitrateError beyond the limit.

@@ -3,24 +3,21 @@ package ingest
 import (
 	"errors"
 
-	"weir/amf"
 	"weir/av"
 	"weir/format/flv"
-	"weir/internal/stream"
 )
 
 // FLV feeds a publisher from FLV tag bodies, as RTMP messages and FLV files carry them. It
 // belongs to one goroutine.
 type FLV struct {
 	feed   *Feed
-	pub    *stream.Publisher
 	demux  flv.Demuxer
 	frames []av.Frame
 	clock  av.Unwrapper
 }
 
 // NewFLV returns an FLV for pub, with a Feed of its own.
-func NewFLV(pub *stream.Publisher, o Options) *FLV { return &FLV{feed: NewFeed(pub, o), pub: pub} }
+func NewFLV(pub Publisher, o Options) *FLV { return &FLV{feed: NewFeed(pub, o)} }
 
 // Tag takes one tag body, which the caller must not use again. Once the publisher has ended, or
 // must be ended because it sends garbage or too much, Tag returns the cause.
@@ -43,36 +40,10 @@ func (in *FLV) Tag(t flv.TagType, ts uint32, body []byte) error {
 	for i := range frames {
 		f := &frames[i]
 		f.Arrived = now
-		if f.Kind == av.Data {
-			in.script(f)
-		}
 		if err := in.feed.Write(f); err != nil {
 			return err
 		}
 	}
 	clear(frames)
 	return nil
-}
-
-// script handles script data: onMetaData becomes stream metadata, and tells which tracks will come.
-func (in *FLV) script(f *av.Frame) {
-	name, props, err := flv.ParseMetadata(f.Payload)
-	switch {
-	case err != nil:
-		return
-	case name == "@clearDataFrame":
-		f.Type, f.Payload = av.Meta, nil
-	case name == "onMetaData":
-		f.Type = av.Meta
-		in.pub.Expect(promises(props, "videocodecid", "width"), promises(props, "audiocodecid", "audiosamplerate"))
-	}
-}
-
-func promises(props amf.Object, keys ...string) bool {
-	for _, k := range keys {
-		if v, ok := props.Get(k); ok && v != nil && v != float64(0) {
-			return true
-		}
-	}
-	return false
 }

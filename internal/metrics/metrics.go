@@ -44,6 +44,8 @@ type Sources struct {
 	Intake func() time.Duration
 	// Segments returns the bytes of segments in memory.
 	Segments func() int64
+	// Pulls yields how many streams that are fetched from elsewhere have each status.
+	Pulls func(yield func(status string, n int))
 	// Queues yields the number of events that wait for each hook.
 	Queues func(yield func(hook string, events int))
 	// Faults yields the number of streams that have a fault of a kind now.
@@ -72,6 +74,7 @@ type Metrics struct {
 	limited    *prometheus.CounterVec
 	auth       *prometheus.HistogramVec
 	hooks      *hooks
+	pullFails  *prometheus.CounterVec
 	reloaded   prometheus.Gauge
 	reloadedAt prometheus.Gauge
 	firstFrame prometheus.Histogram
@@ -90,6 +93,7 @@ func New(s Sources) *Metrics {
 		handshakes: counter("weir_handshake_failures_total", "Connections that never became a session, by reason.", "protocol", "reason"),
 		dropped:    counter("weir_dropped_messages_total", "Messages from peers that were thrown away, by reason.", "protocol", "reason"),
 		limited:    counter("weir_limit_reached_total", "Peers that a limit refused or ended, by the key of the limit.", "limit"),
+		pullFails:  counter("weir_pull_failures_total", "Tries to fetch a stream from another server that failed or ended, by why.", "reason"),
 		auth: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_auth_seconds", Help: "Time that decisions about peers took, by what was decided: allow, or why not.",
 			Buckets: []float64{0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
@@ -117,6 +121,9 @@ func New(s Sources) *Metrics {
 		ConstLabels: prometheus.Labels{"version": v.Version, "commit": v.Commit, "go_version": v.Go},
 	})
 	build.Set(1)
+	if s.Pulls != nil {
+		m.registry.MustRegister(newPulls(s.Pulls))
+	}
 	if s.Queues != nil {
 		m.registry.MustRegister(newQueue(s.Queues))
 	}
@@ -124,7 +131,7 @@ func New(s Sources) *Metrics {
 		m.registry.MustRegister(newPerStream(s.PerStream))
 	}
 	m.registry.MustRegister(
-		m.limited, m.auth, m.reloaded, m.reloadedAt, m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
+		m.limited, m.pullFails, m.auth, m.reloaded, m.reloadedAt, m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
 	)
 	return m

@@ -72,6 +72,10 @@ func sources() Sources {
 		Segments: func() int64 { return 6 << 20 },
 		Faults:   func(yield func(string, int)) { yield("long_gop", 2) },
 		Traces:   func() (uint64, uint64) { return 40, 2 },
+		Pulls: func(yield func(string, int)) {
+			yield("live", 3)
+			yield("retrying", 1)
+		},
 		Queues: func(yield func(string, int)) {
 			yield("billing", 3)
 			yield("a b", 1)
@@ -97,6 +101,7 @@ func full() *Metrics {
 	m.Decisions().Decided("deny", 2*time.Millisecond)
 	m.Decided(Allowed, 2*time.Millisecond)
 	m.Decided("bad_key", 3*time.Second)
+	m.PullFailed("not_found")
 	m.HandshakeFailed("rtmp", "timeout")
 	m.Dropped("rtmp", "malformed")
 	m.FirstFrame(30 * time.Millisecond)

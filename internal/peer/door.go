@@ -14,6 +14,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/fanout"
+	"weir/internal/hops"
 	"weir/internal/intake"
 	"weir/internal/mux"
 	"weir/internal/session"
@@ -23,7 +24,9 @@ import (
 // Door lets the peers of one protocol in.
 type Door struct {
 	// Name is the protocol's name: its log key, metric label and API name.
-	Name     string
+	Name string
+	// Server is the id by which this server finds itself in Ask.Hops.
+	Server   string
 	Log      *slog.Logger
 	Hub      *stream.Hub
 	Mux      *mux.Set
@@ -37,6 +40,9 @@ type Door struct {
 	Users Users
 	// Reserved is the names that publishers may not take.
 	Reserved *Reserved
+	// Want, if not nil, is told of each player that was admitted, before it waits for its stream: the stream may have to
+	// be fetched. An error refuses the player.
+	Want func(r *admit.Request, g session.Grant) error
 	// Wait returns how long a player of the path waits for a publisher.
 	Wait func(path string) time.Duration
 	// Start returns where players of the path begin that do not say so.
@@ -72,6 +78,8 @@ type Ask struct {
 	Credential admit.Credential
 	// PageURL and TCURL are what RTMP's connect says of where the peer comes from and goes to.
 	PageURL, TCURL string
+	// Hops are the servers that a stream to publish came through, or one to play goes through, as the peer says.
+	Hops []string
 }
 
 // Users checks users and passwords for protocols whose peers prove that they know a password without showing it,
@@ -105,7 +113,7 @@ func (d *Door) request(role session.Role, ask *Ask, who *session.Info) *admit.Re
 		Role: role, Protocol: d.Name, Remote: who.Remote, Via: who.Via, TLS: who.TLS,
 		UserAgent: session.Printable(who.UserAgent, session.MaxUserAgent),
 		PageURL:   ask.PageURL, TCURL: ask.TCURL, Path: ask.Path, RawQuery: ask.RawQuery, Credential: ask.Credential,
-		InProcess: who.InProcess,
+		Hops: ask.Hops, InProcess: who.InProcess,
 	}
 }
 
@@ -156,6 +164,10 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
+	if err := d.Wanted(r, grant); err != nil {
+		undo()
+		return nil, err
+	}
 	view, err := d.ViewFor(s, r.Path, v)
 	if err != nil {
 		undo()
@@ -170,6 +182,21 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	}
 	d.Hold(s, &asked, grant)
 	return view, nil
+}
+
+// Wanted passes on that an admitted player is about to wait for the stream at r.Path, which may have to be fetched from
+// elsewhere. It fails with a *session.Refusal, also for a server that would send the stream back to this one.
+func (d *Door) Wanted(r *admit.Request, g session.Grant) error {
+	if err := hops.Check(r.Hops, hops.Entry(d.Server, r.Path)); err != nil {
+		return d.Refuse(r, err)
+	}
+	if d.Want == nil {
+		return nil
+	}
+	if err := d.Want(r, g); err != nil {
+		return d.Refuse(r, err)
+	}
+	return nil
 }
 
 // admitted makes of what was asked for what was granted: from here on the stream has its public name, and

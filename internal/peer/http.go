@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/fanout"
+	"weir/internal/hops"
 	"weir/internal/mux"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -105,7 +106,7 @@ func (d *Door) EnterHTTP(w http.ResponseWriter, r *http.Request, path string, va
 		s.CloseWith(err)
 		return nil
 	}
-	v.start = d.StartOf(v.View.Stream.Path(), r.URL.Query().Get("start"))
+	v.start = d.StartOf(v.View.Stream.Path(), r.URL.Query().Get("start"), hops.ParseVia(r.Header.Values("Via")))
 	return v
 }
 
@@ -118,7 +119,7 @@ func (d *Door) Info(r *http.Request, cancel func(cause error)) session.Info {
 
 // AskOf returns what a request for the stream at path asks for and shows.
 func AskOf(r *http.Request, path string) Ask {
-	ask := Ask{Path: path, RawQuery: r.URL.RawQuery, PageURL: r.Referer()}
+	ask := Ask{Path: path, RawQuery: r.URL.RawQuery, PageURL: r.Referer(), Hops: hops.ParseVia(r.Header.Values("Via"))}
 	if user, secret, ok := r.BasicAuth(); ok {
 		ask.Credential = admit.Credential{Kind: "basic", User: user, Secret: secret}
 	} else if token, ok := session.BearerToken(r.Header.Get("Authorization")); ok {
@@ -193,6 +194,8 @@ func (d *Door) Fail(w http.ResponseWriter, err error) {
 	case session.Throttled:
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", "60")
+	case session.Loop:
+		status = http.StatusLoopDetected
 	case session.Redirected:
 		if refusal != nil && refusal.Redirect != "" {
 			status = http.StatusTemporaryRedirect

@@ -15,6 +15,7 @@ import (
 type LocalPublisher struct {
 	pub     *stream.Publisher
 	session *session.Session
+	running context.Context //nolint:containedctx // it ends with the session
 	cancel  context.CancelCauseFunc
 	release func() bool // undoes the AfterFunc of the context
 }
@@ -39,7 +40,7 @@ func (d *Door) PublishLocal(ctx context.Context, path string) (*LocalPublisher, 
 		pub.Close(cause)
 		s.CloseWith(cause)
 	})
-	return &LocalPublisher{pub, s, cancel, release}, nil
+	return &LocalPublisher{pub, s, running, cancel, release}, nil
 }
 
 // Write gives the stream its next frame, as stream.Publisher.Write does.
@@ -49,12 +50,33 @@ func (p *LocalPublisher) Write(f *av.Frame) error {
 	return p.pub.Write(f)
 }
 
+// Expect says which tracks are to come, as stream.Publisher.Expect does.
+func (p *LocalPublisher) Expect(video, audio bool) { p.pub.Expect(video, audio) }
+
+// Session is the publisher's session.
+func (p *LocalPublisher) Session() *session.Session { return p.session }
+
+// Cause is why the publisher was ended by its session or its context; nil while it was not.
+func (p *LocalPublisher) Cause() error { return context.Cause(p.running) }
+
 // Close ends the publisher after a proper stop.
 func (p *LocalPublisher) Close() {
+	p.end(stream.ErrUnpublished, nil, session.Unpublish)
+}
+
+// Lose ends a publisher whose source is gone because of err: the stream waits for its return as for that of a publisher
+// whose connection broke.
+func (p *LocalPublisher) Lose(err error) { p.end(nil, err, session.ReasonOf(err)) }
+
+// Abandon ends the publisher, and the stream with it, because of err.
+func (p *LocalPublisher) Abandon(err error) { p.end(err, err, session.ReasonOf(err)) }
+
+// end ends the publisher with a cause for the stream, and an error and a reason for the session.
+func (p *LocalPublisher) end(cause, err error, reason session.Reason) {
 	p.release()
+	p.pub.Close(cause)
+	p.session.Close(reason, err)
 	p.cancel(nil)
-	p.pub.Close(stream.ErrUnpublished)
-	p.session.Close(session.Unpublish, nil)
 }
 
 // EndOfPublisher gives the causes with which the hub ends publishers their reasons.

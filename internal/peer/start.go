@@ -31,11 +31,15 @@ func ParseStart(word string) (Start, error) {
 	return 0, fmt.Errorf("start is live, burst or key, not %q", word)
 }
 
-// StartOf returns where a player of path begins: as the word of its query says if that is a Start,
-// else as the settings of the stream say.
-func (d *Door) StartOf(path, word string) Start {
+// StartOf returns where a player of path begins: as the word of its query says if that is a Start; a
+// server that fetches the stream, as its hops tell, where it has all of a group of pictures for its own players; else as the
+// settings of the stream say.
+func (d *Door) StartOf(path, word string, hops []string) Start {
 	if s, err := ParseStart(word); err == nil {
 		return s
+	}
+	if len(hops) > 0 {
+		return Burst
 	}
 	return d.Start(path)
 }

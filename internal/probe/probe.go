@@ -14,8 +14,8 @@ import (
 	"weir/av"
 	"weir/codec"
 	"weir/format/flv"
+	"weir/internal/fetch"
 	"weir/internal/health"
-	"weir/internal/relay"
 	"weir/internal/timeline"
 )
 
@@ -30,7 +30,7 @@ const (
 
 // Run reads s for duration of its own time and reports; 0 is 5 s of a live stream, and all of a file. It
 // goes on for at most 12 s if no second key frame has come by then. It fails if no frame came at all.
-func Run(ctx context.Context, s relay.Source, duration time.Duration) (*Report, error) {
+func Run(ctx context.Context, s fetch.Source, duration time.Duration) (*Report, error) {
 	switch {
 	case duration > 0:
 	case s.Live():
@@ -94,7 +94,7 @@ type prober struct {
 	jumps      []jump
 	jumped     int
 	whole      bool // a file was read to its end
-	condition  relay.Condition
+	condition  fetch.Condition
 	interleave health.Order // of sound and picture, to tell drift
 }
 

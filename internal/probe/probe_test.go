@@ -17,7 +17,7 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
-	"weir/internal/relay"
+	"weir/internal/fetch"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,7 +30,7 @@ const (
 // look reports on a file.
 func look(t *testing.T, name string) *Report {
 	t.Helper()
-	s, err := relay.Open(t.Context(), name, relay.Access{})
+	s, err := fetch.Open(t.Context(), name, fetch.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ type made struct {
 	frames    []*av.Frame
 	live      bool // one comes each 20 ms, and then nothing until it is closed
 	closed    chan struct{}
-	condition relay.Condition
+	condition fetch.Condition
 }
 
 func (s *made) ReadFrame() (*av.Frame, error) {
@@ -87,7 +87,7 @@ func (s *made) ReadFrame() (*av.Frame, error) {
 }
 
 func (s *made) Live() bool                 { return s.live }
-func (s *made) Condition() relay.Condition { return s.condition }
+func (s *made) Condition() fetch.Condition { return s.condition }
 
 func (s *made) Close() error {
 	if s.live {
@@ -202,7 +202,7 @@ func TestRules(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		frames    []*av.Frame
-		condition relay.Condition
+		condition fetch.Condition
 		want      []string
 	}{
 		"nothing":       {frames: good},
@@ -250,7 +250,7 @@ func TestRules(t *testing.T) {
 		"a picture that drifts": {frames: slices.Concat([]*av.Frame{videoHeader, audioHeader}, drifting), want: []string{"drift: the sound falls 280ms behind the picture in 10.09s: it drifts 27.8ms a second"}},
 		"start codes":           {frames: with(good, 2, func(f *av.Frame) { f.Payload = []byte{0, 0, 0, 1, 0x65, 0x88, 0x80} }), want: []string{"annex_b: video track 0 (H.264): 1 frame with start codes where lengths belong"}},
 		"what the source says": {
-			frames: good, condition: relay.Condition{LeftOut: []string{"PCM audio", "timecode track"}, Damage: []string{"3 frames damaged"}, Truncated: true},
+			frames: good, condition: fetch.Condition{LeftOut: []string{"PCM audio", "timecode track"}, Damage: []string{"3 frames damaged"}, Truncated: true},
 			want: []string{"unsupported_track: PCM audio cannot be carried, and is left out", "damage: 3 frames damaged", "truncated: the file ends within a frame"},
 		},
 	} {

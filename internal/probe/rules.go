@@ -8,8 +8,8 @@ import (
 	"weir/av"
 	"weir/codec"
 	"weir/codec/aac"
+	"weir/internal/fetch"
 	"weir/internal/health"
-	"weir/internal/relay"
 )
 
 // The bounds beyond which something is a fault, besides those of internal/health.
@@ -120,7 +120,7 @@ func (p *prober) judgeEnds(r *Report, v, a *track) {
 }
 
 // judgeSource reports what could not be read.
-func (r *Report) judgeSource(c *relay.Condition) {
+func (r *Report) judgeSource(c *fetch.Condition) {
 	for _, name := range c.LeftOut {
 		if strings.HasSuffix(name, "audio") || strings.HasSuffix(name, "video") {
 			r.fault("unsupported_track", name+" cannot be carried, and is left out",

@@ -1,3 +1,5 @@
+// Package relay moves one stream from a source of package fetch to a target (a server, an FLV file, or nowhere), in
+// real time and without changing its payloads.
 package relay
 
 import (
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/fetch"
 	"weir/internal/timeline"
 )
 
@@ -60,7 +63,7 @@ const (
 //
 // All times are put on one timeline, which begins at 0: each round of a loop, and each clock after a
 // jump within a source, goes on where the one before ended, with the new headers.
-func Copy(ctx context.Context, open func(context.Context) (Source, error), create func(context.Context) (Target, error), o Options) (Stats, error) {
+func Copy(ctx context.Context, open func(context.Context) (fetch.Source, error), create func(context.Context) (Target, error), o Options) (Stats, error) {
 	c := &copier{o: o, open: open, create: create, begin: time.Now(), clocks: map[clockKey]*timeline.Clock{}, told: map[string]bool{}}
 	err := c.run(ctx)
 	if err == nil && c.target == nil {
@@ -81,10 +84,10 @@ func Copy(ctx context.Context, open func(context.Context) (Source, error), creat
 // copier is the state of one Copy.
 type copier struct {
 	o      Options
-	open   func(context.Context) (Source, error)
+	open   func(context.Context) (fetch.Source, error)
 	create func(context.Context) (Target, error)
 	target Target
-	source Source
+	source fetch.Source
 	begin  time.Time
 	stats  Stats
 	told   map[string]bool // notices
@@ -204,9 +207,9 @@ func (c *copier) round(ctx context.Context, round int) error {
 // hold keeps f until media begin: the newest of each header, and events unless their media is skipped.
 func hold(held []*av.Frame, f *av.Frame, skipping bool) []*av.Frame {
 	switch {
-	case isHeader(f):
+	case fetch.IsHeader(f):
 		held = slices.DeleteFunc(held, func(h *av.Frame) bool {
-			return isHeader(h) && h.Kind == f.Kind && h.Type == f.Type && h.Track == f.Track
+			return fetch.IsHeader(h) && h.Kind == f.Kind && h.Type == f.Type && h.Track == f.Track
 		})
 	case skipping:
 		return held

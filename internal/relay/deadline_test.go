@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"weir/format/flv"
+	"weir/internal/fetch"
 	"weir/rtmp"
 )
 
@@ -124,7 +125,9 @@ func (nothing) Close(error)            {}
 func hangs(t *testing.T, url string, limit time.Duration, want string) {
 	t.Helper()
 	begin := time.Now()
-	open := func(ctx context.Context) (Source, error) { return Open(ctx, url, Access{Timeout: limit}) }
+	open := func(ctx context.Context) (fetch.Source, error) {
+		return fetch.Open(ctx, url, fetch.Access{Timeout: limit})
+	}
 	_, err := Copy(t.Context(), open, to(""), Options{Unpaced: true})
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s: %v, not %q", url, err, want)
@@ -156,7 +159,7 @@ func TestOpenErrors(t *testing.T) {
 		refuses.URL + "/live/x.flv?key=secret": refuses.URL + "/live/x.flv?key=***: the server answers 404 Not Found: nobody publishes this stream",
 		strings.Replace(refuses.URL, "http", "ws", 1) + "/x": strings.Replace(refuses.URL, "http", "ws", 1) + "/x: the server answers 404 Not Found: nobody publishes this stream",
 	} {
-		if _, err := Open(t.Context(), name, Access{}); err == nil || err.Error() != want {
+		if _, err := fetch.Open(t.Context(), name, fetch.Access{}); err == nil || err.Error() != want {
 			t.Errorf("%v, not %s", err, want)
 		}
 	}
@@ -172,10 +175,10 @@ func TestInsecure(t *testing.T) {
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // it tells of the refusal
 	s.StartTLS()
 	defer s.Close()
-	if _, err := Open(t.Context(), s.URL, Access{}); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, err := fetch.Open(t.Context(), s.URL, fetch.Access{}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Error(err)
 	}
-	src, err := Open(t.Context(), s.URL, Access{Insecure: true})
+	src, err := fetch.Open(t.Context(), s.URL, fetch.Access{Insecure: true})
 	if err != nil {
 		t.Fatal(err)
 	}

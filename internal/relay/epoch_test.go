@@ -16,6 +16,7 @@ import (
 	"weir/amf"
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/fetch"
 )
 
 const ms = time.Millisecond
@@ -36,12 +37,12 @@ func (s *list) ReadFrame() (*av.Frame, error) {
 }
 
 func (s *list) Live() bool         { return s.live }
-func (*list) Condition() Condition { return Condition{} }
+func (*list) Condition() fetch.Condition { return fetch.Condition{} }
 func (*list) Close() error         { return nil }
 
 // rounds opens the same frames over and over.
-func rounds(frames ...*av.Frame) func(context.Context) (Source, error) {
-	return func(context.Context) (Source, error) { return &list{frames: slices.Clone(frames)}, nil }
+func rounds(frames ...*av.Frame) func(context.Context) (fetch.Source, error) {
+	return func(context.Context) (fetch.Source, error) { return &list{frames: slices.Clone(frames)}, nil }
 }
 
 // written is a target that keeps what it gets, as "video 0.040 key" and so on.

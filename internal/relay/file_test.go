@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"weir/av"
+	"weir/internal/fetch"
 )
 
 // TestFiles reads the same media from files of each format.
@@ -42,7 +43,7 @@ func TestFiles(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("this is no film"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), bad, Access{}); err == nil {
+	if _, err := fetch.Open(t.Context(), bad, fetch.Access{}); err == nil {
 		t.Error("text is read as a film")
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 
 	"weir/av"
-	"weir/format/flv"
+	"weir/internal/fetch"
 )
 
 // headers are what a target needs before media: the newest configuration and metadata of each
@@ -20,22 +20,9 @@ type headerKey struct {
 	track uint8
 }
 
-// isHeader reports whether f describes the media after it, until the next frame of its kind. Other
-// script tags are events of one moment.
-func isHeader(f *av.Frame) bool {
-	switch f.Type {
-	case av.Config, av.Meta:
-		return true
-	case av.Script:
-		name, _, err := flv.ParseMetadata(f.Payload)
-		return err == nil && name == "onMetaData"
-	}
-	return false
-}
-
 // note keeps f if it is a header. It reports whether the target already has the same one.
 func (h *headers) note(f *av.Frame) (known bool) {
-	if !isHeader(f) {
+	if !fetch.IsHeader(f) {
 		return false
 	}
 	k := headerKey{f.Kind, f.Type, f.Track}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/fetch"
 )
 
 // segments has ffmpeg write HLS of three seconds, with a key frame a second, and returns the files.
@@ -126,7 +127,7 @@ func TestHLSOnDemand(t *testing.T) {
 			if name == "the better of variants" && slices.Contains(s.asked, "media0.m3u8") {
 				t.Error("the worse variant was taken")
 			}
-			src, err := Open(t.Context(), url, Access{})
+			src, err := fetch.Open(t.Context(), url, fetch.Access{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +151,7 @@ func TestHLSLive(t *testing.T) {
 		return b + end
 	}
 	s.put("index.m3u8", list(0, 1, ""))
-	src, err := Open(t.Context(), s.serve(t), Access{})
+	src, err := fetch.Open(t.Context(), s.serve(t), fetch.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func TestHLSWhoseNumbersBeginAgain(t *testing.T) {
 	s := &site{files: segments(t, "-hls_segment_filename %d.ts index.m3u8")}
 	const head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:"
 	s.put("index.m3u8", head+"700\n#EXTINF:1,\n0.ts\n")
-	src, err := Open(t.Context(), s.serve(t), Access{})
+	src, err := fetch.Open(t.Context(), s.serve(t), fetch.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +233,8 @@ func TestHLSOfWeir(t *testing.T) {
 func TestHLSErrors(t *testing.T) {
 	const head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
 	for name, c := range map[string]struct{ list, want string }{
-		"encrypted":         {head + "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:1,\n0.ts\n#EXT-X-ENDLIST\n", "the stream is encrypted, which is not supported"},
+		"encrypted":         {head + "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"k\"\n#EXTINF:1,\n0.ts\n#EXT-X-ENDLIST\n", "the stream is encrypted in a way that is not supported: only AES-128 is"},
+		"a key gone":        {head + "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:1,\nindex.m3u8\n#EXT-X-ENDLIST\n", "reading segment 0: reading its key: the server answers 404 Not Found"},
 		"not a playlist":    {"#EXTM3U\n#EXTINF:x,\n", "m3u8: malformed playlist"},
 		"no variant there":  {"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nnone.m3u8\n", "reading a media playlist: the server answers 404 Not Found"},
 		"another scheme":    {"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nfile:///etc/passwd\n", "the playlist names a resource of file://, not of http:// or https://"},
@@ -249,8 +251,9 @@ func TestHLSErrors(t *testing.T) {
 	}
 }
 
-// TestHLSBounds has a segment one byte too large.
+// TestHLSBounds has an initialization segment one byte too large.
 func TestHLSBounds(t *testing.T) {
+	const maxInit = 4 << 20
 	for _, size := range []int{maxInit, maxInit + 1} {
 		s := &site{files: map[string]string{
 			"index.m3u8": "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:1\n#EXT-X-MAP:URI=\"init\"\n#EXTINF:1,\n0.mp4\n#EXT-X-ENDLIST\n",

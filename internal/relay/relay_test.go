@@ -18,6 +18,7 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/fetch"
 	"weir/internal/server"
 )
 
@@ -28,7 +29,7 @@ const sample = "../demo/sample.flv"
 // frames reads a file's media frames.
 func frames(t *testing.T, name string) (fs []*av.Frame) {
 	t.Helper()
-	s, err := Open(t.Context(), name, Access{})
+	s, err := fetch.Open(t.Context(), name, fetch.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +71,8 @@ func serve(t *testing.T) (rtmpURL, httpURL, wsURL string) {
 	return "rtmp://" + s.Addr("rtmp").String() + "/live/x", "http://" + h + "/live/x.flv", "ws://" + h + "/live/x.flv"
 }
 
-func from(name string) func(context.Context) (Source, error) {
-	return func(ctx context.Context) (Source, error) { return Open(ctx, name, Access{}) }
+func from(name string) func(context.Context) (fetch.Source, error) {
+	return func(ctx context.Context) (fetch.Source, error) { return fetch.Open(ctx, name, fetch.Access{}) }
 }
 
 func to(name string) func(context.Context) (Target, error) {

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +12,7 @@ import (
 
 	"weir/av"
 	"weir/format/mpegts"
+	"weir/internal/fetch"
 )
 
 // TestFramingOfTransportStreams has the same packets as camcorders, receivers and captures store them.
@@ -47,27 +47,6 @@ func TestFramingOfTransportStreams(t *testing.T) {
 	}
 }
 
-func TestIsTS(t *testing.T) {
-	packet := append([]byte{0x47, 0x1f, 0xff, 0x10}, bytes.Repeat([]byte{0xff}, 184)...)
-	for name, c := range map[string]struct {
-		b    []byte
-		all  bool
-		want bool
-	}{
-		"five":              {bytes.Repeat(packet, 5), false, true},
-		"four of more":      {bytes.Repeat(packet, 4), false, false},
-		"a file of four":    {bytes.Repeat(packet, 4), true, true},
-		"a file of one":     {packet, true, true},
-		"a cut-off packet":  {packet[:187], true, false},
-		"text":              {bytes.Repeat([]byte("G is a letter. "), 200), true, false},
-		"rubbish before it": {append([]byte("rubbish"), bytes.Repeat(packet, 5)...), false, true},
-	} {
-		if got := isTS(c.b, c.all); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
-
 // TestWebPagesAreNamedAsSuch asks for pages; of a watch page the URLs of its stream are named.
 func TestWebPagesAreNamedAsSuch(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +66,7 @@ func TestWebPagesAreNamedAsSuch(t *testing.T) {
 		"/about.html":            page,
 		"/rubbish/":              "neither FLV, MP4, MPEG-TS nor an HLS playlist",
 	} {
-		_, err := Open(t.Context(), s.URL+path, Access{})
+		_, err := fetch.Open(t.Context(), s.URL+path, fetch.Access{})
 		if want := strings.Replace(s.URL+path, "hunter2", "***", 1) + ": " + want; err == nil || err.Error() != want {
 			t.Errorf("%s: %v, not %s", path, err, want)
 		}

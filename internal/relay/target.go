@@ -13,6 +13,7 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/fetch"
 	"weir/internal/session"
 	"weir/rtmp"
 )
@@ -39,7 +40,7 @@ var errLeftOut = errors.New("left out")
 
 // TargetOptions say how a target is made.
 type TargetOptions struct {
-	Access
+	fetch.Access
 	// Overwrite replaces a file that exists; without it that is an error.
 	Overwrite bool
 	// Multitrack sends all tracks to a server that has not announced that it takes several of a kind.
@@ -107,6 +108,9 @@ type omissions struct {
 	said []string
 }
 
+// maxLeftOut bounds the tracks that are named.
+const maxLeftOut = 16
+
 type omission struct {
 	kind  av.Kind
 	track uint8
@@ -149,7 +153,7 @@ func createFile(name string, overwrite bool) (sink, error) {
 		return nil, errors.New("the file exists; --force overwrites it")
 	}
 	if err != nil {
-		return nil, withoutPath(err)
+		return nil, fetch.Plain(err)
 	}
 	b := bufio.NewWriterSize(f, 256<<10)
 	return &fileTarget{file: f, buf: b, w: flv.NewWriter(b, flv.Form{Enhanced: flv.AsReceived}, true, true)}, nil
@@ -184,9 +188,9 @@ type rtmpTarget struct {
 }
 
 func createRTMP(ctx context.Context, name string, o TargetOptions) (sink, error) {
-	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), ChunkSize: 65536, TLSConfig: o.tls(), Timeout: o.timeout()})
+	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), ChunkSize: 65536, TLSConfig: o.TLS(), Timeout: o.Patience()})
 	if err != nil {
-		return nil, plain(err)
+		return nil, fetch.Plain(err)
 	}
 	p, err := c.Publish(ctx)
 	if err != nil {

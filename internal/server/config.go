@@ -15,6 +15,7 @@ import (
 	"weir/internal/hook/deliver"
 	"weir/internal/listen"
 	"weir/internal/peer"
+	"weir/internal/pull"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/internal/trace"
@@ -34,9 +35,10 @@ type Config struct {
 	Limits   LimitsConfig     `yaml:"limits" help:"Bounds on everything that peers can make grow."`
 	Hooks    []deliver.Config `yaml:"hooks" help:"Who is told of what happens: HTTP services and commands."`
 	// Drain is how long a server that is told to stop waits for its sessions to end by themselves.
-	Drain   time.Duration  `yaml:"drain" max:"1h" help:"when the server is told to stop: how long it goes on for those who are there, and lets nobody else in, before it ends them; 0s ends them at once"`
-	Auth    AuthConfig     `yaml:"auth" help:"What streams[].publish.auth and streams[].play.auth may ask, besides keys."`
-	Streams []StreamConfig `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`
+	Drain   time.Duration   `yaml:"drain" max:"1h" help:"when the server is told to stop: how long it goes on for those who are there, and lets nobody else in, before it ends them; 0s ends them at once"`
+	Edge    pull.EdgeConfig `yaml:"edge" help:"Makes this server an edge of another one, the origin; see docs/restream.md."`
+	Auth    AuthConfig      `yaml:"auth" help:"What streams[].publish.auth and streams[].play.auth may ask, besides keys."`
+	Streams []StreamConfig  `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`
 }
 
 // Check implements config.Checker: it refuses an entry of streams that no stream ever gets.
@@ -199,6 +201,7 @@ type StreamConfig struct {
 	Cache   CacheConfig   `yaml:"gop_cache"`
 	Slow    SlowConfig    `yaml:"slow_player"`
 	Repair  bool          `yaml:"repair" help:"send FLV and RTMP players whole pictures where the publisher splits them into several messages; false passes on the publisher's bytes untouched"`
+	Pull    pull.Config   `yaml:"pull" help:"Fetches the streams from another server; see docs/restream.md."`
 	StreamProtocols
 }
 
@@ -248,6 +251,7 @@ func Default() Config {
 	}
 	config.SetDefaults(&c.Protocols)
 	config.SetDefaults(&c.Auth)
+	config.SetDefaults(&c.Edge)
 	return c
 }
 
@@ -264,6 +268,7 @@ func DefaultStream() StreamConfig {
 			GOPs: s.Cache.GOPs, MaxBytes: s.Cache.Bytes, MaxFrames: s.Cache.Frames, MaxTime: s.Cache.Time,
 		},
 		Slow: SlowConfig{MaxLag: s.MaxLag, MaxStall: 30 * time.Second, Then: "skip"},
+		Pull: pull.DefaultConfig(),
 	}
 	config.SetDefaults(&c.StreamProtocols)
 	return c
@@ -273,6 +278,9 @@ func DefaultStream() StreamConfig {
 func (c *StreamConfig) Validate() error {
 	if err := admit.CheckPattern(c.Match); err != nil {
 		return config.Errorf(&c.Match, "the pattern %q %w", c.Match, err)
+	}
+	if c.Pull.Enabled() && !c.Pull.OnDemand && strings.Contains(c.Match, "*") {
+		return config.Errorf(&c.Pull.OnDemand, "which streams of %q are to be fetched always? Give each an entry of its own, whose match is its path, or leave on_demand true", c.Match)
 	}
 	return nil
 }

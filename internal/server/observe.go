@@ -73,6 +73,7 @@ func (s *Server) sources() metrics.Sources {
 		},
 		Intake: func() time.Duration { return s.pacer.Interval() },
 		Queues: func(yield func(hook string, n int)) { s.hooks.Queues(yield) },
+		Pulls:  func(yield func(status string, n int)) { s.pulls.Count(yield) },
 		Segments: func() int64 {
 			n := int64(0)
 			for _, f := range s.mediaBytes {

@@ -186,6 +186,7 @@ func (c *Change) Apply() {
 	s.hub.SetLimits(c.conf.Limits.streams())
 	s.hub.Apply(func(path string) stream.Settings { return s.streamConfig(path).settings() })
 	s.mux.Refresh()
+	s.pulls.Apply()
 	s.engine.SetDelays(c.conf.Delivery.MinDelay, c.conf.Delivery.MaxDelay)
 	for i, f := range c.conf.folders() {
 		if section, ok := f.Section.(protocol.Changeable); ok {

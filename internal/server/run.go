@@ -114,6 +114,7 @@ func (s *Server) release() {
 	if s.hooks != nil {
 		s.hooks.Close()
 	}
+	s.pulls.Close()
 	for _, l := range s.listeners { // services have closed most of them
 		_ = l.Close()
 	}

@@ -25,6 +25,7 @@ import (
 	"weir/internal/mux"
 	"weir/internal/peer"
 	"weir/internal/protocol"
+	"weir/internal/pull"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/internal/trace"
@@ -75,6 +76,7 @@ type Server struct {
 	metrics    *metrics.Metrics
 	health     *health.Monitor
 	traces     *trace.Exporter // nil: none are sent
+	pulls      *pull.Manager
 	services   []service
 	viewers    viewers
 	reserved   peer.Reserved
@@ -150,6 +152,7 @@ func (s *Server) build() {
 	s.sessions = session.New(c.sessionLimits(), s.observer())
 	s.health = health.NewMonitor(health.Options{Streams: s.hub.List, Changed: s.healthChanged})
 	s.traces = s.newTraces()
+	s.pulls = s.newPulls()
 	s.setGlobals(c)
 }
 
@@ -197,18 +200,19 @@ func (s *Server) open() error {
 		return err
 	}
 	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags},
-		service{"health", s.health.Run}, service{"egress", s.measureEgress})
+		service{"health", s.health.Run}, service{"egress", s.measureEgress}, service{"pulls", s.pulls.Run})
 	return nil
 }
 
 // door is what lets the peers of a protocol in.
 func (s *Server) door(name string) *peer.Door {
 	return &peer.Door{
-		Name: name, Log: s.log.With(slog.String("protocol", name)),
+		Name: name, Server: s.self.ID, Log: s.log.With(slog.String("protocol", name)),
 		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
 		Admit: s.admit, SecretName: s.gate.SecretName,
 		Users:    s.gate,
 		Reserved: &s.reserved,
+		Want:     s.want,
 		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
 		Start:    s.start,
 		Repair:   func(path string) bool { return s.streamConfig(path).Repair },

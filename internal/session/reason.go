@@ -45,6 +45,7 @@ const (
 	Revoked                     // the key or the grant was withdrawn while the session ran
 	Hook                        // the decision hook could not be asked, or gave no answer that can be understood
 	Redirected                  // the peer was sent to another server
+	Loop                        // the stream came from this server, or through too many
 	reasonCount
 )
 
@@ -54,7 +55,7 @@ var reasonWords = [reasonCount]string{
 	Conflict: "conflict", StreamEnded: "stream_ended", NotFound: "not_found", Handshake: "handshake",
 	ProtocolError: "protocol_error", TooLarge: "too_large", Unsupported: "unsupported",
 	BadKey: "bad_key", Address: "address", Throttled: "throttled", Path: "path", Denied: "denied", Limit: "limit", Config: "config",
-	Expired: "expired", Revoked: "revoked", Hook: "hook", Redirected: "redirected",
+	Expired: "expired", Revoked: "revoked", Hook: "hook", Redirected: "redirected", Loop: "loop",
 }
 
 // String returns the word: "stream_ended".
@@ -103,6 +104,7 @@ var peerTexts = [reasonCount]string{
 	Denied: "Not allowed.", Limit: "A limit of the server has been reached.", Config: "The server's configuration has changed.",
 	Expired: "The time for which this was allowed is over.", Revoked: "Permission was withdrawn.",
 	Hook: "Access cannot be checked right now: try again later.", Redirected: "The stream is on another server.",
+	Loop: "The stream has come through this server before: it would go in a circle.",
 }
 
 // Refusal is an error with a reason, and with a text for the peer apart from the one for the

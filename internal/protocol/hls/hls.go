@@ -138,6 +138,10 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 		protocol.RedirectWith(w, root+public+"/index.m3u8", "v="+p.tokens.issue(public, grant, time.Now()))
 		return
 	}
+	if err := p.env.Wanted(p.env.Request(r, path), grant); err != nil {
+		p.env.Fail(w, err)
+		return
+	}
 	text, err := p.multivariant(r, path, grant)
 	if err != nil {
 		p.env.Fail(w, err)

@@ -41,7 +41,7 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 	if err != nil {
 		return nil, refuse(rtmp.CodePlayFailed, err)
 	}
-	b.start = p.env.StartOf(view.Stream.Path(), r.Query.Get("start"))
+	b.start = p.env.StartOf(view.Stream.Path(), r.Query.Get("start"), c.hops)
 	if err := b.checkCodecs(view); err != nil {
 		return nil, err
 	}

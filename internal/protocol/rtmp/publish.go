@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 
+	"weir/amf"
 	"weir/format/flv"
+	"weir/internal/hops"
 	"weir/internal/ingest"
 	"weir/internal/peer"
 	"weir/internal/session"
@@ -69,9 +71,11 @@ func (c *connection) publisher(p *Protocol, rs *rtmp.ServerSession) (*session.Se
 
 // refuse returns err with the status that tells the peer of it.
 func refuse(code string, err error) error {
-	return session.Because(session.ReasonOf(err), errors.Join(&rtmp.StatusError{
-		Level: rtmp.LevelError, Code: code, Description: session.PeerText(err),
-	}, err))
+	st := &rtmp.StatusError{Level: rtmp.LevelError, Code: code, Description: session.PeerText(err)}
+	if session.ReasonOf(err) == session.Loop { // which a server must know from other refusals
+		st.Properties = amf.Object{{Key: hops.Reason, Value: session.Loop.String()}}
+	}
+	return session.Because(session.ReasonOf(err), errors.Join(st, err))
 }
 
 // endOfPublisher returns the cause of a publisher that the hub ends, with the status for the peer if it was taken over.

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"weir/internal/admit"
+	"weir/internal/hops"
 	"weir/internal/intake"
 	"weir/internal/listen"
 	"weir/internal/peer"
@@ -114,6 +115,7 @@ type connection struct {
 	playing   uint32       // the message stream that is played
 	pageURL   string       // as connect says; it may hold keys
 	tcURL     string       // likewise
+	hops      []string     // servers that its stream came or goes through, as connect says
 	// credential is the user and password that connect proved to know.
 	credential admit.Credential
 }
@@ -125,7 +127,7 @@ func connectionOf(ctx context.Context) *connection { return ctx.Value(connection
 
 // ask is what the peer asks for with a stream's path and query.
 func (c *connection) ask(path, rawQuery string) peer.Ask {
-	return peer.Ask{Path: path, RawQuery: rawQuery, PageURL: c.pageURL, TCURL: c.tcURL, Credential: c.credential}
+	return peer.Ask{Path: path, RawQuery: rawQuery, PageURL: c.pageURL, TCURL: c.tcURL, Credential: c.credential, Hops: c.hops}
 }
 
 // maxURL bounds what is kept of each URL that connect brings, in bytes.
@@ -278,6 +280,9 @@ func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.C
 	c := connectionOf(ctx)
 	c.session.SetUserAgent(r.FlashVer)
 	c.pageURL, c.tcURL = clip(r.PageURL), clip(r.TcURL)
+	if list, ok := r.Properties.GetString(hops.Property); ok {
+		c.hops = hops.Parse(list)
+	}
 	if err := p.authenticate(c, r); err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func (p *toy) serve(nc net.Conn) {
 	if c.ended != nil {
 		c.player.Close(c.ended)
 	}
-	c.player.Join(p.env.StartOf(view.Stream.Path(), ""), nil)
+	c.player.Join(p.env.StartOf(view.Stream.Path(), "", nil), nil)
 }
 
 // request reads the line with which a client asks.

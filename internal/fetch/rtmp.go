@@ -1,12 +1,14 @@
-package relay
+package fetch
 
 import (
 	"context"
 	"errors"
-	"io"
 
+	"weir/amf"
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/hops"
+	"weir/internal/session"
 	"weir/rtmp"
 )
 
@@ -18,14 +20,18 @@ type rtmpSource struct {
 }
 
 func openRTMP(ctx context.Context, name string, a Access) (Source, error) {
-	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Plays: true, Caps: rtmp.AnyCodec(), TLSConfig: a.tls(), Timeout: a.timeout()})
+	o := rtmp.DialOptions{Plays: true, Caps: rtmp.AnyCodec(), TLSConfig: a.TLS(), Timeout: a.Patience(), Dial: a.dialer().DialContext}
+	if len(a.Hops) > 0 {
+		o.Properties = amf.Object{{Key: hops.Property, Value: hops.Join(a.Hops)}}
+	}
+	c, err := rtmp.Dial(ctx, name, o)
 	if err != nil {
-		return nil, plain(err)
+		return nil, refused(Plain(err))
 	}
 	p, err := c.Play(ctx)
 	if err != nil {
 		_ = c.Close()
-		return nil, err
+		return nil, refused(err)
 	}
 	return &rtmpSource{client: c, play: p}, nil
 }
@@ -33,6 +39,22 @@ func openRTMP(ctx context.Context, name string, a Access) (Source, error) {
 func (s *rtmpSource) Live() bool           { return true }
 func (s *rtmpSource) Close() error         { return s.client.Close() }
 func (s *rtmpSource) Condition() Condition { return s.condition() }
+
+// refused gives the refusal of an RTMP server its reason.
+func refused(err error) error {
+	st, ok := errors.AsType[*rtmp.StatusError](err)
+	if !ok {
+		return err
+	}
+	reason := session.Denied
+	if st.Code == rtmp.CodePlayStreamNotFound {
+		reason = session.NotFound
+	}
+	if word, _ := st.Properties.GetString(hops.Reason); word == session.Loop.String() {
+		reason = session.Loop
+	}
+	return session.Because(reason, err)
+}
 
 // ReadFrame reads messages until one gives a frame.
 func (s *rtmpSource) ReadFrame() (*av.Frame, error) {
@@ -42,10 +64,10 @@ func (s *rtmpSource) ReadFrame() (*av.Frame, error) {
 		}
 		m, err := s.play.ReadMessage()
 		if errors.Is(err, rtmp.ErrClosedByPeer) {
-			err = io.EOF
+			err = ErrLost
 		}
 		if err != nil {
-			return nil, err
+			return nil, refused(err)
 		}
 		s.feed(flv.TagType(m.Type), m.Timestamp, m.Payload)
 	}

@@ -1,4 +1,4 @@
-package relay
+package fetch
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ type tsSource struct {
 	demux  mpegts.Demuxer
 	buf    []byte
 	frames []av.Frame
-	ended  bool
+	ended  error // why nothing follows
 	// truncated says that bytes followed the last packet.
 	truncated bool
 }
@@ -35,14 +35,16 @@ func (s *tsSource) ReadFrame() (*av.Frame, error) {
 			s.frames = s.frames[1:]
 			return &f, nil
 		}
-		if s.ended {
-			return nil, io.EOF
+		if s.ended != nil {
+			return nil, s.ended
 		}
 		n, err := s.in.Read(s.buf)
 		s.frames = s.demux.Demux(nil, s.buf[:n])
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			s.ended = true
+			if s.ended = io.EOF; s.live && errors.Is(err, io.ErrUnexpectedEOF) {
+				s.ended = ErrLost
+			}
 			before := s.demux.Counters()
 			s.frames = s.demux.Flush(s.frames)
 			s.truncated = !s.live && s.demux.Counters().Skipped > before.Skipped

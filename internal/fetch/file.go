@@ -1,4 +1,4 @@
-package relay
+package fetch
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"weir/av"
@@ -19,14 +18,14 @@ import (
 func openFile(name string) (Source, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, withoutPath(err)
+		return nil, Plain(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, withoutPath(err)
+		return nil, Plain(err)
 	}
 	s, err := fileSource(f, info.Size())
 	if err != nil {
@@ -36,19 +35,11 @@ func openFile(name string) (Source, error) {
 	return s, nil
 }
 
-// withoutPath removes the name of the file, which precedes the error, from it.
-func withoutPath(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
-}
-
 func fileSource(f *os.File, size int64) (Source, error) {
 	head := make([]byte, sniffSize)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, withoutPath(err)
+		return nil, Plain(err)
 	}
 	head = head[:n]
 	switch {

@@ -1,11 +1,11 @@
-package relay
+package fetch
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"weir/av"
+	"weir/internal/session"
 )
 
 // patient is a source that fails when no media comes for a while, even if other data does. Time in
@@ -32,7 +32,7 @@ func (p *patient) ReadFrame() (*av.Frame, error) {
 	t.Stop()
 	if err != nil {
 		if p.expired.Load() {
-			err = fmt.Errorf("no frame has come for %v: nobody publishes the stream, or its server or network hangs", p.limit)
+			err = session.Becausef(session.Idle, "no frame has come for %v: nobody publishes the stream, or its server or network hangs", p.limit)
 		}
 		return nil, err
 	}

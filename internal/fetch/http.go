@@ -1,4 +1,4 @@
-package relay
+package fetch
 
 import (
 	"bufio"
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,33 +19,21 @@ import (
 	"weir/internal/session"
 )
 
-const (
-	// maxHeader bounds a server's response headers.
-	maxHeader = 64 << 10
-	// maxComplaint is how much of a server's error text is shown.
-	maxComplaint = 200
-)
-
-// client returns an HTTP client for the requests of one source.
-func (a Access) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DialContext: new(net.Dialer).DialContext, TLSClientConfig: a.tls(), MaxResponseHeaderBytes: maxHeader,
-		ForceAttemptHTTP2: true, MaxConnsPerHost: 4,
-	}}
-}
+// maxComplaint is how much of a server's error text is shown, in bytes.
+const maxComplaint = 200
 
 // openHTTP opens a URL whose answer is FLV, MPEG-TS or an HLS playlist, as its first bytes tell.
-func openHTTP(ctx context.Context, name string, a Access) (Source, error) {
+func openHTTP(ctx context.Context, u *url.URL, a Access) (Source, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	limit := time.AfterFunc(a.timeout(), func() { cancel(errLate) })
+	limit := time.AfterFunc(a.Patience(), func() { cancel(errLate) })
 	defer limit.Stop()
-	client := a.client()
-	s, err := answered(ctx, client, name, func() {
+	client := a.client(u)
+	s, err := answered(ctx, client, u, a.Paced, func() {
 		cancel(nil)
 		client.CloseIdleConnections()
 	})
 	if err != nil {
-		err = late(ctx, err, a.timeout())
+		err = late(ctx, err, a.Patience())
 		cancel(nil)
 		client.CloseIdleConnections()
 		return nil, err
@@ -55,15 +42,19 @@ func openHTTP(ctx context.Context, name string, a Access) (Source, error) {
 }
 
 // answered is openHTTP with the context ctx, which end ends.
-func answered(ctx context.Context, client *http.Client, name string, end func()) (Source, error) {
-	res, err := get(ctx, client, name, "")
+func answered(ctx context.Context, client *http.Client, u *url.URL, live bool, end func()) (Source, error) {
+	res, err := get(ctx, client, u.String(), "")
 	if err != nil {
 		return nil, err
 	}
 	body := bufio.NewReaderSize(res.Body, sniffSize)
 	if head, _ := body.Peek(len(playlistHead)); bytes.HasPrefix(head, []byte(playlistHead)) {
 		defer res.Body.Close()
-		return newHLS(ctx, client, res.Request.URL, body, end)
+		s := &hlsSource{ctx: ctx, client: client, end: end}
+		if err := s.begin(u, res.Request.URL, body, live); err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	s, err := sniff(body, res.ContentLength < 0, func() error {
 		end()
@@ -96,44 +87,59 @@ func webPage(at *url.URL) error {
 func get(ctx context.Context, client *http.Client, name, span string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, name, nil)
 	if err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	if span != "" {
 		req.Header.Set("Range", span)
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	if res.StatusCode == http.StatusOK || span != "" && res.StatusCode == http.StatusPartialContent {
+		if err := decode(res); err != nil {
+			_ = res.Body.Close()
+			return nil, err
+		}
 		return res, nil
 	}
 	text, _ := io.ReadAll(io.LimitReader(res.Body, maxComplaint))
 	_ = res.Body.Close()
-	return nil, refusal(res.Status, string(text))
+	return nil, refusal(res, string(text))
 }
 
 // refusal returns an error for a server's answer that is no success.
-func refusal(status, text string) error {
+func refusal(res *http.Response, text string) error {
+	reason := session.EOF
+	switch res.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		reason = session.Denied
+	case http.StatusNotFound, http.StatusGone:
+		reason = session.NotFound
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		reason = session.Limit
+	case http.StatusLoopDetected:
+		reason = session.Loop
+	}
 	text = strings.Join(strings.Fields(text), " ")
 	if text == "" || strings.Contains(text, "<") { // a page
-		return fmt.Errorf("the server answers %s", status)
+		return session.Becausef(reason, "the server answers %s", res.Status)
 	}
-	return fmt.Errorf("the server answers %s: %s", status, text)
+	return session.Becausef(reason, "the server answers %s: %s", res.Status, text)
 }
 
 // openWebSocket opens FLV or MPEG-TS from a WebSocket.
-func openWebSocket(ctx context.Context, name string, a Access) (Source, error) {
+func openWebSocket(ctx context.Context, u *url.URL, a Access) (Source, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	limit := time.AfterFunc(a.timeout(), func() { cancel(errLate) })
+	limit := time.AfterFunc(a.Patience(), func() { cancel(errLate) })
 	defer limit.Stop()
-	c, res, err := websocket.Dial(ctx, name, &websocket.DialOptions{HTTPClient: a.client()}) //nolint:bodyclose // the library closes it
+	c, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: a.client(u)}) //nolint:bodyclose // the library closes it
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
 			text, _ := io.ReadAll(io.LimitReader(res.Body, maxComplaint))
-			err = refusal(res.Status, string(text))
+			err = refusal(res, string(text))
 		}
-		err = late(ctx, plain(err), a.timeout())
+		err = late(ctx, Plain(err), a.Patience())
 		cancel(nil)
 		return nil, err
 	}
@@ -143,7 +149,7 @@ func openWebSocket(ctx context.Context, name string, a Access) (Source, error) {
 		return c.CloseNow()
 	})
 	if err != nil {
-		err = late(ctx, err, a.timeout())
+		err = late(ctx, err, a.Patience())
 		cancel(nil)
 		_ = c.CloseNow()
 		return nil, err

@@ -1,7 +1,7 @@
-// Package relay moves one stream from a source (a file, or a stream on a server) to
-// a target (a server, an FLV file, or nowhere), in real time and without changing its
-// payloads.
-package relay
+// Package fetch reads streams from elsewhere: from servers by RTMP, HTTP, HLS and WebSocket, and from files, without
+// changing their payloads. What servers send is bounded: headers, redirects, cookies, playlists, segments, and the time that
+// they take.
+package fetch
 
 import (
 	"context"
@@ -9,12 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"weir/av"
+	"weir/format/flv"
 	"weir/internal/session"
 )
 
@@ -46,19 +50,34 @@ type Access struct {
 	Insecure bool
 	// Timeout is how long an answer may take, and the next frame of a server's stream. 0 means 20 s.
 	Timeout time.Duration
+	// Control, if not nil, is asked about each address before it is connected to, as that of a net.Dialer.
+	Control func(network, address string, c syscall.RawConn) error
+	// Header is sent with requests of HTTP to the host of the URL, and to no other, wherever redirects and playlists lead.
+	// Its field User-Agent is sent to all.
+	Header http.Header
+	// Hops are the servers that the stream goes through, this one last; see package hops. Servers are told of them.
+	Hops []string
+	// Paced makes the frames of HLS and of files on servers come when they are due, not as fast as they can be had, and
+	// takes an HLS playlist that has ended, unless it is a recording, for the end of a stream.
+	Paced bool
 }
+
+// dialer opens connections to servers.
+func (a Access) dialer() *net.Dialer { return &net.Dialer{Control: a.Control} }
 
 // defaultTimeout is longer than a server lets a player wait for a publisher, 10 s by default.
 const defaultTimeout = 20 * time.Second
 
-func (a Access) timeout() time.Duration {
+// Patience is Timeout, or its default.
+func (a Access) Patience() time.Duration {
 	if a.Timeout > 0 {
 		return a.Timeout
 	}
 	return defaultTimeout
 }
 
-func (a Access) tls() *tls.Config {
+// TLS is the configuration for connections to servers.
+func (a Access) TLS() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: a.Insecure} //nolint:gosec // only on request
 }
 
@@ -98,17 +117,24 @@ func open(ctx context.Context, name string, a Access) (Source, error) {
 	case "rtmp", "rtmps":
 		s, err = openRTMP(ctx, name, a)
 	case "http", "https":
-		s, err = openHTTP(ctx, name, a)
+		s, err = openHTTP(ctx, u, a)
 	case "ws", "wss":
-		s, err = openWebSocket(ctx, name, a)
+		s, err = openWebSocket(ctx, u, a)
 	default:
 		return nil, fmt.Errorf("%s:// is not supported: use rtmp, rtmps, http, https, ws, wss or a file", u.Scheme)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return newPatient(s, a.timeout()), nil
+	p := Source(newPatient(s, a.Patience()))
+	if _, segments := s.(*hlsSource); a.Paced && (segments || !s.Live()) {
+		p = newPaced(p)
+	}
+	return p, nil
 }
+
+// ErrLost ends a source whose connection is gone without a word. It is also an io.EOF.
+var ErrLost = session.Because(session.EOF, fmt.Errorf("the connection was lost: %w", io.EOF))
 
 // errLate ends a connection whose server is too slow to answer.
 var errLate = errors.New("late")
@@ -116,19 +142,25 @@ var errLate = errors.New("late")
 // late replaces the error of an opening that errLate ended.
 func late(ctx context.Context, err error, limit time.Duration) error {
 	if errors.Is(context.Cause(ctx), errLate) {
-		return fmt.Errorf("the server has not answered within %v", limit)
+		return session.Becausef(session.Timeout, "the server has not answered within %v", limit)
 	}
 	return err
 }
 
-// plain removes from an error the URL, which may contain a key, and the address: the name of the
+// Plain removes from an error the URL, which may contain a key, and the address or file name: the name of the
 // source or target precedes the error.
-func plain(err error) error {
+func Plain(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return errors.New(e.Err)
+		return session.Because(session.EOF, errors.New(e.Err))
+	}
+	if e, ok := errors.AsType[session.Reasoner](err); ok { // of Access.Control
+		return e
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		err = e.Err
@@ -137,4 +169,23 @@ func plain(err error) error {
 		}
 	}
 	return err
+}
+
+// trackKey names a track.
+type trackKey struct {
+	kind  av.Kind
+	track uint8
+}
+
+// IsHeader reports whether f describes the media after it, until the next frame of its kind. Other
+// script tags are events of one moment.
+func IsHeader(f *av.Frame) bool {
+	switch f.Type {
+	case av.Config, av.Meta:
+		return true
+	case av.Script:
+		name, _, err := flv.ParseMetadata(f.Payload)
+		return err == nil && name == "onMetaData"
+	}
+	return false
 }

@@ -1,4 +1,4 @@
-package relay
+package fetch
 
 import (
 	"errors"
@@ -79,7 +79,7 @@ func (s *flvSource) Live() bool { return s.live }
 // Close implements Source.
 func (s *flvSource) Close() error { return s.close() }
 
-// ReadFrame returns io.EOF also when the connection breaks.
+// ReadFrame returns ErrLost, which is an io.EOF, when the connection breaks.
 func (s *flvSource) ReadFrame() (*av.Frame, error) {
 	for {
 		if f, ok := s.next(); ok {
@@ -87,8 +87,9 @@ func (s *flvSource) ReadFrame() (*av.Frame, error) {
 		}
 		t, err := s.tags.ReadTag()
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			s.truncated = !s.live
-			err = io.EOF
+			if err = ErrLost; !s.live {
+				s.truncated, err = true, io.EOF
+			}
 		}
 		if err != nil {
 			return nil, err

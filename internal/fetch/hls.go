@@ -1,4 +1,4 @@
-package relay
+package fetch
 
 import (
 	"context"
@@ -11,53 +11,65 @@ import (
 
 	"weir/av"
 	"weir/format/m3u8"
+	"weir/internal/session"
 )
 
 const (
 	// maxSegment bounds a segment, and maxInit an initialization segment, in bytes.
 	maxSegment = 64 << 20
 	maxInit    = 4 << 20
-	// fromEnd is how many segments before the end of a live playlist reading begins: three, as
+	// fromEnd is how many segments before the end of a live playlist reading begins, if it does not say: three, as
 	// players do (RFC 8216, 6.3.3).
 	fromEnd = 3
+	// maxFailed is how many segments in a row, or requests for a playlist, may fail before the source does.
+	maxFailed = 3
 	// minReload is the shortest time between two requests for a playlist.
 	minReload = 500 * time.Millisecond
 )
 
 // hlsSource reads an HLS stream: the variant with the highest bandwidth, and the sound that belongs to it
-// if that has a playlist of its own.
+// if that has a playlist of its own. Its times run on across discontinuities.
 type hlsSource struct {
 	ctx    context.Context //nolint:containedctx // reading is ended by Close
 	client *http.Client
 	end    func()
 	live   bool
 	lists  []*hlsList
+	shifts map[epoch]time.Duration // what is added to the times of each of the latest epochs
 }
 
-// newHLS reads a playlist and those that it names. end ends the source.
-func newHLS(ctx context.Context, client *http.Client, at *url.URL, body io.Reader, end func()) (Source, error) {
+// begin reads the playlist body of the URL from, which was found at the URL at, and those that it names. If a live stream is
+// wanted, one that has ended is an error unless it is a recording.
+func (s *hlsSource) begin(from, at *url.URL, body io.Reader, live bool) error {
 	b, err := readAll(body, m3u8.MaxSize)
 	if err != nil {
-		return nil, fmt.Errorf("reading the playlist: %w", err)
+		return fmt.Errorf("reading the playlist: %w", err)
 	}
-	s := &hlsSource{ctx: ctx, client: client, end: end}
 	media, err := m3u8.ParseMedia(b)
 	if err == nil {
-		s.lists = []*hlsList{{s: s, url: at}}
+		s.lists = []*hlsList{{s: s, url: from, base: at}}
 		s.lists[0].take(media)
 	} else if errors.Is(err, m3u8.ErrKind) {
 		err = s.variant(at, b)
 	}
-	switch {
-	case errors.Is(err, m3u8.ErrEncrypted):
-		return nil, errors.New("the stream is encrypted, which is not supported")
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return readable(err)
 	}
 	for _, l := range s.lists {
 		s.live = s.live || !l.media.EndList
+		if live && l.media.EndList && l.media.Type != "VOD" {
+			return session.Because(session.StreamEnded, errors.New("the stream has ended: its playlist says that nothing follows"))
+		}
 	}
-	return s, nil
+	return nil
+}
+
+// readable says of an encrypted playlist what is supported.
+func readable(err error) error {
+	if errors.Is(err, m3u8.ErrEncrypted) {
+		return session.Because(session.Unsupported, errors.New("the stream is encrypted in a way that is not supported: only AES-128 is"))
+	}
+	return err
 }
 
 // variant chooses the best variant of a multivariant playlist.
@@ -84,8 +96,8 @@ func (s *hlsSource) variant(at *url.URL, b []byte) error {
 		if err != nil {
 			return err
 		}
-		l := &hlsList{s: s, url: u, second: len(s.lists) > 0}
-		if err := l.reload(); err != nil {
+		l := &hlsList{s: s, url: u, base: u, second: len(s.lists) > 0}
+		if err := l.load(""); err != nil {
 			return err
 		}
 		s.lists = append(s.lists, l)
@@ -114,7 +126,7 @@ func rendition(p *m3u8.Multivariant, group string) (uri string) {
 func resolve(base *url.URL, uri string) (*url.URL, error) {
 	u, err := base.Parse(uri)
 	if err != nil {
-		return nil, plain(err)
+		return nil, Plain(err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("the playlist names a resource of %s://, not of http:// or https://", u.Scheme)
@@ -185,7 +197,7 @@ func (s *hlsSource) ReadFrame() (*av.Frame, error) {
 	for _, l := range s.lists {
 		for len(l.frames) == 0 && !l.ended {
 			if err := l.more(); err != nil {
-				return nil, err
+				return nil, readable(err)
 			}
 		}
 		if len(l.frames) == 0 {
@@ -199,9 +211,19 @@ func (s *hlsSource) ReadFrame() (*av.Frame, error) {
 		}
 	}
 	if first == nil {
-		return nil, io.EOF
+		return nil, s.ending()
 	}
 	f := first.frames[0]
 	first.frames = first.frames[1:]
 	return &f, nil
+}
+
+// ending is the error at the end: why nothing was read, if nothing was.
+func (s *hlsSource) ending() error {
+	for _, l := range s.lists {
+		if l.failure != nil && !l.any {
+			return l.failure
+		}
+	}
+	return io.EOF
 }

@@ -1,0 +1,142 @@
+package fetch
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync"
+
+	"weir/internal/hops"
+	"weir/internal/session"
+)
+
+const (
+	// maxHeader bounds a server's response headers, in bytes.
+	maxHeader = 64 << 10
+	// maxRedirects bounds the redirects of one request.
+	maxRedirects = 5
+	// maxCookies bounds the cookies of one source by their names, and maxCookie each of them, in bytes.
+	maxCookies = 64
+	maxCookie  = 4096
+)
+
+// client returns an HTTP client for the requests of one source, whose URL is origin.
+func (a Access) client(origin *url.URL) *http.Client {
+	jar, _ := cookiejar.New(nil) // it cannot fail
+	t := &transport{
+		RoundTripper: &http.Transport{
+			DialContext: a.dialer().DialContext, TLSClientConfig: a.TLS(), MaxResponseHeaderBytes: maxHeader,
+			ForceAttemptHTTP2: true, MaxConnsPerHost: 4,
+		},
+		secure: isSecure(origin), host: origin.Host, header: a.Header, user: origin.User,
+	}
+	if len(a.Hops) > 0 {
+		t.via = hops.Via(a.Hops)
+	}
+	return &http.Client{Transport: t, CheckRedirect: follow, Jar: &boundedJar{CookieJar: jar, names: map[string]bool{}}}
+}
+
+func isSecure(u *url.URL) bool { return u.Scheme == "https" || u.Scheme == "wss" }
+
+// follow decides about a redirect.
+func follow(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return session.Becausef(session.Redirected, "the server redirects more than %d times", maxRedirects)
+	}
+	if s := req.URL.Scheme; s != "http" && s != "https" {
+		return session.Becausef(session.Redirected, "the server redirects to %.20s://, not to http:// or https://", s)
+	}
+	req.Header.Del("Referer") // it has the query of the URL before, and with it keys
+	return nil
+}
+
+// transport adds to requests what each server is told, and to those for the source's own host what only that one may know.
+type transport struct {
+	http.RoundTripper
+	secure bool
+	host   string
+	header http.Header
+	user   *url.Userinfo
+	via    string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	own := req.URL.Host == t.host && (isSecure(req.URL) || !t.secure)
+	req = req.Clone(req.Context())
+	if !own { // http.Client makes it of a URL with a user, which a playlist's relative URLs inherit
+		req.Header.Del("Authorization")
+	} else if t.user != nil && req.Header.Get("Authorization") == "" {
+		password, _ := t.user.Password()
+		req.SetBasicAuth(t.user.Username(), password)
+	}
+	for name, values := range t.header {
+		if name == "User-Agent" || own && name != "Host" {
+			req.Header[name] = values
+		}
+	}
+	if t.via != "" {
+		req.Header.Set("Via", t.via)
+	}
+	return t.RoundTripper.RoundTrip(req)
+}
+
+// CloseIdleConnections is for http.Client's.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// boundedJar keeps only so many cookies.
+type boundedJar struct {
+	http.CookieJar
+	mu    sync.Mutex // guards names
+	names map[string]bool
+}
+
+// SetCookies implements http.CookieJar.
+func (j *boundedJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	var fit []*http.Cookie
+	j.mu.Lock()
+	for _, c := range cookies {
+		key := u.Host + " " + c.Name + " " + c.Path
+		if len(key)+len(c.Value) > maxCookie || !j.names[key] && len(j.names) >= maxCookies {
+			continue
+		}
+		j.names[key] = true
+		fit = append(fit, c)
+	}
+	j.mu.Unlock()
+	j.CookieJar.SetCookies(u, fit)
+}
+
+// decode undoes a compression of an answer that was not asked for; what was asked for, the transport has undone.
+func decode(res *http.Response) error {
+	switch kind := strings.ToLower(res.Header.Get("Content-Encoding")); kind {
+	case "", "identity":
+		return nil
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(res.Body)
+		if err != nil {
+			return fmt.Errorf("the answer is said to be compressed with gzip, and is not: %w", err)
+		}
+		res.Body, res.ContentLength = &unzipped{z, res.Body}, -1
+		return nil
+	default:
+		return fmt.Errorf("the answer is compressed with %.20q, which was not asked for", kind)
+	}
+}
+
+// unzipped is a body that was compressed.
+type unzipped struct {
+	*gzip.Reader
+	body io.Closer
+}
+
+// Close closes the body below.
+func (u *unzipped) Close() error { return u.body.Close() }

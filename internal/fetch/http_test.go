@@ -1,0 +1,342 @@
+package fetch
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/av"
+	"weir/format/flv"
+	"weir/internal/hops"
+	"weir/internal/session"
+)
+
+// film is a short FLV file of sound.
+func film() []byte {
+	b := flv.AppendFileHeader(nil, false, true)
+	for i := range 10 {
+		b = flv.AppendTag(b, flv.TagAudio, uint32(i*26), nil, []byte{0x2f, 0xff, 0xfb, 0x90, byte(i)})
+	}
+	return b
+}
+
+// frames reads a source to its end.
+func frames(src Source) (n int, err error) {
+	defer src.Close()
+	for {
+		f, err := src.ReadFrame()
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		if f.Type == av.Media {
+			n++
+		}
+	}
+}
+
+// TestC436_Redirects: five are followed, a circle is not, nor is one to another scheme; the next time it begins with the
+// URL that was given.
+func TestC436_Redirects(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	token := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.URL.Path)
+		var n int
+		switch {
+		case r.URL.Path == "/film.flv":
+			_, _ = w.Write(film())
+		case r.URL.Path == "/circle":
+			http.Redirect(w, r, "/circle", http.StatusFound)
+		case r.URL.Path == "/file":
+			http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
+		case r.URL.Path == "/expires":
+			token++
+			http.Redirect(w, r, fmt.Sprint("/token/", token), http.StatusFound)
+		case r.URL.Path == fmt.Sprint("/token/", token):
+			_, _ = w.Write(film())
+		default:
+			if k, _ := fmt.Sscanf(r.URL.Path, "/more/%d", &n); k != 1 {
+				http.Error(w, "expired", http.StatusForbidden)
+				return
+			}
+			to := "/film.flv"
+			if n > 1 {
+				to = fmt.Sprint("/more/", n-1)
+			}
+			http.Redirect(w, r, to, http.StatusFound)
+		}
+	}))
+	defer s.Close()
+	for path, want := range map[string]string{
+		"/more/5": "", "/more/6": "the server redirects more than 5 times", "/circle": "the server redirects more than 5 times",
+		"/file": "the server redirects to file://, not to http:// or https://", "/expires": "", "/token/9": "the server answers 403 Forbidden: expired",
+	} {
+		src, err := Open(t.Context(), s.URL+path, Access{})
+		if err == nil {
+			var n int
+			if n, err = frames(src); n != 10 {
+				t.Errorf("%s: %d frames", path, n)
+			}
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	for range 3 {
+		src, err := Open(t.Context(), s.URL+"/expires", Access{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := frames(src); n != 10 || err != nil {
+			t.Error(n, err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if n := len(slices.DeleteFunc(slices.Clone(asked), func(p string) bool { return p != "/circle" })); n != 6 {
+		t.Errorf("a circle was followed %d times", n)
+	}
+}
+
+// TestC436_Addresses: each address is decided about before it is connected to, also that of a redirect, and also of RTMP and WebSocket.
+func TestC436_Addresses(t *testing.T) {
+	no := session.Because(session.Address, errors.New("not there"))
+	var mu sync.Mutex
+	var asked []string
+	var forbidden string
+	control := func(_, address string, _ syscall.RawConn) error {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, address)
+		if address == forbidden || strings.HasPrefix(address, "169.254.") {
+			return no
+		}
+		return nil
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://169.254.169.254/latest/meta-data?key=hunter2", http.StatusFound)
+	}))
+	defer s.Close()
+	begin := time.Now()
+	_, err := Open(t.Context(), s.URL+"/live/x.flv?key=hunter2", Access{Control: control})
+	if session.ReasonOf(err) != session.Address || strings.Contains(err.Error(), "hunter2") || time.Since(begin) > 2*time.Second {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+	host := s.Listener.Addr().String()
+	if !slices.Equal(asked, []string{host, "169.254.169.254:80"}) {
+		t.Errorf("%q", asked)
+	}
+	forbidden = host
+	for _, scheme := range []string{"rtmp", "rtmps", "http", "https", "ws", "wss"} {
+		if _, err := Open(t.Context(), scheme+"://"+host+"/live/x", Access{Control: control}); session.ReasonOf(err) != session.Address {
+			t.Errorf("%s: %v", scheme, err)
+		}
+	}
+}
+
+// TestC436_Credentials: what the operator gave goes to the host of the URL, and to no other.
+func TestC436_Credentials(t *testing.T) {
+	type seen struct{ auth, secret, agent, via, referer, cookie string }
+	var mu sync.Mutex
+	got := map[string]seen{}
+	note := func(name string, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		h := r.Header
+		got[name+r.URL.Path] = seen{h.Get("Authorization"), h.Get("X-Secret"), h.Get("User-Agent"), h.Get("Via"), h.Get("Referer"), h.Get("Cookie")}
+	}
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		note("other", r)
+		_, _ = w.Write(film())
+	}))
+	defer other.Close()
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		note("first", r)
+		switch r.URL.Path {
+		case "/away":
+			http.SetCookie(w, &http.Cookie{Name: "a", Value: "b", Path: "/"})
+			http.Redirect(w, r, strings.Replace(other.URL, "127.0.0.1", "localhost", 1)+"/film", http.StatusFound)
+		case "/here":
+			http.Redirect(w, r, "/film", http.StatusFound)
+		default:
+			_, _ = w.Write(film())
+		}
+	}))
+	defer first.Close()
+	list := []string{hops.Entry("me", "live/x")}
+	a := Access{Header: http.Header{"X-Secret": {"hunter2"}, "User-Agent": {"Weir"}}, Hops: list}
+	for _, path := range []string{"/away", "/here"} {
+		src, err := Open(t.Context(), strings.Replace(first.URL, "://", "://carol:pass@", 1)+path+"?key=hunter2", a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := frames(src); n != 10 || err != nil {
+			t.Error(n, err)
+		}
+	}
+	const basic = "Basic Y2Fyb2w6cGFzcw=="
+	via := hops.Via(list)
+	for name, want := range map[string]seen{
+		"first/away": {basic, "hunter2", "Weir", via, "", ""},
+		"other/film": {"", "", "Weir", via, "", ""},
+		"first/here": {basic, "hunter2", "Weir", via, "", ""},
+		"first/film": {basic, "hunter2", "Weir", via, "", ""},
+	} {
+		if got[name] != want {
+			t.Errorf("%s: %+v, want %+v", name, got[name], want)
+		}
+	}
+}
+
+// TestC436_Compression: an answer that is compressed is read, whether that was asked for or not, as far as it is known how.
+func TestC436_Compression(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		encoding := strings.TrimPrefix(r.URL.Path, "/")
+		w.Header().Set("Content-Encoding", encoding)
+		if encoding == "br" || encoding == "liar" {
+			w.Header().Set("Content-Encoding", strings.Replace(encoding, "liar", "x-gzip", 1))
+			_, _ = w.Write(film())
+			return
+		}
+		z := gzip.NewWriter(w)
+		_, _ = z.Write(film())
+		_ = z.Close()
+	}))
+	defer s.Close()
+	for encoding, want := range map[string]string{
+		"gzip": "", "x-gzip": "", "br": `the answer is compressed with "br", which was not asked for`, "liar": "is said to be compressed with gzip, and is not",
+	} {
+		src, err := Open(t.Context(), s.URL+"/"+encoding, Access{})
+		if err == nil {
+			var n int
+			if n, err = frames(src); n != 10 {
+				t.Errorf("%s: %d frames", encoding, n)
+			}
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", encoding, err, want)
+		}
+	}
+}
+
+// TestReasons: why a source cannot be had is said in a word.
+func TestReasons(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var status int
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &status); err != nil {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, "<html>")
+			return
+		}
+		w.WriteHeader(status)
+	}))
+	for path, want := range map[string]session.Reason{
+		"/401": session.Denied, "/403": session.Denied, "/404": session.NotFound, "/410": session.NotFound, "/429": session.Limit, "/503": session.Limit,
+		"/508": session.Loop, "/500": session.EOF,
+	} {
+		if _, err := Open(t.Context(), s.URL+path, Access{}); session.ReasonOf(err) != want {
+			t.Errorf("%s: %v (%v)", path, err, session.ReasonOf(err))
+		}
+	}
+	if _, err := Open(t.Context(), s.URL+"/page/", Access{}); err == nil || !strings.Contains(err.Error(), "web page") {
+		t.Error(err)
+	}
+	s.Close()
+	if _, err := Open(t.Context(), s.URL+"/404", Access{}); session.ReasonOf(err) != session.EOF {
+		t.Errorf("%v (%v)", err, session.ReasonOf(err))
+	}
+}
+
+// TestC436_Silence: a server that answers and then sends nothing has failed after the timeout, with a word for it.
+func TestC436_Silence(t *testing.T) {
+	done := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/film" {
+			_, _ = w.Write(film()[:60])
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-done
+	}))
+	defer s.Close()
+	defer close(done)
+	const limit = 300 * time.Millisecond
+	for path, want := range map[string]session.Reason{"/nothing": session.Timeout, "/film": session.Idle} {
+		begin := time.Now()
+		src, err := Open(t.Context(), s.URL+path, Access{Timeout: limit})
+		if err == nil {
+			_, err = frames(src)
+		}
+		if took := time.Since(begin); session.ReasonOf(err) != want || took < limit || took > limit+2*time.Second {
+			t.Errorf("%s: %v (%v) after %v", path, err, session.ReasonOf(err), took)
+		}
+	}
+}
+
+// TestCookiesAreBounded: a server cannot have more kept than so many cookies of so many bytes.
+func TestCookiesAreBounded(t *testing.T) {
+	u, _ := url.Parse("http://127.0.0.1/")
+	jar := Access{}.client(u).Jar
+	for i := range 1000 {
+		jar.SetCookies(u, []*http.Cookie{{Name: fmt.Sprint("c", i), Value: "x"}, {Name: "large", Value: strings.Repeat("x", 5000)}})
+	}
+	jar.SetCookies(u, []*http.Cookie{{Name: "c1", Value: "y"}})
+	kept := jar.Cookies(u)
+	if len(kept) != maxCookies || !slices.ContainsFunc(kept, func(c *http.Cookie) bool { return c.Name == "c1" && c.Value == "y" }) {
+		t.Errorf("%d are kept", len(kept))
+	}
+}
+
+// TestLostAndEnded: a stream whose connection breaks is told from one that ended.
+func TestLostAndEnded(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	serve := func(end string) {
+		wg.Go(func() {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer nc.Close()
+			_, _ = nc.Read(make([]byte, 4096))
+			b := film()
+			_, _ = fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%s", len(b), b, end)
+		})
+	}
+	for end, lost := range map[string]bool{"0\r\n\r\n": false, "": true, "1": true} {
+		serve(end)
+		src, err := Open(context.Background(), "http://"+ln.Addr().String()+"/x", Access{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = src.ReadFrame()
+		}
+		_ = src.Close()
+		if !errors.Is(err, io.EOF) || errors.Is(err, ErrLost) != lost {
+			t.Errorf("%q: %v", end, err)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package pull
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"weir/internal/admit"
+	"weir/internal/session"
+)
+
+func requestFor(path string) *admit.Request { return &admit.Request{Role: session.Play, Path: path} }
+
+// TestSources: which URLs can be sources; what is said of others has no secret.
+func TestSources(t *testing.T) {
+	for text, want := range map[string]string{
+		"rtmp://origin/live/x":                         "",
+		"rtmps://user:pw@origin:443/{app}/{name}?k=1":  "",
+		"https://origin/{path}.m3u8?{query}":           "",
+		"ws://[::1]:8080/live/x.flv":                   "",
+		"":                                             "no URL of a stream",
+		"live/x":                                       "no URL of a stream",
+		"rtmp://origin":                                "no URL of a stream",
+		"rtmp:///live/x":                               "no URL of a stream",
+		"file:///etc/passwd":                           "no URL of a stream",
+		"udp://origin/live/x?key=hunter2":              "no URL of a stream",
+		"rtmp://{app}.example/live/x":                  "the host of a source cannot depend on the stream",
+		"rtmp://origin/{vhost}/x?key=hunter2":          "there are {app}, {name}, {path}, {query}",
+		"http://origin:x/live":                         "is no URL",
+		"rtmp://origin/" + strings.Repeat("x", maxURL): "no URL of a stream",
+		"http://origin/live/x\n?key=hunter2":           "is no URL",
+		"http://origin/live/%zz?key=hunter2":           "is no URL",
+	} {
+		err := CheckSource(text)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: the error has the key: %v", text, err)
+		}
+	}
+}
+
+// TestExpand: what stands for a stream is written as it is in a URL, and cannot leave its place.
+func TestExpand(t *testing.T) {
+	for _, c := range []struct{ source, path, query, want string }{
+		{"rtmp://o/{app}/{name}", "live/x", "", "rtmp://o/live/x"},
+		{"rtmp://o/x/{path}", "live/a/b", "", "rtmp://o/x/live/a/b"},
+		{"rtmp://o/{app}/{name}", "live/a/b", "", "rtmp://o/live/a/b"},
+		{"http://o/{app}/{name}.flv?{query}", "live/a?b#c d/é", "key=a b&x=#1\"", "http://o/live/a%3Fb%23c%20d/%C3%A9.flv?key=a%20b&x=%231%22"},
+		{"http://o/{name}", "live/{query}", "q", "http://o/%7Bquery%7D"},
+	} {
+		if got := expand(c.source, c.path, c.query); got != c.want {
+			t.Errorf("%s for %s: %s, want %s", c.source, c.path, got, c.want)
+		}
+	}
+	for _, c := range []struct{ origin, want string }{
+		{"rtmp://o", "rtmp://o/live/x%20y"},
+		{"rtmps://o:443/?key=k", "rtmps://o:443/live/x%20y?key=k"},
+		{"http://o:8080", "http://o:8080/live/x%20y.flv"},
+		{"https://o/below/", "https://o/below/live/x%20y.flv"},
+	} {
+		if got := atOrigin(c.origin, "live/x y"); got != c.want {
+			t.Errorf("%s: %s, want %s", c.origin, got, c.want)
+		}
+	}
+}
+
+// TestValidate: what cannot work is refused, with the key.
+func TestValidate(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"nothing":     {func(*Config) {}, ""},
+		"a URL":       {func(c *Config) { c.URL = "rtmp://o/live/x" }, ""},
+		"both":        {func(c *Config) { c.URL, c.Sources = "rtmp://o/a/b", []string{"rtmp://o/a/b"} }, "write this URL into it"},
+		"a bad one":   {func(c *Config) { c.Sources = []string{"rtmp://o/a/b", "gopher://o/a/b"} }, "no URL of a stream"},
+		"sixteen":     {func(c *Config) { c.Sources = many(16) }, ""},
+		"seventeen":   {func(c *Config) { c.Sources = many(17) }, "more than 16"},
+		"a header":    {func(c *Config) { c.Headers = []string{"Authorization: Bearer x"} }, ""},
+		"no header":   {func(c *Config) { c.Headers = []string{"hunter2"} }, "Name: value"},
+		"two lines":   {func(c *Config) { c.Headers = []string{"A: b\r\nC: d"} }, "Name: value"},
+		"the host":    {func(c *Config) { c.Headers = []string{"host: x"} }, "Name: value"},
+		"agent lines": {func(c *Config) { c.UserAgent = "a\nb" }, "control characters"},
+	} {
+		conf := DefaultConfig()
+		c.change(&conf)
+		err := conf.Validate()
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	for origin, good := range map[string]bool{
+		"rtmp://origin.example": true, "http://origin:8080/below?key=k": true, "origin.example": false, "file:///x": false, "rtmp://": false, "rtmp://o/{app}": false,
+	} {
+		c := DefaultEdge()
+		c.Origin = origin
+		if err := c.Validate(); (err == nil) != good {
+			t.Errorf("%s: %v", origin, err)
+		}
+	}
+	c := DefaultEdge()
+	c.Backup = []string{"rtmp://b"}
+	if c.Validate() == nil {
+		t.Error("a backup without an origin passes")
+	}
+	tuning := Tuning{UserAgent: "Weir", Headers: []string{"authorization:Bearer x", "X-A: 1", "X-A: 2"}}
+	h := tuning.header()
+	if h.Get("User-Agent") != "Weir" || h.Get("Authorization") != "Bearer x" || len(h.Values("X-A")) != 2 || len(h) != 3 {
+		t.Error(http.Header(h))
+	}
+}
+
+func many(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = "rtmp://o/a/b"
+	}
+	return list
+}
+
+// TestReach: addresses that are not for everybody, in all their forms.
+func TestReach(t *testing.T) {
+	for text, want := range map[string]reach{
+		"8.8.8.8": public, "2606:4700::1111": public, "172.15.255.255": public, "172.32.0.0": public, "100.63.255.255": public, "100.128.0.0": public,
+		"::ffff:8.8.8.8": public, "64:ff9b::808:808": public, "2002:808:808::1": public,
+		"127.0.0.1": private, "127.255.255.254": private, "::1": private, "10.0.0.1": private, "172.16.0.1": private, "172.31.255.255": private, "192.168.1.1": private,
+		"0.0.0.0": private, "0.1.2.3": private, "::": private, "100.64.0.1": private, "100.127.255.255": private, "224.0.0.1": private, "255.255.255.255": private,
+		"240.0.0.1": private, "198.18.0.1": private, "192.0.0.8": private, "fd00::1": private, "fc00::1": private, "ff02::1": private, "fec0::1": private,
+		"::ffff:127.0.0.1": private, "::ffff:10.0.0.1": private, "64:ff9b::7f00:1": private, "64:ff9b:1::1": private, "2002:7f00:1::1": private, "2001:db8::1": private,
+		"169.254.169.254": link, "fe80::1": link, "fe80::1%eth0": link, "::ffff:169.254.169.254": link, "64:ff9b::a9fe:a9fe": link, "2002:a9fe:a9fe::1": link,
+	} {
+		if got := reachOf(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestC436_Guard: a source of the operator's may be anywhere, but leads no farther inwards than it is; others are in public only.
+func TestC436_Guard(t *testing.T) {
+	const pub, loop, lan, meta = "8.8.8.8:80", "127.0.0.1:80", "10.0.0.1:80", "169.254.169.254:80"
+	for _, c := range []struct {
+		foreign bool
+		asked   []string
+		last    bool // the last of asked may be reached
+	}{
+		{false, []string{loop}, true},
+		{false, []string{lan, loop}, true},
+		{false, []string{meta, meta}, true},
+		{false, []string{lan, pub, loop}, true},
+		{false, []string{pub, pub}, true},
+		{false, []string{pub, loop}, false},
+		{false, []string{pub, lan}, false},
+		{false, []string{pub, meta}, false},
+		{false, []string{lan, meta}, false},
+		{true, []string{pub}, true},
+		{true, []string{loop}, false},
+		{true, []string{lan}, false},
+		{true, []string{pub, meta}, false},
+		{true, []string{"nonsense"}, false},
+	} {
+		g := &guard{foreign: c.foreign}
+		var err error
+		for _, a := range c.asked {
+			err = g.control("tcp", a, nil)
+		}
+		if (err == nil) != c.last || err != nil && session.ReasonOf(err) != session.Address {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}

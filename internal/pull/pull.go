@@ -1,0 +1,378 @@
+package pull
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"sync"
+	"time"
+
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+const (
+	// minWait and maxWait bound the wait after all sources have failed; it doubles from the one to the other.
+	minWait = time.Second
+	maxWait = 30 * time.Second
+	// holdOff is how long after a failure the next players are told of it instead of causing another try.
+	holdOff = time.Second
+	// steady is how long a source must have sent so that after its end all sources are tried before the first wait.
+	steady = 2 * time.Second
+	// watchEvery is how often a pull on demand looks for players, and one that stands by whether somebody else publishes.
+	watchEvery = 250 * time.Millisecond
+)
+
+// Causes that end or interrupt a pull.
+var (
+	// errAgain begins anew: at once, and with the plan that holds now.
+	errAgain     = errors.New("it is tried again")
+	errUnwatched = session.Because(session.Unpublish, errors.New("nobody plays the stream any more"))
+	errRemoved   = session.Because(session.Config, errors.New("the stream is not fetched any more"))
+)
+
+// pull fetches one stream.
+type pull struct {
+	m     *Manager
+	path  string
+	index int // of the source that is tried next; of its goroutine alone
+
+	telling sync.Mutex // taken before mu
+	mu      sync.Mutex // guards below
+	plan    Plan
+	query   string // of the player for whom the plan was made
+	running bool
+	cancel  context.CancelCauseFunc // of what runs
+	closing bool                    // it ends for want of players, unless one comes
+	asked   int                     // players that came, ever
+	hops    []string                // the longest chain of servers to a player, since the last try
+	state   State
+	told    news // what the log and the events know
+
+	failed      error     // why the last round of all sources failed; nil after a success
+	failedAt    time.Time // when
+	failedAsked int       // the players that had come then
+}
+
+// want is called for each player that comes. It fails if the stream could not be fetched just now.
+func (p *pull) want(hops []string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed != nil && time.Since(p.failedAt) < holdOff {
+		return refusal(p.failed)
+	}
+	p.asked++
+	p.closing = false
+	if len(hops) > len(p.hops) {
+		p.hops = hops
+	}
+	switch {
+	case !p.running:
+		p.start()
+	case p.state.Status == Retrying:
+		p.cancel(errAgain)
+	}
+	return nil
+}
+
+// refusal is what players are told after a failure because of err.
+func refusal(err error) error {
+	r := &session.Refusal{
+		Reason: session.NotFound, Peer: "The stream cannot be fetched from where it is at the moment.", Err: err, RetryAfter: holdOff,
+	}
+	if session.ReasonOf(err) == session.Loop {
+		r.Reason, r.Peer = session.Loop, ""
+	}
+	return r
+}
+
+// start begins to work. mu is held, and the manager's too.
+func (p *pull) start() {
+	p.running = true
+	ctx := p.renew()
+	p.m.wg.Go(func() {
+		for ctx != nil {
+			ctx = p.rest(p.serve(ctx))
+		}
+	})
+}
+
+// renew returns a context to work with. mu is held.
+func (p *pull) renew() context.Context {
+	ctx, cancel := context.WithCancelCause(p.m.ctx)
+	p.cancel, p.closing, p.failed = cancel, false, nil
+	return ctx
+}
+
+// rest notes that work has stopped because of err, and returns the context to go on with; nil if it does not.
+func (p *pull) rest(err error) context.Context {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancel(nil)
+	again := errors.Is(err, errAgain) || errors.Is(err, errUnwatched) && !p.closing || err == nil && p.asked != p.failedAsked
+	if again && p.m.ctx.Err() == nil {
+		return p.renew()
+	}
+	p.running = false
+	status := Idle
+	if err == nil {
+		status = Failed
+	}
+	if s, news := p.change(status, nil); news {
+		p.m.tell(s)
+	}
+	return nil
+}
+
+// retry begins anew, whatever happened before.
+func (p *pull) retry() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = nil
+	if p.running {
+		p.cancel(errAgain)
+	} else {
+		p.start()
+	}
+}
+
+// use puts a plan into force, and returns the one before.
+func (p *pull) use(plan Plan, query string) (before Plan) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, p.plan, p.query = p.plan, plan, query
+	return before
+}
+
+// origin returns what the plan was made of.
+func (p *pull) origin() (by, query string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.plan.By, p.query
+}
+
+// isRunning reports whether it works.
+func (p *pull) isRunning() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running
+}
+
+// restsSince returns since when a pull has not worked that need not be remembered; false if it works, or is to be listed.
+func (p *pull) restsSince() (time.Time, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state.Since, !p.running && p.plan.By != ByAPI
+}
+
+// look returns the state.
+func (p *pull) look() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shown()
+}
+
+// interrupt makes work stop with a cause. It reports false if there is none.
+func (p *pull) interrupt(cause error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running {
+		p.cancel(cause)
+	}
+	return p.running
+}
+
+// current returns the plan that holds now.
+func (p *pull) current() Plan {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.plan
+}
+
+// serve works until ctx ends, which it returns the cause of, or until a pull on demand has failed, for which it returns nil.
+func (p *pull) serve(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	wg.Go(func() { p.watch(ctx, stop) })
+	err := stream.Supervision{Min: minWait, Max: maxWait, Failed: p.retrying}.Run(ctx, p.round)
+	if err != nil {
+		return err
+	}
+	t := time.NewTimer(holdOff)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		p.dismiss() // who was on its way when the others were told
+		return nil
+	}
+}
+
+// watch ends a pull on demand that nobody plays.
+func (p *pull) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	left, seen := time.Now(), -1
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		players := 0
+		if s := p.m.opt.Hub.Get(p.path); s != nil {
+			players = s.Stats().Players
+		}
+		p.mu.Lock()
+		if players > 0 || p.asked != seen || !p.plan.OnDemand {
+			left, seen = time.Now(), p.asked
+		}
+		p.closing = time.Since(left) >= p.plan.Linger
+		over := p.closing
+		p.mu.Unlock()
+		if over {
+			stop(errUnwatched)
+			return
+		}
+	}
+}
+
+// retrying notes when all sources are tried again after err.
+func (p *pull) retrying(err error, again time.Duration) {
+	p.fail(err)
+	p.set(Retrying, func(s *State) { s.NextTry = time.Now().Add(again) })
+	p.dismiss()
+}
+
+// fail notes that all sources have failed.
+func (p *pull) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed, p.failedAt, p.failedAsked = err, time.Now(), p.asked
+}
+
+// dismiss tells players that wait for a stream that never began that it does not come.
+func (p *pull) dismiss() {
+	if s := p.m.opt.Hub.Get(p.path); s != nil && !kept(s) && !online(p.m.opt.Hub, p.path) {
+		p.mu.Lock()
+		err := p.failed
+		p.mu.Unlock()
+		p.m.opt.Hub.End(p.path, err)
+	}
+}
+
+// kept reports whether a stream has begun, so that its players wait for its source's return.
+func kept(s *stream.Stream) bool {
+	select {
+	case <-s.Begun():
+		return true
+	default:
+		return false
+	}
+}
+
+// round tries the sources until each has failed. It returns nil if that is the end: nobody waits for the stream.
+func (p *pull) round(ctx context.Context) error {
+	if err := p.standBy(ctx); err != nil {
+		return err
+	}
+	plan := p.current()
+	var last error
+	for tries, repeated := 0, false; tries < len(plan.Sources); {
+		p.index %= len(plan.Sources)
+		e := p.try(ctx, &plan)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(e.err, stream.ErrTakenOver), errors.Is(e.err, errOccupied):
+			if err := p.standBy(ctx); err != nil {
+				return err
+			}
+			tries = 0
+			continue
+		}
+		last, p.index = e.err, e.number
+		p.lost(e.err)
+		if e.lived >= steady {
+			tries, repeated = 0, false
+		}
+		// One that was lost is tried once more: it may have been restarted. One that hangs is not.
+		if repeated = e.lived > 0 && !repeated && session.ReasonOf(e.err) != session.Idle; !repeated {
+			tries++
+			p.index = (p.index + 1) % len(plan.Sources)
+		}
+	}
+	s := p.m.opt.Hub.Get(p.path)
+	if plan.OnDemand && (s == nil || !kept(s)) {
+		p.fail(last)
+		p.set(Failed, nil)
+		p.dismiss()
+		return nil
+	}
+	return last
+}
+
+// try opens the source whose turn it is, and publishes what it sends.
+func (p *pull) try(ctx context.Context, plan *Plan) end {
+	i := p.index
+	p.trying(plan.Sources[i])
+	src, err := p.open(ctx, plan, i, p.takeHops())
+	if err != nil {
+		return end{i, 0, err}
+	}
+	if i > 0 && plan.Prefer == preferFirst {
+		return p.feedAndScout(ctx, src, plan)
+	}
+	lived, err := p.feed(ctx, src, &heads{})
+	return end{i, lived, err}
+}
+
+// takeHops returns the longest chain of servers to a player that has come since the last try.
+func (p *pull) takeHops() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	hops := p.hops
+	p.hops = nil
+	return hops
+}
+
+// standBy waits while somebody else publishes the stream.
+func (p *pull) standBy(ctx context.Context) error {
+	if !p.occupied() {
+		return nil
+	}
+	p.set(Standby, nil)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for p.occupied() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// occupied reports whether somebody else publishes the stream.
+func (p *pull) occupied() bool {
+	s := p.m.opt.Hub.Get(p.path)
+	if s == nil {
+		return false
+	}
+	info, ok := s.Publisher()
+	return ok && info.Protocol != p.m.opt.Door.Name
+}
+
+// reasonOf returns the word for why a source failed.
+func reasonOf(err error) session.Reason {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return session.Handshake
+	}
+	return session.ReasonOf(err)
+}

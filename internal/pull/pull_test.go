@@ -1,0 +1,485 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/av"
+	"weir/internal/hops"
+	"weir/internal/peer"
+	"weir/internal/session"
+)
+
+const path = "live/x"
+
+// TestC437_OnDemand: a thousand players at once cause one connection; all are told when the source refuses, those who
+// come just after it at once; and an hour later the stream is there.
+func TestC437_OnDemand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{app}/{name}?{query}")
+		a := r.origins['a']
+		a.become(refuses)
+		begin := time.Now()
+		players := make([]*player, 1000)
+		for i := range players {
+			players[i] = r.mustPlay(path)
+		}
+		r.within(time.Second, "all are told", func() bool {
+			return !slices.ContainsFunc(players, func(p *player) bool { return !p.over() })
+		})
+		if took := time.Since(begin); took > time.Second+100*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		_, err := r.play(path)
+		if session.ReasonOf(err) != session.NotFound || !strings.Contains(session.PeerText(err), "cannot be fetched") {
+			t.Errorf("the next one: %v", err)
+		}
+		if opened, _ := a.counts(); opened != 1 {
+			t.Errorf("%d connections", opened)
+		}
+		for _, p := range players {
+			p.s.Leave()
+		}
+		if !slices.Equal(r.urls, []string{"rtmp://a/live/x?key=k%20y"}) {
+			t.Errorf("%q", r.urls)
+		}
+		r.within(2*time.Second, "the failure is shown", func() bool { return r.state(path).Status == Failed })
+		if s := r.state(path); s.Reason != session.NotFound || s.Tries != 1 || strings.Contains(s.Source, "k%20y") {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(time.Hour)
+		if opened, _ := a.counts(); opened != 1 {
+			t.Errorf("%d connections while nobody asked", opened)
+		}
+		a.become(sends)
+		p := r.mustPlay(path)
+		if took := r.lives(time.Second, path, 'a'); took > 200*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		if p.over() {
+			t.Error("the player was sent away")
+		}
+		p.s.Leave()
+		if got, want := r.statuses(), []Status{Failed, Live}; !slices.Equal(got, want) {
+			t.Errorf("told %v, want %v", got, want)
+		}
+	})
+}
+
+// TestC437_Linger: a stream is fetched on while its last player may return, and not for longer.
+func TestC437_Linger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}")
+		a := r.origins['a']
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'a')
+		s := p.s
+		p.s.Leave()
+		time.Sleep(29 * time.Second)
+		p = r.mustPlay(path)
+		if p.s != s {
+			t.Error("it is another stream")
+		}
+		time.Sleep(time.Minute)
+		p.s.Leave()
+		time.Sleep(29 * time.Second)
+		if opened, open := a.counts(); opened != 1 || open != 1 {
+			t.Errorf("%d connections, %d open", opened, open)
+		}
+		r.within(2*time.Second, "it ends", func() bool { return r.state(path).Status == Idle })
+		if _, open := a.counts(); open != 0 || !p.over() || r.hub.Len() != 0 {
+			t.Errorf("%d connections and %d streams are left", open, r.hub.Len())
+		}
+		p = r.mustPlay(path)
+		r.lives(time.Second, path, 'a')
+		p.s.Leave()
+		if opened, _ := a.counts(); opened != 2 {
+			t.Errorf("%d connections", opened)
+		}
+	})
+}
+
+// TestC438_Failover: the next source is taken when one does not answer, or is silent; players stay; the one that is good is kept,
+// and when all are dead the stream's grace decides.
+func TestC438_Failover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+		a, b := r.origins['a'], r.origins['b']
+		a.become(hangs)
+		p := r.mustPlay(path)
+		if took := r.lives(7*time.Second, path, 'b'); took < 5*time.Second {
+			t.Errorf("it took only %v", took)
+		}
+		a.become(sends)
+		time.Sleep(10 * time.Minute)
+		if s := r.state(path); s.Source[7] != 'b' {
+			t.Errorf("it has gone back to %s without need", s.Source)
+		}
+		b.become(silent)
+		r.lives(7*time.Second, path, 'a')
+		time.Sleep(steady)
+		a.become(breaks)
+		b.become(sends)
+		if took := r.lives(2*time.Second, path, 'b'); took > 100*time.Millisecond {
+			t.Errorf("a connection that was lost cost %v", took)
+		}
+		if p.over() {
+			t.Fatal("the player was sent away")
+		}
+		b.become(breaks)
+		begin := time.Now()
+		r.within(20*time.Second, "the grace ends", p.over)
+		if took := time.Since(begin); took < 14*time.Second || took > 16*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		p.s.Leave()
+		if n := r.fails[session.Timeout]; n != 1 {
+			t.Errorf("%d of %v did not answer", n, r.fails)
+		}
+		if n := r.fails[session.Idle]; n != 1 {
+			t.Errorf("%d of %v were silent", n, r.fails)
+		}
+	})
+}
+
+// TestP24_TheSameOrigin: a hundred times played and left, the origin that was good is the one that is asked.
+func TestP24_TheSameOrigin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+		a, b := r.origins['a'], r.origins['b']
+		a.become(refuses)
+		for range 100 {
+			p := r.mustPlay(path)
+			r.lives(time.Second, path, 'b')
+			a.become(sends)
+			p.s.Leave()
+			r.within(32*time.Second, "it ends", func() bool { return r.state(path).Status == Idle })
+		}
+		if opened, _ := a.counts(); opened != 1 {
+			t.Errorf("%d connections to the one that has failed", opened)
+		}
+		if opened, _ := b.counts(); opened != 100 {
+			t.Errorf("%d connections to the other", opened)
+		}
+	})
+}
+
+// TestC438_PreferFirst: the first source takes the stream back once it has been good for 30 seconds, without a gap.
+func TestC438_PreferFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+		r.conf.Prefer = preferFirst
+		a, b := r.origins['a'], r.origins['b']
+		a.become(refuses)
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'b')
+		time.Sleep(25 * time.Second)
+		a.become(sends)
+		time.Sleep(20 * time.Second)
+		a.become(silent) // it is not good for long enough
+		time.Sleep(6 * time.Second)
+		a.become(sends)
+		time.Sleep(25 * time.Second)
+		if s := r.state(path); s.Source[7] != 'b' {
+			t.Error("it has gone back too early")
+		}
+		begin := p.s.Stats()
+		from := time.Now()
+		r.lives(30*time.Second, path, 'a')
+		time.Sleep(time.Second)
+		if _, open := b.counts(); open != 0 {
+			t.Error("the other one is still read")
+		}
+		n := p.s.Stats().Frames[av.Audio] - begin.Frames[av.Audio]
+		if want := int64(time.Since(from) / frameTime); n < want-3 || n > want+3 {
+			t.Errorf("%d frames in %v, not %d", n, time.Since(from), want)
+		}
+		if p.over() {
+			t.Error("the player was sent away")
+		}
+		if n := p.s.Stats().Publishers; n != 2 {
+			t.Errorf("%d publishers", n)
+		}
+		a.become(silent)
+		r.lives(7*time.Second, path, 'b')
+		p.s.Leave()
+	})
+}
+
+// TestAlways: a stream that is always fetched is tried again and again, more seldom with time, and at once when somebody wants it;
+// what changes is told once.
+func TestAlways(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/live/x")
+		r.conf.OnDemand, r.always = false, []string{path}
+		a := r.origins['a']
+		a.become(refuses)
+		r.Apply()
+		time.Sleep(10 * time.Minute)
+		opened, _ := a.counts()
+		if opened < 18 || opened > 35 {
+			t.Errorf("%d tries in ten minutes", opened)
+		}
+		if s := r.state(path); s.Status != Retrying || s.Tries != opened || s.NextTry.Before(time.Now()) || time.Until(s.NextTry) > maxWait || s.Reason != session.NotFound {
+			t.Errorf("%+v", s)
+		}
+		if got := r.statuses(); !slices.Equal(got, []Status{Retrying}) {
+			t.Errorf("told %v", got)
+		}
+		if n := strings.Count(r.log.String(), "\n"); n > 3 {
+			t.Errorf("%d lines: %s", n, r.log)
+		}
+		a.become(sends)
+		p, err := r.play(path)
+		for ; err != nil; p, err = r.play(path) { // a try has just failed
+			time.Sleep(holdOff)
+		}
+		r.lives(time.Second, path, 'a')
+		p.s.Leave()
+		time.Sleep(time.Hour)
+		if s := r.state(path); s.Status != Live || s.Err != nil || s.Tries != 0 {
+			t.Errorf("%+v", s)
+		}
+		a.become(ends)
+		time.Sleep(4 * time.Second)
+		a.become(sends)
+		r.lives(5*time.Second, path, 'a')
+		if got, want := r.statuses(), []Status{Retrying, Live, Retrying, Live}; !slices.Equal(got, want) {
+			t.Errorf("told %v, want %v", got, want)
+		}
+		if err := r.Remove(path); !errors.Is(err, ErrConfigured) {
+			t.Error(err)
+		}
+		r.always, r.conf.Sources = nil, nil
+		r.Apply()
+		r.within(time.Second, "it is given up", func() bool { return len(r.List()) == 0 && r.hub.Len() == 0 })
+	})
+}
+
+// TestStandby: who publishes here goes before what is fetched.
+func TestStandby(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/live/x")
+		a := r.origins['a']
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'a')
+		encoder := *r.door
+		encoder.Name = "rtmp"
+		publish := func() *peer.LocalPublisher {
+			pub, err := encoder.PublishLocal(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := pub.Write(&av.Frame{Kind: av.Audio, Codec: av.MP3, Payload: []byte{0xff, 0xfb, 0x90, 0}}); err != nil {
+				t.Fatal(err)
+			}
+			return pub
+		}
+		pub := publish()
+		r.within(time.Second, "it stands by", func() bool { return r.state(path).Status == Standby })
+		time.Sleep(time.Minute)
+		if opened, open := a.counts(); opened != 1 || open != 0 || p.over() {
+			t.Errorf("%d connections, %d open", opened, open)
+		}
+		pub.Close()
+		r.lives(time.Second, path, 'a')
+		if p.over() {
+			t.Error("the player was sent away")
+		}
+		p.s.Leave()
+		time.Sleep(32 * time.Second)
+		pub = publish() // and what is published here is not fetched at all
+		defer pub.Close()
+		p = r.mustPlay(path)
+		time.Sleep(time.Second)
+		if opened, _ := a.counts(); opened != 2 {
+			t.Errorf("%d connections", opened)
+		}
+		p.s.Leave()
+	})
+}
+
+// TestKick: the session of a pull can be listed and ended; what is always fetched comes back.
+func TestKick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/live/x?key=hunter2")
+		r.conf.OnDemand, r.always = false, []string{path}
+		r.Apply()
+		r.lives(time.Second, path, 'a')
+		list := r.door.Sessions.List()
+		if len(list) != 1 || list[0].Role() != session.Publish || list[0].Protocol != "pull" || list[0].UserAgent() != "rtmp://a/live/x?key=***" || list[0].ID != r.state(path).Session {
+			t.Fatalf("%+v", list)
+		}
+		p := r.mustPlay(path)
+		if !list[0].Kick(nil) {
+			t.Fatal("it cannot be ended")
+		}
+		r.within(time.Second, "the stream ends", p.over)
+		p.s.Leave()
+		r.within(3*time.Second, "it comes back", func() bool {
+			s := r.state(path)
+			return s.Status == Live && s.Session != list[0].ID
+		})
+		if r.fails[session.Kicked] != 1 || strings.Contains(r.log.String(), "hunter2") {
+			t.Errorf("%v\n%s", r.fails, r.log)
+		}
+	})
+}
+
+// TestPlansThatChange: another plan holds at once, and interrupts only what it changes; players stay.
+func TestPlansThatChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}")
+		a := r.origins['a']
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'a')
+		r.conf.Linger = time.Hour
+		r.Apply()
+		time.Sleep(time.Second)
+		if opened, _ := a.counts(); opened != 1 {
+			t.Error("a longer linger has interrupted it")
+		}
+		r.conf.Sources = []string{"rtmp://b/{path}"}
+		r.Apply()
+		r.lives(time.Second, path, 'b')
+		if p.over() {
+			t.Error("the player was sent away")
+		}
+		p.s.Leave()
+		time.Sleep(50 * time.Minute)
+		if r.state(path).Status != Live {
+			t.Error("the longer linger does not hold")
+		}
+		r.conf.Linger = time.Second
+		r.Apply()
+		r.within(time.Second, "the shorter one holds", func() bool { return r.state(path).Status == Idle })
+		r.conf.Sources = nil
+		r.edge.Origin = "rtmp://c?key=k"
+		r.Apply()
+		p = r.mustPlay("live/a b/c#d")
+		r.lives(time.Second, "live/a b/c#d", 'c')
+		if got := r.urls[len(r.urls)-1]; got != "rtmp://c/live/a%20b/c%23d?key=k" {
+			t.Error(got)
+		}
+		p.s.Leave()
+	})
+}
+
+// TestAPI: a stream that the API has fetched goes before the configuration, and is gone when it is deleted.
+func TestAPI(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		if p, err := r.play(path); err != nil || len(r.List()) != 0 {
+			t.Errorf("without a plan: %v, %+v", err, r.List())
+		} else {
+			p.s.Leave()
+		}
+		for _, err := range []error{r.Remove(path), r.Retry(path)} {
+			if !errors.Is(err, ErrNoPull) {
+				t.Error(err)
+			}
+		}
+		plan := Plan{Sources: []string{"rtmp://a/x/y"}, Tuning: DefaultConfig().Tuning}
+		r.origins['a'].become(refuses)
+		s, err := r.Add(path, plan)
+		if err != nil || s.By != ByAPI || s.Path != path {
+			t.Fatal(s, err)
+		}
+		if _, err := r.Add(path, plan); !errors.Is(err, ErrExists) {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour)
+		r.origins['a'].become(sends)
+		if err := r.Retry(path); err != nil {
+			t.Error(err)
+		}
+		r.lives(100*time.Millisecond, path, 'a')
+		r.Apply()
+		if opened, open := r.origins['a'].counts(); open != 1 {
+			t.Errorf("a reload has interrupted it: %d of %d", open, opened)
+		}
+		if err := r.Remove(path); err != nil {
+			t.Error(err)
+		}
+		r.within(time.Second, "it ends", func() bool { return len(r.List()) == 0 && r.hub.Len() == 0 })
+		if _, err := r.Add(path, plan); err != nil {
+			t.Error(err)
+		}
+		r.lives(time.Second, path, 'a')
+	})
+}
+
+// TestHookPull: the source that the grant of a player names is fetched, for that stream.
+func TestHookPull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		err := r.Want(requestFor(path), session.Grant{Terms: &session.Terms{Pull: "rtmp://b/secret/x?key=k"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.lives(time.Second, path, 'b')
+		if s := r.state(path); s.By != ByHook || !s.OnDemand || s.Source != "rtmp://b/secret/x?key=***" {
+			t.Errorf("%+v", s)
+		}
+		r.Apply()
+		time.Sleep(time.Second)
+		if opened, _ := r.origins['b'].counts(); opened != 1 {
+			t.Error("a reload has interrupted it")
+		}
+	})
+}
+
+// TestHops: a server is told through which others the stream goes, by the longest way; what it says of a circle, players are told.
+func TestHops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}")
+		a := r.origins['a']
+		p, err := r.play(path, "one", "two")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.lives(time.Second, path, 'a')
+		if !slices.Equal(a.hops, []string{"one", "two", hops.Entry("here", path)}) {
+			t.Errorf("%q", a.hops)
+		}
+		a.become(breaks)
+		time.Sleep(500 * time.Millisecond)
+		a.become(sends)
+		r.lives(2*time.Second, path, 'a')
+		if !slices.Equal(a.hops, []string{hops.Entry("here", path)}) {
+			t.Errorf("%q", a.hops)
+		}
+		p.s.Leave()
+	})
+}
+
+// TestCloseWhileAtWork: everything ends with the manager, whatever it is doing.
+func TestCloseWhileAtWork(t *testing.T) {
+	for _, does := range []behaviour{sends, refuses, hangs, silent, breaks} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+			r.conf.Prefer = preferFirst
+			r.origins['a'].become(does)
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- r.Run(ctx) }()
+			synctest.Wait()
+			p := r.mustPlay(path)
+			time.Sleep(20 * time.Second)
+			stop()
+			begin := time.Now()
+			if err := <-done; err != nil || time.Since(begin) > 100*time.Millisecond {
+				t.Errorf("%v: %v after %v", does, err, time.Since(begin))
+			}
+			p.s.Leave()
+			if err := r.Want(requestFor(path), session.Grant{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
