@@ -165,6 +165,32 @@ import "weir/internal/server"
 //	    When the server is told to stop: how long it goes on for those who are there, and lets
 //	    nobody else in, before it ends them; 0s ends them at once. At most 1h. Default 0s.
 //
+// Edge, section "edge": Makes this server an edge of another one, the origin; see docs/restream.md.
+//
+//	Edge.Origin string
+//	    Server whose streams are played here, each fetched once while somebody plays it:
+//	    rtmp://HOST, rtmps://HOST, http://HOST:8080 or https://HOST; it may have a query with a
+//	    key, which all streams are fetched with; a text in the place of the group is this; an
+//	    empty one makes no edge. Default "".
+//	Edge.Backup []string
+//	    Servers with the same streams, which are taken when the origin fails.
+//	Edge.Linger time.Duration
+//	    How long a stream that is fetched on demand is fetched on after its last player has left.
+//	    From 1s to 24h. Default 30s.
+//	Edge.Silence time.Duration
+//	    A source that does not answer, or sends no media, for this long has failed. From 500ms to
+//	    5m. Default 5s.
+//	Edge.Prefer string
+//	    Sticky stays with a source while it is good; first goes back to the first one once that
+//	    has been good for 30s. One of sticky, first. Default sticky.
+//	Edge.Insecure bool
+//	    Accept every certificate of rtmps, https and wss. Default false.
+//	Edge.UserAgent string
+//	    What sources of HTTP are told as User-Agent; an empty one is Go's. Default "".
+//	Edge.Headers []string
+//	    Further header fields for sources of HTTP, such as "Authorization: Bearer TOKEN"; they are
+//	    sent to the host of the URL only, not to those that it redirects to.
+//
 // Auth, section "auth": What streams[].publish.auth and streams[].play.auth may ask, besides keys.
 //
 //	Auth.Signed.Keys []SigningKey
@@ -313,6 +339,38 @@ type Config = server.Config
 //	Repair bool
 //	    Send FLV and RTMP players whole pictures where the publisher splits them into several
 //	    messages; false passes on the publisher's bytes untouched. Default false.
+//
+// Pull, section "pull": Fetches the streams from another server; see docs/restream.md.
+//
+//	Pull.URL string
+//	    Where the streams are fetched from, if nobody publishes them here: rtmp, rtmps, http,
+//	    https (FLV, MPEG-TS or HLS), ws or wss; {app}, {name}, {path} and {query} stand for those
+//	    of the stream that is asked for; a text in the place of the group is this; an empty one
+//	    fetches nothing. Default "".
+//	Pull.Sources []string
+//	    Several such URLs instead of one: the next is taken when one fails.
+//	Pull.OnDemand bool
+//	    Fetch a stream only while somebody plays it; false fetches it always, which needs a match
+//	    without *. Default true.
+//	Pull.Private bool
+//	    Let sources that the API or the decision hook name, and redirects, lead to addresses of
+//	    this machine and of private networks. Default false.
+//	Pull.Linger time.Duration
+//	    How long a stream that is fetched on demand is fetched on after its last player has left.
+//	    From 1s to 24h. Default 30s.
+//	Pull.Silence time.Duration
+//	    A source that does not answer, or sends no media, for this long has failed. From 500ms to
+//	    5m. Default 5s.
+//	Pull.Prefer string
+//	    Sticky stays with a source while it is good; first goes back to the first one once that
+//	    has been good for 30s. One of sticky, first. Default sticky.
+//	Pull.Insecure bool
+//	    Accept every certificate of rtmps, https and wss. Default false.
+//	Pull.UserAgent string
+//	    What sources of HTTP are told as User-Agent; an empty one is Go's. Default "".
+//	Pull.Headers []string
+//	    Further header fields for sources of HTTP, such as "Authorization: Bearer TOKEN"; they are
+//	    sent to the host of the URL only, not to those that it redirects to.
 //	HLS.Enabled bool
 //	    Play by HLS; it costs nothing until somebody asks for it. Default true.
 //	HLS.LowLatency bool
