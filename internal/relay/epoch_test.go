@@ -36,9 +36,9 @@ func (s *list) ReadFrame() (*av.Frame, error) {
 	return f, nil
 }
 
-func (s *list) Live() bool         { return s.live }
+func (s *list) Live() bool               { return s.live }
 func (*list) Condition() fetch.Condition { return fetch.Condition{} }
-func (*list) Close() error         { return nil }
+func (*list) Close() error               { return nil }
 
 // rounds opens the same frames over and over.
 func rounds(frames ...*av.Frame) func(context.Context) (fetch.Source, error) {
