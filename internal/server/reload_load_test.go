@@ -178,7 +178,7 @@ func TestEveryKeyChangesUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	values := otherValues(t)
-	for _, all := range []map[string]probe{probes, probesOfKeys()} {
+	for _, all := range []map[string]probe{probes, probesOfKeys(), probesOfPull()} {
 		for k, p := range all {
 			values[k] = p.set
 		}

@@ -125,6 +125,7 @@ func lasts(role session.Role) func(*testing.T, *Server) any {
 
 // besides is what is configured, before and after a change, for the probes that need it.
 var besides = map[string][]string{
+	"edge.backup":               {"edge.origin=rtmp://127.0.0.1:1"},
 	"streams[].publish.auth":    {signingKey("a")},
 	"streams[].play.auth":       {signingKey("a")},
 	"auth.signed.keys[].id":     {signingKey("b"), "streams.0.publish.auth=[signed]"},
@@ -300,6 +301,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 	live := map[string]bool{}
 	probes := maps.Clone(probes)
 	maps.Copy(probes, probesOfKeys())
+	maps.Copy(probes, probesOfPull())
 	besides := maps.Clone(besides)
 	ofHook, besidesHook := probesOfHook(t)
 	maps.Copy(probes, ofHook)
