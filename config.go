@@ -193,9 +193,13 @@ import "weir/internal/server"
 //
 // Auth, section "auth": What streams[].publish.auth and streams[].play.auth may ask, besides keys.
 //
+//	Auth.OnRemovedKey string
+//	    What becomes of the sessions that a key has admitted when it is taken out of the
+//	    configuration (streams[].publish.keys, streams[].play.keys, auth.signed.keys): they end as
+//	    revoked, as those of weir key revoke do, or are kept. One of end, keep. Default end.
 //	Auth.Signed.Keys []SigningKey
 //	    Keys with which links are signed, as weir sign does with the first; several, so that one
-//	    can replace another; applies to new sessions.
+//	    can replace another.
 //	Auth.JWT.JWKS string
 //	    Where the keys are that tokens are signed with, as a JSON Web Key Set: an https URL, http
 //	    on this machine, or a file. Default "".
@@ -272,16 +276,15 @@ type Config = server.Config
 //	    alone. Default "**".
 //	Publish.Keys []Key
 //	    Keys of which a peer must give one, as ?key=… behind the stream name; each is a text, or
-//	    a group; with none, and none made by weir key new, no key is asked for; applies to new
-//	    sessions.
+//	    a group; with none, and none made by weir key new, no key is asked for; what becomes of
+//	    the sessions of one that is taken out is in auth.on_removed_key.
 //	Publish.Auth []string
 //	    What decides, one after the other until one admits or refuses: keys, links that weir sign
 //	    has signed (auth.signed), tokens (auth.jwt), your own service (auth.hook); who passes all
-//	    of them is refused, unless it was keys alone and there are none; applies to new sessions.
-//	    Default [keys].
+//	    of them is refused, unless it was keys alone and there are none. Default [keys].
 //	Publish.Allow []netip.Prefix
-//	    Addresses and ranges that may come; an empty list lets nobody in; applies to new sessions.
-//	    Default ["0.0.0.0/0", "::/0"].
+//	    Addresses and ranges that may come; an empty list lets nobody in. Default ["0.0.0.0/0",
+//	    "::/0"].
 //	Publish.OnConflict string
 //	    What a second publisher does: take over at its first key frame, or be refused. One of
 //	    takeover, reject. Default takeover.
@@ -289,28 +292,27 @@ type Config = server.Config
 //	    How long players wait for the publisher's return after its connection broke, before the
 //	    stream ends. At most 1h. Default 15s.
 //	Publish.MaxDuration time.Duration
-//	    How long a publisher's session may last, before it ends as expired; applies to new
-//	    sessions; 0s is no limit. At most 8760h. Default 0s.
+//	    How long a publisher's session may last, before it ends as expired; 0s is no limit. At
+//	    most 8760h. Default 0s.
 //	Publish.GraceAfterStop time.Duration
 //	    How long players wait for the publisher's return after it stopped properly, before the
 //	    stream ends; 0s ends it at once. At most 1h. Default 5s.
 //	Play.Keys []Key
 //	    Keys of which a peer must give one, as ?key=… behind the stream name; each is a text, or
-//	    a group; with none, and none made by weir key new, no key is asked for; applies to new
-//	    sessions.
+//	    a group; with none, and none made by weir key new, no key is asked for; what becomes of
+//	    the sessions of one that is taken out is in auth.on_removed_key.
 //	Play.Auth []string
 //	    What decides, one after the other until one admits or refuses: keys, links that weir sign
 //	    has signed (auth.signed), tokens (auth.jwt), your own service (auth.hook); who passes all
-//	    of them is refused, unless it was keys alone and there are none; applies to new sessions.
-//	    Default [keys].
+//	    of them is refused, unless it was keys alone and there are none. Default [keys].
 //	Play.Allow []netip.Prefix
-//	    Addresses and ranges that may come; an empty list lets nobody in; applies to new sessions.
-//	    Default ["0.0.0.0/0", "::/0"].
+//	    Addresses and ranges that may come; an empty list lets nobody in. Default ["0.0.0.0/0",
+//	    "::/0"].
 //	Play.MaxPlayers int
 //	    Players of one stream; 0 is no limit. At least 0. Default 0.
 //	Play.MaxDuration time.Duration
-//	    How long a player's session may last, before it ends as expired; applies to new sessions;
-//	    0s is no limit. At most 8760h. Default 0s.
+//	    How long a player's session may last, before it ends as expired; 0s is no limit. At most
+//	    8760h. Default 0s.
 //	Play.Wait time.Duration
 //	    How long a player waits for a stream that nobody publishes. At most 1h. Default 10s.
 //	Play.Start string

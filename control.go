@@ -77,6 +77,10 @@ type StreamInfo struct {
 	Players   int
 	Bytes     int64 // of payload received so far
 	Bitrate   int64 // bits per second over the last two seconds
+	// BitrateOut is the same of what its players are sent, and FrameRate how many pictures a second have come over the
+	// last ten seconds; 0 before that.
+	BitrateOut int64
+	FrameRate  float64
 	// Silent is for how long the publisher has sent nothing, and Stalled that this is longer than encoders pause.
 	Silent  time.Duration
 	Stalled bool
@@ -104,7 +108,7 @@ type SessionInfo struct {
 func (s *Server) Streams() []StreamInfo {
 	list := []StreamInfo{}
 	for _, st := range s.s.Hub().List() {
-		list = append(list, streamInfo(st))
+		list = append(list, s.streamInfo(st))
 	}
 	return list
 }
@@ -115,13 +119,14 @@ func (s *Server) Stream(path string) (StreamInfo, bool) {
 	if st == nil {
 		return StreamInfo{}, false
 	}
-	return streamInfo(st), true
+	return s.streamInfo(st), true
 }
 
-func streamInfo(st *stream.Stream) StreamInfo {
+func (s *Server) streamInfo(st *stream.Stream) StreamInfo {
 	stats := st.Stats()
 	i := StreamInfo{
 		Path: st.Path(), Live: stats.Live, Started: stats.Started, Players: stats.Players, Bytes: stats.Bytes, Bitrate: stats.Bitrate,
+		BitrateOut: s.s.Sessions().StreamRate(st.Path()), FrameRate: s.s.FrameRate(st.Path()),
 		Silent: stats.Silent, Stalled: stats.Stalled, KeyInterval: stats.KeyInterval,
 	}
 	if p, ok := st.Publisher(); ok {

@@ -27,7 +27,8 @@ var layers = []struct{ folder, ours, outside string }{
 	{"rtmp", "amf", ""},
 
 	// The server.
-	{"internal/config", "", "github.com/goccy/go-yaml github.com/google/jsonschema-go"},
+	{"internal/strictjson", "", ""},
+	{"internal/config", "internal/strictjson", "github.com/goccy/go-yaml github.com/google/jsonschema-go"},
 	{"internal/timeline", "", ""},
 	{"internal/stream", "av codec internal/timeline", ""},
 	{"internal/health", "av amf codec format/flv internal/stream", ""},
@@ -49,7 +50,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/version", "", ""},
 	{"internal/httpserver", "internal/httpserver/http1 internal/peer internal/protocol/. internal/session", ""},
 	{"internal/httpserver/http1", "", ""},
-	{"internal/admin", "av internal/event internal/session internal/stream internal/version", "github.com/danielgtaylor/huma/v2"},
+	{"internal/admin", "av internal/event internal/session internal/stream internal/strictjson internal/version", "github.com/danielgtaylor/huma/v2"},
 	{"internal/websocket", "", ""},
 	{"internal/hops", "internal/session", ""},
 	{"internal/peer", "av internal/admit internal/fanout internal/hops internal/intake internal/mux internal/session internal/stream", "golang.org/x/sys"},

@@ -87,7 +87,7 @@ func Admit(decide func(ctx context.Context, r Request) error) Option {
 type Server struct{ s *server.Server }
 
 // Change changes the configuration of the server, running or not. All of it is checked first, ports and certificates
-// too: after an error nothing has changed. Sessions stay, whatever changes. The report says which keys differ from
+// too: after an error nothing has changed. Sessions stay, whatever changes, but those of keys that were taken out. The report says which keys differ from
 // those in force, and which of them wait for another server.
 func (s *Server) Change(c Config) (Report, error) {
 	r, err := s.s.Reload(c)

@@ -119,7 +119,8 @@ A stream's path is ` + "`app/name`" + `. The first entry of ` + "`streams`" + ` 
 alone; what the entry leaves out has the default, not the value of another entry.
 
 The file is read again at SIGHUP, when the API asks for it, and with ` + "`reload: watch`" + ` when it changes. All of it is
-checked first: a file with a mistake changes nothing. Sessions stay, whatever changes. A change applies
+checked first: a file with a mistake changes nothing. Sessions stay, whatever changes, but those of keys that were
+taken out. A change applies
 
 - *live*: at once, also to the streams and sessions that are there;
 - *new sessions*: to publishers, players and requests that come afterwards; for ` + "`streams[].hls`" + ` to streams that are

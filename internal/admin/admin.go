@@ -36,8 +36,9 @@ type Config struct {
 	// Protocols are the names of the protocols that are spoken.
 	Protocols []string
 
-	// Health returns what is wrong with a stream now.
+	// Health returns what is wrong with a stream now, and FrameRate how many pictures a second it has.
 	Health        func(path string) []Finding
+	FrameRate     func(path string) float64
 	Configuration Configuration
 	Hooks         Hooks
 	Keys          Keys
@@ -89,7 +90,7 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	s.journal.run(ctx, s.conf.Events.Subscribe(busBuffer, nil))
+	s.journal.run(ctx, s.conf.Events.Subscribe(busBuffer, collected()))
 	return nil
 }
 

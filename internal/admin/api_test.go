@@ -2,11 +2,13 @@ package admin
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"weir/av"
+	"weir/internal/session"
 	"weir/internal/stream"
 )
 
@@ -26,6 +28,8 @@ func TestAStreamWhosePublisherFallsSilentIsStalled(t *testing.T) {
 			}
 			time.Sleep(40 * time.Millisecond)
 		}
+		admin := New(Config{Hub: hub, Metrics: http.NotFoundHandler(), Sessions: session.New(session.Limits{}, session.Observer{})})
+		describeStream := admin.describeStream
 		const rate = 25 * 1000 * 8
 		if s := describeStream(pub.Stream()); s.Stalled || s.Silent != 0.04 || s.Bitrate < rate*9/10 || s.Bitrate > rate*11/10 {
 			t.Errorf("while it sends: %+v", s)

@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"weir/internal/event"
 )
@@ -31,6 +34,22 @@ func TestGeneratedClient(t *testing.T) {
 	for _, path := range []string{"a/b/ü %c", "live/a", "live/b"} {
 		r.publish(path, "rtmp")
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { _ = r.server.Run(ctx) })
+	wg.Go(func() { // again and again, as nobody sees when the client watches
+		for tick := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+				bus.Publish(event.Event{Type: event.PublishStart, Stream: &event.Stream{Path: "live/c"}, Session: &event.Session{ID: "s1"}})
+			}
+		}
+	})
 	dir := t.TempDir()
 	run := func(name string, args ...string) string {
 		t.Helper()
@@ -70,6 +89,9 @@ func TestGeneratedClient(t *testing.T) {
 		`kicked 204`,
 		`changed ["limits.streams: live","admin.token: restart"]`,
 		`made [201,"cam1"]`,
+		`events ["snapshot 3","publish.start live/c s1"]`,
+		`hooks ["billing","failing","publish.start",2,202]`,
+		`reloaded [200,0]`,
 		`version ["rtmp","hls"]`,
 	}, "\n") + "\n"
 	if got := run("node", "client.js", r.web.URL); got != want {

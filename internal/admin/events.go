@@ -47,7 +47,7 @@ type eventsAnswer struct{ Body func(huma.Context) }
 
 const eventsText = `Server-sent events: ` + "`id`" + ` is the event's, ` + "`event`" + ` its type, ` + "`data`" + ` the event as JSON.
 First comes a ` + "`snapshot`" + ` of the streams and sessions, unless ` + "`Last-Event-ID`" + ` names an event of the last 2048: then those after it come.
-A comment comes every 15 seconds without an event. ` + "`gap`" + ` says that events were lost because more came at once than are kept.
+Segments are not among them: they come too often, and hooks are told of them. A comment comes every 15 seconds without an event. ` + "`gap`" + ` says that events were lost because more came at once than are kept.
 ` + "`closed`" + ` is the last one: its reason is ` + "`slow`" + ` for a client that was more than 2048 events behind, or ` + "`shutdown`" + `.
 A client that takes nothing for 10 seconds is disconnected.`
 
@@ -182,7 +182,7 @@ func (s *Server) snapshot() *Snapshot {
 	streams, sessions := s.conf.Hub.List(), s.conf.Sessions.List()
 	return &Snapshot{
 		Time:    time.Now(),
-		Streams: first(streams, describeStream), TotalStreams: len(streams),
+		Streams: first(streams, s.describeStream), TotalStreams: len(streams),
 		Sessions: first(sessions, describeSession), TotalSessions: len(sessions),
 	}
 }

@@ -53,6 +53,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			writeProblem(w, newProblem(http.StatusUnauthorized, "unauthorized", "Send Authorization: Bearer TOKEN, where TOKEN is the value of admin.token."))
 			return
 		}
+		if r.ContentLength > maxPatch {
+			writeProblem(w, newProblem(http.StatusRequestEntityTooLarge, "too_large", "Nothing that the admin listener takes has more than %d bytes.", maxPatch))
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxPatch+1) // an operation that reads it has its own bound
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), askerKey{}, asker{r.RemoteAddr, r.Method, r.URL.Path})))
 	})
 }

@@ -1,10 +1,13 @@
 package admin
 
 import (
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"weir/internal/session"
@@ -98,15 +101,146 @@ func TestCmdlineHidesValues(t *testing.T) {
 	}
 }
 
-// TestTokenOfAdmin: with a token nothing but health is answered without it.
-func TestTokenOfAdmin(t *testing.T) {
-	h := testHandler(t, func(c *Config) { c.Token = "s3cret" })
-	for auth, want := range map[string]int{"": 401, "Bearer wrong": 401, "Bearer s3cret": 200, "bearer s3cret": 200} {
-		if status, _ := ask(h, "/api/v1/streams", "localhost", "Authorization", auth); status != want {
-			t.Errorf("%q: %d, want %d", auth, status, want)
+// TestC233_Token: only the header Authorization carries the token, and whoever has it not is answered the same to the byte,
+// however near he is: what is compared are hashes, in constant time.
+func TestC233_Token(t *testing.T) {
+	const token = "s3cret-of-the-operator"
+	h := testHandler(t, func(c *Config) { c.Token = token })
+	answer := func(path string, header ...string) (int, string) {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Host = "localhost"
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code, fmt.Sprintf("%v %s", w.Header(), w.Body)
+	}
+	for _, scheme := range []string{"Bearer ", "bearer "} {
+		if status, text := answer("/api/v1/streams", "Authorization", scheme+token); status != http.StatusOK {
+			t.Fatal(status, text)
 		}
 	}
-	if status, _ := ask(h, "/health/live", "localhost"); status != 200 {
+	status, want := answer("/api/v1/streams")
+	if status != http.StatusUnauthorized || !strings.Contains(want, "unauthorized") || !strings.Contains(want, "Bearer") {
+		t.Fatal(status, want)
+	}
+	for _, c := range [][]string{
+		{"/api/v1/streams", "Authorization", "Bearer wrong"},
+		{"/api/v1/streams", "Authorization", "Bearer " + token[:len(token)-1]},
+		{"/api/v1/streams", "Authorization", "Bearer " + token + "x"},
+		{"/api/v1/streams", "Authorization", "Bearer "},
+		{"/api/v1/streams", "Authorization", "Bearer " + strings.Repeat("x", 4096)},
+		{"/api/v1/streams", "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("admin:"+token))},
+		{"/api/v1/streams", "Authorization", token},
+		{"/api/v1/streams", "Cookie", "token=" + token},
+		{"/api/v1/streams?token=" + token}, {"/api/v1/streams?access_token=" + token}, {"/api/v1/streams?key=" + token},
+		{"/api/v1/nothing"}, {"/metrics?token=" + token}, {"/debug/pprof/heap"},
+	} {
+		if status, got := answer(c[0], c[1:]...); status != http.StatusUnauthorized || got != want {
+			t.Errorf("%.80q: %d %s, want what is answered without a token: %s", c, status, got, want)
+		}
+	}
+	if status, _ := answer("/health/live"); status != http.StatusOK {
 		t.Error(status)
+	}
+}
+
+// TestC234_ForeignWrites: a page of another origin changes nothing, by whatever verb.
+func TestC234_ForeignWrites(t *testing.T) {
+	r := newRig(t, whole)
+	publisher := r.publish("live/a", "rtmp")
+	for _, c := range []struct{ method, path, body string }{
+		{http.MethodPost, "/config/reload", ""},
+		{http.MethodPost, "/keys", `{"role":"play","match":"live/*"}`},
+		{http.MethodPost, "/hooks/billing/deliveries/01A/replay", ""},
+		{http.MethodPatch, "/config", "{}"},
+		{http.MethodDelete, "/streams/live/a", ""},
+		{http.MethodDelete, "/sessions/" + publisher.ID, ""},
+		{http.MethodDelete, "/keys/cam1", ""},
+	} {
+		for _, header := range [][]string{
+			{"Origin", "https://evil.example", "Content-Type", "text/plain"},
+			{"Origin", "https://evil.example", "Content-Type", "application/json", "Sec-Fetch-Site", "cross-site"},
+			{"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
+		} {
+			if a := r.ask(c.method, apiPrefix+c.path, c.body, header...); a.status != http.StatusForbidden || a.code() != "foreign_origin" {
+				t.Errorf("%s %s %q: %d %s", c.method, c.path, header, a.status, a.body)
+			}
+		}
+		if a := r.ask(http.MethodOptions, apiPrefix+c.path, "", "Origin", "https://evil.example", "Access-Control-Request-Method", c.method); a.status < 400 || a.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s %s is offered to other origins: %d %v", c.method, c.path, a.status, a.header)
+		}
+	}
+	if r.conf.Hub.Get("live/a") == nil || r.conf.Sessions.Len() != 1 || strings.Contains(r.log.String(), "changed through the API") {
+		t.Errorf("something was changed: %s", r.log)
+	}
+}
+
+// endless is a body without an end, which counts what is taken of it.
+type endless struct{ n atomic.Int64 }
+
+// Read implements io.Reader.
+func (e *endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = ' '
+	}
+	e.n.Add(int64(len(b)))
+	return len(b), nil
+}
+
+// TestC234_BadJSON: too much is refused before it is read, and so is what readers take differently, wherever there is a body.
+func TestC234_BadJSON(t *testing.T) {
+	r := newRig(t, whole)
+	deep := strings.Repeat(`{"log":[`, 500) + strings.Repeat("]}", 500)
+	for _, c := range []struct{ method, path, twice string }{
+		{http.MethodPatch, "/config", `{"limits":{"streams":1,"streams":2}}`},
+		{http.MethodPost, "/keys", `{"role":"play","match":"live/*","role":"publish"}`},
+	} {
+		for _, body := range []string{c.twice, deep, strings.Repeat("[", 10_000)} {
+			if a := r.ask(c.method, apiPrefix+c.path, body); a.status != http.StatusBadRequest || a.code() != "bad_request" {
+				t.Errorf("%s %s %.60s: %d %s", c.method, c.path, body, a.status, a.body)
+			}
+		}
+	}
+	for _, c := range []struct{ method, path string }{
+		{http.MethodPatch, "/config"}, {http.MethodPost, "/keys"}, {http.MethodPost, "/config/reload"},
+		{http.MethodPost, "/hooks/billing/deliveries/01A/replay"}, {http.MethodDelete, "/keys/cam1"},
+	} {
+		body := &endless{}
+		req, err := http.NewRequest(c.method, r.web.URL+apiPrefix+c.path, io.LimitReader(body, 100<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = 100 << 20
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(c, err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusRequestEntityTooLarge || body.n.Load() > 32<<20 {
+			t.Errorf("%s %s with 100 MiB: %s, and %d bytes were sent", c.method, c.path, res.Status, body.n.Load())
+		}
+	}
+	for _, c := range []struct{ method, path string }{{http.MethodPatch, "/config"}, {http.MethodPost, "/keys"}} {
+		body := &endless{} // of no length that is told before
+		req, err := http.NewRequest(c.method, r.web.URL+apiPrefix+c.path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultTransport.RoundTrip(req)
+		status := "the connection is cut"
+		if err == nil { // the answer may come too late for a client that still sends
+			status = res.Status
+			_ = res.Body.Close()
+		}
+		if err == nil && res.StatusCode != http.StatusRequestEntityTooLarge || body.n.Load() > 32<<20 {
+			t.Errorf("%s %s without an end: %s, and %d bytes were sent", c.method, c.path, status, body.n.Load())
+		}
+	}
+	if strings.Contains(r.log.String(), "changed through the API") {
+		t.Errorf("something was changed: %s", r.log)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,12 @@ const (
 	// busBuffer is how many events the bus may hold for us.
 	busBuffer = 4096
 )
+
+// collected are the types of events that clients are told of: all but segments, which come so often that nothing else
+// would be left of what the journal keeps.
+func collected() []string {
+	return slices.DeleteFunc(event.Types(), func(typ string) bool { return typ == event.SegmentDone })
+}
 
 // Events is where events come from: a *event.Bus.
 type Events interface {

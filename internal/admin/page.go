@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/base64"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -61,4 +62,18 @@ func list[E, T any](p *Page, all []E, key func(E) string, describe func(E) T) (p
 // inApp reports whether a stream's path is in an application, or below a part of one; "" is all.
 func inApp(path, app string) bool {
 	return app == "" || strings.HasPrefix(path, strings.TrimSuffix(app, "/")+"/")
+}
+
+// Filter asks for some of the streams, or of the sessions by their streams.
+type Filter struct {
+	App      string `query:"app" maxLength:"255" doc:"Only those of this application." example:"live"`
+	Online   string `query:"online" enum:"true,false" doc:"Only those whose stream has a publisher, or only those whose stream has none."`
+	Protocol string `query:"protocol" maxLength:"32" doc:"Only those that speak this protocol; of a stream, its publisher." example:"rtmp"`
+}
+
+// fits reports whether what has to do with the stream at path by a protocol is asked for. online reports whether the stream
+// has a publisher.
+func (f *Filter) fits(path, protocol string, online func() bool) bool {
+	return inApp(path, f.App) && (f.Protocol == "" || f.Protocol == protocol) &&
+		(f.Online == "" || f.Online == strconv.FormatBool(online()))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"weir/internal/event"
+	"weir/internal/strictjson"
 )
 
 const (
@@ -73,7 +74,7 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 			},
 			Security: []map[string][]string{{"token": {}}, {}},
 		},
-		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Formats:       map[string]huma.Format{"application/json": strictFormat, "json": strictFormat},
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{s.plain},
 	}
@@ -84,6 +85,21 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 		next(ctx)
 	})
 	return api
+}
+
+// maxNesting bounds the nesting of JSON that requests have.
+const maxNesting = 64
+
+// strictFormat is JSON, of which requests must have no key twice: of two, the one that we check might not be the one that
+// another reader of the same request goes by.
+var strictFormat = huma.Format{
+	Marshal: huma.DefaultJSONFormat.Marshal,
+	Unmarshal: func(data []byte, v any) error {
+		if err := strictjson.Check(data, maxNesting); err != nil {
+			return err
+		}
+		return huma.DefaultJSONFormat.Unmarshal(data, v)
+	},
 }
 
 // schemaName is the name of a type in the description. Events describe streams and sessions by types of

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -57,11 +56,9 @@ type Network struct {
 // sessionsQuery asks for sessions.
 type sessionsQuery struct {
 	Page
-	App      string `query:"app" maxLength:"255" doc:"Only those of streams of this application." example:"live"`
-	Online   string `query:"online" enum:"true,false" doc:"Only those whose stream has a publisher, or only those whose stream has none."`
-	Protocol string `query:"protocol" maxLength:"32" doc:"Only those that speak this protocol." example:"rtmp"`
-	Role     string `query:"role" enum:"pending,waiting,publish,play" doc:"Only those in this role."`
-	Stream   string `query:"stream" maxLength:"255" doc:"Only those of this stream." example:"live/cam"`
+	Filter
+	Role   string `query:"role" enum:"pending,waiting,publish,play" doc:"Only those in this role."`
+	Stream string `query:"stream" maxLength:"255" doc:"Only those of this stream." example:"live/cam"`
 }
 
 // sessionsAnswer is a list of sessions.
@@ -92,27 +89,12 @@ func (s *Server) routeSessions(api huma.API) {
 	}, s.kickSession)
 }
 
-// fits reports whether a session is one that is asked for.
-func (q *sessionsQuery) fits(s *Server, x *session.Session) bool {
-	path := x.Stream()
-	switch {
-	case q.Protocol != "" && x.Protocol != q.Protocol, q.Role != "" && x.Role().String() != q.Role,
-		q.Stream != "" && path != q.Stream, q.App != "" && !inApp(path, q.App):
-		return false
-	case q.Online == "":
-		return true
-	}
-	online := false
-	if st := s.conf.Hub.Get(path); st != nil {
-		_, online = st.Publisher()
-	}
-	return strconv.FormatBool(online) == q.Online
-}
-
 func (s *Server) listSessions(_ context.Context, q *sessionsQuery) (a *sessionsAnswer, err error) {
 	var fit []*session.Session
 	for _, x := range s.conf.Sessions.List() {
-		if q.fits(s, x) {
+		path := x.Stream()
+		if (q.Role == "" || q.Role == x.Role().String()) && (q.Stream == "" || q.Stream == path) &&
+			q.fits(path, x.Protocol, func() bool { return s.isOnline(path) }) {
 			fit = append(fit, x)
 		}
 	}
@@ -122,6 +104,16 @@ func (s *Server) listSessions(_ context.Context, q *sessionsQuery) (a *sessionsA
 	a = &sessionsAnswer{}
 	a.Body.Sessions, a.Body.Listed, err = list(&q.Page, fit, sessionKey, describeSession)
 	return a, err
+}
+
+// isOnline reports whether somebody publishes the stream at path.
+func (s *Server) isOnline(path string) bool {
+	st := s.conf.Hub.Get(path)
+	if st == nil {
+		return false
+	}
+	_, online := st.Publisher()
+	return online
 }
 
 // sessionKey is a text that is ordered as the sessions are listed: by when they began, then by their ids.

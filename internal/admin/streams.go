@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,6 +25,8 @@ type Stream struct {
 	Publishers    int          `json:"publishers" doc:"Publishers so far."`
 	BytesReceived int64        `json:"bytes_received" doc:"Bytes of media received."`
 	Bitrate       int64        `json:"bitrate" doc:"Bits per second received over the last two seconds."`
+	BitrateOut    int64        `json:"bitrate_out" doc:"Bits per second sent to its players over the last two seconds."`
+	FrameRate     float64      `json:"frames_per_second" doc:"Pictures per second received over the last ten seconds; 0 before that, and without a picture."`
 	Stalled       bool         `json:"stalled" doc:"The publisher is connected and sends nothing."`
 	Silent        float64      `json:"silent" doc:"Seconds for which the publisher has sent nothing."`
 	KeyInterval   float64      `json:"key_interval" doc:"The longest time between two key frames of the present publisher, in seconds."`
@@ -100,9 +101,7 @@ type streamName struct {
 // streamsQuery asks for streams.
 type streamsQuery struct {
 	Page
-	App      string `query:"app" maxLength:"255" doc:"Only those of this application." example:"live"`
-	Online   string `query:"online" enum:"true,false" doc:"Only those that have a publisher, or only those that have none."`
-	Protocol string `query:"protocol" maxLength:"32" doc:"Only those whose publisher speaks this protocol." example:"rtmp"`
+	Filter
 }
 
 // streamsAnswer is a list of streams.
@@ -131,19 +130,13 @@ func (s *Server) routeStreams(api huma.API) {
 func (s *Server) listStreams(_ context.Context, q *streamsQuery) (a *streamsAnswer, err error) {
 	var fit []*stream.Stream
 	for _, st := range s.conf.Hub.List() {
-		if !inApp(st.Path(), q.App) {
-			continue
+		p, live := st.Publisher()
+		if q.fits(st.Path(), p.Protocol, func() bool { return live }) {
+			fit = append(fit, st)
 		}
-		if q.Online != "" || q.Protocol != "" {
-			p, live := st.Publisher()
-			if q.Online != "" && strconv.FormatBool(live) != q.Online || q.Protocol != "" && p.Protocol != q.Protocol {
-				continue
-			}
-		}
-		fit = append(fit, st)
 	}
 	a = &streamsAnswer{}
-	a.Body.Streams, a.Body.Listed, err = list(&q.Page, fit, (*stream.Stream).Path, describeStream)
+	a.Body.Streams, a.Body.Listed, err = list(&q.Page, fit, (*stream.Stream).Path, s.describeStream)
 	return a, err
 }
 
@@ -155,7 +148,7 @@ func (s *Server) getStream(_ context.Context, q *streamName) (*detailAnswer, err
 	if st == nil {
 		return nil, notFound("stream", q.Path)
 	}
-	d := StreamDetail{Stream: describeStream(st), Sessions: []Session{}}
+	d := StreamDetail{Stream: s.describeStream(st), Sessions: []Session{}}
 	if stats := st.Stats(); !stats.Started.IsZero() {
 		age := stats.Age.Seconds()
 		d.LastFrameAge = &age
@@ -182,10 +175,10 @@ func (s *Server) endStream(ctx context.Context, q *streamName) (*struct{}, error
 	return nil, nil //nolint:nilnil // nothing is answered
 }
 
-func describeStream(st *stream.Stream) Stream {
+func (s *Server) describeStream(st *stream.Stream) Stream {
 	stats := st.Stats()
 	info := Stream{
-		Path: st.Path(), Live: stats.Live, Duration: stats.Duration.Seconds(),
+		Path: st.Path(), Live: stats.Live, BitrateOut: s.conf.Sessions.StreamRate(st.Path()), Duration: stats.Duration.Seconds(),
 		Players: stats.Players, Publishers: stats.Publishers, BytesReceived: stats.Bytes, KeyInterval: stats.KeyInterval.Seconds(),
 		Frames:  FrameCounts{stats.Frames[av.Video], stats.Frames[av.Audio], stats.Frames[av.Data], stats.Dropped},
 		Repairs: RepairCounts{stats.Clamped, stats.Jumps, stats.Shifted, stats.Mislabeled},
@@ -197,6 +190,9 @@ func describeStream(st *stream.Stream) Stream {
 	if p, ok := st.Publisher(); ok {
 		info.Publisher = &Publisher{p.Session, p.Protocol, p.Remote}
 		info.Bitrate, info.Stalled, info.Silent = stats.Bitrate, stats.Stalled, stats.Silent.Seconds()
+		if s.conf.FrameRate != nil {
+			info.FrameRate = s.conf.FrameRate(st.Path())
+		}
 	}
 	for _, t := range st.Headers().Tracks {
 		unusable := ""

@@ -60,6 +60,29 @@ func TestEndStream(t *testing.T) {
 	}
 }
 
+// TestRatesOfStreams: what players are sent and how many pictures come, measured, of one stream and in the list.
+func TestRatesOfStreams(t *testing.T) {
+	r := newRig(t, func(c *Config) {
+		c.FrameRate = func(path string) float64 { return map[string]float64{"live/a": 24.98}[path] }
+	})
+	r.publish("live/a", "rtmp")
+	r.publish("live/b", "rtmp")
+	player := r.play("live/a", "http-flv")
+	now := time.Now()
+	r.conf.Sessions.MeasureStreams(now)
+	player.BytesOut.Add(250_000)
+	r.conf.Sessions.MeasureStreams(now.Add(2 * time.Second))
+	for _, s := range append(get[streamList](r, "/streams").Streams, get[StreamDetail](r, "/streams/live/a").Stream) {
+		bitrate, frames := int64(0), 0.0
+		if s.Path == "live/a" {
+			bitrate, frames = 1_000_000, 24.98
+		}
+		if s.BitrateOut != bitrate || s.FrameRate != frames {
+			t.Errorf("%s: %d bit/s go out, %v frames a second come; want %d, %v", s.Path, s.BitrateOut, s.FrameRate, bitrate, frames)
+		}
+	}
+}
+
 // streamList is the answer of /streams.
 type streamList struct {
 	Total   int

@@ -20,11 +20,11 @@ const (
 // streams[].play that belong to this package. The zero value admits nobody.
 type Rule struct {
 	// Keys of which a peer must give one, at most 1,000.
-	Keys []Key `yaml:"keys" help:"keys of which a peer must give one, as ?key=… behind the stream name; each is a text, or a group; with none, and none made by weir key new, no key is asked for; applies to new sessions"`
+	Keys []Key `yaml:"keys" reload:"new sessions" help:"keys of which a peer must give one, as ?key=… behind the stream name; each is a text, or a group; with none, and none made by weir key new, no key is asked for; what becomes of the sessions of one that is taken out is in auth.on_removed_key"`
 	// Auth names the links that decide, in their order.
-	Auth []string `yaml:"auth" enum:"keys,signed,jwt,hook" help:"what decides, one after the other until one admits or refuses: keys, links that weir sign has signed (auth.signed), tokens (auth.jwt), your own service (auth.hook); who passes all of them is refused, unless it was keys alone and there are none; applies to new sessions"`
+	Auth []string `yaml:"auth" reload:"new sessions" enum:"keys,signed,jwt,hook" help:"what decides, one after the other until one admits or refuses: keys, links that weir sign has signed (auth.signed), tokens (auth.jwt), your own service (auth.hook); who passes all of them is refused, unless it was keys alone and there are none"`
 	// Allow lists the addresses that are admitted. With none nobody is.
-	Allow []netip.Prefix `yaml:"allow" help:"addresses and ranges that may come; an empty list lets nobody in; applies to new sessions"`
+	Allow []netip.Prefix `yaml:"allow" reload:"new sessions" help:"addresses and ranges that may come; an empty list lets nobody in"`
 }
 
 // DefaultRule admits everybody.

@@ -17,7 +17,7 @@ import (
 
 // SignedConfig is the section "auth.signed": links that "weir sign", or a program of yours, has signed.
 type SignedConfig struct {
-	Keys []SigningKey `yaml:"keys" help:"keys with which links are signed, as weir sign does with the first; several, so that one can replace another; applies to new sessions"`
+	Keys []SigningKey `yaml:"keys" help:"keys with which links are signed, as weir sign does with the first; several, so that one can replace another"`
 }
 
 // SigningKey is a key with which links are signed.

@@ -20,7 +20,8 @@
 //	short:"true"          of a text in a group: it may stand for the whole group, so that a list of
 //	                      groups may be written [a, b]
 //	reload:"restart"      when a change applies (see When); on a group for everything below
-//	                      it that has no such tag itself; "live" without any
+//	                      it that has no such tag itself, but for "live", which each key says
+//	                      itself; every key must have one (see Undated)
 //
 // A field is a bool, an integer, a float, a string, a time.Duration (10s, 1m30s), a
 // time.Time (2027-01-31, 2027-01-31T18:00:00Z), a netip.Prefix (10.0.0.0/8, or one address), a struct, or a slice of these. A list given

@@ -300,16 +300,16 @@ func (l *loader) decodeValue(f *field, v reflect.Value, n ast.Node, path string)
 		l.problem(n, path, "found "+hidden+", which is how secrets are shown", "the secret itself, or nothing here")
 		return
 	}
-	l.store(f, v, next, path, l.at(n), found(n, f.secret))
+	l.store(f, v, next, path, l.at(n), func() string { return found(n, f.secret) })
 }
 
 // hidden is what is shown of a secret.
 const hidden = "***"
 
-// store sets v to next if it is within the bounds of f.
-func (l *loader) store(f *field, v, next reflect.Value, path string, at Origin, found string) {
+// store sets v to next if it is within the bounds of f; found tells what was found.
+func (l *loader) store(f *field, v, next reflect.Value, path string, at Origin, found func() string) {
 	if !f.within(next) {
-		l.problems.add(&Problem{Origin: at, Path: path, Found: found, Allowed: f.allowed()})
+		l.problems.add(&Problem{Origin: at, Path: path, Found: found(), Allowed: f.allowed()})
 		return
 	}
 	v.Set(next)

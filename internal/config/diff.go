@@ -29,7 +29,7 @@ func (w When) String() string { return whens[w] }
 // MarshalText implements encoding.TextMarshaler.
 func (w When) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 
-// parse sets w from a tag; without one it is Live.
+// parse sets w from a tag; without one, which Undated tells of, it is Live.
 func (w *When) parse(tag string) error {
 	for i, name := range whens {
 		if tag == name || tag == "" {
@@ -56,7 +56,7 @@ func Diff(before, after any) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, b, err := newTree(after)
+	b, err := valueLike(a, after)
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +91,21 @@ func CopyLive(conf, from any) error {
 	if err != nil {
 		return err
 	}
-	_, b, err := newTree(from)
+	b, err := valueLike(a, from)
 	if err != nil {
 		return err
 	}
 	root.copyLive(a, b)
 	return nil
+}
+
+// valueLike returns the struct that conf points to, which must be of the type of v.
+func valueLike(v reflect.Value, conf any) (reflect.Value, error) {
+	p := reflect.ValueOf(conf)
+	if p.Kind() != reflect.Pointer || p.IsNil() || p.Type().Elem() != v.Type() {
+		return v, fmt.Errorf("config: %T is not a pointer to a %s", conf, v.Type())
+	}
+	return p.Elem(), nil
 }
 
 func (f *field) copyLive(to, from reflect.Value) {
@@ -118,18 +127,39 @@ func Keys(conf any) ([]Change, error) {
 		return nil, err
 	}
 	var keys []Change
-	var walk func(f *field)
-	walk = func(f *field) {
-		for _, c := range f.fields {
-			walk(c)
-		}
-		switch {
-		case f.kind == list && f.elem.kind == group:
-			walk(f.elem)
-		case f.kind != group:
+	root.walk(func(f *field) {
+		if f.kind == value || f.elem.kind != group {
 			keys = append(keys, Change{f.path, f.when})
 		}
-	}
-	walk(root)
+	})
 	return keys, nil
+}
+
+// Undated returns the paths of the keys of conf that do not say when a change applies, neither by a tag of their own
+// nor by one of a group above them. Live is said by each key itself.
+func Undated(conf any) ([]string, error) {
+	root, _, err := newTree(conf)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	root.walk(func(f *field) {
+		if !f.dated {
+			paths = append(paths, f.path)
+		}
+	})
+	return paths, nil
+}
+
+// walk calls see for each key below f, for a list of groups before those of its entries.
+func (f *field) walk(see func(f *field)) {
+	for _, c := range f.fields {
+		c.walk(see)
+	}
+	if f.kind != group {
+		see(f)
+	}
+	if f.kind == list && f.elem.kind == group {
+		f.elem.walk(see)
+	}
 }

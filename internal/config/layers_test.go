@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,9 +94,9 @@ func TestAmend(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for patch, want := range map[string]string{
-		"":                                "the patch is no JSON",
+		"":                                "reading the patch: it is no JSON",
 		"[]":                              "the patch is no JSON object",
-		"{} {}":                           "something behind its JSON object",
+		"{} {}":                           "something stands behind the JSON value",
 		strings.Repeat(`{"a":`, 65) + "1": "nested more than 64 deep",
 		`{"a":"` + strings.Repeat("b", 1<<20) + `"}`: "allowed: at most 1048576",
 	} {
@@ -159,6 +160,21 @@ func TestWhen(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Error(diff)
+	}
+	if bare, err := Undated(&c); err != nil || !slices.Equal(bare, []string{"e"}) {
+		t.Errorf("%q %v", bare, err)
+	}
+	type entry struct {
+		A string `yaml:"a" help:"h"`
+		B string `yaml:"b" reload:"live" help:"h"`
+	}
+	live := struct { // that a list is live says nothing of what is in its entries
+		L []entry `yaml:"l" reload:"live" help:"h"`
+		M []entry `yaml:"m" help:"h"`
+		N entry   `yaml:"n" reload:"live"`
+	}{}
+	if bare, err := Undated(&live); err != nil || !slices.Equal(bare, []string{"l[].a", "m", "m[].a", "n.a"}) {
+		t.Errorf("%q %v", bare, err)
 	}
 	var b bytes.Buffer
 	if err := WriteReference(&b, &c); err != nil || !strings.Contains(b.String(), "| `g[].a` | text | `\"\"` | new sessions | H. |") {

@@ -155,7 +155,7 @@ func (l *loader) setTo(f *field, v reflect.Value, path, text string) {
 			l.problems.add(&Problem{Origin: l.source, Path: path, Found: "found " + show(text, f.secret), Allowed: f.refuse(err)})
 			return
 		}
-		l.store(f, v, next, path, l.source, "found "+show(text, f.secret))
+		l.store(f, v, next, path, l.source, func() string { return "found " + show(text, f.secret) })
 		return
 	}
 	if f.short != nil && !strings.HasPrefix(text, "{") {

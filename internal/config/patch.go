@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"reflect"
@@ -14,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"weir/internal/strictjson"
 )
 
 // Amend returns the text of a layer that does what the layer in old did and then what patch does, a JSON merge
@@ -91,17 +92,14 @@ func readPlain(data []byte) (map[string]any, error) {
 
 // parsePatch reads a JSON object.
 func parsePatch(patch []byte) (map[string]any, error) {
-	if err := checkDepth(patch); err != nil {
-		return nil, err
+	if err := strictjson.Check(patch, maxNesting); err != nil {
+		return nil, fmt.Errorf("reading the patch: %w", err)
 	}
 	d := json.NewDecoder(bytes.NewReader(patch))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
 		return nil, errors.New("the patch is no JSON")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the patch has something behind its JSON object")
 	}
 	change, ok := plainNumbers(v).(map[string]any)
 	if !ok {
@@ -127,29 +125,6 @@ func plainNumbers(v any) any {
 		}
 	}
 	return v
-}
-
-// checkDepth bounds the nesting of JSON.
-func checkDepth(text []byte) error {
-	depth, quoted, escaped := 0, false, false
-	for _, c := range text {
-		switch {
-		case escaped:
-			escaped = false
-		case quoted:
-			escaped, quoted = c == '\\', c != '"'
-		case c == '"':
-			quoted = true
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			depth--
-		}
-		if depth > maxNesting {
-			return fmt.Errorf("the patch is nested more than %d deep", maxNesting)
-		}
-	}
-	return nil
 }
 
 // amend changes a merge patch for the group f so that it does what change does, too.

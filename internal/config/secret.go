@@ -61,7 +61,7 @@ func (l *loader) decodeReference(f *field, v reflect.Value, r reference, path st
 		l.problem(name, path, "found a secret in "+r.kind+" "+show(text.Value, false)+" that is none", f.refuse(err))
 		return
 	}
-	l.store(f, v, next, path, l.at(name), "found ***")
+	l.store(f, v, next, path, l.at(name), func() string { return "found ***" })
 }
 
 // lookUp returns the secret that is kept under a name.

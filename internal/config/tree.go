@@ -29,6 +29,7 @@ type field struct {
 	max     reflect.Value
 	secret  bool
 	when    When     // a change applies
+	dated   bool     // a tag says so
 	form    *form    // how a value is written; nil: as YAML has it
 	fields  []*field // of a group, in order of declaration
 	inlined [][]int  // of a group: its embedded structs
@@ -66,6 +67,7 @@ func newTree(conf any) (*field, reflect.Value, error) {
 // everything below it: tags carries both down.
 func newField(t reflect.Type, name, path string, tags reflect.StructTag, depth int) (*field, error) {
 	f := &field{name: name, path: path, typ: t, help: tags.Get("help"), secret: tags.Get("secret") == "true"}
+	f.dated = tags.Get("reload") != ""
 	if err := f.when.parse(tags.Get("reload")); err != nil {
 		return nil, fmt.Errorf("config: %s: %w", path, err)
 	}

@@ -151,7 +151,9 @@ func (f *field) apply(r rule, v reflect.Value, path string, bad func(path string
 		return
 	case group:
 		for _, c := range f.fields {
-			c.apply(r, c.of(v), join(path, c.name), bad, report)
+			if c.hasStructs() {
+				c.apply(r, c.of(v), join(path, c.name), bad, report)
+			}
 		}
 	}
 	if bad(path) {
@@ -167,6 +169,9 @@ func (f *field) apply(r rule, v reflect.Value, path string, bad func(path string
 		}
 	}
 }
+
+// hasStructs reports whether f is a struct or a list of some: nothing else has rules.
+func (f *field) hasStructs() bool { return f.kind == group || f.kind == list && f.elem.hasStructs() }
 
 // checkBounds reports every value below f that is not among those allowed.
 func (f *field) checkBounds(v reflect.Value, path string, report func(p *Problem)) {

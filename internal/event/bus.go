@@ -7,21 +7,26 @@ import (
 	"time"
 )
 
-// Bus hands events to subscribers without ever waiting for one.
+// Bus hands events to those who want them without ever waiting for one.
 type Bus struct {
-	subs atomic.Pointer[[]*Subscription] // changed under mu; nil or empty without subscribers
+	taps atomic.Pointer[[]*tap] // changed under mu; nil or empty if nobody wants events
 
-	mu  sync.Mutex // held while an event is handed out, so that all get them in one order; a leaf
+	mu  sync.Mutex // held while an event is handed out, so that all get them in one order
 	ids ids
 }
 
-// NewBus returns a bus without subscribers.
+// tap is one who is handed events.
+type tap struct {
+	types []string
+	take  func(e Event)
+}
+
+// NewBus returns a bus that nobody listens to.
 func NewBus() *Bus { return &Bus{} }
 
-// Publish hands e to those who subscribed to its type, in the order of calls. It sets ID and Time if
-// they are empty. A subscriber whose buffer is full misses the event.
+// Publish hands e to those who want its type, in the order of calls. It sets ID and Time if they are empty.
 func (b *Bus) Publish(e Event) {
-	if !b.wanted(e.Type) {
+	if !b.Wanted(e.Type) {
 		return
 	}
 	b.mu.Lock()
@@ -33,50 +38,62 @@ func (b *Bus) Publish(e Event) {
 	if e.ID == "" {
 		e.ID = b.ids.next(e.Time)
 	}
-	for _, s := range b.list() {
-		s.offer(e)
+	for _, t := range b.list() {
+		if Matches(t.types, e.Type) {
+			t.take(e)
+		}
 	}
 }
 
-// wanted reports whether somebody has subscribed to one of the types.
-func (b *Bus) wanted(types ...string) bool {
-	return slices.ContainsFunc(b.list(), func(s *Subscription) bool {
-		return slices.ContainsFunc(types, func(t string) bool { return Matches(s.types, t) })
+// Wanted reports whether somebody wants one of the types.
+func (b *Bus) Wanted(types ...string) bool {
+	return slices.ContainsFunc(b.list(), func(t *tap) bool {
+		return slices.ContainsFunc(types, func(typ string) bool { return Matches(t.types, typ) })
 	})
 }
 
-func (b *Bus) list() []*Subscription {
-	if p := b.subs.Load(); p != nil {
+func (b *Bus) list() []*tap {
+	if p := b.taps.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-// Subscribe begins to collect events of the types, which may end in ".*"; nil stands for all. buffer
-// is how many wait at most for their reader, at least 1. The caller must close the subscription.
-func (b *Bus) Subscribe(buffer int, types []string) *Subscription {
-	s := &Subscription{bus: b, c: make(chan Event, max(buffer, 1)), types: slices.Clone(types)}
+// Attach hands events of the types, which may end in ".*", to take from now on; nil stands for all. take is
+// called under the bus's lock: it must neither wait nor call the bus. After detach, which may be called more than
+// once, it is not called any more.
+func (b *Bus) Attach(types []string, take func(e Event)) (detach func()) {
+	t := &tap{slices.Clone(types), take}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	next := append(slices.Clone(b.list()), s)
-	b.subs.Store(&next)
+	next := append(slices.Clone(b.list()), t)
+	b.taps.Store(&next)
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		left := slices.DeleteFunc(slices.Clone(b.list()), func(o *tap) bool { return o == t })
+		b.taps.Store(&left)
+	}
+}
+
+// Subscribe begins to collect events of the types, as Attach has them. buffer is how many wait at most for their
+// reader, at least 1; beyond it the newest are missed. The caller must close the subscription.
+func (b *Bus) Subscribe(buffer int, types []string) *Subscription {
+	s := &Subscription{c: make(chan Event, max(buffer, 1))}
+	s.detach = b.Attach(types, s.offer)
 	return s
 }
 
 // Subscription is the events that one reader gets.
 type Subscription struct {
-	bus     *Bus
 	c       chan Event
-	types   []string
+	detach  func()
 	dropped atomic.Uint64
-	closed  bool // guarded by bus.mu
+	once    sync.Once // closes c
 }
 
-// offer gives the event to the reader if it wants it and has room. bus.mu is held.
+// offer gives the event to the reader if it has room.
 func (s *Subscription) offer(e Event) {
-	if !Matches(s.types, e.Type) {
-		return
-	}
 	select {
 	case s.c <- e:
 	default:
@@ -92,14 +109,6 @@ func (s *Subscription) Dropped() uint64 { return s.dropped.Load() }
 
 // Close ends the subscription. It may be called more than once.
 func (s *Subscription) Close() {
-	b := s.bus
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if s.closed {
-		return
-	}
-	s.closed = true
-	next := slices.DeleteFunc(slices.Clone(b.list()), func(o *Subscription) bool { return o == s })
-	b.subs.Store(&next)
-	close(s.c)
+	s.detach()
+	s.once.Do(func() { close(s.c) })
 }

@@ -112,7 +112,7 @@ func TestBus(t *testing.T) {
 		if _, ok := <-some.C(); ok {
 			t.Error("more than the buffer")
 		}
-		if b.wanted(PublishStart) {
+		if b.Wanted(PublishStart) {
 			t.Error("wanted by nobody")
 		}
 	})
@@ -150,7 +150,7 @@ func TestJSON(t *testing.T) {
 		Stream: &Stream{"live/a", 7}, Session: &Session{ID: "abc", Protocol: "rtmp", Role: "publish", Remote: "192.0.2.1:5"},
 	}
 	const want = `{"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","type":"publish.start","time":"2026-11-27T06:00:00.123Z",` +
-		`"stream":{"path":"live/a","epoch":7},"session":{"id":"abc","protocol":"rtmp","role":"publish","remote":"192.0.2.1:5"}}`
+		`"stream":{"path":"live/a","epoch":7},"session":{"id":"abc","protocol":"rtmp","role":"publish","remote":"192.0.2.1:5","tls":false}}`
 	if got, err := json.Marshal(e); err != nil || string(got) != want {
 		t.Errorf("%s %v", got, err)
 	}

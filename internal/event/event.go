@@ -40,7 +40,10 @@ type Session struct {
 	Protocol  string            `json:"protocol"`
 	Role      string            `json:"role"`
 	Remote    string            `json:"remote"`
+	Via       []string          `json:"via,omitempty"` // trusted proxies, the nearest one last
+	TLS       bool              `json:"tls"`
 	UserAgent string            `json:"user_agent,omitempty"`
+	Encoder   string            `json:"encoder,omitempty"` // what a publisher says it is
 	User      string            `json:"user,omitempty"`
 	KeyID     string            `json:"key_id,omitempty"`
 	Label     string            `json:"label,omitempty"`
@@ -75,6 +78,9 @@ const (
 	PublisherHealthy = "publisher.healthy"
 	// PlayerSkipped: a player was too slow, and skipped to a newer key frame. Data: lag, bytes, skips.
 	PlayerSkipped = "player.skipped"
+	// SegmentDone: a segment of media is complete and can be fetched. Data: protocol, rendition, number, url and playlist
+	// (from the server's root on), file (if it is on disk), begin, duration, size, discontinuous.
+	SegmentDone = "segment.done"
 	// LimitReached: a limit refused a peer. It is told once a minute for each limit. Data: limit,
 	// the key of the configuration; max; refused, how many since it was told last.
 	LimitReached = "limit.reached"
@@ -95,7 +101,7 @@ const (
 func Types() []string {
 	return []string{
 		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, StreamOnline, StreamOffline,
-		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, HookDropped,
+		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, HookDropped,
 	}
 }
 

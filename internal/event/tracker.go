@@ -1,6 +1,7 @@
 package event
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -55,7 +56,7 @@ func NewTracker(b *Bus) *Tracker {
 // Promoted is for session.Observer. Players are followed only if somebody wants their events.
 func (t *Tracker) Promoted(x *session.Session) {
 	role := x.Role()
-	if role == session.Play && !t.bus.wanted(PlayStart, PlayStop) {
+	if role == session.Play && !t.bus.Wanted(PlayStart, PlayStop) {
 		return
 	}
 	l := &life{session: x, role: role, path: x.Stream(), since: time.Now(), base: figuresOf(x)}
@@ -95,7 +96,7 @@ func (t *Tracker) Ended(x *session.Session, e session.End) {
 // Refused tells of a publisher that was refused because of err. Only what the peer may know of err
 // is told.
 func (t *Tracker) Refused(who *Session, path string, err error) {
-	if !t.bus.wanted(PublishRejected) {
+	if !t.bus.Wanted(PublishRejected) {
 		return
 	}
 	t.mu.Lock()
@@ -125,7 +126,7 @@ const maxPath = 255
 
 // Skipped tells that a player skipped bytes because it was lag behind.
 func (t *Tracker) Skipped(x *session.Session, lag time.Duration, bytes int64) {
-	if !t.bus.wanted(PlayerSkipped) {
+	if !t.bus.Wanted(PlayerSkipped) {
 		return
 	}
 	t.mu.Lock()
@@ -148,6 +149,18 @@ func (t *Tracker) Health(path string, healthy bool, data map[string]any) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.bus.Publish(t.about(typ, path, data))
+}
+
+// Segment tells of a segment of a stream that is done.
+func (t *Tracker) Segment(path string, data map[string]any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.bus.Publish(t.about(SegmentDone, path, data))
+}
+
+// about makes an event of a stream and its publisher. mu is held.
+func (t *Tracker) about(typ, path string, data map[string]any) Event {
 	e := Event{Type: typ, Stream: &Stream{Path: path}, Data: data}
 	if s := t.streams[path]; s != nil {
 		e.Stream = s.named()
@@ -155,7 +168,7 @@ func (t *Tracker) Health(path string, healthy bool, data map[string]any) {
 			e.Session = Describe(s.current.session, session.Publish)
 		}
 	}
-	t.bus.Publish(e)
+	return e
 }
 
 // limit counts the refusals of one limit.
@@ -193,10 +206,21 @@ func (t *Tracker) Limit(name string, most int) {
 // Describe returns what events say of a session in a role.
 func Describe(x *session.Session, role session.Role) *Session {
 	t := x.Terms()
-	return &Session{
-		ID: x.ID, Protocol: x.Protocol, Role: role.String(), Remote: x.From(), UserAgent: x.UserAgent(),
-		User: t.User, KeyID: t.KeyID, Label: t.Label, Labels: t.Labels,
+	s := Peer(x.ID, x.Protocol, role, x.From(), x.UserAgent(), x.Via(), x.TLS())
+	s.User, s.KeyID, s.Label, s.Labels = t.User, t.KeyID, t.Label, t.Labels
+	return s
+}
+
+// Peer returns what events say of a peer of which nobody has said who it is.
+func Peer(id, protocol string, role session.Role, remote, agent string, via []netip.Addr, tls bool) *Session {
+	s := &Session{ID: id, Protocol: protocol, Role: role.String(), Remote: remote, TLS: tls, UserAgent: agent}
+	if role == session.Publish {
+		s.Encoder = agent
 	}
+	for _, a := range via {
+		s.Via = append(s.Via, a.String())
+	}
+	return s
 }
 
 // end makes the figures of l final. It does nothing the second time.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -34,7 +35,7 @@ func (w *world) open(t interface{ Fatal(...any) }) *session.Session {
 	// Each has an address of its own, so that what is bounded for one address is not bounded here.
 	from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 7 + w.opened}), 51034)
 	w.opened++
-	s, err := w.reg.Open(session.Info{Protocol: "rtmp", Remote: from, UserAgent: "FMLE/3.0"})
+	s, err := w.reg.Open(session.Info{Protocol: "rtmp", Remote: from, UserAgent: "FMLE/3.0", TLS: true, Via: []netip.Addr{netip.MustParseAddr("10.0.0.2")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func TestPublishLife(t *testing.T) {
 			t.Fatal(text)
 		}
 		who := got[1].Session
-		if who.Protocol != "rtmp" || who.Role != "publish" || who.Remote != "192.0.2.7:51034" || who.UserAgent != "FMLE/3.0" ||
+		if who.Protocol != "rtmp" || who.Role != "publish" || who.Remote != "192.0.2.7:51034" || who.UserAgent != "FMLE/3.0" || who.Encoder != "FMLE/3.0" || !who.TLS || !slices.Equal(who.Via, []string{"10.0.0.2"}) ||
 			who.KeyID != "cam1" || who.Label != "Front door" || who.User != "u42" || who.Labels["plan"] != "pro" {
 			t.Errorf("%+v", who)
 		}

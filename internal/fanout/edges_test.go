@@ -200,7 +200,7 @@ func TestNobodyIsPassedOverWhenAnotherLeaves(t *testing.T) {
 func TestFirstSent(t *testing.T) {
 	var mu sync.Mutex
 	var times []time.Duration
-	o := Options{Workers: 1, Hooks: Hooks{FirstSent: func(d time.Duration) { mu.Lock(); times = append(times, d); mu.Unlock() }}}
+	o := Options{Workers: 1, Hooks: Hooks{FirstSent: func(_ Observer, d time.Duration) { mu.Lock(); times = append(times, d); mu.Unlock() }}}
 	bubble(t, o, func(t *testing.T, e *Engine) {
 		l := e.NewLog(testLog)
 		p := e.Add(&simSink{room: -1}, nil, nil, Counters{})

@@ -23,8 +23,9 @@ type Options struct {
 
 // Hooks are told measurements for histograms.
 type Hooks struct {
-	// FirstSent is told the time from a player's Join until its sink took the first bytes of the log.
-	FirstSent func(time.Duration)
+	// FirstSent is told the time from a player's Join until its sink took the first bytes of the log, with the player's
+	// observer.
+	FirstSent func(o Observer, took time.Duration)
 }
 
 // Engine owns the workers. Close it after the last log was closed.

@@ -217,7 +217,7 @@ func (w *worker) firstSent(p *Player) {
 		return
 	}
 	if f := w.e.opt.Hooks.FirstSent; f != nil {
-		f(time.Duration(w.e.now() - p.first))
+		f(p.obs, time.Duration(w.e.now()-p.first))
 	}
 	p.first = 0
 }

@@ -63,20 +63,12 @@ func name(t *av.Track) string { return fmt.Sprintf("%s track %d (%v)", t.Kind, t
 // label is how Finding.Track calls it.
 func label(t *av.Track) string { return fmt.Sprintf("%s %d", t.Kind, t.ID) }
 
-// plural is a number of things.
-func plural(n int, thing string) string {
+// Plural is a number of things.
+func Plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// be returns "is" or "are" for a number of things.
-func be(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
 }
 
 // Bitrate returns bits per second for people.

@@ -16,14 +16,16 @@ const (
 	lookEvery = time.Second
 	// holdTime is how long a fault must be away to be over, so that one that comes and goes is told once.
 	holdTime = 5 * time.Second
+	// warnSilence is for how long a publisher must have sent nothing for Changed to be told: many pause for less.
+	warnSilence = 5 * time.Second
 )
 
 // Options are what a monitor needs.
 type Options struct {
 	// Streams returns the streams that there are.
 	Streams func() []*stream.Stream
-	// Changed, if not nil, is told of faults that appear and are over, but not of information, and not of those
-	// that are over because the publisher has gone. It is called by Run's goroutine alone, and must not block.
+	// Changed, if not nil, is told of faults that appear and are over, but not of information, not of those that are
+	// over because the publisher has gone, and not of a silence of less than 5 seconds. It is called by Run's goroutine alone, and must not block.
 	Changed func(Change)
 }
 
@@ -59,6 +61,7 @@ type watched struct {
 type held struct {
 	Finding
 	seen time.Duration
+	told bool // Changed was told of it
 }
 
 // Status is what a stream that has a publisher does now.
@@ -126,6 +129,17 @@ func (m *Monitor) Statuses() []Status {
 	return list
 }
 
+// FrameRate returns how many pictures a second the stream at path has had over the last ten seconds or more; 0 if that
+// cannot be said.
+func (m *Monitor) FrameRate(path string) float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w := m.streams[path]; w != nil {
+		return w.status.FrameRate
+	}
+	return 0
+}
+
 // Kinds yields each kind of fault, with the number of streams that have it now.
 func (m *Monitor) Kinds(yield func(kind string, streams int)) {
 	kinds := map[string]int{}
@@ -160,7 +174,9 @@ func (m *Monitor) look() {
 		w := m.of(s, &st, now)
 		found := w.watch.look(now, &st, h, tracks)
 		for _, c := range m.update(w, &st, found, now) {
-			m.opt.Changed(c)
+			if m.opt.Changed != nil {
+				m.opt.Changed(c)
+			}
 		}
 	}
 	m.mu.Lock()
@@ -189,37 +205,38 @@ func (m *Monitor) update(w *watched, st *stream.Stats, found []Finding, now time
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	path := w.watch.stream.Path()
-	tell := func(f *Finding, over bool) {
-		if !f.Info && m.opt.Changed != nil {
-			changes = append(changes, Change{Path: path, Finding: *f, Over: over})
-		}
-	}
 	for i := range found {
-		f := &found[i]
-		at := slices.IndexFunc(w.findings, func(h held) bool { return h.Kind == f.Kind && h.Track == f.Track })
-		if at >= 0 {
-			f.Since = w.findings[at].Since
-			w.findings[at] = held{*f, now}
-			continue
+		is := held{Finding: found[i], seen: now}
+		at := slices.IndexFunc(w.findings, func(h held) bool { return h.Kind == is.Kind && h.Track == is.Track })
+		if at < 0 {
+			is.Since = time.Now()
+			at, w.findings = len(w.findings), append(w.findings, is)
+		} else {
+			is.Since, is.told = w.findings[at].Since, w.findings[at].told
 		}
-		f.Since = time.Now()
-		w.findings = append(w.findings, held{*f, now})
-		tell(f, false)
+		if !is.told && !is.Info && (is.Kind != KindStalled || st.Silent >= warnSilence) {
+			is.told = true
+			changes = append(changes, Change{Path: path, Finding: is.Finding})
+		}
+		w.findings[at] = is
 	}
 	w.findings = slices.DeleteFunc(w.findings, func(h held) bool {
 		over := h.seen < now && (h.Kind == KindStalled || now-h.seen >= holdTime)
-		if over {
-			tell(&h.Finding, true)
+		if over && h.told {
+			changes = append(changes, Change{Path: path, Finding: h.Finding, Over: true})
 		}
 		return over
 	})
-	faults := 0
+	faults, told := 0, 0
 	for i := range w.findings {
 		if !w.findings[i].Info {
 			faults++
 		}
+		if w.findings[i].told {
+			told++
+		}
 	}
-	if n := len(changes); n > 0 && faults == 0 {
+	if n := len(changes); n > 0 && told == 0 {
 		changes[n-1].Healthy = true
 	}
 	f := &w.watch.figures

@@ -154,7 +154,8 @@ func TestRules(t *testing.T) {
 		"no header": {source: source{videoConfig: []byte{}}, want: []string{
 			"no_sequence_header: " + v + " has no sequence header: nobody can decode it",
 		}},
-		"no header yet": {source: source{videoConfig: []byte{}, length: 2900 * ms}},
+		"no header yet":    {source: source{videoConfig: []byte{}, length: 2900 * ms}},
+		"a bad header yet": {source: source{audioConfig: []byte{0xff}, length: 2900 * ms}},
 		"a bad header": {source: source{audioConfig: []byte{0xff}}, want: []string{
 			"bad_sequence_header: " + a + " has a sequence header that cannot be used: aac: reading the configuration: unexpected EOF",
 		}},
@@ -238,6 +239,44 @@ func TestRules(t *testing.T) {
 				}
 				p.Close(nil)
 			})
+		})
+	}
+}
+
+// TestAShortSilenceIsNotTold: one of 2 seconds is found and one of 5 is told, once, each with its end.
+func TestAShortSilenceIsNotTold(t *testing.T) {
+	for silence, want := range map[time.Duration][]string{
+		4 * second: nil,
+		8 * second: {"stalled over=false healthy=false", "stalled over=true healthy=true"},
+	} {
+		watching(t, func(t *testing.T, hub *stream.Hub, m *Monitor, told func() []Change) {
+			p, err := hub.Publish("live/a", stream.Info{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := source{length: 8 * second} // so little that its progress is not judged
+			before.send(t, p)
+			<-time.After(3 * second)
+			if got := said(m.Findings("live/a")); len(got) != 1 || !strings.HasPrefix(got[0], "stalled: ") {
+				t.Errorf("after 3 s of silence is said %q", got)
+			}
+			if n := len(told()); n != 0 {
+				t.Errorf("after 3 s of silence %d changes are told", n)
+			}
+			<-time.After(silence - 3*second)
+			after := source{length: 3 * second, change: func(f *av.Frame, at time.Duration) (time.Duration, bool) {
+				f.DTS, f.PTS = f.DTS+8*second, f.PTS+8*second // a pause, and no gap
+				return at, true
+			}}
+			after.send(t, p)
+			var lines []string
+			for _, c := range told() {
+				lines = append(lines, fmt.Sprintf("%s over=%v healthy=%v", c.Finding.Kind, c.Over, c.Healthy))
+			}
+			if !slices.Equal(lines, want) {
+				t.Errorf("a silence of %v: %q, want %q", silence, lines, want)
+			}
+			p.Close(nil)
 		})
 	}
 }

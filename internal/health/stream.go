@@ -72,10 +72,10 @@ func (s *Stream) Judge() []Finding {
 	}
 	s.judgeTracks(&j)
 	if s.Jumps > 0 {
-		j.find(KindClockJump, fmt.Sprintf("the clock jumps %s%s", plural(s.Jumps, "time"), s.Within), ClockAdvice)
+		j.find(KindClockJump, fmt.Sprintf("the clock jumps %s%s", Plural(s.Jumps, "time"), s.Within), ClockAdvice)
 	}
 	if s.Shifted > 0 {
-		j.find(KindShifted, fmt.Sprintf("%s began far from the others%s, and %s moved to them", plural(s.Shifted, "track"), s.Within, was(s.Shifted)),
+		j.find(KindShifted, fmt.Sprintf("%s began far from the others%s, and %s moved to them", Plural(s.Shifted, "track"), s.Within, was(s.Shifted)),
 			"Sound and picture have different clocks: take both from one device, or restart the encoder. See with a clap whether they are in step.")
 	}
 	if s.Begin.Abs() > maxBegin {

@@ -66,11 +66,11 @@ func (t *Track) Judge() []Finding {
 	j := judge{about: &t.Info}
 	t.judgeSetup(&j)
 	if t.Back > 0 {
-		j.find(KindBackward, fmt.Sprintf("%s: the decoding time goes back %s%s", j.name(), plural(t.Back, "time"), t.Within),
+		j.find(KindBackward, fmt.Sprintf("%s: the decoding time goes back %s%s", j.name(), Plural(t.Back, "time"), t.Within),
 			"Look for a second encoder on the same stream, or an unstable clock.")
 	}
 	if t.Gaps > 0 {
-		j.find(KindGap, fmt.Sprintf("%s: %s of more than %v%s, the longest %v", j.name(), plural(t.Gaps, "gap"), t.MaxGap, t.Within, t.LongestGap.Round(time.Millisecond)),
+		j.find(KindGap, fmt.Sprintf("%s: %s of more than %v%s, the longest %v", j.name(), Plural(t.Gaps, "gap"), t.MaxGap, t.Within, t.LongestGap.Round(time.Millisecond)),
 			"The encoder or its network drops out: lower the bitrate, or look at its CPU load.")
 	}
 	if d := t.Drift; d.By != 0 {
@@ -124,7 +124,7 @@ func (t *Track) judgeSetup(j *judge) {
 			"Restart or update the encoder; players that go by the header cannot play the track.")
 	}
 	if t.Mislabeled > 0 {
-		j.find(KindKeyFlag, fmt.Sprintf("%s: the key-frame flag of %s contradicts what the frame holds%s", j.name(), plural(t.Mislabeled, "frame"), t.Within),
+		j.find(KindKeyFlag, fmt.Sprintf("%s: the key-frame flag of %s contradicts what the frame holds%s", j.name(), Plural(t.Mislabeled, "frame"), t.Within),
 			"Weir corrects it; other servers may start players in the wrong place. Update the encoder.")
 	}
 }

@@ -75,6 +75,31 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
+	// What few can decode, and what is near to it. What Sampling finds of real configurations is in TestSampling.
+	for name, c := range map[string]struct {
+		codec av.Codec
+		track Track
+		want  string
+	}{
+		"4:2:0, 8 bits":           {av.H264, Track{BitDepth: 8}, ""},
+		"4:2:0, 9 bits":           {av.H264, Track{BitDepth: 9}, KindBitDepth},
+		"4:2:0, 10 bits of H.265": {av.H265, Track{BitDepth: 10}, ""},
+		"4:2:0, 10 bits of AV1":   {av.AV1, Track{BitDepth: 10}, ""},
+		"4:2:2, 8 bits":           {av.H264, Track{Chroma: "4:2:2", BitDepth: 8}, KindChroma},
+		"4:2:2, 10 bits":          {av.H264, Track{Chroma: "4:2:2", BitDepth: 10}, KindChroma}, // one of the two is enough
+		"a header that is bad":    {av.H264, Track{BadHeader: "cut short"}, KindBadHeader},
+		"no header":               {av.H264, Track{NoHeader: true}, KindNoHeader},
+		"a header that is good":   {av.H264, Track{}, ""},
+	} {
+		c.track.Info = av.Track{Kind: av.Video, Codec: c.codec}
+		got := ""
+		for _, f := range c.track.Judge() {
+			got += f.Kind
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
 	for name, c := range map[string]struct {
 		stream Stream
 		want   string

@@ -82,26 +82,33 @@ func (d *disk) write(name string, pieces []Piece) (file string, err error) {
 	return file, nil
 }
 
-// keep has a whole segment written to disk. The packager's lock is held.
+// keep has a whole segment written to disk, if segments are kept there, and then it is done. The packager's lock is held.
 func (r *Rendition) keep(s *segment) {
 	p := r.p
 	if p.disk == nil {
+		r.done(s)
 		return
 	}
 	name, pieces := r.nameOf(s, -1), s.pieces()
-	p.disk.do(func() error {
+	later := p.disk.do(func() error {
 		file, err := p.disk.write(name, pieces)
-		if err != nil {
-			return err
-		}
+		defer p.tell()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if s.gone { // meanwhile
+		switch {
+		case err != nil: // it stays in memory
+			r.done(s)
+			return err
+		case s.gone: // meanwhile
 			return os.Remove(file)
 		}
 		s.file = file
+		r.done(s)
 		return nil
 	})
+	if !later {
+		r.done(s)
+	}
 }
 
 // unload gives up the memory of segments that are on disk and of which no part is listed.

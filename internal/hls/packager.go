@@ -24,7 +24,8 @@ type Options struct {
 	// Warn is told, once for each cause, what viewers will notice.
 	Warn func(Warning)
 
-	pages *pages // for segments that are not kept on disk
+	pages    *pages   // for segments that are not kept on disk
+	listener Listener // nil: none
 }
 
 // Warning says what viewers will notice of something, and what to do about it.
@@ -69,6 +70,7 @@ type Packager struct {
 	err        error // why the newest tracks cannot be packaged
 	warned     map[string]bool
 	warnings   []Warning     // to be told by Wake
+	finished   []Done        // likewise
 	shown      bool          // a viewer was given a playlist
 	shut       bool          // nobody may wait any longer
 	ready      chan struct{} // closed once the main playlist has a segment
@@ -391,13 +393,16 @@ func (p *Packager) Wake() {
 	p.tell()
 }
 
-// tell tells the warnings that have gathered, without locks.
+// tell tells what has gathered, without locks.
 func (p *Packager) tell() {
 	p.mu.Lock()
-	warnings := p.warnings
-	p.warnings = nil
+	warnings, finished := p.warnings, p.finished
+	p.warnings, p.finished = nil, nil
 	p.mu.Unlock()
 	for _, w := range warnings {
 		p.opt.Warn(w)
+	}
+	for _, d := range finished {
+		p.opt.listener.SegmentDone(p.path, d)
 	}
 }

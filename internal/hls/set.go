@@ -24,6 +24,8 @@ type Set struct {
 	warn  func(path string, w Warning)
 	pages *pages
 
+	listener Listener // nil: none
+
 	mu   sync.Mutex // guards below, and the fields of entries that say so; taken before a packager's lock
 	byID map[string]*entry
 	of   map[*stream.Stream]*entry
@@ -160,7 +162,7 @@ func (set *Set) pack(e *entry) {
 		conf.Directory = set.folder(path, conf.Directory)
 	}
 	p := NewPackager(path, Options{
-		Settings: conf, Now: set.now, Warn: func(w Warning) { set.warn(path, w) }, pages: set.pages,
+		Settings: conf, Now: set.now, Warn: func(w Warning) { set.warn(path, w) }, pages: set.pages, listener: set.listener,
 	})
 	set.mu.Lock()
 	defer set.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -173,6 +174,61 @@ func TestCallFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("nobody there: %v", err)
 	}
+}
+
+// TestC238_ServicesThatMisbehave: a redirect is not followed, silence and an answer without end cost no more than the time and the
+// bytes that a call has, a certificate of nobody is refused, and nothing is left of any of them.
+func TestC238_ServicesThatMisbehave(t *testing.T) {
+	written := make(chan int, 1)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/redirect":
+			http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
+		case "/other":
+			t.Error("a redirect was followed")
+		case "/endless":
+			n, err := 0, error(nil)
+			for block := make([]byte, 64<<10); err == nil && n < 1<<30; {
+				_, err = w.Write(block)
+				n += len(block)
+			}
+			written <- n
+		default:
+			<-r.Context().Done()
+		}
+	})
+	open, sealed := httptest.NewServer(handler), httptest.NewUnstartedServer(handler)
+	sealed.Config.ErrorLog = quiet
+	sealed.StartTLS()
+	before := runtime.NumGoroutine()
+	c := newClient(t, ClientConfig{Timeout: 500 * time.Millisecond})
+	if r, err := c.Do(t.Context(), post(t, open.URL+"/redirect", "")); err != nil || r.Status != http.StatusTemporaryRedirect {
+		t.Errorf("a redirect: %+v, %v", r, err)
+	}
+	for range 10 {
+		if _, err := c.Do(t.Context(), post(t, open.URL+"/endless", "")); !errors.Is(err, ErrAnswerTooLarge) {
+			t.Errorf("an answer without end: %v", err)
+		}
+		if n := <-written; n > 32<<20 { // what the buffers of the kernel take
+			t.Errorf("%d bytes of an answer without end were taken", n)
+		}
+	}
+	if _, err := c.Do(t.Context(), post(t, open.URL+"/hang", "")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("silence: %v", err)
+	}
+	if _, err := c.Do(t.Context(), post(t, sealed.URL+"/", "")); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a certificate of nobody: %v", err)
+	}
+	c.Close()
+	open.CloseClientConnections()
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Errorf("%d goroutines are left", runtime.NumGoroutine()-before)
+			break
+		}
+	}
+	open.Close()
+	sealed.Close()
 }
 
 // TestO08_DeadConnection: a service that closed a kept connection, without our having noticed, gets the

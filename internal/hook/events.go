@@ -2,6 +2,7 @@ package hook
 
 import (
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"weir/internal/event"
@@ -59,19 +60,59 @@ func eventsNginx(e *event.Event, _ Server) []*Call {
 	return calls
 }
 
-// eventsSRS writes the end of a session as SRS's on_unpublish or on_stop.
+// eventsSRS writes the end of a session as SRS's on_unpublish or on_stop, and a segment as its on_hls.
 func eventsSRS(e *event.Event, s Server) []*Call {
 	var action string
+	var segment *srsSegment
 	switch e.Type {
 	case event.PublishStop:
 		action = "on_unpublish"
 	case event.PlayStop:
 		action = "on_stop"
+	case event.SegmentDone:
+		if textOf(e, "rendition") != mainRendition { // of several sounds SRS has one
+			return nil
+		}
+		action, segment = "on_hls", segmentSRS(e)
 	default:
 		return nil
 	}
 	addr, _ := remoteOf(e)
-	return []*Call{srs(s, action, sessionOf(e).ID, addr, pathOf(e)).call()}
+	c := srs(s, action, sessionOf(e).ID, addr, pathOf(e))
+	c.srsSegment = segment
+	return []*Call{c.call()}
+}
+
+// mainRendition is the one that has the picture, if there is one.
+const mainRendition = "main"
+
+// segmentSRS is a segment as SRS tells of it.
+func segmentSRS(e *event.Event) *srsSegment {
+	s := &srsSegment{Duration: amount(e, "duration"), URL: textOf(e, "url"), M3U8URL: textOf(e, "playlist"), SeqNo: uint64(amount(e, "number"))}
+	if file := textOf(e, "file"); file != "" { // services join the two, whatever way they do it
+		s.CWD, s.File = filepath.Dir(file), "./"+filepath.Base(file)
+	}
+	return s
+}
+
+// textOf returns a text of an event's data; empty if it has none.
+func textOf(e *event.Event, key string) string {
+	s, _ := e.Data[key].(string)
+	return s
+}
+
+// amount returns a number of an event's data, which is of any type if the event comes from this program, and float64 if it
+// was written as JSON meanwhile; 0 if it has none.
+func amount(e *event.Event, key string) float64 {
+	switch n := e.Data[key].(type) {
+	case float64:
+		return n
+	case uint64:
+		return float64(n)
+	case int:
+		return float64(n)
+	}
+	return 0
 }
 
 // eventsOME writes the end of a session as the closing call of OvenMediaEngine's AdmissionWebhooks.

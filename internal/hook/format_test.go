@@ -64,6 +64,16 @@ func TestGolden(t *testing.T) {
 		Session: &event.Session{ID: "9f3k2m", Protocol: "rtmp", Role: "publish", Remote: "203.0.113.7:51234", UserAgent: "FMLE/3.0"},
 	}
 	left := &event.Event{Type: event.PlayStop, Time: stop.Time, Stream: stop.Stream, Session: &event.Session{ID: "77aa", Protocol: "hls", Role: "play", Remote: "[2001:db8::7]:0"}}
+	segment := &event.Event{Type: event.SegmentDone, Time: stop.Time, Stream: stop.Stream, Session: stop.Session, Data: map[string]any{
+		"protocol": "hls", "rendition": "main", "number": uint64(42), "url": "live/alice/k2v7mz5ab4t6_main_42.ts", "playlist": "live/alice/index.m3u8",
+		"duration": 2.04, "size": 512_000, "file": "/var/cache/weir/weir-1/k2v7mz5ab4t6/k2v7mz5ab4t6_main_42.ts",
+	}}
+	inMemory := *segment // and read back from a journal
+	inMemory.Data = map[string]any{"rendition": "main", "number": 43.0, "url": "live/alice/k2v7mz5ab4t6_main_43.ts", "playlist": "live/alice/index.m3u8", "duration": 1.96}
+	sound := *segment
+	if sound.Data = map[string]any{"rendition": "a1"}; len(srsFormat.EncodeEvent(&sound, Server{})) != 0 || len(nginxFormat.EncodeEvent(segment, Server{})) != 0 {
+		t.Error("a segment is told of by a server that has no such")
+	}
 	server := ask(publisher()).Server
 	for _, c := range []struct {
 		format, name string
@@ -74,6 +84,8 @@ func TestGolden(t *testing.T) {
 		{"nginx-rtmp", "play-done", nginxFormat.EncodeEvent(left, server)[0]},
 		{"srs", "unpublish", srsFormat.EncodeEvent(stop, server)[0]},
 		{"srs", "stop", srsFormat.EncodeEvent(left, server)[0]},
+		{"srs", "hls", srsFormat.EncodeEvent(segment, server)[0]},
+		{"srs", "hls-memory", srsFormat.EncodeEvent(&inMemory, server)[0]},
 		{"ome", "closing", omeFormat.EncodeEvent(stop, server)[0]},
 		{"weir", "publish", weirFormat.EncodeDecision(ask(publisher()))},
 		{"weir", "publish-key", weirFormat.EncodeDecision(ask(with(publisher(), func(r *admit.Request) { r.RawQuery = "key=s3cr%65t" })))},

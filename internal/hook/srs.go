@@ -28,8 +28,20 @@ type srsCall struct {
 	Stream    string  `json:"stream"`
 	Param     string  `json:"param"`
 	PageURL   *string `json:"pageUrl,omitempty"`
-	StreamURL string  `json:"stream_url"`
-	StreamID  string  `json:"stream_id"`
+	*srsSegment
+	StreamURL string `json:"stream_url"`
+	StreamID  string `json:"stream_id"`
+}
+
+// srsSegment is what on_hls has of a segment.
+type srsSegment struct {
+	Duration float64 `json:"duration"` // seconds
+	CWD      string  `json:"cwd"`      // where File is; empty if it is on no disk
+	File     string  `json:"file"`
+	URL      string  `json:"url"`
+	M3U8     string  `json:"m3u8"` // no playlist is on a disk
+	M3U8URL  string  `json:"m3u8_url"`
+	SeqNo    uint64  `json:"seq_no"`
 }
 
 // srs returns what all calls about a stream have.

@@ -3,7 +3,7 @@
 // Sources. Only rare events are counted here, so that no frame on its way touches a metric.
 //
 // Labels have values from closed sets: protocols, roles, reasons, kinds, limits, worker
-// numbers. There is no series per session or address, and there are some per stream only if the configuration
+// numbers. There is no series per session or address (a session's id is the exemplar of some), and there are some per stream only if the configuration
 // asks for them, of a bounded number of streams.
 package metrics
 
@@ -75,6 +75,7 @@ type Metrics struct {
 	auth       *prometheus.HistogramVec
 	hooks      *hooks
 	pullFails  *prometheus.CounterVec
+	reconnects prometheus.Counter
 	reloaded   prometheus.Gauge
 	reloadedAt prometheus.Gauge
 	firstFrame prometheus.Histogram
@@ -98,6 +99,9 @@ func New(s Sources) *Metrics {
 			Name: "weir_auth_seconds", Help: "Time that decisions about peers took, by what was decided: allow, or why not.",
 			Buckets: []float64{0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
 		}, []string{"result"}),
+		reconnects: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_publisher_reconnects_total", Help: "Publishers that returned to a stream within its grace, or took it over.",
+		}),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_reload_success", Help: "Whether the newest change of the configuration is in force: 1, or 0 if it was refused.",
 		}),
@@ -131,7 +135,7 @@ func New(s Sources) *Metrics {
 		m.registry.MustRegister(newPerStream(s.PerStream))
 	}
 	m.registry.MustRegister(
-		m.limited, m.pullFails, m.auth, m.reloaded, m.reloadedAt, m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
+		m.limited, m.pullFails, m.auth, m.reconnects, m.reloaded, m.reloadedAt, m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
 	)
 	return m
@@ -165,12 +169,26 @@ func (m *Metrics) Reloaded(ok bool) {
 	m.reloadedAt.SetToCurrentTime()
 }
 
+// Reconnected counts a publisher that goes on with a stream that had one.
+func (m *Metrics) Reconnected() { m.reconnects.Inc() }
+
 // Allowed is the result of a decision that lets a peer in.
 const Allowed = "allow"
 
-// Decided counts a decision about a peer, which took d: Allowed, or the reason why not.
-func (m *Metrics) Decided(result string, d time.Duration) {
-	m.auth.WithLabelValues(word(result)).Observe(d.Seconds())
+// Decided counts a decision about the peer of a session, which took d: Allowed, or the reason why not. The session's id
+// may be empty.
+func (m *Metrics) Decided(result, session string, d time.Duration) {
+	observe(m.auth.WithLabelValues(word(result)), d, session)
+}
+
+// observe counts a time, with the id of a session as an example of those that took about as long. Exemplars are no
+// series: each bucket has one, the newest.
+func observe(o prometheus.Observer, d time.Duration, session string) {
+	if e, ok := o.(prometheus.ExemplarObserver); ok && session != "" && word(session) == session {
+		e.ObserveWithExemplar(d.Seconds(), prometheus.Labels{"session": session})
+		return
+	}
+	o.Observe(d.Seconds())
 }
 
 // HandshakeFailed counts a connection that never became a session.
@@ -183,8 +201,8 @@ func (m *Metrics) Dropped(protocol, reason string) {
 	m.dropped.WithLabelValues(word(protocol), word(reason)).Inc()
 }
 
-// FirstFrame counts how long a player waited for its first frame.
-func (m *Metrics) FirstFrame(d time.Duration) { m.firstFrame.Observe(d.Seconds()) }
+// FirstFrame counts how long the player of a session, whose id may be empty, waited for its first frame.
+func (m *Metrics) FirstFrame(session string, d time.Duration) { observe(m.firstFrame, d, session) }
 
 // LagEvery is how often Lag is to be called for each player.
 const LagEvery = 5 * time.Second

@@ -94,17 +94,18 @@ func full() *Metrics {
 	m.SessionClosed("rtmp", "play", "slow")
 	m.Rejected("bad_key")
 	m.Limited("players")
+	m.Reconnected()
 	m.HookCalled("billing", "ok", 40*time.Millisecond)
 	m.HookFailed("billing")
 	m.HookDropped("billing", 2)
 	m.HookDropped("billing", -1)
 	m.Decisions().Decided("deny", 2*time.Millisecond)
-	m.Decided(Allowed, 2*time.Millisecond)
-	m.Decided("bad_key", 3*time.Second)
+	m.Decided(Allowed, "", 2*time.Millisecond)
+	m.Decided("bad_key", "", 3*time.Second)
 	m.PullFailed("not_found")
 	m.HandshakeFailed("rtmp", "timeout")
 	m.Dropped("rtmp", "malformed")
-	m.FirstFrame(30 * time.Millisecond)
+	m.FirstFrame("", 30*time.Millisecond)
 	m.Lag(20 * time.Millisecond)
 	m.Lag(9 * time.Second)
 	return m
@@ -141,7 +142,7 @@ func TestNames(t *testing.T) {
 	want := strings.Fields(`weir_auth_seconds weir_build_info weir_config_reload_success weir_config_reload_time_seconds weir_delivery_round_interval_seconds weir_delivery_worker_load weir_dropped_messages_total
 		weir_faulty_streams weir_fd_limit weir_first_frame_seconds weir_frames_received_total weir_handshake_failures_total
 		weir_hook_dropped_total weir_hook_failures_total weir_hook_queue weir_hook_seconds weir_ingest_bits_per_second weir_intake_interval_seconds weir_limit_reached_total weir_player_lag_seconds
-		weir_player_skips_total weir_publisher_silence_seconds weir_pull_failures_total weir_pulls weir_received_bytes_total weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
+		weir_player_skips_total weir_publisher_reconnects_total weir_publisher_silence_seconds weir_pull_failures_total weir_pulls weir_received_bytes_total weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
 		weir_session_closed_total weir_sessions weir_stream_bits_per_second weir_stream_faults weir_stream_frames_per_second
 		weir_stream_height_pixels weir_stream_key_interval_seconds weir_stream_players weir_stream_repairs_total weir_stream_width_pixels weir_streams weir_streams_stalled weir_trace_spans_total`)
 	if diff := cmp.Diff(want, names); diff != "" {
@@ -265,4 +266,28 @@ func TestReloaded(t *testing.T) {
 		m.Reloaded(true)
 		at(1, 0)
 	})
+}
+
+// TestExemplars: histograms have the newest session of each bucket, and nothing that is no id of ours.
+func TestExemplars(t *testing.T) {
+	m := New(Sources{})
+	for _, id := range []string{"first", "k2v7mz5ab4t6cq3x", "", "a peer's \"name\""} {
+		m.FirstFrame(id, 30*time.Millisecond)
+		m.Decided(Allowed, id, 30*time.Millisecond)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, r)
+	for _, want := range []string{
+		`weir_first_frame_seconds_bucket{le="0.05"} 4 # {session="k2v7mz5ab4t6cq3x"} 0.03`,
+		`weir_auth_seconds_bucket{result="allow",le="0.05"} 4 # {session="k2v7mz5ab4t6cq3x"} 0.03`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Count(w.Body.String(), "# {") != 2 {
+		t.Error("more exemplars than two")
+	}
 }

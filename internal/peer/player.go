@@ -110,6 +110,9 @@ func (p *Player) Move(v *View, rewrite func(b []byte)) {
 	old.Leave()
 }
 
+// Session returns the player's session.
+func (p *Player) Session() *session.Session { return p.session }
+
 // Send queues whole messages for this player alone.
 func (p *Player) Send(b []byte) { p.fan.Send(b) }
 

@@ -36,15 +36,15 @@ func (r *Report) judge(t *track, x *Track) {
 		}
 	}
 	if t.damaged > 0 {
-		r.fault("corrupt_frames", fmt.Sprintf("%s: %d of %s %s damaged; the first one: %s", name, t.damaged, plural(t.frames, "frame"), be(t.damaged), t.damage),
+		r.fault("corrupt_frames", fmt.Sprintf("%s: %d of %s %s damaged; the first one: %s", name, t.damaged, health.Plural(t.frames, "frame"), be(t.damaged), t.damage),
 			"What made the file or carries the stream loses or changes bytes: look at the disk or the link, and at other readers of the same source.")
 	}
 	if t.startCodes > 0 {
-		r.fault("annex_b", fmt.Sprintf("%s: %s with start codes where lengths belong", name, plural(t.startCodes, "frame")),
+		r.fault("annex_b", fmt.Sprintf("%s: %s with start codes where lengths belong", name, health.Plural(t.startCodes, "frame")),
 			"The encoder packs Annex B as it is: update it, or send MPEG-TS, where that is right.")
 	}
 	if t.adts > 0 {
-		r.fault("adts", fmt.Sprintf("%s: %s with ADTS headers, which belong in MPEG-TS", name, plural(t.adts, "frame")),
+		r.fault("adts", fmt.Sprintf("%s: %s with ADTS headers, which belong in MPEG-TS", name, health.Plural(t.adts, "frame")),
 			"The encoder packs ADTS as it is: update it (ffmpeg: -bsf:a aac_adtstoasc).")
 	}
 }
@@ -81,7 +81,7 @@ func (p *prober) judgeTogether(r *Report) {
 		r.fault(health.KindClockJump, fmt.Sprintf("the clock jumps by %v after %v", j.by.Round(time.Millisecond), j.at.Round(time.Millisecond)), health.ClockAdvice)
 	}
 	if n := p.jumped - len(p.jumps); n > 0 {
-		r.fault(health.KindClockJump, fmt.Sprintf("the clock jumps %s more", plural(n, "time")), "Restart the encoder.")
+		r.fault(health.KindClockJump, fmt.Sprintf("the clock jumps %s more", health.Plural(n, "time")), "Restart the encoder.")
 	}
 	v, a := p.tracks[key{av.Video, 0}], p.tracks[key{av.Audio, 0}]
 	var s health.Stream
@@ -138,14 +138,6 @@ func (r *Report) judgeSource(c *fetch.Condition) {
 // addsADTS reports whether an AAC frame has an ADTS header although the track has a configuration.
 func addsADTS(f *av.Frame, config []byte) bool {
 	return f.Codec == av.AAC && len(config) > 0 && aac.IsADTS(f.Payload)
-}
-
-// plural is a number of things.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // be returns "is" or "are" for a number of things.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"weir/internal/intake"
 	"weir/internal/listen"
@@ -27,12 +28,36 @@ type Env struct {
 	// Settings returns the protocol's settings from the entry of streams that applies to a path: a pointer to its
 	// struct in StreamProtocols, which does not change. It is nil for a protocol without such a struct.
 	Settings func(path string) any
+	// Segments is told of segments of media that are complete; nil if nobody ever is.
+	Segments Segments
 	// Listen opens the TCP listener of the folder that has this name in Listeners, and logs where it listens. The
 	// address may change while the listener is served: with an empty one it accepts nothing for now.
 	Listen func(proto, addr string) (net.Listener, error)
 	// ListenTLS is Listen for one that speaks TLS, with the configuration for its connections. It accepts nothing while
 	// conf is not enabled.
 	ListenTLS func(proto string, conf *listen.TLSConfig) (net.Listener, *tls.Config, error)
+}
+
+// Segments is told of segments of media that a protocol makes for its players.
+type Segments interface {
+	// Wanted reports whether anybody wants to know, so that nothing is described in vain. It does not wait.
+	Wanted() bool
+	// Done tells of one. It does not wait.
+	Done(s Segment)
+}
+
+// Segment is a segment of media that is complete and can be fetched.
+type Segment struct {
+	Path          string // of the stream
+	URL, Playlist string // of it and of the playlist that leads to it, from the server's root on
+	Protocol      string
+	Rendition     string // which of the stream's; "main" as a rule
+	Number        uint64 // they rise
+	File          string // where it is on disk; empty if it is in memory
+	Begin         time.Time
+	Duration      time.Duration
+	Size          int // bytes
+	Discontinuous bool
 }
 
 // BitrateOf returns the function that bounds what a publisher's session sends: by Bitrate or, if that is tighter, by

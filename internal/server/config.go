@@ -24,7 +24,7 @@ import (
 // Config is the whole configuration. Default returns a usable one; the zero value is not.
 type Config struct {
 	State  string    `yaml:"state" reload:"restart" help:"folder in which the server and its tools keep what they must remember, such as changes of the configuration by the API and the keys of weir key; it is made if it is missing, for its user alone; empty is none"`
-	Reload string    `yaml:"reload" enum:"signal,watch" help:"when a changed file is read again: signal waits for SIGHUP or the API, watch applies it within two seconds too"`
+	Reload string    `yaml:"reload" reload:"live" enum:"signal,watch" help:"when a changed file is read again: signal waits for SIGHUP or the API, watch applies it within two seconds too"`
 	Log    LogConfig `yaml:"log" help:"What is logged, to standard error."`
 	Protocols
 	HTTP     HTTPConfig       `yaml:"http" help:"Playback by HTTP and WebSocket."`
@@ -33,39 +33,42 @@ type Config struct {
 	Tracing  trace.Config     `yaml:"tracing" reload:"restart" help:"Traces of sessions, for collectors of OpenTelemetry."`
 	Delivery DeliveryConfig   `yaml:"delivery" help:"How frames are sent to players."`
 	Limits   LimitsConfig     `yaml:"limits" help:"Bounds on everything that peers can make grow."`
-	Hooks    []deliver.Config `yaml:"hooks" help:"Who is told of what happens: HTTP services and commands."`
+	Hooks    []deliver.Config `yaml:"hooks" reload:"live" help:"Who is told of what happens: HTTP services and commands."`
 	// Drain is how long a server that is told to stop waits for its sessions to end by themselves.
-	Drain   time.Duration   `yaml:"drain" max:"1h" help:"when the server is told to stop: how long it goes on for those who are there, and lets nobody else in, before it ends them; 0s ends them at once"`
+	Drain   time.Duration   `yaml:"drain" reload:"live" max:"1h" help:"when the server is told to stop: how long it goes on for those who are there, and lets nobody else in, before it ends them; 0s ends them at once"`
 	Edge    pull.EdgeConfig `yaml:"edge" help:"Makes this server an edge of another one, the origin; see docs/restream.md."`
 	Auth    AuthConfig      `yaml:"auth" help:"What streams[].publish.auth and streams[].play.auth may ask, besides keys."`
-	Streams []StreamConfig  `yaml:"streams" help:"Settings by stream path; the first entry that matches applies."`
+	Streams []StreamConfig  `yaml:"streams" reload:"live" help:"Settings by stream path; the first entry that matches applies."`
 }
 
 // Check implements config.Checker: it refuses an entry of streams that no stream ever gets.
 func (c *Config) Check() error {
 	var errs []error
+	before := newCovering()
 	for i := range c.Streams {
 		match := &c.Streams[i].Match
 		if err := peer.CheckMatch(*match); err != nil {
 			errs = append(errs, config.Errorf(match, "%q matches no stream: %w", *match, err))
-			continue
+		} else if j, found := before.of(*match); found {
+			earlier := &c.Streams[j].Match
+			errs = append(errs, config.Errorf(match, "%q never applies: %v, %q, comes first and matches all of it; put this entry before that one", *match, config.Place(earlier), *earlier))
 		}
-		for j := range i {
-			if earlier := c.Streams[j].Match; mayCover(earlier, *match) && admit.Covers(earlier, *match) {
-				errs = append(errs, config.Errorf(match, "%q never applies: %v, %q, comes first and matches all of it; put this entry before that one", *match, config.Place(&c.Streams[j].Match), earlier))
-				break
-			}
-		}
+		before.add(*match)
 	}
 	return errors.Join(errs...)
 }
 
 // AuthConfig is the section "auth": what the entries of streams may ask about who publishes and plays.
 type AuthConfig struct {
-	Signed admit.SignedConfig `yaml:"signed"`
+	OnRemovedKey string `yaml:"on_removed_key" reload:"live" enum:"end,keep" help:"what becomes of the sessions that a key has admitted when it is taken out of the configuration (streams[].publish.keys, streams[].play.keys, auth.signed.keys): they end as revoked, as those of weir key revoke do, or are kept"`
+
+	Signed admit.SignedConfig `yaml:"signed" reload:"new sessions"`
 	JWT    admit.JWTConfig    `yaml:"jwt" reload:"restart"`
-	Hook   decide.Config      `yaml:"hook" help:"A service that is asked who may publish and play; see docs/hooks.md."`
+	Hook   decide.Config      `yaml:"hook" reload:"new sessions" help:"A service that is asked who may publish and play; see docs/hooks.md."`
 }
+
+// SetDefaults implements config.Defaulter.
+func (c *AuthConfig) SetDefaults() { c.OnRemovedKey = "end" }
 
 // configured reports whether a link of the chain can decide about a role, and if not which key is to be set.
 func (c *AuthConfig) configured(link string, role session.Role) (key string, ok bool) {
@@ -97,19 +100,9 @@ func (c *Config) checkAuth() (errs []error) {
 	return errs
 }
 
-// mayCover reports false for most patterns that do not cover another, at little cost: the entries of a thousand channels
-// are compared in pairs. Every stream that earlier fits begins with what stands before its first *.
-func mayCover(earlier, later string) bool {
-	star := strings.IndexByte(earlier, '*')
-	if star < 0 {
-		return earlier == later
-	}
-	return strings.HasPrefix(later, earlier[:star])
-}
-
 // LogConfig is the section "log".
 type LogConfig struct {
-	Level  string `yaml:"level" enum:"debug,info,warn,error" help:"least level that is logged; at info viewers have a summary each minute, at debug a line each"`
+	Level  string `yaml:"level" reload:"live" enum:"debug,info,warn,error" help:"least level that is logged; at info viewers have a summary each minute, at debug a line each"`
 	Format string `yaml:"format" reload:"restart" enum:"auto,text,json" help:"auto is text on a terminal and json elsewhere"`
 }
 
@@ -136,8 +129,8 @@ type HTTPConfig struct {
 // AdminConfig is the section "admin".
 type AdminConfig struct {
 	Listen string   `yaml:"listen" reload:"listener" format:"listen" help:"address of the API, metrics, health and pprof; an empty one turns it off"`
-	Token  string   `yaml:"token" secret:"true" help:"bearer token that requests must carry; required on any address but loopback"`
-	Hosts  []string `yaml:"hosts" help:"host names under which the admin listener may be asked, besides localhost and any address; give the name that your reverse proxy or DNS has for it"`
+	Token  string   `yaml:"token" reload:"new sessions" secret:"true" help:"bearer token that requests must carry; required on any address but loopback"`
+	Hosts  []string `yaml:"hosts" reload:"new sessions" help:"host names under which the admin listener may be asked, besides localhost and any address; give the name that your reverse proxy or DNS has for it"`
 }
 
 // Validate implements config.Validator: an admin listener that others can reach needs a token.
@@ -159,14 +152,14 @@ func (c *AdminConfig) Validate() error {
 
 // MetricsConfig is the section "metrics".
 type MetricsConfig struct {
-	PerStream bool `yaml:"per_stream" help:"series of each stream: bitrate, frame rate, key-frame interval, size, players, faults; of at most 1,000 streams, and of the others together as other; they show the names of streams"`
+	PerStream bool `yaml:"per_stream" reload:"live" help:"series of each stream: bitrate, frame rate, key-frame interval, size, players, faults; of at most 1,000 streams, and of the others together as other; they show the names of streams"`
 }
 
 // DeliveryConfig is the section "delivery".
 type DeliveryConfig struct {
 	Workers  int           `yaml:"workers" reload:"restart" min:"0" max:"1024" help:"workers that send to players; 0 is one per CPU"`
-	MinDelay time.Duration `yaml:"min_delay" max:"2s" help:"rest between two rounds of sending at least"`
-	MaxDelay time.Duration `yaml:"max_delay" max:"2s" help:"rest that a busy worker takes at most so that each send carries more; 0s sends every frame at once"`
+	MinDelay time.Duration `yaml:"min_delay" reload:"live" max:"2s" help:"rest between two rounds of sending at least"`
+	MaxDelay time.Duration `yaml:"max_delay" reload:"live" max:"2s" help:"rest that a busy worker takes at most so that each send carries more; 0s sends every frame at once"`
 	Portable bool          `yaml:"portable" reload:"restart" help:"send by one goroutine per player, as on systems without non-blocking sends; for tests and comparison"`
 }
 
@@ -180,27 +173,27 @@ func (c *DeliveryConfig) Validate() error {
 
 // LimitsConfig is the section "limits".
 type LimitsConfig struct {
-	Connections      int   `yaml:"connections" min:"0" help:"sessions of all protocols, of which players leave one in twenty to publishers, and as many open connections of HTTP and HTTPS that do not play; 0 is no limit"`
-	ConnectionsPerIP int   `yaml:"connections_per_ip" min:"0" help:"sessions of one address, and as many open connections of HTTP and HTTPS that do not play; loopback is exempt, and http.trusted_proxies by connection: their clients count by session; 0 is no limit"`
-	PendingPerIP     int   `yaml:"pending_per_ip" min:"0" help:"sessions of one address that neither publish nor play so far, and as many idle connections of HTTP and HTTPS, of which the one that has been idle for longest is closed; exempt as above; 0 is no limit"`
-	Players          int   `yaml:"players" min:"0" help:"sessions that play or wait for a stream, of all protocols; 0 is no limit"`
-	PlayersPerIP     int   `yaml:"players_per_ip" min:"0" help:"the same of one address, so that none takes the places of all; loopback and http.trusted_proxies are exempt; raise it for many viewers behind one address; 0 is no limit"`
-	SessionsPerUser  int   `yaml:"sessions_per_user" min:"0" help:"sessions of one user, or of one key where no user is known, so mind keys that many share; a publisher that takes its own stream over counts once; 0 is no limit"`
-	EgressBitrate    int64 `yaml:"egress_bitrate" unit:"bitrate" help:"while more than this was sent to all peers over the last 2s, no player is added; 0 is no limit"`
-	Streams          int   `yaml:"streams" min:"0" help:"streams that have a publisher or wait for its return, of which the latter give way to a publisher that comes; names that have only players are bounded by the same number on their own; 0 is no limit"`
-	StreamBitrate    int64 `yaml:"stream_bitrate" unit:"bitrate" help:"a publisher that sends more over 5s is closed; 0 is no limit"`
-	Memory           int64 `yaml:"memory" unit:"bytes" help:"soft limit of the Go heap, beyond which garbage is collected harder; 0 is none"`
+	Connections      int   `yaml:"connections" reload:"new sessions" min:"0" help:"sessions of all protocols, of which players leave one in twenty to publishers, and as many open connections of HTTP and HTTPS that do not play; 0 is no limit"`
+	ConnectionsPerIP int   `yaml:"connections_per_ip" reload:"new sessions" min:"0" help:"sessions of one address, and as many open connections of HTTP and HTTPS that do not play; loopback is exempt, and http.trusted_proxies by connection: their clients count by session; 0 is no limit"`
+	PendingPerIP     int   `yaml:"pending_per_ip" reload:"new sessions" min:"0" help:"sessions of one address that neither publish nor play so far, and as many idle connections of HTTP and HTTPS, of which the one that has been idle for longest is closed; exempt as above; 0 is no limit"`
+	Players          int   `yaml:"players" reload:"new sessions" min:"0" help:"sessions that play or wait for a stream, of all protocols; 0 is no limit"`
+	PlayersPerIP     int   `yaml:"players_per_ip" reload:"new sessions" min:"0" help:"the same of one address, so that none takes the places of all; loopback and http.trusted_proxies are exempt; raise it for many viewers behind one address; 0 is no limit"`
+	SessionsPerUser  int   `yaml:"sessions_per_user" reload:"new sessions" min:"0" help:"sessions of one user, or of one key where no user is known, so mind keys that many share; a publisher that takes its own stream over counts once; 0 is no limit"`
+	EgressBitrate    int64 `yaml:"egress_bitrate" reload:"new sessions" unit:"bitrate" help:"while more than this was sent to all peers over the last 2s, no player is added; 0 is no limit"`
+	Streams          int   `yaml:"streams" reload:"new sessions" min:"0" help:"streams that have a publisher or wait for its return, of which the latter give way to a publisher that comes; names that have only players are bounded by the same number on their own; 0 is no limit"`
+	StreamBitrate    int64 `yaml:"stream_bitrate" reload:"live" unit:"bitrate" help:"a publisher that sends more over 5s is closed; 0 is no limit"`
+	Memory           int64 `yaml:"memory" reload:"live" unit:"bytes" help:"soft limit of the Go heap, beyond which garbage is collected harder; 0 is none"`
 }
 
 // StreamConfig is one entry of the section "streams".
 type StreamConfig struct {
-	Match   string        `yaml:"match" help:"which stream paths: * is one segment, ** any number; the first entry that matches applies alone"`
+	Match   string        `yaml:"match" reload:"live" help:"which stream paths: * is one segment, ** any number; the first entry that matches applies alone"`
 	Publish PublishConfig `yaml:"publish"`
 	Play    PlayConfig    `yaml:"play"`
-	Latency string        `yaml:"latency" enum:"normal,low" help:"low is served at once, never gathered to save CPU"`
+	Latency string        `yaml:"latency" reload:"live" enum:"normal,low" help:"low is served at once, never gathered to save CPU"`
 	Cache   CacheConfig   `yaml:"gop_cache"`
 	Slow    SlowConfig    `yaml:"slow_player"`
-	Repair  bool          `yaml:"repair" help:"send FLV and RTMP players whole pictures where the publisher splits them into several messages; false passes on the publisher's bytes untouched"`
+	Repair  bool          `yaml:"repair" reload:"new sessions" help:"send FLV and RTMP players whole pictures where the publisher splits them into several messages; false passes on the publisher's bytes untouched"`
 	Pull    pull.Config   `yaml:"pull" help:"Fetches the streams from another server; see docs/restream.md."`
 	StreamProtocols
 }
@@ -208,34 +201,34 @@ type StreamConfig struct {
 // PublishConfig is streams[].publish.
 type PublishConfig struct {
 	admit.Rule
-	OnConflict     string        `yaml:"on_conflict" enum:"takeover,reject" help:"what a second publisher does: take over at its first key frame, or be refused"`
-	Grace          time.Duration `yaml:"grace" max:"1h" help:"how long players wait for the publisher's return after its connection broke, before the stream ends"`
-	MaxDuration    time.Duration `yaml:"max_duration" max:"8760h" help:"how long a publisher's session may last, before it ends as expired; applies to new sessions; 0s is no limit"`
-	GraceAfterStop time.Duration `yaml:"grace_after_stop" max:"1h" help:"how long players wait for the publisher's return after it stopped properly, before the stream ends; 0s ends it at once"`
+	OnConflict     string        `yaml:"on_conflict" reload:"new sessions" enum:"takeover,reject" help:"what a second publisher does: take over at its first key frame, or be refused"`
+	Grace          time.Duration `yaml:"grace" reload:"live" max:"1h" help:"how long players wait for the publisher's return after its connection broke, before the stream ends"`
+	MaxDuration    time.Duration `yaml:"max_duration" reload:"new sessions" max:"8760h" help:"how long a publisher's session may last, before it ends as expired; 0s is no limit"`
+	GraceAfterStop time.Duration `yaml:"grace_after_stop" reload:"live" max:"1h" help:"how long players wait for the publisher's return after it stopped properly, before the stream ends; 0s ends it at once"`
 }
 
 // PlayConfig is streams[].play.
 type PlayConfig struct {
 	admit.Rule
-	MaxPlayers  int           `yaml:"max_players" min:"0" help:"players of one stream; 0 is no limit"`
-	MaxDuration time.Duration `yaml:"max_duration" max:"8760h" help:"how long a player's session may last, before it ends as expired; applies to new sessions; 0s is no limit"`
-	Wait        time.Duration `yaml:"wait" max:"1h" help:"how long a player waits for a stream that nobody publishes"`
-	Start       string        `yaml:"start" enum:"live,burst,key" help:"where a player begins: live shows a picture at once and plays without delay, burst sends the newest group of pictures in one piece, key waits for the next key frame; a player may ask for another with ?start="`
+	MaxPlayers  int           `yaml:"max_players" reload:"new sessions" min:"0" help:"players of one stream; 0 is no limit"`
+	MaxDuration time.Duration `yaml:"max_duration" reload:"new sessions" max:"8760h" help:"how long a player's session may last, before it ends as expired; 0s is no limit"`
+	Wait        time.Duration `yaml:"wait" reload:"new sessions" max:"1h" help:"how long a player waits for a stream that nobody publishes"`
+	Start       string        `yaml:"start" reload:"new sessions" enum:"live,burst,key" help:"where a player begins: live shows a picture at once and plays without delay, burst sends the newest group of pictures in one piece, key waits for the next key frame; a player may ask for another with ?start="`
 }
 
 // CacheConfig is streams[].gop_cache.
 type CacheConfig struct {
-	GOPs      int           `yaml:"gops" min:"0" max:"16" help:"newest groups of pictures that a new player gets at once; 0 makes it wait for the next key frame"`
-	MaxBytes  int64         `yaml:"max_bytes" unit:"bytes" max:"1GiB" help:"size past which they are dropped"`
-	MaxFrames int           `yaml:"max_frames" min:"1" max:"100000" help:"frames past which they are dropped"`
-	MaxTime   time.Duration `yaml:"max_time" max:"10m" help:"time past which they are dropped"`
+	GOPs      int           `yaml:"gops" reload:"live" min:"0" max:"16" help:"newest groups of pictures that a new player gets at once; 0 makes it wait for the next key frame"`
+	MaxBytes  int64         `yaml:"max_bytes" reload:"live" unit:"bytes" max:"1GiB" help:"size past which they are dropped"`
+	MaxFrames int           `yaml:"max_frames" reload:"live" min:"1" max:"100000" help:"frames past which they are dropped"`
+	MaxTime   time.Duration `yaml:"max_time" reload:"live" max:"10m" help:"time past which they are dropped"`
 }
 
 // SlowConfig is streams[].slow_player.
 type SlowConfig struct {
-	MaxLag   time.Duration `yaml:"max_lag" min:"500ms" max:"10m" help:"age of what a player has not been sent past which it is too slow"`
-	MaxStall time.Duration `yaml:"max_stall" min:"1s" max:"10m" help:"a player that takes nothing for this long is closed"`
-	Then     string        `yaml:"then" enum:"skip,close" help:"what happens to a player that is too slow: skip to a newer key frame, or be closed"`
+	MaxLag   time.Duration `yaml:"max_lag" reload:"live" min:"500ms" max:"10m" help:"age of what a player has not been sent past which it is too slow"`
+	MaxStall time.Duration `yaml:"max_stall" reload:"live" min:"1s" max:"10m" help:"a player that takes nothing for this long is closed"`
+	Then     string        `yaml:"then" reload:"live" enum:"skip,close" help:"what happens to a player that is too slow: skip to a newer key frame, or be closed"`
 }
 
 // Default returns the configuration that serves when nothing is configured.

@@ -114,7 +114,7 @@ func TestReloadOfAFile(t *testing.T) {
 	}
 	write(t, file, "limits: {streams: 6, connections: 1, stream_bitrate: 1Mbps}\ndelivery: {workers: 3}\nstreams:\n  - match: live/*\n")
 	report, err := r.reload()
-	if err != nil || report.paths() != "delivery.workers restart, limits.streams live, streams live" {
+	if err != nil || report.paths() != "delivery.workers restart, limits.streams new sessions, streams live" {
 		t.Errorf("%s, %v", report.paths(), err)
 	}
 	if line := r.log.next(t, time.Second, "configuration changed"); !strings.Contains(line, `changed="[limits.streams streams]" waiting=[delivery.workers]`) {
@@ -153,7 +153,7 @@ func TestReloadOfAFile(t *testing.T) {
 		t.Error("the tag is another although nothing has changed")
 	}
 	write(t, file, "limits: {streams: 8}\n")
-	if report, err = r.reload(); err != nil || report.paths() != "limits.streams live, streams live" || r.streams() != 8 {
+	if report, err = r.reload(); err != nil || report.paths() != "limits.streams new sessions, streams live" || r.streams() != 8 {
 		t.Errorf("%s, %v", report.paths(), err)
 	}
 	if !r.good() {
@@ -181,7 +181,7 @@ func TestPatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	report, second, err := patch(`{"limits":{"streams":6},"admin":{"token":"hunter2"}}`, first)
-	if err != nil || report.paths() != "admin.token live, limits.streams live" || r.streams() != 6 || second == first {
+	if err != nil || report.paths() != "admin.token new sessions, limits.streams new sessions" || r.streams() != 6 || second == first {
 		t.Fatalf("%s, %s, %v", report.paths(), second, err)
 	}
 	overlay := filepath.Join(state, "config.d", "50-api.yml")

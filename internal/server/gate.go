@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"sync"
+	"time"
 
 	"weir/internal/admit"
 	"weir/internal/hook"
@@ -38,6 +41,8 @@ func (s *Server) buildGate(first *settings, self hook.Server) error {
 		s.services = append(s.services, service{"tokens", tokens.Run})
 	}
 	s.gate = admit.New(first.rules, opt)
+	s.removed = removedKeys{wake: make(chan struct{}, 1), since: map[admit.Holder]time.Time{}}
+	s.services = append(s.services, service{"removed keys", s.endRemoved})
 	return nil
 }
 
@@ -46,13 +51,90 @@ var errRevoked = session.Because(session.Revoked, errors.New("the key that admit
 
 // endRevoked ends the sessions that keys have admitted.
 func (s *Server) endRevoked(keys map[uint64]bool) {
+	s.endAdmitted(func(h admit.Holder) bool { return keys[h.Key] })
+}
+
+// endAdmitted ends the sessions that those have admitted of which revoked says so.
+func (s *Server) endAdmitted(revoked func(h admit.Holder) bool) {
 	ended := 0
 	for _, x := range s.sessions.List() {
-		if g, ok := x.Grant(); ok && keys[g.Key] && x.Kick(errRevoked) {
+		g, ok := x.Grant()
+		if !ok || g.Key == 0 {
+			continue
+		}
+		h := admit.Holder{Key: g.Key, Role: session.Play}
+		if x.Role() == session.Publish {
+			h.Role = session.Publish
+		}
+		if revoked(h) && x.Kick(errRevoked) {
 			ended++
 		}
 	}
 	if ended > 0 {
 		s.log.Info("sessions end: their keys were revoked", slog.Int("sessions", ended))
+	}
+}
+
+// removedKeys are the keys that were taken out of the configuration a while ago, and whose sessions are to end.
+type removedKeys struct {
+	wake chan struct{} // of one: there is one more
+
+	mu    sync.Mutex // guards below
+	since map[admit.Holder]time.Time
+}
+
+// removedTime is for how long the sessions of such a key are ended: one may have been let in by it a moment before, and a
+// viewer of HLS may take its time to begin. removedEvery is how often.
+const (
+	removedTime  = 3 * time.Minute
+	removedEvery = time.Second
+)
+
+// note takes in that keys have changed.
+func (r *removedKeys) note(before, after map[admit.Holder]struct{}, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for h := range after {
+		delete(r.since, h)
+	}
+	gone := false
+	for h := range before {
+		if _, still := after[h]; !still {
+			gone, r.since[h] = true, now
+		}
+	}
+	if gone {
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// present returns those whose sessions are to end.
+func (r *removedKeys) present(now time.Time) map[admit.Holder]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.since, func(_ admit.Holder, since time.Time) bool { return now.Sub(since) > removedTime })
+	return maps.Clone(r.since)
+}
+
+// endRemoved ends the sessions of keys that are taken out of the configuration, until ctx ends.
+func (s *Server) endRemoved(ctx context.Context) error {
+	for {
+		keys := s.removed.present(time.Now())
+		if len(keys) > 0 {
+			s.endAdmitted(func(h admit.Holder) bool { _, ok := keys[h]; return ok })
+		}
+		var again <-chan time.Time
+		if len(keys) > 0 {
+			again = time.After(removedEvery)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.removed.wake:
+		case <-again:
+		}
 	}
 }

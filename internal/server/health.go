@@ -32,6 +32,9 @@ func (s *Server) healthChanged(c health.Change) {
 // Health returns what is to be said now of the stream at path.
 func (s *Server) Health(path string) []health.Finding { return s.health.Findings(path) }
 
+// FrameRate returns how many pictures a second the stream at path has; 0 if that cannot be said.
+func (s *Server) FrameRate(path string) float64 { return s.health.FrameRate(path) }
+
 // perStream yields the figures of each stream that has a publisher, if the configuration asks for them.
 func (s *Server) perStream(yield func(metrics.Stream)) (on bool) {
 	if !s.current.Load().conf.Metrics.PerStream {
@@ -46,14 +49,18 @@ func (s *Server) perStream(yield func(metrics.Stream)) (on bool) {
 	return true
 }
 
-// measureEgress measures what is sent, while limits.egress_bitrate asks for it.
-func (s *Server) measureEgress(ctx context.Context) error {
+// measure measures what is sent: that of each stream, and of all together while limits.egress_bitrate asks for it.
+func (s *Server) measure(ctx context.Context) error {
 	t := time.NewTicker(session.MeasureEvery)
 	defer t.Stop()
+	of := time.NewTicker(session.RatesEvery)
+	defer of.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case now := <-of.C:
+			s.sessions.MeasureStreams(now)
 		case now := <-t.C:
 			if s.current.Load().conf.Limits.EgressBitrate > 0 {
 				s.sessions.Measure(now)

@@ -14,6 +14,7 @@ import (
 	"weir/internal/event"
 	"weir/internal/ingest"
 	"weir/internal/metrics"
+	"weir/internal/protocol"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -166,10 +167,26 @@ func (s *Server) refused(r *admit.Request, path string, refusal *session.Refusal
 		if r.InProcess {
 			remote = r.Protocol
 		}
-		s.tracker.Refused(&event.Session{
-			ID: r.Session, Protocol: r.Protocol, Role: r.Role.String(), Remote: remote, UserAgent: r.UserAgent,
-		}, path, refusal)
+		s.tracker.Refused(event.Peer(r.Session, r.Protocol, r.Role, remote, r.UserAgent, r.Via, r.TLS), path, refusal)
 	}
+}
+
+// segments tells of segments of media as events.
+type segments struct{ s *Server }
+
+// Wanted implements protocol.Segments.
+func (t segments) Wanted() bool { return t.s.events.Wanted(event.SegmentDone) }
+
+// Done implements protocol.Segments.
+func (t segments) Done(d protocol.Segment) {
+	data := map[string]any{
+		"protocol": d.Protocol, "rendition": d.Rendition, "number": d.Number, "url": d.URL, "playlist": d.Playlist,
+		"duration": d.Duration.Round(time.Millisecond).Seconds(), "size": d.Size, "begin": d.Begin.UTC().Round(time.Millisecond), "discontinuous": d.Discontinuous,
+	}
+	if d.File != "" {
+		data["file"] = d.File
+	}
+	t.s.tracker.Segment(d.Path, data)
 }
 
 // limitErrors are the keys of the limits that other errors than *session.LimitError stand for.
@@ -252,6 +269,7 @@ func (s *Server) notify(e stream.Event) {
 		}
 		s.log.Info("publisher left: waiting for it to return", at, slog.Bool("unpublished", e.Unpublished), slog.Duration("grace", grace))
 	case stream.Resumed:
+		s.metrics.Reconnected()
 		s.log.Info("stream goes on with a new publisher", at)
 	case stream.Ended:
 		s.log.Info("stream ended", at)

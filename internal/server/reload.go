@@ -97,7 +97,7 @@ func (r *Report) Waiting() []string {
 }
 
 // Reload changes the configuration of a running server to conf. All of it is checked first, ports and certificates
-// too: after an error nothing has changed. Sessions stay, whatever changes. Keys that take a restart keep their value.
+// too: after an error nothing has changed. Sessions stay, whatever changes, but those of keys that were taken out. Keys that take a restart keep their value.
 func (s *Server) Reload(conf Config) (Report, error) {
 	if err := config.Validate(&conf); err != nil {
 		return Report{}, err
@@ -181,7 +181,11 @@ func (c *Change) Apply() {
 	defer s.applying.Unlock()
 	s.current.Store(c.next)
 	s.decision.Use(c.next.asked)
+	before := s.gate.Rules()
 	s.gate.SetRules(c.next.rules)
+	if c.conf.Auth.OnRemovedKey == "end" {
+		s.removed.note(s.gate.Holders(before), s.gate.Holders(c.next.rules), time.Now())
+	}
 	s.sessions.SetLimits(c.conf.sessionLimits())
 	s.hub.SetLimits(c.conf.Limits.streams())
 	s.hub.Apply(func(path string) stream.Settings { return s.streamConfig(path).settings() })

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -37,7 +38,31 @@ func otherValues(t *testing.T) map[string]string {
 		"rtmp.chunk_size": "4096", "rtmp.handshake_timeout": "3s", "rtmp.ingest_delay": "10ms", "rtmp.idle_timeout": "20s", "rtmp.proxy_protocol": "[192.0.2.0/24]",
 		"streams[].hls.enabled": "false", "streams[].hls.low_latency": "false", "streams[].hls.segment": "4s", "streams[].hls.part": "100ms",
 		"streams[].hls.window": "9", "streams[].hls.directory": t.TempDir(), "streams[].hls.container": "ts",
+		"tracing.url": "http://127.0.0.1:1/v1/traces", "tracing.authorization": "Bearer x", "tracing.percent": "50",
+		"auth.jwt.jwks": "http://127.0.0.1:1/jwks", "auth.jwt.refresh": "5m", "auth.jwt.secret": strings.Repeat("s", 32), "auth.jwt.issuer": "https://a.example",
+		"auth.jwt.audience": "weir", "auth.jwt.claim": "other", "auth.jwt.end_publishers": "true",
 	}
+}
+
+// hookValues are values to which the keys of an event hook are changed, and what is configured before.
+func hookValues(t *testing.T) (values, before map[string]string) {
+	cert, _ := listentest.Cert(t, t.TempDir(), 1)
+	secret := "whsec_" + strings.Repeat("A", 32)
+	values, before = map[string]string{}, map[string]string{}
+	const post, run = "url: 'http://127.0.0.1:1/'", "run: [sleep, '1000'], events: [stream.online]"
+	for key, c := range map[string]struct{ has, gets string }{
+		"name": {post, "name: other"}, "url": {"name: x, " + post, "name: x, url: 'http://127.0.0.1:2/'"}, "events": {post, "events: [publish.*]"},
+		"match": {post, "match: live/*"}, "format": {post, "format: srs"}, "secret": {post, "secret: " + secret}, "old_secret": {post, "old_secret: " + secret},
+		"ca": {post, "ca: " + cert}, "timeout": {post, "timeout: 1s"}, "batch": {post, "batch: 2"}, "directory": {post, "directory: " + t.TempDir()},
+		"run": {"name: x, run: [sleep, '1000']", "name: x, run: [sleep, '2000']"}, "while": {run, "while: true"}, "restart": {run + ", while: true", "restart: true"},
+	} {
+		to := c.has + ", " + c.gets
+		if key == "url" || key == "run" {
+			to = c.gets
+		}
+		before["hooks[]."+key], values["hooks[]."+key] = "hooks=[{"+c.has+"}]", "[{"+to+"}]"
+	}
+	return values, before
 }
 
 // crowd is a server under load: a publisher, players within the program, and some over HTTP.
@@ -167,8 +192,8 @@ func (c *crowd) goOn(t testing.TB) {
 	}
 }
 
-// TestEveryKeyChangesUnderLoad changes every key there and back while a stream is published and played: no session ends,
-// and every player goes on.
+// TestEveryKeyChangesUnderLoad changes every key there and back while a stream is published and played: the report has it with when it
+// applies, no session ends, and every player goes on.
 func TestEveryKeyChangesUnderLoad(t *testing.T) {
 	limit := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(limit)
@@ -177,41 +202,51 @@ func TestEveryKeyChangesUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := otherValues(t)
-	for _, all := range []map[string]probe{probes, probesOfKeys(), probesOfPull()} {
+	values, before := otherValues(t), maps.Clone(besides)
+	ofHook, besidesHook := probesOfHook(t)
+	for _, all := range []map[string]probe{probes, probesOfKeys(), ofHook, probesOfPull()} {
 		for k, p := range all {
 			values[k] = p.set
 		}
 	}
+	maps.Copy(before, besidesHook)
+	ofHooks, beforeHooks := hookValues(t)
+	maps.Copy(values, ofHooks)
+	for k, set := range beforeHooks {
+		before[k] = []string{set}
+	}
 	c := underLoad(t, base, Options{Level: new(slog.LevelVar)})
+	reload := func(key string, sets ...string) []config.Change {
+		t.Helper()
+		r, err := c.Reload(configured(t, sets...))
+		if err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+		if got := c.present(); !slices.Equal(got, c.ids) {
+			t.Fatalf("%s: sessions %q have become %q", key, c.ids, got)
+		}
+		return r.Changed
+	}
 	changed := map[config.When]int{}
 	for _, k := range keys {
 		value, ok := values[k.Path]
 		if !ok {
-			switch {
-			case strings.HasSuffix(k.Path, ".tls.key"): // goes with the certificate
-			case k.When == config.Restart, strings.HasPrefix(k.Path, "hooks"), strings.HasPrefix(k.Path, "auth.hook."): // nothing happens, or it has tests of its own
-			default:
-				t.Errorf("%s (%v): give it another value in probes or otherValues", k.Path, k.When)
+			if !strings.HasSuffix(k.Path, ".tls.key") { // goes with the certificate
+				t.Errorf("%s (%v): give it another value in probes, otherValues or hookValues", k.Path, k.When)
 			}
 			continue
 		}
-		sets := append(slices.Clone(besides[k.Path]), strings.Split(settingOf(k.Path)+"="+value, "\n")...)
-		r, err := c.Reload(configured(t, sets...))
-		if err != nil {
-			t.Errorf("%s: %v", k.Path, err)
-			continue
-		}
-		if !slices.ContainsFunc(r.Changed, func(x config.Change) bool { return x.When == k.When }) {
-			t.Errorf("%s: the report has %v", k.Path, r.Changed)
+		reload(k.Path, before[k.Path]...)
+		told := reload(k.Path, append(slices.Clone(before[k.Path]), strings.Split(settingOf(k.Path)+"="+value, "\n")...)...)
+		if !slices.ContainsFunc(told, func(x config.Change) bool {
+			at := index.ReplaceAllString(x.Path, "[]")
+			return (at == k.Path || strings.HasPrefix(k.Path, at+"[].")) && x.When == k.When
+		}) {
+			t.Errorf("%s (%v): the report has %v", k.Path, k.When, told)
 		}
 		changed[k.When]++
-		back, err := c.Reload(base)
-		if err != nil || k.When != config.Restart && len(back.Changed) == 0 {
-			t.Errorf("%s back: %v, %v", k.Path, back.Changed, err)
-		}
-		if got := c.present(); !slices.Equal(got, c.ids) {
-			t.Fatalf("%s: sessions %q have become %q", k.Path, c.ids, got)
+		if back := reload(k.Path+" back", before[k.Path]...); k.When != config.Restart && len(back) == 0 {
+			t.Errorf("%s back: nothing has changed", k.Path)
 		}
 	}
 	c.goOn(t)
@@ -219,6 +254,80 @@ func TestEveryKeyChangesUnderLoad(t *testing.T) {
 		t.Error("sessions have ended")
 	}
 	t.Logf("changed: %v", changed)
+}
+
+// index is that of an entry in a path.
+var index = regexp.MustCompile(`\.[0-9]+`)
+
+// TestNoConnectionIsRefusedDuringAReload: while all of the configuration changes again and again, certificates too, whoever comes is
+// taken in and answered.
+func TestNoConnectionIsRefusedDuringAReload(t *testing.T) {
+	dir := t.TempDir()
+	var pairs [2][]string
+	for i := range pairs {
+		folder := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cert, key := listentest.Cert(t, folder, int64(i+1))
+		pairs[i] = []string{"admin.listen=127.0.0.1:0", "http.tls.listen=127.0.0.1:0", "http.tls.cert=" + cert, "http.tls.key=" + key}
+	}
+	other := append(slices.Clone(pairs[1]), "limits.streams=7", "http.cors=[https://a.example]", "http.trusted_proxies=[192.0.2.0/24]",
+		"streams.0.publish.grace=1s", "streams.0.slow_player.then=close", "streams.1.match=**", "hooks.0.url=http://127.0.0.1:1/", "delivery.max_delay=20ms",
+		"auth.hook.url=http://127.0.0.1:1/", "metrics.per_stream=true", "log.level=warn", "drain=1s")
+	c := underLoad(t, configured(t, pairs[0]...), Options{Level: new(slog.LevelVar)})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var wg sync.WaitGroup
+	var came atomic.Int64
+	for name, at := range places(t, c.Server) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				conn, err := net.DialTimeout("tcp", at.String(), 10*time.Second)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				came.Add(1)
+				if name == "https" {
+					conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+				}
+				if name == "http" || name == "https" || name == "admin" {
+					_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+					_, err = io.WriteString(conn, "GET /health/ready HTTP/1.0\r\nHost: localhost\r\n\r\n")
+					if head := make([]byte, 5); err == nil {
+						_, err = io.ReadFull(conn, head)
+						if err == nil && string(head) != "HTTP/" {
+							err = fmt.Errorf("answered with %q", head)
+						}
+					}
+					if err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+				_ = conn.Close()
+			}
+		})
+	}
+	for begin, n := time.Now(), 0; time.Since(begin) < 1500*time.Millisecond || n < 10; n++ {
+		for _, sets := range [][]string{other, pairs[0]} {
+			if _, err := c.Reload(configured(t, sets...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stop()
+	wg.Wait()
+	t.Logf("%d connections came", came.Load())
+	if came.Load() < 100 {
+		t.Errorf("%d connections came", came.Load())
+	}
+	for end := time.Now().Add(10 * time.Second); !slices.Equal(c.present(), c.ids); runtime.Gosched() { // the last of them end
+		if time.Now().After(end) {
+			t.Fatalf("sessions %q have become %q", c.ids, c.present())
+		}
+	}
+	c.goOn(t)
 }
 
 // All listeners move, turn off and on and change their certificates; connections that are there stay, and a change that

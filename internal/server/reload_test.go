@@ -173,6 +173,7 @@ var probes = map[string]probe{
 	"limits.stream_bitrate": {"1Mbps", func(_ *testing.T, s *Server) any { return s.env("test").Bitrate() }, int64(1e6)},
 	"limits.memory":         {"64GiB", func(*testing.T, *Server) any { return debug.SetMemoryLimit(-1) }, int64(64 << 30)},
 
+	"auth.on_removed_key":  {"keep", ofConfig(func(c *Config) any { return c.Auth.OnRemovedKey }), "keep"},
 	"drain":                {"1s", func(_ *testing.T, s *Server) any { return s.current.Load().conf.Drain }, time.Second},
 	"reload":               {"watch", ofConfig(func(c *Config) any { return c.Reload }), "watch"},
 	"http.cors":            {"[https://a.example]", func(_ *testing.T, s *Server) any { return s.current.Load().policy.CORS }, []string{"https://a.example"}},
@@ -286,6 +287,34 @@ func ofProtocol(path string) bool {
 		}
 	}
 	return false
+}
+
+// TestEveryKeySaysWhenItsChangeApplies: a key whose tag was forgotten would be told to be live.
+func TestEveryKeySaysWhenItsChangeApplies(t *testing.T) {
+	defaults := Default()
+	bare, err := config.Undated(&defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range bare {
+		t.Errorf("%s does not say when its change applies: give it the tag reload (live, new sessions, listener or restart)", path)
+	}
+	keys, err := config.Keys(&defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	when := map[string]config.When{}
+	for _, k := range keys {
+		when[k.Path] = k.When
+	}
+	for _, path := range []string{
+		"streams[].publish.keys[].key", "streams[].play.auth", "streams[].publish.allow", "streams[].play.max_duration",
+		"auth.signed.keys[].secret", "auth.hook.url",
+	} {
+		if got, ok := when[path]; !ok || got != config.NewSessions {
+			t.Errorf("%s says %v: it does nothing to sessions that there are", path, got)
+		}
+	}
 }
 
 // TestEachKeyIsAppliedOrTakesARestart walks all keys: those that do not say that they take a restart hold in a

@@ -54,6 +54,7 @@ type Server struct {
 	self       hook.Server // how others know this server
 	gate       *admit.Gate
 	decision   *decide.Client
+	removed    removedKeys
 	keys       admin.Keys // nil without a folder of state
 	current    atomic.Pointer[settings]
 	changing   sync.Mutex // held by Reload
@@ -140,7 +141,7 @@ func (s *Server) build() {
 	s.tracker = event.NewTracker(s.events)
 	s.engine = fanout.New(fanout.Options{
 		Workers: c.Delivery.Workers, MinDelay: c.Delivery.MinDelay, MaxDelay: c.Delivery.MaxDelay,
-		Hooks: fanout.Hooks{FirstSent: s.metrics.FirstFrame},
+		Hooks: fanout.Hooks{FirstSent: s.firstSent},
 	})
 	s.pacer = intake.NewPacer(0)
 	s.hub = stream.New(stream.Options{
@@ -200,7 +201,7 @@ func (s *Server) open() error {
 		return err
 	}
 	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags},
-		service{"health", s.health.Run}, service{"egress", s.measureEgress}, service{"pulls", s.pulls.Run})
+		service{"health", s.health.Run}, service{"rates", s.measure}, service{"pulls", s.pulls.Run})
 	return nil
 }
 
@@ -232,7 +233,7 @@ func (s *Server) start(path string) peer.Start {
 // env is what a protocol gets.
 func (s *Server) env(name string) protocol.Env {
 	return protocol.Env{
-		Door: s.door(name), Bitrate: func() int64 { return s.current.Load().conf.Limits.StreamBitrate }, Pacer: s.pacer,
+		Door: s.door(name), Bitrate: func() int64 { return s.current.Load().conf.Limits.StreamBitrate }, Pacer: s.pacer, Segments: segments{s},
 		Listen: s.listen, ListenTLS: s.listenTLS,
 	}
 }
@@ -248,7 +249,7 @@ func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, er
 	if err != nil {
 		result = session.ReasonOf(err).String()
 	}
-	s.metrics.Decided(result, time.Since(begin))
+	s.metrics.Decided(result, r.Session, time.Since(begin))
 	s.traceDecision(r, begin, result)
 	if err != nil {
 		return grant, err

@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"weir/internal/fanout"
 	"weir/internal/metrics"
+	"weir/internal/peer"
 	"weir/internal/session"
 )
 
@@ -80,6 +82,15 @@ func (s *Server) summary() {
 	}
 	s.log.Info("viewers", slog.Int("now", all), slog.Int("came", came), slog.Int("left", gone),
 		slog.Group("by_protocol", now...), slog.Group("by_reason", why...))
+}
+
+// firstSent counts how long a player waited for its first frame.
+func (s *Server) firstSent(o fanout.Observer, took time.Duration) {
+	id := ""
+	if p, ok := o.(*peer.Player); ok {
+		id = p.Session().ID
+	}
+	s.metrics.FirstFrame(id, took)
 }
 
 // sampleLags counts how far players are behind until ctx ends.

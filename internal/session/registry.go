@@ -33,6 +33,7 @@ type Registry struct {
 	users    map[user]map[*Session]struct{}
 	totals   map[string]*Totals // by protocol; the counters are those of closed sessions
 	egress   egress
+	rates    rates
 	moves    uint64 // how often a session was opened, closed or given a role
 }
 
@@ -139,6 +140,7 @@ func (r *Registry) moveLocked(s *Session, role Role, stream string) (was *activi
 	}
 	r.moves++
 	was = s.activity.Swap(next)
+	r.settle(s, was)
 	t := r.totals[s.Protocol]
 	t.Roles[was.role]--
 	t.Roles[next.role]++
@@ -187,6 +189,7 @@ func (r *Registry) remove(s *Session, e *End) bool {
 	p := s.activity.Load()
 	e.Role, e.Stream = p.role, p.stream
 	r.moves++
+	r.settle(s, p)
 	delete(r.sessions, s.ID)
 	t := r.totals[s.Protocol]
 	t.Roles[p.role]--
@@ -276,6 +279,10 @@ func (r *Registry) CloseProtocol(protocol string, cause error) {
 func (r *Registry) Sent(protocol string, n uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sentLocked(protocol, n)
+}
+
+func (r *Registry) sentLocked(protocol string, n uint64) {
 	t := r.totals[protocol]
 	if t == nil {
 		t = &Totals{Protocol: protocol}

@@ -83,6 +83,7 @@ type Session struct {
 	network  atomic.Pointer[func() (Network, bool)]
 	open     bool   // guarded by reg.mu
 	cleanup  func() // guarded by reg.mu
+	counted  uint64 // of BytesOut, see Registry.settle; guarded by reg.mu
 	user     user   // under which it is counted; guarded by reg.mu
 
 	telling sync.Mutex // held while the role changes and the observer is told, so that it hears of it in order

@@ -1,9 +1,17 @@
 package server_test
 
 import (
+	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
 	"testing"
+	"time"
 
+	"weir/internal/hook/deliver"
+	"weir/internal/server"
 	"weir/rtmp"
 )
 
@@ -74,4 +82,66 @@ func TestO24_KickOneViewerOfHLS(t *testing.T) {
 	if res, body := r.get(b.media); res.StatusCode != http.StatusOK {
 		t.Errorf("the other one: %s %s", res.Status, body)
 	}
+}
+
+// TestO24_OneID: a session has one id in hook, API, log, and the exemplars of metrics.
+func TestO24_OneID(t *testing.T) {
+	ids := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var e struct{ Session struct{ ID string } }
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
+			t.Error(err)
+		}
+		ids <- e.Session.ID
+	}))
+	defer receiver.Close()
+	hook := deliver.DefaultConfig()
+	hook.URL, hook.Events = receiver.URL, []string{"play.start"}
+	r := start(t, func(c *server.Config) { c.Hooks = []deliver.Config{hook} })
+	publishSome(r.mustPublish("live/a"), 0, 15)
+	next(t, r.mustPlay("live/a"), rtmp.TypeVideo)
+	id := ""
+	select {
+	case id = <-ids:
+	case <-time.After(patience):
+		t.Fatal("the hook is not told")
+	}
+	if id == "" {
+		t.Fatal("the hook is told no id")
+	}
+	status, body := get(t, r.adminURL("/api/v1/sessions/"+id))
+	var inAPI struct{ ID, Role, Stream string }
+	if err := json.Unmarshal([]byte(body), &inAPI); err != nil || status != http.StatusOK || inAPI.ID != id || inAPI.Role != "play" || inAPI.Stream != "live/a" {
+		t.Errorf("the API: %d %s", status, body)
+	}
+	inLog := regexp.MustCompile(`msg="viewer came" .*session=(\S+)`).FindStringSubmatch(r.log.String())
+	if len(inLog) != 2 || inLog[1] != id {
+		t.Errorf("the log has %q, the hook %s", inLog, id)
+	}
+	for _, metric := range []string{"weir_first_frame_seconds", "weir_auth_seconds"} {
+		r.until(metric+" has the id as an exemplar", func() bool { return slices.Contains(r.exemplars(metric), id) })
+	}
+}
+
+// exemplars returns the ids of sessions that a metric has as exemplars.
+func (r *running) exemplars(metric string) (ids []string) {
+	r.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, r.adminURL("/metrics"), nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^`+metric+`_bucket\{.*# \{session="([^"]+)"\}`).FindAllStringSubmatch(string(b), -1) {
+		ids = append(ids, m[1])
+	}
+	return ids
 }

@@ -49,6 +49,46 @@ say("changed", changed.data?.changed.map((c) => c.key + ": " + c.when));
 const made = await api.POST("/keys", { body: { role: "publish", match: "live/*", id: "cam1" } });
 say("made", [made.response.status, made.data?.key.id]);
 
+// What happens, as it happens: the snapshot comes first, and then what was asked for.
+const stop = new AbortController();
+const watched = await api.GET("/events", { params: { query: { types: "publish.start" } }, parseAs: "stream", signal: stop.signal });
+if (!watched.data) throw new Error("no events");
+const seen: string[] = [];
+const text = new TextDecoder();
+let buffer = "";
+const reader = watched.data.getReader();
+while (seen.length < 2) {
+  const { done, value } = await reader.read();
+  if (done) throw new Error("the events have ended");
+  buffer += text.decode(value, { stream: true });
+  for (let end = buffer.indexOf("\n\n"); end >= 0; end = buffer.indexOf("\n\n")) {
+    const fields = new Map(buffer.slice(0, end).split("\n").map((l) => [l.slice(0, l.indexOf(":")), l.slice(l.indexOf(":") + 1).trim()] as const));
+    buffer = buffer.slice(end + 2);
+    const kind = fields.get("event");
+    if (kind === "snapshot") {
+      const s: components["schemas"]["Snapshot"] = JSON.parse(fields.get("data") ?? "");
+      seen.push(`${kind} ${s.total_streams}`);
+    } else if (kind !== undefined) {
+      const e: components["schemas"]["Event"] = JSON.parse(fields.get("data") ?? "");
+      seen.push(`${e.type} ${e.stream?.path} ${e.session?.id}`);
+    }
+  }
+}
+stop.abort();
+say("events", seen);
+
+const hooks = await api.GET("/hooks");
+const hook = hooks.data?.hooks[0];
+if (!hook) throw new Error("there is no hook");
+const deliveries = await api.GET("/hooks/{name}/deliveries", { params: { path: { name: hook.name } } });
+const delivery = deliveries.data?.deliveries[0];
+if (!delivery) throw new Error("there is no delivery");
+const again = await api.POST("/hooks/{name}/deliveries/{id}/replay", { params: { path: { name: hook.name, id: delivery.id } } });
+say("hooks", [hook.name, hook.state, delivery.type, delivery.attempts, again.response.status]);
+
+const reloaded = await api.POST("/config/reload");
+say("reloaded", [reloaded.response.status, reloaded.data?.changed.length]);
+
 const version = await api.GET("/version");
 say("version", version.data?.protocols);
 

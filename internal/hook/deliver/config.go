@@ -17,20 +17,20 @@ import (
 
 // Config is one entry of the section "hooks".
 type Config struct {
-	Name      string        `yaml:"name" help:"what the hook is called in log, metrics and API: lower-case letters, digits, - and _; an empty one is made of the host of the url or the command's name"`
-	URL       string        `yaml:"url" secret:"true" help:"address that events are posted to: https://HOST/PATH, http://HOST/PATH or unix:/SOCKET:/PATH"`
-	Run       []string      `yaml:"run" help:"command that is run instead, with its arguments and without a shell: {stream}, {app}, {name}, {event}, {id}, {time}, {session}, {protocol}, {remote}, {user}, {key_id}, {reason} and {server} are replaced; it gets the event as JSON on its standard input and as WEIR_* in its environment"`
-	Events    []string      `yaml:"events" help:"types of events, such as publish.start; publish.* is all that begin so; empty is all"`
-	Match     string        `yaml:"match" help:"only events about streams whose path matches: * is one segment, ** any number; an empty one lets events about no stream pass, too"`
-	Format    string        `yaml:"format" enum:"weir,nginx-rtmp,srs,ome" help:"how events are written: our own JSON, or as the other server does; those that the other server does not know are left out"`
-	Secret    string        `yaml:"secret" secret:"true" help:"signs what is posted as Standard Webhooks says: whsec_ and 24 to 64 random bytes in base64; an empty one signs nothing"`
-	OldSecret string        `yaml:"old_secret" secret:"true" help:"signs it a second time, while the receiver changes from this secret to the one in secret"`
-	CA        string        `yaml:"ca" help:"PEM file of the CA certificates to trust; an empty one uses the system's"`
-	Timeout   time.Duration `yaml:"timeout" max:"1h" help:"how long one post may take, or one command until it is ended; 0s is 10s for posts and 10m for commands"`
-	Batch     int           `yaml:"batch" min:"1" max:"100" help:"how many events are posted at once, as a JSON array, if as many wait; 1 posts each on its own"`
-	Directory string        `yaml:"directory" help:"directory of this hook alone that keeps events until they are received, also across a restart or crash; an empty one is hooks/NAME in state, and keeps them in memory if that is empty, too"`
-	While     bool          `yaml:"while" help:"the command runs from a start (publish.start, play.start, stream.online) to its stop, and is ended then"`
-	Restart   bool          `yaml:"restart" help:"a command with while that ends on its own is started again, after 1s at first and a minute at last"`
+	Name      string        `yaml:"name" reload:"live" help:"what the hook is called in log, metrics and API: lower-case letters, digits, - and _; an empty one is made of the host of the url or the command's name"`
+	URL       string        `yaml:"url" reload:"live" secret:"true" help:"address that events are posted to: https://HOST/PATH, http://HOST/PATH or unix:/SOCKET:/PATH"`
+	Run       []string      `yaml:"run" reload:"live" help:"command that is run instead, with its arguments and without a shell: {stream}, {app}, {name}, {event}, {id}, {time}, {session}, {protocol}, {remote}, {user}, {key_id}, {reason} and {server} are replaced; it gets the event as JSON on its standard input and as WEIR_* in its environment"`
+	Events    []string      `yaml:"events" reload:"live" help:"types of events, such as publish.start; publish.* is all that begin so; empty is all"`
+	Match     string        `yaml:"match" reload:"live" help:"only events about streams whose path matches: * is one segment, ** any number; an empty one lets events about no stream pass, too"`
+	Format    string        `yaml:"format" reload:"live" enum:"weir,nginx-rtmp,srs,ome" help:"how events are written: our own JSON, or as the other server does; those that the other server does not know are left out"`
+	Secret    string        `yaml:"secret" reload:"live" secret:"true" help:"signs what is posted as Standard Webhooks says: whsec_ and 24 to 64 random bytes in base64; an empty one signs nothing"`
+	OldSecret string        `yaml:"old_secret" reload:"live" secret:"true" help:"signs it a second time, while the receiver changes from this secret to the one in secret"`
+	CA        string        `yaml:"ca" reload:"live" help:"PEM file of the CA certificates to trust; an empty one uses the system's"`
+	Timeout   time.Duration `yaml:"timeout" reload:"live" max:"1h" help:"how long one post may take, or one command until it is ended; 0s is 5s for posts and 10m for commands"`
+	Batch     int           `yaml:"batch" reload:"live" min:"1" max:"100" help:"how many events are posted at once, as a JSON array, if as many wait; 1 posts each on its own"`
+	Directory string        `yaml:"directory" reload:"live" help:"directory of this hook alone that keeps events until they are received, also across a restart or crash; an empty one is hooks/NAME in state, and keeps them in memory if that is empty, too"`
+	While     bool          `yaml:"while" reload:"live" help:"the command runs from a start (publish.start, play.start, stream.online) to its stop, and is ended then"`
+	Restart   bool          `yaml:"restart" reload:"live" help:"a command with while that ends on its own is started again, after 1s at first and a minute at last"`
 }
 
 // SetDefaults implements config.Defaulter.
@@ -228,7 +228,7 @@ func (c *Config) timeout() time.Duration {
 	case len(c.Run) > 0:
 		return 10 * time.Minute
 	}
-	return 10 * time.Second
+	return 5 * time.Second
 }
 
 // types returns the types that the hook subscribes to: beside those that it is told of, with while the

@@ -74,6 +74,17 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// TestC238_TimeOfAPost: a receiver that hangs is given up after 5 seconds unless the configuration says otherwise.
+func TestC238_TimeOfAPost(t *testing.T) {
+	c := post("https://a/")
+	if c.timeout() != 5*time.Second {
+		t.Error(c.timeout())
+	}
+	if c.Timeout = time.Minute; c.timeout() != time.Minute {
+		t.Error(c.timeout())
+	}
+}
+
 func TestCheck(t *testing.T) {
 	a, b := post("https://a/"), post("https://a/")
 	if err := Check([]Config{a, b}); err != nil {

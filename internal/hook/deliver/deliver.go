@@ -133,8 +133,8 @@ func (d *Deliverer) Prepare(list []Config) (*Change, error) {
 func (d *Deliverer) newRunner(name string, conf Config) (*runner, error) {
 	r := &runner{
 		name: name, conf: conf, bus: d.opt.Bus, metrics: d.opt.Metrics, server: d.opt.Server,
-		log:  d.opt.Log.With(slog.String("hook", name)),
-		wake: make(chan struct{}, 1), fed: make(chan struct{}), idle: make(chan struct{}),
+		log:   d.opt.Log.With(slog.String("hook", name)),
+		inbox: newInbox(), wake: make(chan struct{}, 1), fed: make(chan struct{}), idle: make(chan struct{}),
 	}
 	if conf.Match != "" {
 		var err error
@@ -181,10 +181,10 @@ func (c *Change) Apply() {
 	d.applying <- struct{}{}
 	gone := slices.DeleteFunc(d.all(), func(r *runner) bool { return slices.Contains(c.next, r) })
 	for _, r := range c.made {
-		r.sub = r.bus.Subscribe(buffer, r.conf.types())
+		r.listen()
 	}
 	for _, r := range gone {
-		r.sub.Close()
+		r.deafen()
 	}
 	d.mu.Lock()
 	d.hooks = c.next

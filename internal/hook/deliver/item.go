@@ -76,7 +76,7 @@ const (
 	rankPlayer rank = iota // player.*, publish.rejected
 	rankPlay               // play.*
 	rankOther
-	rankKept // publishers, streams, the server, recordings: never thrown away before hardFactor
+	rankKept // publishers that were let in, streams, the server, recordings: never thrown away before hardFactor
 )
 
 func rankOf(typ string) rank {

@@ -219,7 +219,7 @@ func TestEnvelope(t *testing.T) {
 	must(t, err)
 	const want = `{"version":1,"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","seq":17,"type":"publish.stop","time":"2026-11-27T00:00:00.123Z",` +
 		`"server":{"id":"a1","name":"edge-1"},"stream":{"path":"live/a","epoch":1},` +
-		`"session":{"id":"s1","protocol":"rtmp","role":"publish","remote":"192.0.2.7:51034"},` +
+		`"session":{"id":"s1","protocol":"rtmp","role":"publish","remote":"192.0.2.7:51034","tls":false},` +
 		`"data":{"bytes_received":500,"duration":1.5,"reason":"eof"}}`
 	if string(it.body) != want || !json.Valid(it.body) {
 		t.Errorf("%s", it.body)

@@ -334,7 +334,7 @@ func BenchmarkDeliver(b *testing.B) {
 			b.ResetTimer()
 			for i := range b.N {
 				bus.Publish(publishEvent(event.PublishStart, fmt.Sprint("live/", i%100), "s"))
-				for i%1000 == 0 && len(r.sub.C()) > buffer/2 {
+				for i%1000 == 0 && r.inbox.waiting() > maxInbox/2 {
 					<-time.After(time.Millisecond)
 				}
 			}

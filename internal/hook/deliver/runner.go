@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// buffer is how many events wait at most for being queued, which takes no longer than a write.
-	buffer = 8192
 	// intakeBatch is how many are queued at once.
 	intakeBatch = 256
 	// What fails is tried again after firstRetry, then after twice as long, up to lastRetry, for as
@@ -82,8 +80,8 @@ type runner struct {
 	history history
 	syncs   atomic.Uint64 // how often the disk was waited for
 
-	sub    *event.Subscription
-	missed uint64 // of sub, that were told; for the intake
+	inbox  *inbox
+	detach func() // ends what comes into the inbox
 
 	wake     chan struct{} // that there may be something to take
 	fed      chan struct{} // closed once nothing is added any more
@@ -118,7 +116,7 @@ func (r *runner) closeJournal() error {
 	return r.journal.close()
 }
 
-// start begins to deliver what the subscription collects. Events that the journal still has go first.
+// start begins to deliver what is collected. Events that the journal still has go first.
 func (r *runner) start(ctx context.Context) {
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	r.seqs = newSequence()
@@ -190,25 +188,29 @@ func (r *runner) journalFailed(err error) {
 	}
 }
 
-// intake queues the events of the bus until the subscription is closed.
+// listen begins to collect events.
+func (r *runner) listen() { r.detach = r.bus.Attach(r.conf.types(), r.inbox.put) }
+
+// deafen ends that. What was collected is still queued.
+func (r *runner) deafen() {
+	r.detach()
+	r.inbox.close()
+}
+
+// intake queues the events that were collected, until deafen.
 func (r *runner) intake() {
 	defer close(r.fed)
-	for e := range r.sub.C() {
-		entries := []entry{r.entry(e)}
-		for more := true; more && len(entries) < intakeBatch; {
-			select {
-			case e, ok := <-r.sub.C():
-				if more = ok; ok {
-					entries = append(entries, r.entry(e))
-				}
-			default:
-				more = false
-			}
+	for open := true; open; {
+		var events []event.Event
+		var lost int
+		events, lost, open = r.inbox.next(intakeBatch)
+		entries := make([]entry, len(events))
+		for i, e := range events {
+			entries[i] = r.entry(e)
 		}
 		r.queueAll(entries)
-		if n := r.sub.Dropped(); n > r.missed {
-			r.lose(int(n - r.missed))
-			r.missed = n
+		if lost > 0 {
+			r.lose(lost)
 		}
 	}
 }
@@ -401,7 +403,7 @@ func (r *runner) turnOff() {
 	r.mu.Lock()
 	r.off = true
 	r.mu.Unlock()
-	r.sub.Close()
+	r.deafen()
 	lost := r.queue.clear()
 	r.ack(lost)
 	r.dropped.Add(uint64(len(lost)))
@@ -447,7 +449,7 @@ func (r *runner) replay(id string) error {
 // close ends the hook. What has not been tried is tried first, if it takes no longer than
 // drainTime; without a journal what is left is lost.
 func (r *runner) close() {
-	r.sub.Close()
+	r.deafen()
 	timer := time.NewTimer(drainTime)
 	defer timer.Stop()
 	select {

@@ -23,13 +23,13 @@ func (Config) Protocols() []protocol.Entry {
 
 // StreamConfig is streams[].hls.
 type StreamConfig struct {
-	Enabled    bool          `yaml:"enabled" help:"play by HLS; it costs nothing until somebody asks for it"`
-	LowLatency bool          `yaml:"low_latency" help:"Low-Latency HLS: parts of segments, and playlists that are held until they are new"`
-	Segment    time.Duration `yaml:"segment" min:"500ms" max:"30s" help:"how long segments should be; they end at key frames"`
-	Part       time.Duration `yaml:"part" min:"50ms" max:"5s" help:"how long the parts of a segment are at most"`
-	Window     int           `yaml:"window" min:"3" max:"1000" help:"whole segments in a playlist"`
-	Directory  string        `yaml:"directory" help:"where segments are kept instead of in memory, which is about bitrate × segment × (2 × window + 3) for each stream watched by HLS"`
-	Container  string        `yaml:"container" enum:"fmp4,ts" help:"what segments are: fragmented MP4, or MPEG-TS for old players"`
+	Enabled    bool          `yaml:"enabled" reload:"new sessions" help:"play by HLS; it costs nothing until somebody asks for it"`
+	LowLatency bool          `yaml:"low_latency" reload:"new sessions" help:"Low-Latency HLS: parts of segments, and playlists that are held until they are new"`
+	Segment    time.Duration `yaml:"segment" reload:"new sessions" min:"500ms" max:"30s" help:"how long segments should be; they end at key frames"`
+	Part       time.Duration `yaml:"part" reload:"new sessions" min:"50ms" max:"5s" help:"how long the parts of a segment are at most"`
+	Window     int           `yaml:"window" reload:"new sessions" min:"3" max:"1000" help:"whole segments in a playlist"`
+	Directory  string        `yaml:"directory" reload:"new sessions" help:"where segments are kept instead of in memory, which is about bitrate × segment × (2 × window + 3) for each stream watched by HLS"`
+	Container  string        `yaml:"container" reload:"new sessions" enum:"fmp4,ts" help:"what segments are: fragmented MP4, or MPEG-TS for old players"`
 }
 
 // SetDefaults implements config.Defaulter.

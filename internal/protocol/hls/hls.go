@@ -69,10 +69,28 @@ func New(env protocol.Env, conf func(path string) (set hls.Settings, enabled boo
 		}
 		log.Warn("HLS: "+w.Text, slog.String("stream", path)) //nolint:sloglint // the text is a constant of package hls
 	}
+	set := hls.NewSet(env.Hub.Now, settings, warn)
+	if env.Segments != nil {
+		set.Tell(listener{env})
+	}
 	return &HLS{
-		env: env, conf: conf, set: hls.NewSet(env.Hub.Now, settings, warn), tokens: newTokens(), newcomers: newNewcomers(),
+		env: env, conf: conf, set: set, tokens: newTokens(), newcomers: newNewcomers(),
 		viewers: viewers{byKey: map[viewerKey]*viewer{}}, heldOf: map[*hls.Packager]int{},
 	}
+}
+
+// listener passes on which segments are done.
+type listener struct{ env protocol.Env }
+
+// Wanted implements hls.Listener.
+func (l listener) Wanted() bool { return l.env.Segments.Wanted() }
+
+// SegmentDone implements hls.Listener.
+func (l listener) SegmentDone(path string, d hls.Done) {
+	l.env.Segments.Done(protocol.Segment{
+		Path: path, URL: path + "/" + d.Name, Playlist: path + "/index.m3u8", Protocol: l.env.Name, Rendition: d.Rendition,
+		Number: d.Number, File: d.File, Begin: d.Begin, Duration: d.Duration, Size: d.Size, Discontinuous: d.Discontinuity,
+	})
 }
 
 // Run implements protocol.Protocol: it ends viewers that ask for nothing any more.

@@ -39,7 +39,7 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 	header.Set("Content-Type", m.ContentType)
 	header["Cache-Control"] = forever
 	if m.File != "" {
-		p.file(w, r, m.File)
+		p.file(w, r, packager.Path(), m.File)
 		return
 	}
 	size := int64(0)
@@ -48,7 +48,7 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 	}
 	patience(w, int(size))
 	if r.Header.Get("Range") != "" {
-		p.serve(w, r, &reader{pieces: m.Pieces, size: size})
+		p.serve(w, r, packager.Path(), &reader{pieces: m.Pieces, size: size})
 		return
 	}
 	header["Accept-Ranges"] = ofBytes
@@ -63,7 +63,7 @@ func (p *HLS) media(w http.ResponseWriter, r *http.Request, packager *hls.Packag
 			break
 		}
 	}
-	p.env.Sessions.Sent(p.env.Name, uint64(sent))
+	p.env.Sessions.SentOf(p.env.Name, packager.Path(), uint64(sent))
 }
 
 // send sends a piece, without copying it if that is possible.
@@ -80,8 +80,8 @@ func send(w http.ResponseWriter, p *hls.Piece) (int64, error) {
 	return io.Copy(w, p.Reader())
 }
 
-// file answers with a segment that is on disk.
-func (p *HLS) file(w http.ResponseWriter, r *http.Request, name string) {
+// file answers with a segment of the stream at path that is on disk.
+func (p *HLS) file(w http.ResponseWriter, r *http.Request, path, name string) {
 	f, err := os.Open(name)
 	if err != nil { // it has just been removed
 		w.Header().Del("Content-Type")
@@ -94,14 +94,14 @@ func (p *HLS) file(w http.ResponseWriter, r *http.Request, name string) {
 		size = int(info.Size())
 	}
 	patience(w, size)
-	p.serve(w, r, f)
+	p.serve(w, r, path, f)
 }
 
-// serve answers with content, or a range of it, and counts what is sent.
-func (p *HLS) serve(w http.ResponseWriter, r *http.Request, content io.ReadSeeker) {
+// serve answers with content of the stream at path, or a range of it, and counts what is sent.
+func (p *HLS) serve(w http.ResponseWriter, r *http.Request, path string, content io.ReadSeeker) {
 	c := &countingWriter{ResponseWriter: w}
 	http.ServeContent(c, r, "", time.Time{}, content)
-	p.env.Sessions.Sent(p.env.Name, c.sent)
+	p.env.Sessions.SentOf(p.env.Name, path, c.sent)
 }
 
 // countingWriter counts the bytes of an answer's body.
