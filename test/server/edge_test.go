@@ -112,7 +112,8 @@ func (r *running) watch(path string) *watcher {
 	return w
 }
 
-func (w *watcher) count() int {
+// pictures is how many it got.
+func (w *watcher) pictures() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.got)
@@ -145,7 +146,7 @@ func TestEdge(t *testing.T) {
 			}
 			defer res.Body.Close()
 			for _, w := range watchers {
-				eventually(t, "the player gets pictures", func() bool { return w.count() >= 30 })
+				eventually(t, "the player gets pictures", func() bool { return w.pictures() >= 30 })
 			}
 			if n := slices.DeleteFunc(origin.sessions.List(), func(s *session.Session) bool { return s.Role() != session.Play }); len(n) != 1 {
 				t.Errorf("the origin has %d players", len(n))
@@ -157,11 +158,11 @@ func TestEdge(t *testing.T) {
 			if err := origin.stop(); err != nil {
 				t.Fatal(err)
 			}
-			before := watchers[0].count()
+			before := watchers[0].pictures()
 			again := start(t, func(c *server.Config) { c.RTMP.Listen, c.HTTP.Listen = at[0], at[1] })
 			again.film("live/x", 5000)
 			for _, w := range watchers {
-				eventually(t, "the player gets pictures again", func() bool { return w.count() >= before+30 })
+				eventually(t, "the player gets pictures again", func() bool { return w.pictures() >= before+30 })
 				w.mu.Lock()
 				if w.err != nil || !slices.IsSorted(w.times) {
 					t.Errorf("%v; times in order: %v", w.err, slices.IsSorted(w.times))
@@ -190,7 +191,7 @@ func TestEdgeDelay(t *testing.T) {
 	watchers := []*watcher{origin.watch("live/x"), first.watch("live/x"), second.watch("live/x"), third.watch("live/x")}
 	begin := time.Now()
 	for i, w := range watchers {
-		eventually(t, fmt.Sprint("pictures come through hop ", i), func() bool { return w.count() >= 50 && time.Since(begin) > 4*time.Second })
+		eventually(t, fmt.Sprint("pictures come through hop ", i), func() bool { return w.pictures() >= 50 && time.Since(begin) > 4*time.Second })
 	}
 	arrived := make([]map[uint32]time.Time, len(watchers))
 	for i, w := range watchers {
@@ -279,7 +280,7 @@ func TestC439_Circles(t *testing.T) {
 		}
 		r.film("live/x", 0)
 		w := r.watch("live/other")
-		eventually(t, "the other stream comes", func() bool { return w.count() >= 10 })
+		eventually(t, "the other stream comes", func() bool { return w.pictures() >= 10 })
 	})
 }
 
