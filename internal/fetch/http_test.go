@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -337,6 +338,36 @@ func TestLostAndEnded(t *testing.T) {
 		_ = src.Close()
 		if !errors.Is(err, io.EOF) || errors.Is(err, ErrLost) != lost {
 			t.Errorf("%q: %v", end, err)
+		}
+	}
+}
+
+// TestInsecure: a server with a certificate of its own is read only on request, a playlist and a transport stream as well.
+func TestInsecure(t *testing.T) {
+	list, err := tapes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ".m3u8") {
+			_, _ = io.WriteString(w, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.2,\n0.ts\n#EXT-X-ENDLIST\n")
+			return
+		}
+		_, _ = io.WriteString(w, list[0][0])
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
+	s.StartTLS()
+	defer s.Close()
+	for _, path := range []string{"/x.m3u8", "/x.ts"} {
+		if _, err := Open(t.Context(), s.URL+path, Access{}); err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("%s: %v", path, err)
+		}
+		src, err := Open(t.Context(), s.URL+path, Access{Insecure: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := frames(src); n != pictures || err != nil {
+			t.Errorf("%s: %d pictures, %v", path, n, err)
 		}
 	}
 }

@@ -312,9 +312,11 @@ func (m *Manager) List() []State {
 // Count calls yield with how many pulls have each status.
 func (m *Manager) Count(yield func(status string, n int)) {
 	n := map[Status]int{}
-	for _, s := range m.List() {
-		n[s.Status]++
+	m.mu.Lock()
+	for _, p := range m.pulls {
+		n[p.status()]++
 	}
+	m.mu.Unlock()
 	for _, s := range Statuses() {
 		yield(string(s), n[s])
 	}

@@ -167,6 +167,13 @@ func (p *pull) restsSince() (time.Time, bool) {
 	return p.state.Since, !p.running && p.plan.By != ByAPI
 }
 
+// status returns what it does.
+func (p *pull) status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state.Status
+}
+
 // look returns the state.
 func (p *pull) look() State {
 	p.mu.Lock()

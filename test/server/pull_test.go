@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -151,12 +152,23 @@ func TestPullFromOthers(t *testing.T) {
 		})
 	}
 	r := start(t, pulling(map[string]string{
-		"rtmp/*": "rtmp://" + addr + "/live/{name}", "hls/*": files.URL + "/{name}.m3u8", "own/*": ownFiles.URL + "/index.m3u8",
+		"rtmp/*": "rtmp://" + addr + "/live/{name}", "again/*": "rtmp://" + addr + "/live/{name}", "hls/*": files.URL + "/{name}.m3u8", "own/*": ownFiles.URL + "/index.m3u8",
 	}))
 	var wg sync.WaitGroup
 	for _, path := range []string{"rtmp/cam", "hls/cam", "own/x"} {
 		wg.Go(func() { r.looksRight(path, 100) })
 	}
+	wg.Go(func() { // a viewer of HLS has a stream fetched, too
+		res, err := http.Get(r.httpURL("again/cam/index.m3u8"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer res.Body.Close()
+		if b, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK || !strings.Contains(string(b), "#EXT-X-STREAM-INF") {
+			t.Errorf("%s: %s", res.Status, b)
+		}
+	})
 	w := r.watch("rtmp/cam")
 	wg.Wait()
 	if t.Failed() {
