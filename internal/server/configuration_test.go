@@ -162,8 +162,8 @@ func TestReloadOfAFile(t *testing.T) {
 	if _, again, _ := r.Show(); again == tag {
 		t.Error("the tag is the same")
 	}
-	// O21: nothing new in the file is told with what may be the reason.
-	if _, err := r.reload(); err != nil {
+	// O21: nothing new in the file is told, to who asked by a signal, with what may be the reason.
+	if _, err := r.Configuration.Reload(context.Background(), "signal"); err != nil {
 		t.Fatal(err)
 	}
 	r.log.next(t, time.Second, "configuration unchanged: is the file mounted alone?")
