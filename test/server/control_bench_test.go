@@ -54,7 +54,7 @@ func BenchmarkPlayersAskedAbout(b *testing.B) {
 				asked[fmt.Sprint(q.Stream.Query["token"])]++
 				mu.Unlock()
 				time.Sleep(50 * time.Millisecond)
-				_, _ = io.WriteString(w, "{}")
+				_, _ = io.WriteString(w, `{"cache":"30s"}`)
 			}))
 			defer h.Close()
 			var last, middle []float64
