@@ -109,6 +109,9 @@ func TestO04_QuickCycles(t *testing.T) {
 	if open, err := paired(list); err != nil || open != 0 || len(list) != 2*streams*each {
 		t.Errorf("%d events, %d starts without a stop: %v", len(list), open, err)
 	}
+	if err := complete(list); err != nil {
+		t.Error(err)
+	}
 	for _, e := range list {
 		if e.Type == "publish.stop" && (e.Data["reason"] != "unpublish" || e.Data["frames"] != 1.0) {
 			t.Errorf("%s: %v", e.Type, e.Data)
@@ -130,7 +133,8 @@ func TestO05_RefusedSecondPublisher(t *testing.T) {
 	r.until(t, "three refusals", func([]hookEvent) bool { return r.count(t, "publish.rejected") == 3 })
 	v.lose()
 	list := r.until(t, "the end", func([]hookEvent) bool { return r.count(t, "publish.stop") == 1 })
-	wantTypes(t, list, "publish.start", "publish.rejected conflict", "publish.rejected conflict", "publish.rejected conflict", "publish.stop eof")
+	list = slices.DeleteFunc(list, func(e hookEvent) bool { return e.Type == "publish.rejected" }) // nobody waits for those
+	wantTypes(t, list, "publish.start", "publish.stop eof")
 }
 
 // TestO06_LastEventIsTheStart: a receiver that takes half a second over each event hears of a stream that is taken over in
@@ -182,7 +186,7 @@ func TestO07_Lifecycles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return open == 0 && r.count(t, "stream.online") == r.count(t, "stream.offline")
+		return open == 0 && r.count(t, "stream.online") == r.count(t, "stream.offline") && complete(list) == nil
 	})
 	played := map[string]int{}
 	for _, e := range list {

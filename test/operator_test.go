@@ -507,6 +507,9 @@ func (d *day) crash() {
 	if open, err := paired(list); err != nil || open != 0 {
 		d.t.Errorf("%d publish or play: %v", open, err)
 	}
+	if err := complete(list); err != nil {
+		d.t.Error(err)
+	}
 	published := map[string]int{}
 	for _, e := range list {
 		if e.Type == "publish.start" {

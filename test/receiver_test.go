@@ -162,14 +162,17 @@ func types(list []hookEvent) (names []string) {
 var starts = map[string]string{"publish.start": "publish.stop", "play.start": "play.stop"}
 
 // paired says what is wrong with a list of events, in which each start should have one stop after it and everything its
-// names: ids, and a number one higher than that of the event before it about the same stream. Open are the starts that
-// have no stop.
+// names: ids, and a number higher than that of the event before it about the same stream, but for refusals, which nobody has to
+// wait for. Open are the starts that have no stop.
 func paired(list []hookEvent) (open int, err error) {
 	seqs, running, over := map[string]int{}, map[string]bool{}, map[string]bool{}
 	ids := map[string]bool{}
 	for _, e := range list {
-		if seqs[e.path()]++; e.Seq != seqs[e.path()] {
-			return 0, fmt.Errorf("%s of %q has the number %d, want %d", e.Type, e.path(), e.Seq, seqs[e.path()])
+		if e.Type != "publish.rejected" {
+			if e.Seq <= seqs[e.path()] {
+				return 0, fmt.Errorf("%s of %q has the number %d, and comes after %d", e.Type, e.path(), e.Seq, seqs[e.path()])
+			}
+			seqs[e.path()] = e.Seq
 		}
 		if e.ID == "" || ids[e.ID] || e.Time.IsZero() {
 			return 0, fmt.Errorf("an event without an id or time of its own: %+v", e)
@@ -193,6 +196,21 @@ func paired(list []hookEvent) (open int, err error) {
 		}
 	}
 	return len(running), nil
+}
+
+// complete says of which stream events are missing: whose numbers have a gap.
+func complete(list []hookEvent) error {
+	count, last := map[string]int{}, map[string]int{}
+	for _, e := range list {
+		count[e.path()]++
+		last[e.path()] = max(last[e.path()], e.Seq)
+	}
+	for path, n := range count {
+		if last[path] != n {
+			return fmt.Errorf("of %q there are %d events, and the last has the number %d", path, n, last[path])
+		}
+	}
+	return nil
 }
 
 // wantTypes fails the test unless these are the types, with reasons.
