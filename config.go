@@ -338,6 +338,9 @@ type Config = server.Config
 //	Slow.Then string
 //	    What happens to a player that is too slow: skip to a newer key frame, or be closed. One of
 //	    skip, close. Default skip.
+//	Push []Config
+//	    Other servers that the streams are also sent to, by RTMP or RTMPS; each is a URL, or a
+//	    group; see docs/restream.md.
 //	Repair bool
 //	    Send FLV and RTMP players whole pictures where the publisher splits them into several
 //	    messages; false passes on the publisher's bytes untouched. Default false.

@@ -53,6 +53,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/admin", "av internal/event internal/session internal/stream internal/strictjson internal/version", "github.com/danielgtaylor/huma/v2"},
 	{"internal/websocket", "", ""},
 	{"internal/hops", "internal/session", ""},
+	{"internal/push", "av amf codec format/flv rtmp internal/accessunit internal/config internal/event internal/hops internal/session internal/stream", ""},
 	{"internal/peer", "av internal/admit internal/fanout internal/hops internal/intake internal/mux internal/session internal/stream", "golang.org/x/sys"},
 	{"internal/ingest", "av amf format/flv internal/session internal/stream", ""},
 	{"internal/flvbody", "av amf format/flv internal/accessunit internal/fanout internal/mux internal/stream", ""},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +20,8 @@ type DialOptions struct {
 	TLSConfig *tls.Config
 	// Timeout is for Dial as a whole, and for each of Publish and Play. Default 10 s.
 	Timeout time.Duration
+	// TLSTimeout is for the TLS handshake of rtmps. Default: what is left of Timeout.
+	TLSTimeout time.Duration
 	// IdleTimeout is the silence after which the server is pinged while playing; after
 	// as long again reading fails. Default 30 s; negative: never.
 	IdleTimeout time.Duration
@@ -28,6 +29,9 @@ type DialOptions struct {
 	WriteTimeout time.Duration
 	// App is the application, where it is not all but the last segment of the path.
 	App string
+	// Name, if not empty, is the stream's name with its query, sent as it is. The URL is that of the
+	// application then, whose query is sent with it: services give a URL and a key apart.
+	Name string
 	// ChunkSize is the chunk size of what the client writes. Default 4096.
 	ChunkSize int
 	// Plays says that the connection is to play: connect then does not say that it is an encoder's, which
@@ -83,7 +87,7 @@ type Client struct {
 // adobe or llnw scheme. The server's refusal is a *StatusError, or wraps ErrAuthFailed.
 // ctx is for Dial alone.
 func Dial(ctx context.Context, rawURL string, opts DialOptions) (*Client, error) {
-	t, err := parseTarget(rawURL, opts.App)
+	t, err := parseTarget(rawURL, opts.App, opts.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +135,7 @@ func (c *Client) dial(ctx context.Context, auth string) error {
 			config.ServerName = c.target.serverName
 		}
 		tc := tls.Client(nc, config)
-		if err := tc.HandshakeContext(ctx); err != nil {
+		if err := c.handshakeTLS(ctx, tc); err != nil {
 			_ = nc.Close()
 			return fmt.Errorf("tls handshake: %w", err)
 		}
@@ -152,6 +156,20 @@ func (c *Client) dial(ctx context.Context, auth string) error {
 	})
 	if err != nil {
 		_ = nc.Close()
+	}
+	return err
+}
+
+// handshakeTLS performs the TLS handshake within its time.
+func (c *Client) handshakeTLS(ctx context.Context, tc *tls.Conn) error {
+	if c.opts.TLSTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.opts.TLSTimeout)
+		defer cancel()
+	}
+	err := tc.HandshakeContext(ctx)
+	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return &TimeoutError{Stage: StageTLS}
 	}
 	return err
 }
@@ -189,22 +207,23 @@ func (c *Client) connect(auth string) error {
 	if flashVer == "" {
 		flashVer = "FMLE/3.0 (compatible; Weir)"
 	}
-	props := amf.Object{
-		{Key: "app", Value: c.target.app + auth},
-		{Key: "flashVer", Value: flashVer},
-		{Key: "tcUrl", Value: c.target.tcURL() + auth},
-		{Key: "fpad", Value: false},
-		{Key: "capabilities", Value: 239.0},
-		{Key: "audioCodecs", Value: 4071.0},
-		{Key: "videoCodecs", Value: 252.0},
-		{Key: "videoFunction", Value: 1.0},
-		{Key: "objectEncoding", Value: 0.0},
-	}
+	props := amf.Object{{Key: "app", Value: c.target.app + auth}}
 	if !c.opts.Plays {
-		props = slices.Insert(props, 1, amf.Property{Key: "type", Value: "nonprivate"})
+		props = append(props, amf.Property{Key: "type", Value: "nonprivate"})
 	}
+	props = append(props, amf.Property{Key: "flashVer", Value: flashVer})
 	if c.opts.SwfURL != "" {
 		props = append(props, amf.Property{Key: "swfUrl", Value: c.opts.SwfURL})
+	}
+	props = append(props, amf.Property{Key: "tcUrl", Value: c.target.tcURL() + auth})
+	if c.opts.Plays { // an encoder does not say what it can play
+		props = append(props,
+			amf.Property{Key: "fpad", Value: false},
+			amf.Property{Key: "capabilities", Value: 239.0},
+			amf.Property{Key: "audioCodecs", Value: 4071.0},
+			amf.Property{Key: "videoCodecs", Value: 252.0},
+			amf.Property{Key: "videoFunction", Value: 1.0},
+			amf.Property{Key: "objectEncoding", Value: 0.0})
 	}
 	if c.opts.PageURL != "" {
 		props = append(props, amf.Property{Key: "pageUrl", Value: c.opts.PageURL})
@@ -261,6 +280,9 @@ func (c *Client) await(done func(cmd *command, streamID uint32) (bool, error)) e
 		}
 		if cmd.name == "close" {
 			return fmt.Errorf("%w: close command", ErrClosedByPeer)
+		}
+		if err := c.answerCall(&cmd); err != nil {
+			return err
 		}
 		if ok, err := done(&cmd, m.StreamID); ok || err != nil {
 			return err

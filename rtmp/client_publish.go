@@ -83,7 +83,7 @@ func (c *Client) watchStatus(m *Message) error {
 	case cmd.name == "close":
 		return fmt.Errorf("%w: close command", ErrClosedByPeer)
 	case cmd.name != "onStatus":
-		return nil
+		return c.answerCall(&cmd)
 	}
 	st := parseStatus(cmd.arg(0))
 	if c.opts.OnStatus != nil {
@@ -91,6 +91,17 @@ func (c *Client) watchStatus(m *Message) error {
 	}
 	if st.Level == LevelError {
 		return st
+	}
+	return nil
+}
+
+// answerCall answers the measurements of bandwidth that servers of Adobe's kind ask for.
+func (c *Client) answerCall(cmd *command) error {
+	switch cmd.name {
+	case "_checkbw", "_onbwcheck", "onBWCheck":
+		if cmd.tid != 0 {
+			return c.conn.WriteMessage(resultMessage("_result", cmd.tid, nil, 0.0))
+		}
 	}
 	return nil
 }
@@ -103,18 +114,26 @@ func (p *PublishStream) StreamID() uint32 { return p.id }
 // "@setDataFrame". The payload is not kept. It fails with the server's *StatusError if
 // there was one.
 func (p *PublishStream) WriteMessage(m *Message) error {
+	copied := *m
+	return p.WriteMessages(&copied)
+}
+
+// WriteMessages is WriteMessage of several messages, with one write to the network. It changes
+// the messages to what is sent.
+func (p *PublishStream) WriteMessages(ms ...*Message) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	copied := *m
-	copied.StreamID = p.id
-	if m.Type == TypeData {
-		name, _, ok := dataName(m.Payload)
-		if ok && (m.SetDataFrame || string(name) == "onMetaData") && string(name) != "@setDataFrame" {
-			copied.Payload = append([]byte(setDataFrame), m.Payload...)
+	for _, m := range ms {
+		m.StreamID = p.id
+		if m.Type == TypeData {
+			name, _, ok := dataName(m.Payload)
+			if ok && (m.SetDataFrame || string(name) == "onMetaData") && string(name) != "@setDataFrame" {
+				m.Payload = append([]byte(setDataFrame), m.Payload...)
+			}
 		}
 	}
-	if err := p.c.conn.WriteMessage(&copied); err != nil {
+	if err := p.c.conn.WriteMessages(ms...); err != nil {
 		return p.c.failure(fmt.Errorf("publishing: %w", err))
 	}
 	return nil

@@ -31,7 +31,7 @@ func TestParseTarget(t *testing.T) {
 		{"rtmp://h:x/live/cam", "", target{}, true},
 		{"rtmp://h/live/cam", "other", target{}, true},
 	} {
-		got, err := parseTarget(tt.url, tt.app)
+		got, err := parseTarget(tt.url, tt.app, "")
 		if (err != nil) != tt.wantErr || err == nil && got != tt.want {
 			t.Errorf("%s: %+v, %v", tt.url, got, err)
 		}

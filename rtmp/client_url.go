@@ -18,9 +18,10 @@ type target struct {
 }
 
 // parseTarget parses rtmp[s]://[user:password@]host[:port]/app/name[?query]. The application is
-// everything before the last "/" unless it is given: then the path must begin with it. What follows
-// the host is sent as typed.
-func parseTarget(raw, app string) (target, error) {
+// everything before the last "/" unless it is given: then the path must begin with it. With a name
+// the whole URL is the application's, its query included and without a "/" at its end. What
+// follows the host is sent as typed.
+func parseTarget(raw, app, name string) (target, error) {
 	var t target
 	scheme, rest, ok := strings.Cut(strings.TrimSpace(raw), "://")
 	if !ok {
@@ -48,6 +49,10 @@ func parseTarget(raw, app string) (target, error) {
 		t.user = u.User.Username()
 		t.password, _ = u.User.Password()
 	}
+	if name != "" {
+		t.app, t.name = strings.TrimSuffix(path, "/"), name
+		return t, nil
+	}
 	path, query, hasQuery := strings.Cut(path, "?")
 	switch {
 	case app != "":
@@ -73,6 +78,9 @@ func (t *target) tcURL() string {
 	scheme := "rtmp"
 	if t.tls {
 		scheme = "rtmps"
+	}
+	if t.app == "" {
+		return scheme + "://" + t.host
 	}
 	return scheme + "://" + t.host + "/" + t.app
 }

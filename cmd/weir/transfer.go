@@ -30,6 +30,7 @@ type pushCmd struct {
 	Loop       bool          `help:"Begin again at the end of a file, for ever."`
 	Speed      float64       `default:"1" help:"How fast a file is sent."`
 	Start      time.Duration `help:"Begin at the first key frame after this time of the file."`
+	Retry      bool          `help:"Go on for ever: when the stream has ended or cannot be had, or the server cannot be reached, try again."`
 	Multitrack bool          `help:"Send all tracks, also to a server that has not announced that it takes several of a kind."`
 	access
 }
@@ -37,7 +38,7 @@ type pushCmd struct {
 // Help is the text below the flags.
 func (pushCmd) Help() string {
 	return "Example: weir push --loop sample.flv rtmp://127.0.0.1/live/cam\n\n" +
-		"If the server goes away it is tried again until the command is interrupted or the file ends; what is read meanwhile is not sent. A track that the server cannot take is left out, and named."
+		"If the server goes away it is tried again until the command is interrupted or the file ends; what is read meanwhile is not sent. A track that the server cannot take is left out, and named. With --retry the command waits for a source and a server that are not there, too, and for a stream that has ended to come back: to send a stream on for as long as a server runs, streams[].push of the configuration needs no second process."
 }
 
 // Run implements the command.
@@ -50,7 +51,7 @@ func (c *pushCmd) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	return transfer(ctx, out, c.Source, c.URL, relay.TargetOptions{Access: a, Multitrack: c.Multitrack},
-		relay.Options{Loop: c.Loop, Speed: c.Speed, Start: c.Start, Reconnect: true})
+		relay.Options{Loop: c.Loop, Speed: c.Speed, Start: c.Start, Reconnect: true, Retry: c.Retry})
 }
 
 // pullCmd is "weir pull".

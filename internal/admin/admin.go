@@ -43,6 +43,7 @@ type Config struct {
 	Hooks         Hooks
 	Keys          Keys
 	Pulls         Pulls
+	Pushes        Pushes
 	Events        Events
 }
 

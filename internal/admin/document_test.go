@@ -84,9 +84,9 @@ func TestDocument(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := []string{
-		"DELETE /keys/{id}", "DELETE /pulls/{path}", "DELETE /sessions/{id}", "DELETE /streams/{path}", "GET /config", "GET /events", "GET /hooks", "GET /hooks/{name}/deliveries",
-		"GET /keys", "GET /pulls", "GET /sessions", "GET /sessions/{id}", "GET /streams", "GET /streams/{path}", "GET /version", "PATCH /config",
-		"POST /config/reload", "POST /hooks/{name}/deliveries/{id}/replay", "POST /keys", "POST /pulls", "POST /pulls/retry",
+		"DELETE /keys/{id}", "DELETE /pulls/{path}", "DELETE /pushes/{name}/{path}", "DELETE /sessions/{id}", "DELETE /streams/{path}", "GET /config", "GET /events", "GET /hooks", "GET /hooks/{name}/deliveries",
+		"GET /keys", "GET /pulls", "GET /pushes", "GET /pushes/{name}/{path}", "GET /sessions", "GET /sessions/{id}", "GET /streams", "GET /streams/{path}", "GET /version", "PATCH /config", "PATCH /pushes/{name}/{path}",
+		"POST /config/reload", "POST /hooks/{name}/deliveries/{id}/replay", "POST /keys", "POST /pulls", "POST /pulls/retry", "POST /pushes", "POST /pushes/{name}/retry/{path}",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("%q", names)
@@ -111,6 +111,12 @@ func TestDocument(t *testing.T) {
 		{"get", "/pulls", "/pulls", "", "200"},
 		{"post", "/pulls", "/pulls", `{"stream":"live/b","sources":["rtmp://a/b/c"]}`, "201"},
 		{"post", "/pulls", "/pulls", `{"stream":"live/b"}`, "default"},
+		{"get", "/pushes", "/pushes", "", "200"},
+		{"get", "/pushes/{name}/{path}", "/pushes/yt/live/a", "", "200"},
+		{"get", "/pushes/{name}/{path}", "/pushes/yt/live/b", "", "default"},
+		{"post", "/pushes", "/pushes", `{"stream":"live/a","name":"x","url":"rtmp://h/live/cam"}`, "201"},
+		{"patch", "/pushes/{name}/{path}", "/pushes/conf/live%2Fa", `{"enabled":false}`, "200"},
+		{"post", "/pushes/{name}/retry/{path}", "/pushes/yt/retry/live/a", "", "200"},
 	} {
 		a := r.ask(strings.ToUpper(c.method), apiPrefix+c.asked, c.body)
 		media, ok := d.Paths[c.path][c.method].Responses[c.status].Content[a.header.Get("Content-Type")]

@@ -11,7 +11,7 @@ import (
 
 // whole gives an admin listener every part.
 func whole(c *Config) {
-	c.Configuration, c.Hooks, c.Keys, c.Events, c.Pulls = &fakeConfiguration{}, &fakeHooks{}, &fakeKeys{}, event.NewBus(), &fakePulls{}
+	c.Configuration, c.Hooks, c.Keys, c.Events, c.Pulls, c.Pushes = &fakeConfiguration{}, &fakeHooks{}, &fakeKeys{}, event.NewBus(), &fakePulls{}, &fakePushes{}
 }
 
 // TestErrors: each route answers a wrong request with the right status and a code that stays the same.
@@ -75,6 +75,23 @@ func TestErrors(t *testing.T) {
 		{"POST", "/keys", `{"role":"play","match":"live/*","id":"a b"}`, nil, 422, "invalid"},
 		{"POST", "/keys", `{"role":"play","match":"live/*","expires":"tomorrow"}`, nil, 422, "invalid"},
 		{"POST", "/keys", `{"role":"play","match":"live/*","id":"taken"}`, nil, 422, "id_taken"},
+		{"GET", "/pushes?state=happy", "", nil, 422, "invalid"},
+		{"GET", "/pushes/none/live/a", "", nil, 404, "push_not_found"},
+		{"PUT", "/pushes/yt/live/a", "{}", nil, 405, "method_not_allowed"},
+		{"PATCH", "/pushes/none/live/a", "{}", nil, 404, "push_not_found"},
+		{"PATCH", "/pushes/conf/live/a", `{"key":"hunter2"}`, nil, 409, "configured"},
+		{"PATCH", "/pushes/yt/live/a", `{"service":"aol"}`, nil, 422, "invalid"},
+		{"PATCH", "/pushes/yt/live/a", `{"kee":"x"}`, nil, 422, "invalid"},
+		{"DELETE", "/pushes/none/live/a", "", nil, 404, "push_not_found"},
+		{"DELETE", "/pushes/conf/live/a", "", nil, 409, "configured"},
+		{"POST", "/pushes/none/retry/live/a", "", nil, 404, "push_not_found"},
+		{"POST", "/pushes", `{"url":"rtmp://h/live/cam"}`, nil, 422, "invalid"},
+		{"POST", "/pushes", `{"stream":"cam","url":"rtmp://h/live/cam"}`, nil, 422, "invalid"},
+		{"POST", "/pushes", `{"stream":"live/a","url":"rtmp://h/live/cam","name":"A B"}`, nil, 422, "invalid"},
+		{"POST", "/pushes", `{"stream":"live/a","url":"rtmp://h/live/cam","nam":"x"}`, nil, 422, "invalid"},
+		{"POST", "/pushes", `{"stream":"live/a"}`, nil, 422, "bad_push"},
+		{"POST", "/pushes", `{"stream":"live/a","url":"rtmp://h/live/cam","name":"yt"}`, nil, 409, "name_taken"},
+		{"POST", "/pushes", `{"stream":"live/a","url":"rtmp://h/live/cam","name":"many"}`, nil, 409, "too_many"},
 		{"GET", "/events?types=" + long, "", nil, 422, "invalid"},
 		{"GET", "/nothing", "", nil, 404, "not_found"},
 		{"GET", "", "", nil, 404, "not_found"},
@@ -100,7 +117,7 @@ func TestErrors(t *testing.T) {
 func TestAbsentParts(t *testing.T) {
 	r := newRig(t, nil)
 	document := r.ask(http.MethodGet, documentPath, "").body
-	for _, path := range []string{"/config", "/config/reload", "/hooks", "/keys", "/events"} {
+	for _, path := range []string{"/config", "/config/reload", "/hooks", "/keys", "/pushes", "/events"} {
 		for _, method := range methods {
 			if a := r.ask(method, apiPrefix+path, ""); a.status != 404 || a.code() != "not_found" {
 				t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
@@ -115,6 +132,7 @@ func TestAbsentParts(t *testing.T) {
 // TestFailuresShowNothing: what is behind a failure of the server is in its log, not in the answer.
 func TestFailuresShowNothing(t *testing.T) {
 	r := newRig(t, func(c *Config) {
+		c.Pushes = &fakePushes{fail: errDisk}
 		c.Keys, c.Hooks, c.Configuration = &fakeKeys{fail: errDisk}, &fakeHooks{fail: errDisk}, &fakeConfiguration{fail: errDisk}
 	})
 	for _, c := range []struct{ method, path, body string }{
@@ -123,13 +141,14 @@ func TestFailuresShowNothing(t *testing.T) {
 		{"POST", "/hooks/billing/deliveries/01A/replay", ""},
 		{"PATCH", "/config", "{}"},
 		{"POST", "/config/reload", ""},
+		{"POST", "/pushes", `{"stream":"live/a","url":"rtmp://h/live/cam"}`},
 	} {
 		a := r.ask(c.method, apiPrefix+c.path, c.body)
 		if a.status != 500 || a.code() != "internal" || strings.Contains(a.body, "secret-place") {
 			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
 		}
 	}
-	if n := strings.Count(r.log.String(), "no space left"); n != 5 || strings.Contains(r.log.String(), "changed through the API") {
+	if n := strings.Count(r.log.String(), "no space left"); n != 6 || strings.Contains(r.log.String(), "changed through the API") {
 		t.Errorf("%d lines tell why: %s", n, r.log)
 	}
 }

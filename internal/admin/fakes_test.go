@@ -113,6 +113,74 @@ func (f *fakeKeys) Revoke(_ context.Context, id string, keep bool) error {
 	return ErrNoKey
 }
 
+// fakePushes is one target of live/a, "yt", that the API made, and one of the configuration, "conf".
+type fakePushes struct {
+	key     string // that was set last
+	retried int
+	fail    error
+}
+
+func (f *fakePushes) List(stream string) []Push {
+	if stream != "" && stream != "live/a" {
+		return nil
+	}
+	next := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
+	return []Push{
+		{Stream: "live/a", Name: "conf", Service: "twitch", URL: "rtmp://live.twitch.tv/app", Origin: "config", Enabled: true, Slate: "off", Caps: "auto", State: "live", Since: &next, Notes: []string{"key frames every 8s; Twitch wants 2s"}},
+		{Stream: "live/a", Name: "yt", Service: "youtube", URL: "rtmps://a.rtmps.youtube.com:443/live2", Origin: "api", Enabled: true, Slate: "off", Caps: "auto", State: "retrying", Since: &next, Reason: "eof", Error: "closed", Attempts: 2, NextTry: &next},
+	}
+}
+
+func (f *fakePushes) Add(_ context.Context, n NewPush) (Push, error) {
+	switch {
+	case f.fail != nil:
+		return Push{}, f.fail
+	case n.Name == "yt":
+		return Push{}, ErrPushTaken
+	case n.Name == "many":
+		return Push{}, ErrTooManyPushes
+	case n.URL == nil:
+		return Push{}, &PushError{"there is no URL"}
+	}
+	if n.Key != nil {
+		f.key = *n.Key
+	}
+	return Push{Stream: n.Stream, Name: n.Name, Service: "custom", URL: *n.URL, Origin: "api", Enabled: true, Slate: "off", Caps: "auto", State: "waiting"}, nil
+}
+
+func (f *fakePushes) find(stream, name string) (Push, error) {
+	for _, p := range f.List(stream) {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return Push{}, ErrNoPush
+}
+
+func (f *fakePushes) Change(_ context.Context, stream, name string, to PushSettings) (Push, error) {
+	p, err := f.find(stream, name)
+	if err == nil && p.Origin != "api" && to.Key != nil {
+		err = ErrPushConfigured
+	}
+	if to.Enabled != nil {
+		p.Enabled = *to.Enabled
+	}
+	return p, err
+}
+
+func (f *fakePushes) Remove(_ context.Context, stream, name string) error {
+	p, err := f.find(stream, name)
+	if err == nil && p.Origin != "api" {
+		err = ErrPushConfigured
+	}
+	return err
+}
+
+func (f *fakePushes) Retry(_ context.Context, stream, name string) (Push, error) {
+	f.retried++
+	return f.find(stream, name)
+}
+
 var errDisk = errors.New("write /var/lib/weir/secret-place: no space left on device")
 
 // fakePulls is one pull, of live/cam, which the configuration has made if it is called live/configured.

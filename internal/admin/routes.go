@@ -48,6 +48,9 @@ func (s *Server) routeAPI(mux *http.ServeMux) {
 	if s.conf.Pulls != nil {
 		s.routePulls(api)
 	}
+	if s.conf.Pushes != nil {
+		s.routePushes(api)
+	}
 	if s.conf.Events != nil {
 		s.routeEvents(api)
 	}

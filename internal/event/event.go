@@ -81,6 +81,15 @@ const (
 	// SegmentDone: a segment of media is complete and can be fetched. Data: protocol, rendition, number, url and playlist
 	// (from the server's root on), file (if it is on disk), begin, duration, size, discontinuous.
 	SegmentDone = "segment.done"
+	// PushStart: another server takes the stream. Data: target, service, origin, url, attempts.
+	PushStart = "push.start"
+	// PushStop ends what PushStart began. Data: as of PushStart without attempts; reason, duration,
+	// bytes_sent, frames, skips.
+	PushStop = "push.stop"
+	// PushFailed: another server could not be sent the stream, or has refused it. It is told once for each
+	// reason until the server takes the stream. Data: as of PushStart; state (retrying or refused),
+	// reason, error, next_try.
+	PushFailed = "push.failed"
 	// LimitReached: a limit refused a peer. It is told once a minute for each limit. Data: limit,
 	// the key of the configuration; max; refused, how many since it was told last.
 	LimitReached = "limit.reached"
@@ -101,12 +110,12 @@ const (
 func Types() []string {
 	return []string{
 		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, StreamOnline, StreamOffline,
-		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, HookDropped,
+		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, PushStart, PushStop, PushFailed, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, HookDropped,
 	}
 }
 
 // stops are the types that begin something, with those that end it.
-var stops = map[string]string{PublishStart: PublishStop, PlayStart: PlayStop, StreamOnline: StreamOffline}
+var stops = map[string]string{PublishStart: PublishStop, PlayStart: PlayStop, StreamOnline: StreamOffline, PushStart: PushStop}
 
 // StopOf returns the type that ends what events of type start begin; "" if start begins nothing.
 func StopOf(start string) string { return stops[start] }
@@ -122,9 +131,13 @@ func StartOf(stop string) string {
 }
 
 // Subject returns what tells the pair of a start and a stop from others of the same types: the
-// session's id, or the stream's path for the pairs of streams.
+// session's id, or the stream's path for the pairs of streams, and for those of pushes the name of
+// the target, too.
 func (e *Event) Subject() string {
+	target, _ := e.Data["target"].(string)
 	switch {
+	case e.Stream != nil && target != "":
+		return e.Stream.Path + " " + target
 	case e.Session != nil:
 		return e.Session.ID
 	case e.Stream != nil:

@@ -171,6 +171,17 @@ func (t *Tracker) about(typ, path string, data map[string]any) Event {
 	return e
 }
 
+// Push tells of an event of a target to which a stream is sent.
+func (t *Tracker) Push(typ, path string, data map[string]any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	named := &Stream{Path: path}
+	if s := t.streams[path]; s != nil {
+		named = s.named()
+	}
+	t.bus.Publish(Event{Type: typ, Stream: named, Data: data})
+}
+
 // limit counts the refusals of one limit.
 type limit struct {
 	told    time.Time

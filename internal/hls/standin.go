@@ -147,7 +147,7 @@ func (p *Packager) choose(s *standIn, k trackKey) {
 	if len(s.frame.Payload) > 0 {
 		return
 	}
-	s.frame.Frame = av.Frame{Kind: k.kind, Track: k.id, Codec: h.Codec, Payload: silence(&h.Track)}
+	s.frame.Frame = av.Frame{Kind: k.kind, Track: k.id, Codec: h.Codec, Payload: codec.Silence(&h.Track)}
 	if s.step = codec.FrameDuration(h.Codec, h.Config, s.frame.Payload); s.step <= 0 {
 		s.frame.Payload = nil
 	}

@@ -50,6 +50,10 @@ type Sources struct {
 	Queues func(yield func(hook string, events int))
 	// Faults yields the number of streams that have a fault of a kind now.
 	Faults func(yield func(kind string, n int))
+	// Pushes yields the number of targets to which streams are sent, by service and state.
+	Pushes func(yield func(service, state string, n int))
+	// Pushed yields the bytes of media sent to the targets of a service so far.
+	Pushed func(yield func(service string, bytes int64))
 	// Traces returns how many spans of traces were sent, and how many were lost.
 	Traces func() (sent, lost uint64)
 	// PerStream yields what each stream that has a publisher does, if on.
@@ -76,6 +80,7 @@ type Metrics struct {
 	hooks      *hooks
 	pullFails  *prometheus.CounterVec
 	reconnects prometheus.Counter
+	pushFailed *prometheus.CounterVec
 	reloaded   prometheus.Gauge
 	reloadedAt prometheus.Gauge
 	firstFrame prometheus.Histogram
@@ -95,6 +100,7 @@ func New(s Sources) *Metrics {
 		dropped:    counter("weir_dropped_messages_total", "Messages from peers that were thrown away, by reason.", "protocol", "reason"),
 		limited:    counter("weir_limit_reached_total", "Peers that a limit refused or ended, by the key of the limit.", "limit"),
 		pullFails:  counter("weir_pull_failures_total", "Tries to fetch a stream from another server that failed or ended, by why.", "reason"),
+		pushFailed: counter("weir_push_failures_total", "Sessions with other servers to which streams are sent that failed, by reason.", "service", "reason"),
 		auth: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_auth_seconds", Help: "Time that decisions about peers took, by what was decided: allow, or why not.",
 			Buckets: []float64{0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
@@ -131,11 +137,14 @@ func New(s Sources) *Metrics {
 	if s.Queues != nil {
 		m.registry.MustRegister(newQueue(s.Queues))
 	}
+	if s.Pushes != nil && s.Pushed != nil {
+		m.registry.MustRegister(newPushes(s.Pushes, s.Pushed))
+	}
 	if s.PerStream != nil {
 		m.registry.MustRegister(newPerStream(s.PerStream))
 	}
 	m.registry.MustRegister(
-		m.limited, m.pullFails, m.auth, m.reconnects, m.reloaded, m.reloadedAt, m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
+		m.limited, m.pullFails, m.pushFailed, m.auth, m.reconnects, m.reloaded, m.reloadedAt, m.closed, m.rejected, m.handshakes, m.dropped, m.firstFrame, m.lag, build, newReader(s),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
 	)
 	return m

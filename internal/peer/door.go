@@ -128,7 +128,10 @@ func (d *Door) Publish(ctx context.Context, s *session.Session, ask Ask, end con
 	}
 	asked := *r
 	admitted(r, grant)
-	info := stream.Info{Session: s.ID, Protocol: d.Name, Remote: s.From(), End: end}
+	if err := hops.Check(ask.Hops, hops.Entry(d.Server, r.Path)); err != nil {
+		return nil, d.Refuse(r, err)
+	}
+	info := stream.Info{Session: s.ID, Protocol: d.Name, Remote: s.From(), Query: ask.RawQuery, Hops: ask.Hops, End: end}
 	if grant.Terms != nil {
 		info.MaxPlayers = grant.Terms.Players
 	}

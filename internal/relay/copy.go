@@ -29,6 +29,9 @@ type Options struct {
 	Frames   int64
 	// Reconnect opens a target that failed again and again, for as long as ctx allows.
 	Reconnect bool
+	// Retry copies a source of a server again when it has ended, and whatever fails, for as long as ctx
+	// allows, so that the copy goes on for ever; a file is copied once unless Loop is set.
+	Retry bool
 	// Progress, if not nil, is called about twice a second.
 	Progress func(Stats)
 	// Notice, if not nil, is told once of each track that is left out, and why, and that a file is cut off; with
@@ -116,41 +119,77 @@ type clockKey struct {
 // errDone ends a copy that has reached its bound.
 var errDone = errors.New("done")
 
+// run copies the source, again and again if the options say so.
 func (c *copier) run(ctx context.Context) error {
+	wait := firstBackoff
 	for round := 0; ; round++ {
-		s, err := c.open(ctx)
-		if err != nil {
-			return err
-		}
-		c.source = s
-		stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // ends a read in progress
-		if c.target == nil {
-			if c.target, err = c.create(ctx); err != nil {
-				stop()
-				_ = s.Close()
-				return err
-			}
-		}
-		c.pacing = !s.Live() && !c.o.Unpaced
-		sent := c.stats.Frames
-		err = c.round(ctx, round)
-		stop()
-		c.remark()
-		_ = s.Close()
+		before := c.stats.Frames
+		again, err := c.once(ctx, round)
 		switch {
 		case errors.Is(err, errDone), ctx.Err() != nil:
 			return nil
-		case !errors.Is(err, io.EOF):
+		case err == nil && again:
+			continue
+		case !c.o.Retry || err == nil:
 			return err
-		case c.stats.Frames == sent:
-			if left := s.Condition().LeftOut; len(left) > 0 {
-				return fmt.Errorf("the source has no track that can be carried: %s", strings.Join(left, ", "))
-			}
-			return errors.New("the source has ended without a frame")
-		case !c.o.Loop || s.Live():
+		case c.stats.Frames > before:
+			wait = firstBackoff
+		}
+		c.notice("%v: trying again in %v", err, wait)
+		if !sleep(ctx, wait) {
 			return nil
 		}
+		wait = min(2*wait, maxBackoff)
 	}
+}
+
+// sleep reports false if ctx ends before d has gone by.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// errEnded says that a live source has ended.
+var errEnded = errors.New("the source has ended")
+
+// once opens the source, and the target if there is none, and copies the source to its end. It reports
+// whether the source is to be copied again. err is nil at the end of the last round.
+func (c *copier) once(ctx context.Context, round int) (again bool, err error) {
+	s, err := c.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	c.source = s
+	defer func() { _ = s.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })() // ends a read in progress
+	if c.target == nil {
+		if c.target, err = c.create(ctx); err != nil {
+			c.target = nil
+			return false, err
+		}
+	}
+	c.pacing = !s.Live() && !c.o.Unpaced
+	sent := c.stats.Frames
+	err = c.round(ctx, round)
+	c.remark()
+	switch {
+	case !errors.Is(err, io.EOF):
+		return false, err
+	case c.stats.Frames == sent:
+		if left := s.Condition().LeftOut; len(left) > 0 {
+			return false, fmt.Errorf("the source has no track that can be carried: %s", strings.Join(left, ", "))
+		}
+		return false, errors.New("the source has ended without a frame")
+	case s.Live() && c.o.Retry:
+		return false, errEnded
+	}
+	return c.o.Loop && !s.Live(), nil
 }
 
 // round copies the source once. It returns why the round ended, never nil.

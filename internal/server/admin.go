@@ -9,5 +9,8 @@ func (s *Server) findings(path string) []admin.Finding {
 	for i, f := range found {
 		list[i] = admin.Finding(f)
 	}
+	for _, n := range s.push.Notes(path) {
+		list = append(list, admin.Finding{Kind: "push_target", Since: n.Since, Sentence: n.Sentence, Setting: n.Setting, Info: true})
+	}
 	return list
 }

@@ -16,6 +16,7 @@ import (
 	"weir/internal/listen"
 	"weir/internal/peer"
 	"weir/internal/pull"
+	"weir/internal/push"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/internal/trace"
@@ -193,6 +194,7 @@ type StreamConfig struct {
 	Latency string        `yaml:"latency" reload:"live" enum:"normal,low" help:"low is served at once, never gathered to save CPU"`
 	Cache   CacheConfig   `yaml:"gop_cache"`
 	Slow    SlowConfig    `yaml:"slow_player"`
+	Push    []push.Config `yaml:"push" reload:"live" help:"other servers that the streams are also sent to, by RTMP or RTMPS; each is a URL, or a group; see docs/restream.md"`
 	Repair  bool          `yaml:"repair" reload:"new sessions" help:"send FLV and RTMP players whole pictures where the publisher splits them into several messages; false passes on the publisher's bytes untouched"`
 	Pull    pull.Config   `yaml:"pull" help:"Fetches the streams from another server; see docs/restream.md."`
 	StreamProtocols
@@ -262,6 +264,7 @@ func DefaultStream() StreamConfig {
 		},
 		Slow: SlowConfig{MaxLag: s.MaxLag, MaxStall: 30 * time.Second, Then: "skip"},
 		Pull: pull.DefaultConfig(),
+		Push: []push.Config{},
 	}
 	config.SetDefaults(&c.StreamProtocols)
 	return c
@@ -275,7 +278,7 @@ func (c *StreamConfig) Validate() error {
 	if c.Pull.Enabled() && !c.Pull.OnDemand && strings.Contains(c.Match, "*") {
 		return config.Errorf(&c.Pull.OnDemand, "which streams of %q are to be fetched always? Give each an entry of its own, whose match is its path, or leave on_demand true", c.Match)
 	}
-	return nil
+	return push.Check(c.Push)
 }
 
 // SetDefaults implements config.Defaulter.

@@ -9,15 +9,14 @@ import (
 	"time"
 
 	"weir/internal/admit"
-	"weir/internal/hook"
 	"weir/internal/hook/decide"
 	"weir/internal/session"
 )
 
 // buildGate makes what decides about publishers and players, and the services that it needs.
-func (s *Server) buildGate(first *settings, self hook.Server) error {
+func (s *Server) buildGate(first *settings) error {
 	s.decision = decide.New(decide.Options{
-		Log: s.log, Metrics: s.metrics.Decisions(), Server: self,
+		Log: s.log, Metrics: s.metrics.Decisions(), Server: s.self,
 		MayRename: func(from, to string) bool { r := s.gate.Rules(); return r.Match(from) == r.Match(to) },
 	})
 	s.decision.Use(first.asked)

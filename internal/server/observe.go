@@ -83,6 +83,8 @@ func (s *Server) sources() metrics.Sources {
 			return n
 		},
 		Faults:    func(yield func(kind string, streams int)) { s.health.Kinds(yield) },
+		Pushes:    func(yield func(service, state string, n int)) { s.push.Targets(yield) },
+		Pushed:    func(yield func(service string, bytes int64)) { s.push.Sent(yield) },
 		PerStream: s.perStream,
 		Traces:    s.traced,
 	}
@@ -287,6 +289,7 @@ func (s *Server) notify(e stream.Event) {
 			f(e.Path)
 		}
 	}
+	s.push.Stream(e)
 	if s.opt.Notify != nil {
 		s.opt.Notify(e)
 	}

@@ -191,6 +191,7 @@ func (c *Change) Apply() {
 	s.hub.Apply(func(path string) stream.Settings { return s.streamConfig(path).settings() })
 	s.mux.Refresh()
 	s.pulls.Apply()
+	s.push.Apply()
 	s.engine.SetDelays(c.conf.Delivery.MinDelay, c.conf.Delivery.MaxDelay)
 	for i, f := range c.conf.folders() {
 		if section, ok := f.Section.(protocol.Changeable); ok {

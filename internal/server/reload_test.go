@@ -331,6 +331,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 	probes := maps.Clone(probes)
 	maps.Copy(probes, probesOfKeys())
 	maps.Copy(probes, probesOfPull())
+	maps.Copy(probes, probesOfPush())
 	besides := maps.Clone(besides)
 	ofHook, besidesHook := probesOfHook(t)
 	maps.Copy(probes, ofHook)

@@ -26,6 +26,7 @@ import (
 	"weir/internal/peer"
 	"weir/internal/protocol"
 	"weir/internal/pull"
+	"weir/internal/push"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/internal/trace"
@@ -74,6 +75,7 @@ type Server struct {
 	events     *event.Bus
 	tracker    *event.Tracker
 	hooks      *deliver.Deliverer
+	push       *push.Manager
 	metrics    *metrics.Metrics
 	health     *health.Monitor
 	traces     *trace.Exporter // nil: none are sent
@@ -122,7 +124,11 @@ func New(conf Config, opt Options) (*Server, error) {
 		s.release()
 		return nil, err
 	}
-	if err := s.buildGate(first, s.self); err != nil {
+	if err := s.buildPush(); err != nil {
+		s.release()
+		return nil, err
+	}
+	if err := s.buildGate(first); err != nil {
 		s.release()
 		return nil, err
 	}

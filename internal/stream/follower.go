@@ -90,6 +90,9 @@ func (f *Follower) Next(ctx context.Context) (Entry, error) {
 	}
 }
 
+// Poll is Next for a frame that is there already: ok is false if none is.
+func (f *Follower) Poll() (e Entry, ok bool, err error) { return f.read() }
+
 // read reads the next entry, if it is there.
 func (f *Follower) read() (_ Entry, ok bool, err error) {
 	f.mu.Lock()

@@ -15,6 +15,10 @@ type Info struct {
 	Session  string // its session's id
 	Protocol string
 	Remote   string
+	// Query is what followed the stream's name, as sent. It may hold keys: it is not for logs.
+	Query string
+	// Hops are the servers that the stream came through; see package hops.
+	Hops []string
 	// End, if not nil, is called once with the cause when the hub ends the publisher:
 	// it was taken over, or its stream was ended. It must not block.
 	End context.CancelCauseFunc

@@ -15,6 +15,10 @@ type Supervision struct {
 	// lasted longer than Max counts as a success: the next failure waits for Min again. Waits are
 	// up to a quarter shorter, so that what failed together does not begin again together.
 	Min, Max time.Duration
+	// Delay, if not nil, may return another wait for a failure, more than 0.
+	Delay func(err error) time.Duration
+	// Now, if not nil, ends a wait when something is received from it.
+	Now <-chan struct{}
 	// Failed, if not nil, is told of each failure, and when the work begins again.
 	Failed func(err error, again time.Duration)
 }
@@ -38,12 +42,19 @@ func (v Supervision) Run(ctx context.Context, work func(context.Context) error) 
 		}
 		again := wait - rand.N(wait/4+1)
 		wait = min(2*wait, v.Max)
+		if v.Delay != nil {
+			if d := v.Delay(err); d > 0 {
+				again = d
+			}
+		}
 		if v.Failed != nil {
 			v.Failed(err, again)
 		}
 		t := time.NewTimer(again)
 		select {
 		case <-t.C:
+		case <-v.Now:
+			t.Stop()
 		case <-ctx.Done():
 			t.Stop()
 			return context.Cause(ctx)

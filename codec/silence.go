@@ -1,4 +1,4 @@
-package hls
+package codec
 
 import (
 	"weir/av"
@@ -6,8 +6,9 @@ import (
 	"weir/codec/opus"
 )
 
-// silence returns a silent frame for a track; nil if none is known for its codec.
-func silence(t *av.Track) []byte {
+// Silence returns a silent frame of a track of sound, which goes on for as long as FrameDuration says
+// of it; nil if none is known for its codec and configuration.
+func Silence(t *av.Track) []byte {
 	switch t.Codec {
 	case av.AAC:
 		return silentAAC(t.Config)

@@ -1,0 +1,390 @@
+package push
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// Options are what a Manager works with.
+type Options struct {
+	// Log is told what happens to targets; nil logs nothing.
+	Log *slog.Logger
+	Hub *stream.Hub
+	// Configured returns the entries of streams[].push that apply to a path.
+	Configured func(path string) []Config
+	// Granted returns where the decision about a publisher, by the id of its session, sends its
+	// stream. It is asked when the publisher's media begins. nil: there are no decisions.
+	Granted func(session string) []session.Push
+	// Server is this server's id, by which it finds streams that have been here.
+	Server string
+	// Own reports whether a port is one at which this server takes publishers; nil: none is.
+	Own func(port int) bool
+	// Tell, if not nil, is told of events, their data included. It must not block.
+	Tell func(typ, path string, data map[string]any)
+	// Failed, if not nil, counts the failure of a target of a service.
+	Failed func(service string, reason session.Reason)
+	// State is the folder in which targets that the API made are kept; empty: in memory.
+	State string
+	// Roots may vouch for servers; nil: those that the system trusts.
+	Roots *x509.CertPool
+	// Dial opens TCP connections; nil: a net.Dialer with Resolver, which is the system's if nil.
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Resolver *net.Resolver
+}
+
+// Manager sends streams on. It is told of the events of streams, and of changes of the configuration.
+type Manager struct {
+	opt   Options
+	store store
+	sent  map[*service]*atomic.Int64 // bytes; of every service
+
+	wg sync.WaitGroup // the targets' goroutines
+
+	mu     sync.Mutex // guards below
+	closed bool
+	lines  map[string]*line          // by path
+	ending map[ident]<-chan struct{} // targets that are being ended
+	kept   kept
+}
+
+// ident names a target.
+type ident struct{ path, name string }
+
+// line is one live stream.
+type line struct {
+	stream  *stream.Stream
+	granted []session.Push // by the decision about its newest publisher
+	targets map[string]*target
+	noted   map[string]time.Time // when each thing that a service does not want was found, by service and setting
+}
+
+// wanted is a target that a stream is to have.
+type wanted struct {
+	Config
+	origin Origin
+}
+
+// New returns a manager. It fails if what is kept in the folder of state cannot be read.
+func New(o Options) (*Manager, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{
+		opt: o, store: storeIn(o.State), sent: map[*service]*atomic.Int64{custom: {}},
+		lines: map[string]*line{}, ending: map[ident]<-chan struct{}{},
+	}
+	for _, s := range services {
+		m.sent[s] = &atomic.Int64{}
+	}
+	var err error
+	m.kept, err = m.store.read()
+	return m, err
+}
+
+// Run waits until ctx ends, and then ends all targets properly and waits for them.
+func (m *Manager) Run(ctx context.Context) error {
+	<-ctx.Done()
+	m.mu.Lock()
+	m.closed = true
+	for _, l := range m.lines {
+		for _, t := range l.targets {
+			m.halt(t, session.ErrShutdown)
+		}
+	}
+	m.mu.Unlock()
+	m.wg.Wait()
+	return nil
+}
+
+// Stream takes an event of a stream. It does not block.
+func (m *Manager) Stream(e stream.Event) {
+	switch e.Kind {
+	case stream.Started, stream.Resumed, stream.Retracked, stream.Ended:
+	default:
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.lines[e.Path]
+	if l != nil && closed(l.stream.Over()) {
+		for _, t := range l.targets {
+			if t.stop != nil { // it sends what there is, and ends by itself
+				t.end(errEnded)
+				m.ends(t)
+			}
+		}
+		delete(m.lines, e.Path)
+		l = nil
+	}
+	comes := e.Kind == stream.Started || e.Kind == stream.Resumed
+	if l == nil && comes {
+		if s := m.opt.Hub.Get(e.Path); s != nil && closed(s.Begun()) && !closed(s.Over()) && !m.closed {
+			l = &line{stream: s, targets: map[string]*target{}}
+			m.lines[e.Path] = l
+		}
+	}
+	if l == nil {
+		return
+	}
+	if comes && m.opt.Granted != nil {
+		l.granted = m.opt.Granted(e.Session)
+	}
+	m.sync(e.Path, l)
+	for _, t := range l.targets {
+		t.anew()
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// Apply puts another configuration into force: targets come, go and change.
+func (m *Manager) Apply() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for path, l := range m.lines {
+		m.sync(path, l)
+	}
+}
+
+// sync makes the targets of a live stream those that it is to have. mu is held.
+func (m *Manager) sync(path string, l *line) {
+	if m.closed {
+		return
+	}
+	want := m.wanted(path, l.granted)
+	for name, t := range l.targets {
+		if !slices.ContainsFunc(want, func(w wanted) bool { return w.Config == t.conf && w.origin == t.origin }) {
+			cause := errRemoved
+			if slices.ContainsFunc(want, func(w wanted) bool { return w.Name == name && !w.Enabled && t.conf.Enabled }) {
+				cause = errOff
+			}
+			m.halt(t, cause)
+			delete(l.targets, name)
+		}
+	}
+	for _, w := range want {
+		if l.targets[w.Name] != nil {
+			continue
+		}
+		t := newTarget(m, path, l.stream, w.Config, w.origin)
+		l.targets[w.Name] = t
+		if w.Enabled {
+			m.start(t)
+		}
+	}
+}
+
+// wanted returns the targets that a stream is to have, those that are turned off among them. mu is held.
+func (m *Manager) wanted(path string, granted []session.Push) []wanted {
+	var list []wanted
+	taken := map[string]bool{}
+	for _, c := range withNames(m.opt.Configured(path)) {
+		list = append(list, wanted{c, FromConfig})
+		taken[c.Name] = true
+	}
+	for _, k := range m.kept.Added {
+		if k.Stream == path && !taken[k.Name] {
+			list = append(list, wanted{k.Config, FromAPI})
+			taken[k.Name] = true
+		}
+	}
+	for _, p := range granted {
+		c := DefaultConfig()
+		c.URL, c.Key = p.URL, p.Key
+		c.Name = free(nameFrom(p.Name), taken)
+		list = append(list, wanted{c, FromHook})
+		taken[c.Name] = true
+	}
+	for i := range list {
+		if at := m.kept.override(path, list[i].Name); at >= 0 {
+			list[i].Enabled = m.kept.Switched[at].On
+		}
+	}
+	return list
+}
+
+// start runs a target. mu is held.
+func (m *Manager) start(t *target) {
+	ctx, stop := context.WithCancelCause(context.Background())
+	waiting, end := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	t.stop, t.end, t.done = stop, end, done
+	id := ident{t.path, t.conf.Name}
+	after := m.ending[id]
+	delete(m.ending, id)
+	m.wg.Go(func() {
+		t.run(ctx, waiting, after)
+		end(nil)
+		stop(nil)
+		close(done)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.ending[id] == (<-chan struct{})(done) {
+			delete(m.ending, id)
+		}
+	})
+}
+
+// halt ends a target, which goes on ending beside. mu is held.
+func (m *Manager) halt(t *target, cause error) {
+	if t.stop == nil {
+		return
+	}
+	t.stop(cause)
+	t.stop = nil
+	m.ends(t)
+}
+
+// ends notes that a target ends, so that the next of its name waits for it. mu is held.
+func (m *Manager) ends(t *target) {
+	if !closed(t.done) { // else it has already looked for itself
+		m.ending[ident{t.path, t.conf.Name}] = t.done
+	}
+}
+
+// tell tells of an event.
+func (m *Manager) tell(typ, path string, data map[string]any) {
+	if m.opt.Tell != nil {
+		m.opt.Tell(typ, path, data)
+	}
+}
+
+// failed counts a failure.
+func (m *Manager) failed(s *service, reason session.Reason) {
+	if m.opt.Failed != nil {
+		m.opt.Failed(s.name, reason)
+	}
+}
+
+// count counts bytes that were sent to a service.
+func (m *Manager) count(s *service, bytes int64) { m.sent[s].Add(bytes) }
+
+// Sent yields the bytes of media that were sent so far to each service.
+func (m *Manager) Sent(yield func(service string, bytes int64)) {
+	for s, n := range m.sent {
+		yield(s.name, n.Load())
+	}
+}
+
+// Targets yields how many targets of each service are in each state.
+func (m *Manager) Targets(yield func(service, state string, n int)) {
+	counts := map[[2]string]int{}
+	m.mu.Lock()
+	for _, l := range m.lines {
+		for _, t := range l.targets {
+			t.mu.Lock()
+			counts[[2]string{t.service.name, t.state.String()}]++
+			t.mu.Unlock()
+		}
+	}
+	m.mu.Unlock()
+	for k, n := range counts {
+		yield(k[0], k[1], n)
+	}
+}
+
+// List returns the targets, in the order of streams and names: those of live streams, and those that the
+// API made for others. With a stream they are all that it has or is to have.
+func (m *Manager) List(path string) []Status {
+	m.mu.Lock()
+	var running []*target
+	seen := map[ident]bool{}
+	for p, l := range m.lines {
+		for name, t := range l.targets {
+			if path == "" || p == path {
+				running = append(running, t)
+				seen[ident{p, name}] = true
+			}
+		}
+	}
+	var list []Status
+	for _, p := range m.idle(path) {
+		for _, w := range m.wanted(p, nil) {
+			if !seen[ident{p, w.Name}] && m.lines[p] == nil {
+				list = append(list, idleStatus(p, w))
+			}
+		}
+	}
+	m.mu.Unlock()
+	for _, t := range running {
+		list = append(list, t.Status())
+	}
+	slices.SortFunc(list, func(a, b Status) int {
+		if c := strings.Compare(a.Stream, b.Stream); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Config.Name, b.Config.Name)
+	})
+	return list
+}
+
+// idle returns the streams whose targets are listed although they are not live. mu is held.
+func (m *Manager) idle(path string) []string {
+	if path != "" {
+		return []string{path}
+	}
+	var list []string
+	for _, k := range m.kept.Added {
+		if !slices.Contains(list, k.Stream) {
+			list = append(list, k.Stream)
+		}
+	}
+	return list
+}
+
+// idleStatus is that of a target whose stream is not live.
+func idleStatus(path string, w wanted) Status {
+	s := Status{Stream: path, Config: w.Config, Origin: w.origin, URL: shown(&w.Config, path), State: Waiting}
+	if !w.Enabled {
+		s.State = Off
+	}
+	return s
+}
+
+// Notes returns what there is to say of a live stream because of where it is sent.
+func (m *Manager) Notes(path string) []Note {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.lines[path]
+	if l == nil {
+		return nil
+	}
+	found := map[string]time.Time{}
+	var list []Note
+	for _, t := range l.targets {
+		if !t.conf.Enabled {
+			continue
+		}
+		for _, n := range notes(t.service, t.stream) {
+			key := t.service.name + n.Setting
+			if _, said := found[key]; said {
+				continue
+			}
+			if n.Since = l.noted[key]; n.Since.IsZero() {
+				n.Since = time.Now()
+			}
+			found[key] = n.Since
+			list = append(list, n)
+		}
+	}
+	l.noted = found
+	slices.SortFunc(list, func(a, b Note) int { return strings.Compare(a.Sentence, b.Sentence) })
+	return list
+}

@@ -1,0 +1,212 @@
+package push
+
+import (
+	"log/slog"
+	"time"
+
+	"weir/internal/event"
+	"weir/internal/session"
+	"weir/internal/stream"
+)
+
+// State is what a target does.
+type State uint8
+
+// The states.
+const (
+	Off        State = iota // it is turned off, or was removed
+	Waiting                 // for the stream's publisher
+	Connecting              // to the server
+	Live                    // the server gets the stream
+	Retrying                // after a failure that may pass
+	Refused                 // somebody must change something; it is tried again every few minutes
+	stateCount
+)
+
+var stateWords = [stateCount]string{"off", "waiting", "connecting", "live", "retrying", "refused"}
+
+// String returns the word for the API, metrics and events.
+func (s State) String() string { return stateWords[s] }
+
+// States returns the words of all states.
+func States() []string { return stateWords[:] }
+
+// Origin says where a target comes from.
+type Origin string
+
+// The origins.
+const (
+	FromConfig Origin = "config" // streams[].push
+	FromAPI    Origin = "api"
+	FromHook   Origin = "hook" // the decision about the stream's publisher
+)
+
+// set changes the state.
+func (t *target) set(s State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.change(s)
+}
+
+// change changes the state. mu is held.
+func (t *target) change(s State) {
+	if t.state != s {
+		t.state, t.since = s, time.Now()
+	}
+	if s != Retrying && s != Refused {
+		t.next = time.Time{}
+	}
+}
+
+// begin notes that a session has begun.
+func (t *target) begin(f *stream.Follower) {
+	t.mu.Lock()
+	t.change(Live)
+	t.sessions++
+	t.live, t.before, t.follower = time.Now(), t.sent, f
+	t.verdict, t.told, t.omitted = verdict{}, "", nil
+	data := t.about()
+	data["attempts"] = t.attempts
+	where := t.address.String()
+	t.mu.Unlock()
+	t.log.Info("push is live", slog.String("url", where))
+	t.m.tell(event.PushStart, t.path, data)
+}
+
+// ended notes that the session has ended, and why.
+func (t *target) ended(f *stream.Follower, err error, a *Address) {
+	skips := int64(f.Skips())
+	v := judge(err, a)
+	t.mu.Lock()
+	took := time.Since(t.live)
+	t.sent.skips += skips
+	t.follower, t.live = nil, time.Time{}
+	if took >= longestWait {
+		t.attempts = 0
+	}
+	data := t.about()
+	data["reason"] = v.reason.String()
+	data["duration"] = took.Round(time.Millisecond).Seconds()
+	data["bytes_sent"] = t.sent.bytes - t.before.bytes
+	data["frames"] = t.sent.frames - t.before.frames
+	data["skips"] = t.sent.skips - t.before.skips
+	t.mu.Unlock()
+	t.log.Info("push has ended", slog.String("reason", v.reason.String()), slog.Duration("dur", took.Round(time.Millisecond)),
+		slog.Any("sent", data["bytes_sent"]), slog.Any("frames", data["frames"]), slog.Any("skips", data["skips"]))
+	t.m.tell(event.PushStop, t.path, data)
+}
+
+// failed is for Supervision: it tells of a failure, unless it was told last.
+func (t *target) failed(_ error, again time.Duration) {
+	t.mu.Lock()
+	state := Retrying
+	if t.verdict.refused {
+		state = Refused
+	}
+	t.change(state)
+	if again < never {
+		t.next = time.Now().Add(again)
+	}
+	v := t.verdict
+	repeated := t.told == v.text
+	t.told = v.text
+	data := t.about()
+	data["state"], data["reason"], data["error"], data["attempts"] = state.String(), v.reason.String(), v.text, t.attempts
+	if !t.next.IsZero() {
+		data["next_try"] = t.next.UTC().Round(time.Millisecond)
+	}
+	attempts := t.attempts
+	t.mu.Unlock()
+	t.m.failed(t.service, v.reason)
+	if repeated {
+		return
+	}
+	attrs := []any{slog.String("reason", v.reason.String()), slog.String("err", v.text), slog.Int("attempts", attempts)}
+	if again < never {
+		attrs = append(attrs, slog.Duration("again", again.Round(100*time.Millisecond)))
+	}
+	if state == Refused {
+		t.log.Warn("push is refused", attrs...)
+	} else {
+		t.log.Warn("push has failed and is tried again", attrs...)
+	}
+	t.m.tell(event.PushFailed, t.path, data)
+}
+
+// about returns what every event says of the target. mu is held.
+func (t *target) about() map[string]any {
+	d := map[string]any{"target": t.conf.Name, "service": t.service.name, "origin": string(t.origin)}
+	if t.address != nil {
+		d["url"] = t.address.String()
+	}
+	return d
+}
+
+// leftOut notes that a track is not sent, and why.
+func (t *target) leftOut(what string) {
+	t.mu.Lock()
+	t.omitted = append(t.omitted, what)
+	t.mu.Unlock()
+	t.log.Warn("push leaves a track out", slog.String("what", what))
+}
+
+// Status is what is known of a target.
+type Status struct {
+	Stream   string
+	Config   Config // with its secrets
+	Origin   Origin
+	URL      string // without what may be secret
+	State    State
+	Since    time.Time // of the state
+	Reason   session.Reason
+	Error    string // the newest failure; empty once the target is live
+	Attempts int    // that failed, in a row
+	NextTry  time.Time
+	Sessions int
+	Bytes    int64
+	Frames   int64
+	Skips    int64
+	Lag      time.Duration
+	LeftOut  []string
+	Notes    []Note
+}
+
+// Status returns what is known of the target.
+func (t *target) Status() Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := Status{
+		Stream: t.path, Config: t.conf, Origin: t.origin, State: t.state, Since: t.since,
+		Reason: t.verdict.reason, Error: t.verdict.text, Attempts: t.attempts, NextTry: t.next, Sessions: t.sessions,
+		Bytes: t.sent.bytes, Frames: t.sent.frames, Skips: t.sent.skips, LeftOut: append([]string(nil), t.omitted...),
+	}
+	if t.address != nil {
+		s.URL = t.address.String()
+	} else {
+		s.URL = shown(&t.conf, t.path)
+	}
+	if f := t.follower; f != nil {
+		st := f.Stats()
+		s.Lag, s.Skips = st.Lag, s.Skips+st.Skips
+	}
+	if t.state != Off {
+		s.Notes = notes(t.service, t.stream)
+	}
+	return s
+}
+
+// shown is the URL of an entry for people.
+func shown(c *Config, path string) string {
+	if a, err := c.address(vars{path: path}); err == nil {
+		return a.String()
+	}
+	return ""
+}
+
+func hostOfURL(url string) string {
+	_, authority, _, err := split(url)
+	if err != nil {
+		return ""
+	}
+	return hostOf(authority)
+}

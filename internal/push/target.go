@@ -1,0 +1,435 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"weir/av"
+	"weir/internal/session"
+	"weir/internal/stream"
+	"weir/rtmp"
+)
+
+const (
+	firstWait   = time.Second // after a failure; it doubles up to longestWait
+	longestWait = time.Minute
+	refusedWait = 5 * time.Minute
+	never       = 100 * 365 * 24 * time.Hour
+	// A server that closes the connection within quickTime after publish, without a status, and does so
+	// quickTimes in a row, is taken to refuse the stream.
+	quickTime  = 4 * time.Second
+	quickTimes = 3
+	// gather is how long frames are gathered for one write, but for streams of low latency.
+	gather = 50 * time.Millisecond
+	// noteAfter is how long a session goes on before the stream is compared with what the service wants.
+	noteAfter = 15 * time.Second
+)
+
+// Causes with which a target is ended.
+var (
+	errRemoved = session.Because(session.Config, errors.New("the target was removed or changed"))
+	errOff     = session.Because(session.Kicked, errors.New("the target was turned off"))
+	errEnded   = session.Because(session.StreamEnded, errors.New("the stream has ended"))
+)
+
+// target is one stream that is sent to one server, for as long as the stream lives.
+type target struct {
+	m      *Manager
+	path   string
+	stream *stream.Stream
+	conf   Config
+	origin Origin
+	// service is that of the configuration, or else the one whose host is in the URL.
+	service *service
+	log     *slog.Logger
+
+	now  chan struct{}           // has an element when the target is to be tried at once
+	stop context.CancelCauseFunc // ends it; nil while it is off
+	end  context.CancelCauseFunc // ends waiting and connecting
+	done chan struct{}           // closed once it has ended; nil while it is off
+
+	// Of the goroutine.
+	seen  [2]time.Duration // the newest of each kind that was read of the stream; -1: none
+	quick int              // closes right after publish, in a row
+	moved string           // URL at which the server wants its publishers; "": that of conf
+
+	mu sync.Mutex // guards below
+	status
+}
+
+// status is what changes of a target.
+type status struct {
+	address  *Address // the newest
+	state    State
+	since    time.Time
+	verdict  verdict // of the newest failure, until the target is live again
+	attempts int     // that failed, in a row
+	next     time.Time
+	sessions int
+	live     time.Time // when the present session began; zero without one
+	sent     figures   // in all
+	before   figures   // when the present session began
+	follower *stream.Follower
+	omitted  []string
+	told     string // what was said of failures
+}
+
+// figures are what was sent.
+type figures struct{ bytes, frames, skips int64 }
+
+func newTarget(m *Manager, path string, s *stream.Stream, c Config, o Origin) *target {
+	return &target{
+		m: m, path: path, stream: s, conf: c, origin: o, service: serviceOf(c.Service, hostOfURL(shown(&c, path))),
+		log: m.opt.Log.With(slog.String("stream", path), slog.String("target", c.Name)),
+		now: make(chan struct{}, 1), seen: [2]time.Duration{-1, -1},
+		status: status{state: Off, since: time.Now()},
+	}
+}
+
+// run sends the stream until it has ended or ctx ends, after the run before it.
+func (t *target) run(ctx, waiting context.Context, after <-chan struct{}) {
+	if after != nil {
+		<-after // it ends soon: its context has ended
+	}
+	v := stream.Supervision{Min: firstWait, Max: longestWait, Delay: t.delay, Now: t.now, Failed: t.failed}
+	_ = v.Run(waiting, func(context.Context) error { return t.work(ctx, waiting) })
+	t.set(Off)
+}
+
+// retry makes a target that waits after a failure try again at once, and counts its attempts anew.
+func (t *target) retry() {
+	t.mu.Lock()
+	t.attempts = 0
+	t.mu.Unlock()
+	select {
+	case t.now <- struct{}{}:
+	default:
+	}
+}
+
+// anew makes a target that was refused because of the stream's codecs try again: they may have changed.
+func (t *target) anew() {
+	t.mu.Lock()
+	codecs := t.state == Refused && t.verdict.reason == session.Unsupported
+	t.mu.Unlock()
+	if codecs {
+		t.retry()
+	}
+}
+
+// delay is for Supervision: what was refused is not tried soon.
+func (t *target) delay(error) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conf.MaxAttempts > 0 && t.attempts >= t.conf.MaxAttempts {
+		e := &exhaustedError{t.attempts, t.verdict.text}
+		t.verdict = verdict{true, t.verdict.reason, e.Error()}
+		return never
+	}
+	if t.verdict.refused {
+		return refusedWait
+	}
+	return 0
+}
+
+// errFailed is what Supervision is told of failures, which it must not take for the end of the stream.
+var errFailed = errors.New("failed")
+
+// work runs sessions until one fails. It returns nil once the stream has ended.
+func (t *target) work(ctx, waiting context.Context) error {
+	select {
+	case <-t.now: // what was asked for before is done now
+	default:
+	}
+	var err error
+	for again := 0; again <= maxRedirects; again++ {
+		begun := time.Now()
+		err = t.session(ctx, waiting)
+		if !errors.Is(err, errOther) && !errors.Is(err, errMoved) {
+			break
+		}
+		t.log.Info("push begins a new session", slog.String("reason", session.ReasonOf(err).String()), slog.Any("err", err))
+		if time.Since(begun) > longestWait {
+			again = 0
+		}
+	}
+	if errors.Is(err, errEnded) || waiting.Err() != nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.verdict = judge(err, t.address)
+	t.attempts++
+	return errFailed
+}
+
+// session is one session with the server: it waits for the stream, connects, and sends until it fails,
+// or the stream has ended.
+func (t *target) session(ctx, waiting context.Context) error {
+	t.set(Waiting)
+	select {
+	case <-t.stream.Settled():
+	case <-waiting.Done():
+		return context.Cause(waiting)
+	}
+	f := t.stream.Follow(stream.FollowOptions{})
+	defer f.Close()
+	first, err := t.first(waiting, f)
+	if err != nil {
+		return err
+	}
+	a, err := t.place()
+	if err != nil {
+		return &unsupportedError{err.Error()}
+	}
+	if err := fits(a.service, first.Headers); err != nil {
+		return err
+	}
+	t.set(Connecting)
+	published := false
+	l, err := t.dial(waiting, a, &published)
+	if err != nil {
+		return t.quickly(err, published)
+	}
+	begun := time.Now()
+	t.begin(f)
+	err = t.send(ctx, l, f, &first, a)
+	t.ended(f, err, a)
+	if time.Since(begun) >= quickTime {
+		t.quick = 0
+		return err
+	}
+	return t.quickly(err, true)
+}
+
+// quickly counts sessions that the server ends at once and without a word.
+func (t *target) quickly(err error, published bool) error {
+	if _, said := errors.AsType[*rtmp.StatusError](err); said || !published || !errors.Is(err, rtmp.ErrClosedByPeer) {
+		return err
+	}
+	if t.quick++; t.quick >= quickTimes {
+		return errSilent
+	}
+	return err
+}
+
+// first waits for the frame with which a session begins: the first that may be one and was not sent before.
+func (t *target) first(ctx context.Context, f *stream.Follower) (stream.Entry, error) {
+	for {
+		e, err := f.Next(ctx)
+		if err != nil {
+			return stream.Entry{}, endOf(err)
+		}
+		if e.Sync && e.DTS > t.seen[e.Kind] {
+			return e, nil
+		}
+	}
+}
+
+// endOf gives the end of the stream a name: the end of a connection is io.EOF, too.
+func endOf(err error) error {
+	if err == io.EOF { //nolint:errorlint // wrapped, it is that of a connection
+		return errEnded
+	}
+	return err
+}
+
+// place returns where the stream goes now.
+func (t *target) place() (*Address, error) {
+	p, _ := t.stream.Publisher()
+	a, err := t.conf.address(vars{t.path, p.Query})
+	if err == nil && t.moved != "" {
+		a.URL, t.moved = t.moved, ""
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.address = a
+	}
+	return a, err
+}
+
+// fits refuses a stream whose main tracks a service does not take.
+func fits(s *service, h *stream.Headers) error {
+	var seen [2]bool
+	for i := range h.Tracks {
+		k := &h.Tracks[i]
+		if k.Kind > av.Audio || seen[k.Kind] {
+			continue
+		}
+		seen[k.Kind] = true
+		if !s.takes(k.Kind, k.Codec) {
+			return &unsupportedError{fmt.Sprintf("%s takes no %v: set another encoder for the %v", s.title, k.Codec, k.Kind)}
+		}
+	}
+	return nil
+}
+
+// errMoved says that the server wants its publishers at another URL.
+var errMoved = errors.New("the server asks its publishers to connect again")
+
+// why returns what ended a link besides its connection.
+func (l *link) why() error {
+	if st := l.ended.Load(); st != nil {
+		return st
+	}
+	return errMoved
+}
+
+// send sends the stream from first on. A session that is to end is ended as OBS does it, so that the
+// service knows that the broadcast is over.
+func (t *target) send(ctx context.Context, l *link, f *stream.Follower, first *stream.Entry, a *Address) error {
+	running, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-l.pub.Done():
+			cancel(l.pub.Err())
+		case <-l.told:
+			cancel(l.why())
+		case <-running.Done():
+		}
+	})
+	s := newSender(l.pub, l.client.Caps(), a.service != custom, t.leftOut)
+	err := t.pump(running, s, f, first)
+	if l.pub.Err() == nil {
+		t.rest(s)
+	}
+	_ = l.pub.Close()
+	cancel(nil)
+	wg.Wait()
+	if moved := l.moved.Load(); moved != nil && errors.Is(err, errMoved) && *moved != "" {
+		to, ferr := follow(a.URL, *moved)
+		if ferr != nil {
+			return ferr
+		}
+		t.moved = to
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// rest sends what is still to be sent at the end.
+func (t *target) rest(s *sender) {
+	for _, e := range s.repair.Flush() {
+		s.put(&e.Frame)
+	}
+	_ = t.flush(s)
+}
+
+// pump reads the stream and sends it until either fails. It returns errEnded at the end of the stream.
+func (t *target) pump(ctx context.Context, s *sender, f *stream.Follower, first *stream.Entry) error {
+	var stand slate
+	remark := time.Now().Add(noteAfter)
+	if err := t.take(s, &stand, first); err != nil {
+		return err
+	}
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		e, ok, err := f.Poll()
+		if err != nil {
+			return endOf(err)
+		}
+		if !ok {
+			if err = t.flush(s); err != nil {
+				return orCause(ctx, err)
+			}
+			if !remark.IsZero() && time.Now().After(remark) {
+				remark = time.Time{}
+				t.remark()
+			}
+			if e, err = t.wait(ctx, s, f, &stand); err != nil {
+				return endOf(err)
+			}
+		}
+		if err = t.take(s, &stand, &e); err != nil {
+			return err
+		}
+		switch {
+		case s.full():
+			if err = t.flush(s); err != nil {
+				return orCause(ctx, err)
+			}
+		case !ok && !t.stream.Settings().Low:
+			pause.Reset(gather)
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+}
+
+// remark logs what the service wants otherwise.
+func (t *target) remark() {
+	for _, n := range notes(t.service, t.stream) {
+		t.log.Warn("push: the service wants the stream otherwise", slog.String("what", n.Sentence), slog.String("setting", n.Setting))
+	}
+}
+
+// orCause returns why ctx has ended, if it has: that is why writing failed.
+func orCause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// take gathers one frame.
+func (t *target) take(s *sender, stand *slate, e *stream.Entry) error {
+	stand.over(s, e)
+	if err := s.add(e); err != nil {
+		return err
+	}
+	if e.Kind != av.Data && e.Type == av.Media {
+		t.seen[e.Kind] = max(t.seen[e.Kind], e.DTS)
+	}
+	return nil
+}
+
+// wait waits for the next frame. While the stream has no publisher it sends a slate, if that is wanted.
+func (t *target) wait(ctx context.Context, s *sender, f *stream.Follower, stand *slate) (stream.Entry, error) {
+	if t.conf.Slate != slateRepeat {
+		return f.Next(ctx)
+	}
+	for {
+		bounded, cancel := context.WithTimeout(ctx, slateEvery)
+		e, err := f.Next(bounded)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return e, err
+		}
+		if _, live := t.stream.Publisher(); live && !stand.on {
+			continue
+		}
+		stand.step(s, time.Now())
+		if err := t.flush(s); err != nil {
+			return e, orCause(ctx, err)
+		}
+	}
+}
+
+// flush writes what is gathered, and counts it.
+func (t *target) flush(s *sender) error {
+	err := s.flush()
+	bytes, frames := s.bytes, s.frames
+	s.bytes, s.frames = 0, 0
+	if err != nil {
+		return err
+	}
+	t.m.count(t.service, bytes)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent.bytes += bytes
+	t.sent.frames += frames
+	return nil
+}

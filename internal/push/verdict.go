@@ -1,0 +1,208 @@
+package push
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"weir/internal/session"
+	"weir/rtmp"
+)
+
+// Errors with which a session with a server ends.
+var (
+	// errLoop: the target is this server's own stream.
+	errLoop = errors.New("the target is the stream itself, on this server: it would go in a circle")
+	// errSilent: a server has closed the connection right after publishing began, again and again.
+	errSilent = errors.New("the server closes the connection right after publishing begins and does not say why: services do that when the stream key is wrong or has expired, or the channel may not go live")
+	// errPin: the server has another certificate than the configuration names.
+	errPin = errors.New("the server's certificate is not the one whose fingerprint is in pin: if the server has a new one, change pin")
+	// errDowngrade: a server has sent us on to another scheme.
+	errDowngrade = errors.New("the server sends its publishers on to a URL of another scheme, which is not followed")
+	// errRedirects: servers send us on to each other.
+	errRedirects = fmt.Errorf("the server sends its publishers on to another one more than %d times", maxRedirects)
+)
+
+// unsupportedError says that the target does not take what the stream is.
+type unsupportedError struct{ what string }
+
+func (e *unsupportedError) Error() string { return e.what }
+
+// exhaustedError ends the attempts.
+type exhaustedError struct {
+	attempts int
+	last     string
+}
+
+func (e *exhaustedError) Error() string {
+	return fmt.Sprintf("given up after %d attempts; the last one: %s", e.attempts, e.last)
+}
+
+// verdict is what a failure means.
+type verdict struct {
+	// refused: trying again soon is of no use, somebody must change something.
+	refused bool
+	reason  session.Reason
+	text    string // a sentence, or part of one, without secrets
+}
+
+// judge says what a failure of a session with the server at a means.
+func judge(err error, a *Address) verdict {
+	if a == nil { // where it goes is not known
+		a = &Address{}
+	}
+	v := judgeError(err, a)
+	v.text = session.Printable(a.mask(v.text), maxText)
+	return v
+}
+
+// maxText bounds what is kept of an error, in bytes.
+const maxText = 400
+
+func judgeError(err error, a *Address) verdict {
+	host := a.Host
+	switch {
+	case errors.Is(err, errLoop):
+		return verdict{true, session.Loop, err.Error()}
+	case errors.Is(err, errSilent):
+		return verdict{true, session.Denied, errSilent.Error()}
+	case errors.Is(err, errPin):
+		return verdict{true, session.Handshake, errPin.Error()}
+	case errors.Is(err, errDowngrade), errors.Is(err, errRedirects):
+		return verdict{true, session.Redirected, err.Error()}
+	}
+	if e, ok := errors.AsType[*unsupportedError](err); ok {
+		return verdict{true, session.Unsupported, e.what}
+	}
+	if e, ok := errors.AsType[*exhaustedError](err); ok {
+		return verdict{true, session.Denied, e.Error()}
+	}
+	if st, ok := errors.AsType[*rtmp.StatusError](err); ok {
+		return judgeStatus(st, a)
+	}
+	if errors.Is(err, rtmp.ErrAuthFailed) {
+		return verdict{true, session.BadKey, "the server does not accept the user and password in the URL"}
+	}
+	if v, ok := judgeTLS(err, host); ok {
+		return v
+	}
+	if v, ok := judgeNetwork(err, host); ok {
+		return v
+	}
+	return verdict{false, session.ReasonOf(err), err.Error()}
+}
+
+// statuses are the codes with which servers refuse, and what they mean to whoever set up the target.
+var statuses = map[string]string{
+	rtmp.CodePublishBadName:      "the server refuses the stream key or name: it is wrong or has expired, or somebody publishes with it already",
+	rtmp.CodePublishDenied:       "the server does not allow this stream key or name to publish",
+	rtmp.CodePublishRejected:     "the server rejects the stream: the key may be wrong, or the stream is not what it takes",
+	rtmp.CodePublishUnauthorized: "the server does not know the stream key",
+	rtmp.CodePublishFailed:       "the server could not begin the broadcast: the stream key may be wrong or used up",
+	rtmp.CodeConnectRejected:     "the server rejects the connection: look at the URL, and at whether it wants a user and password",
+	rtmp.CodeConnectInvalidApp:   "the server has no such application: look at the path of the URL",
+	codeInternalKill:             "the service has ended the broadcast",
+}
+
+// codeInternalKill is Facebook's when the broadcast is ended on its page.
+const codeInternalKill = "NetStream.Unpublish.InternalKill"
+
+func judgeStatus(st *rtmp.StatusError, a *Address) verdict {
+	text, known := statuses[st.Code]
+	if !known {
+		return verdict{false, session.Denied, "the server has ended the stream: " + st.Error()}
+	}
+	reason := session.Denied
+	if st.Code == rtmp.CodeConnectInvalidApp {
+		reason, text = session.Path, fmt.Sprintf("%s, %s", text, a)
+	}
+	return verdict{true, reason, fmt.Sprintf("%s (%s)", text, strings.TrimSpace(st.Error()))}
+}
+
+func judgeTLS(err error, host string) (verdict, bool) {
+	refused := func(format string, args ...any) (verdict, bool) {
+		return verdict{true, session.Handshake, fmt.Sprintf(format, args...)}, true
+	}
+	if e, ok := errors.AsType[x509.HostnameError](err); ok {
+		names := strings.Join(e.Certificate.DNSNames, ", ")
+		return refused("the server's certificate is for %s and not for %s: look at the host of the URL", orNobody(names), host)
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		if e.Reason == x509.Expired {
+			return refused("the certificate of %s has expired or is not valid yet: its operator must renew it, or this machine's clock is wrong", host)
+		}
+		return refused("the certificate of %s is not valid: %v", host, e)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return refused("nobody that this machine trusts vouches for the certificate of %s: if it is your own server, write the certificate's fingerprint as pin", host)
+	}
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return refused("the certificate of %s cannot be verified: %v", host, e.Err)
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" { // an alert
+		return refused("%s refuses the TLS connection: %v", host, e.Err)
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return refused("%s does not speak TLS at this port: write rtmp:// instead of rtmps://, or look at the port", host)
+	}
+	if strings.Contains(err.Error(), "tls: server selected unsupported protocol version") {
+		return refused("%s has no TLS of version 1.2 or newer: its operator must update it", host)
+	}
+	return verdict{}, false
+}
+
+func orNobody(names string) string {
+	if names == "" {
+		return "no host"
+	}
+	return names
+}
+
+// judgeNetwork is for failures that pass.
+func judgeNetwork(err error, host string) (verdict, bool) {
+	again := func(r session.Reason, format string, args ...any) (verdict, bool) {
+		return verdict{false, r, fmt.Sprintf(format, args...)}, true
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		switch {
+		case e.IsNotFound:
+			return again(session.NotFound, "the name %s is not known: look at the host of the URL", host)
+		case e.IsTimeout:
+			return again(session.Timeout, "the name %s could not be looked up: no answer from DNS", host)
+		}
+		return again(session.EOF, "the name %s could not be looked up: %s", host, e.Err)
+	}
+	if e, ok := errors.AsType[*rtmp.TimeoutError](err); ok {
+		switch e.Stage {
+		case rtmp.StageTLS:
+			return again(session.Timeout, "%s does not go on with the TLS handshake", host)
+		case rtmp.StagePublish:
+			return again(session.Stalled, "%s has taken nothing for %v: the network there is cut or too slow", host, stallTime)
+		}
+		return again(session.Timeout, "%s has not answered: timeout waiting for %s", host, e.Stage)
+	}
+	if _, ok := errors.AsType[*rtmp.HandshakeError](err); ok {
+		return again(session.Handshake, "%s does not answer as a server of RTMP does: look at the port, and at rtmp:// or rtmps://", host)
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return again(session.EOF, "%s refuses the connection: nothing listens at that port, or a firewall is in between", host)
+	case strings.Contains(err.Error(), "tls handshake: ") && errors.Is(err, io.EOF):
+		return again(session.Handshake, "%s closes the connection within the TLS handshake: look at the port, and at rtmp:// or rtmps://", host)
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return again(session.EOF, "there is no way to %s: the network here or there is down", host)
+	case errors.Is(err, rtmp.ErrClosedByPeer), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return again(session.EOF, "%s has closed the connection", host)
+	}
+	timeout, isNet := errors.AsType[net.Error](err)
+	if errors.Is(err, context.DeadlineExceeded) || isNet && timeout.Timeout() {
+		return again(session.Timeout, "%s cannot be reached: no answer within %v", host, connectTime)
+	}
+	return verdict{}, false
+}

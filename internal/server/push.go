@@ -1,0 +1,134 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"weir/internal/admin"
+	"weir/internal/push"
+	"weir/internal/session"
+)
+
+// buildPush makes what sends streams on to other servers.
+func (s *Server) buildPush() (err error) {
+	s.push, err = push.New(push.Options{
+		Log: s.log, Hub: s.hub, Server: s.self.ID, State: s.conf.State, Tell: s.tracker.Push,
+		Configured: func(path string) []push.Config { return s.streamConfig(path).Push },
+		Granted: func(id string) []session.Push {
+			if x := s.sessions.Get(id); x != nil {
+				return x.Terms().Push
+			}
+			return nil
+		},
+		Own:    s.listensAt,
+		Failed: func(service string, reason session.Reason) { s.metrics.PushFailed(service, reason.String()) },
+	})
+	if err == nil {
+		s.services = append(s.services, service{"push", s.push.Run})
+	}
+	return err
+}
+
+// listensAt reports whether one of the server's listeners has a port.
+func (s *Server) listensAt(port int) bool {
+	for _, l := range s.listeners {
+		if a, ok := l.Listener.Addr().(*net.TCPAddr); ok && l.Active() && a.Port == port {
+			return true
+		}
+	}
+	return false
+}
+
+// adminPushes shows and changes the targets as the API has them.
+type adminPushes struct{ *push.Manager }
+
+// List implements admin.Pushes.
+func (p adminPushes) List(stream string) []admin.Push {
+	var all []admin.Push
+	for _, s := range p.Manager.List(stream) {
+		all = append(all, pushEntry(&s))
+	}
+	return all
+}
+
+// Add implements admin.Pushes.
+func (p adminPushes) Add(_ context.Context, n admin.NewPush) (admin.Push, error) {
+	c := push.DefaultConfig()
+	c.Name = n.Name
+	setPush(&c, &n.PushSettings)
+	s, err := p.Manager.Add(n.Stream, c)
+	return pushEntry(&s), pushError(err)
+}
+
+// Change implements admin.Pushes.
+func (p adminPushes) Change(_ context.Context, stream, name string, to admin.PushSettings) (admin.Push, error) {
+	s, err := p.Manager.Change(stream, name, func(c *push.Config) { setPush(c, &to) })
+	return pushEntry(&s), pushError(err)
+}
+
+// Remove implements admin.Pushes.
+func (p adminPushes) Remove(_ context.Context, stream, name string) error {
+	return pushError(p.Manager.Remove(stream, name))
+}
+
+// Retry implements admin.Pushes.
+func (p adminPushes) Retry(_ context.Context, stream, name string) (admin.Push, error) {
+	s, err := p.Manager.Retry(stream, name)
+	return pushEntry(&s), pushError(err)
+}
+
+// setPush sets what is given.
+func setPush(c *push.Config, to *admin.PushSettings) {
+	set(&c.Service, to.Service)
+	set(&c.URL, to.URL)
+	set(&c.Key, to.Key)
+	set(&c.Enabled, to.Enabled)
+	set(&c.Slate, to.Slate)
+	set(&c.Caps, to.Caps)
+	set(&c.Pin, to.Pin)
+	set(&c.MaxAttempts, to.MaxAttempts)
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// pushEntry is what the API shows of a target.
+func pushEntry(s *push.Status) admin.Push {
+	e := admin.Push{
+		Stream: s.Stream, Name: s.Config.Name, Service: s.Config.Service, URL: s.URL, Origin: string(s.Origin), Enabled: s.Config.Enabled,
+		Slate: s.Config.Slate, Caps: s.Config.Caps, Pin: s.Config.Pin, MaxAttempts: s.Config.MaxAttempts,
+		State: s.State.String(), Since: timeOrNil(s.Since), Error: s.Error, Attempts: s.Attempts, NextTry: timeOrNil(s.NextTry),
+		Sessions: s.Sessions, BytesSent: s.Bytes, Frames: s.Frames, Skips: s.Skips, Lag: s.Lag.Seconds(), LeftOut: s.LeftOut,
+	}
+	if s.Error != "" {
+		e.Reason = s.Reason.String()
+	}
+	for _, n := range s.Notes {
+		e.Notes = append(e.Notes, n.Sentence)
+	}
+	return e
+}
+
+// pushError makes an error one that package admin knows.
+func pushError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, push.ErrNoTarget):
+		return admin.ErrNoPush
+	case errors.Is(err, push.ErrTaken):
+		return admin.ErrPushTaken
+	case errors.Is(err, push.ErrConfigured):
+		return admin.ErrPushConfigured
+	case errors.Is(err, push.ErrTooMany):
+		return admin.ErrTooManyPushes
+	}
+	if wrong, ok := errors.AsType[*push.InvalidError](err); ok {
+		return &admin.PushError{Detail: wrong.Error()}
+	}
+	return err
+}

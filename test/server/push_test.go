@@ -1,0 +1,372 @@
+package server_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/format/flv"
+	"weir/internal/listen/listentest"
+	"weir/internal/push"
+	"weir/internal/server"
+	"weir/rtmp"
+)
+
+// film is the embedded test stream: H.264 with B-frames and AAC.
+const film = "../../internal/demo/sample.flv"
+
+// publishFilm publishes the film to url in time until the returned function is called. It returns the hashes of the
+// bodies of its media, by type, in their order.
+func publishFilm(t *testing.T, url string) (hashes map[rtmp.MessageType][]string, stop func()) {
+	t.Helper()
+	b, err := os.ReadFile(film)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tags []rtmp.Message
+	hashes = map[rtmp.MessageType][]string{}
+	r := flv.NewReader(strings.NewReader(string(b)))
+	for {
+		tag, err := r.ReadTag()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := rtmp.Message{Type: rtmp.MessageType(tag.Type), Timestamp: tag.Timestamp, Payload: slices.Clone(tag.Body)}
+		tags = append(tags, m)
+		if isMedia(&m) {
+			hashes[m.Type] = append(hashes[m.Type], hashOf(&m))
+		}
+	}
+	c, err := rtmp.Dial(t.Context(), url, rtmp.DialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Publish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		begun := time.Now()
+		for i := range tags {
+			wait := time.NewTimer(time.Until(begun.Add(time.Duration(tags[i].Timestamp) * time.Millisecond)))
+			select {
+			case <-wait.C:
+			case <-ctx.Done():
+				wait.Stop()
+				_ = p.Close()
+				return
+			}
+			if err := p.WriteMessage(&tags[i]); err != nil {
+				return
+			}
+		}
+		<-ctx.Done()
+		_ = p.Close()
+	})
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(stop)
+	return hashes, stop
+}
+
+// isMedia reports whether a message is a frame of video or sound, and no configuration.
+func isMedia(m *rtmp.Message) bool {
+	return (m.Type == rtmp.TypeVideo || m.Type == rtmp.TypeAudio) && len(m.Payload) > 2 && m.Payload[1] != 0
+}
+
+func hashOf(m *rtmp.Message) string {
+	sum := sha256.Sum256(m.Payload)
+	return hex.EncodeToString(sum[:8])
+}
+
+// sameFrames plays url and checks that n frames of each kind follow each other as in the film.
+func sameFrames(t *testing.T, url string, want map[rtmp.MessageType][]string, n int) {
+	t.Helper()
+	var p *rtmp.PlayStream
+	for begun := time.Now(); ; {
+		c, err := rtmp.Dial(t.Context(), url, rtmp.DialOptions{Plays: true})
+		if err == nil {
+			if p, err = c.Play(t.Context()); err == nil {
+				defer c.Close()
+				break
+			}
+			c.Close()
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal(url, err)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	at := map[rtmp.MessageType]int{rtmp.TypeVideo: -1, rtmp.TypeAudio: -1}
+	got := map[rtmp.MessageType]int{}
+	for got[rtmp.TypeVideo] < n || got[rtmp.TypeAudio] < n {
+		m := next(t, p, rtmp.TypeVideo, rtmp.TypeAudio)
+		if !isMedia(&m) {
+			continue
+		}
+		h := hashOf(&m)
+		if at[m.Type] < 0 {
+			if at[m.Type] = slices.Index(want[m.Type], h); at[m.Type] < 0 {
+				t.Fatalf("the first frame of %v is none of the film's", m.Type)
+			}
+		}
+		if i := at[m.Type]; i >= len(want[m.Type]) || want[m.Type][i] != h {
+			t.Fatalf("frame %d of %v is not the one that follows", got[m.Type], m.Type)
+		}
+		at[m.Type]++
+		got[m.Type]++
+	}
+}
+
+// pushTo is an entry of streams that sends all of live there.
+func pushTo(targets ...push.Config) func(*server.Config) {
+	return func(c *server.Config) {
+		e := server.DefaultStream()
+		e.Match, e.Push = "live/*", targets
+		c.Streams = append(c.Streams, e)
+	}
+}
+
+func target(name, url, key string) push.Config {
+	c := push.DefaultConfig()
+	c.Name, c.URL, c.Key = name, url, key
+	return c
+}
+
+// TestPushToAnotherServer: what a second server is sent by RTMPS is what the publisher sent, frame by frame; it is
+// known by its fingerprint alone.
+func TestPushToAnotherServer(t *testing.T) {
+	cert, key := listentest.Cert(t, t.TempDir(), 1)
+	b, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(b)
+	pin := sha256.Sum256(block.Bytes)
+	there := start(t, func(c *server.Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
+	to := target("there", "rtmps://"+there.Addr("rtmps").String()+"/in", "{name}?key="+secret)
+	to.Pin, to.Caps = hex.EncodeToString(pin[:]), "on"
+	here := start(t, pushTo(to))
+	want, stop := publishFilm(t, here.url("live/cam"))
+	sameFrames(t, there.url("in/cam"), want, 60)
+	stop()
+
+	// The end is told, so that the other server waits for no return from a broken connection.
+	for begun := time.Now(); !strings.Contains(there.log.String(), "unpublished=true"); <-time.After(10 * time.Millisecond) {
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("the other server was not told of the end")
+		}
+	}
+}
+
+// TestPushToNginx: what Debian's nginx-rtmp is sent comes out of it as the publisher sent it.
+func TestPushToNginx(t *testing.T) {
+	port := startNginx(t)
+	here := start(t, pushTo(target("nginx", fmt.Sprintf("rtmp://127.0.0.1:%d/app/{name}", port), "")))
+	want, _ := publishFilm(t, here.url("live/cam"))
+	sameFrames(t, fmt.Sprintf("rtmp://127.0.0.1:%d/app/cam", port), want, 60)
+}
+
+// startNginx runs nginx-rtmp, and returns its port.
+func startNginx(t *testing.T) (port int) {
+	t.Helper()
+	const binary, module = "/usr/sbin/nginx", "/usr/lib/nginx/modules/ngx_rtmp_module.so"
+	if _, err := os.Stat(module); err != nil {
+		t.Fatal("nginx's RTMP module is missing: scripts/install test installs it")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port = ln.Addr().(*net.TCPAddr).Port
+	_ = ln.Close() // nginx takes no listener
+	dir := t.TempDir()
+	conf := fmt.Sprintf("load_module %s;\ndaemon off; master_process off; pid %[2]s/pid; error_log %[2]s/log info;\nevents { worker_connections 64; }\nrtmp { server { listen 127.0.0.1:%d; application app { live on; wait_key on; } } }\n", module, dir, port)
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, "-p", dir, "-c", file, "-e", filepath.Join(dir, "log"))
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	for begun := time.Now(); ; <-time.After(20 * time.Millisecond) {
+		nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = nc.Close()
+			return port
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestC439_PushesInACircle: of two servers that send each other everything the first refuses its own stream, and
+// both say so; the stream goes on.
+func TestC439_PushesInACircle(t *testing.T) {
+	a, b := start(t, nil), start(t, nil)
+	circle := func(from, to *running) {
+		t.Helper()
+		c := server.Default()
+		c.RTMP.Listen, c.HTTP.Listen, c.Admin.Listen = from.Addr("rtmp").String(), from.Addr("http").String(), from.Addr("admin").String()
+		pushTo(target("on", "rtmp://localhost:"+port(to)+"/live", "{name}"))(&c)
+		if _, err := from.Reload(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	circle(a, b)
+	circle(b, a)
+	p := a.mustPublish("live/x")
+	publishSome(p, 0, 25)
+	begun := time.Now()
+	st := b.pushed("live/x", "refused")
+	if !strings.Contains(st.Error, "go in a circle") {
+		t.Errorf("%+v", st)
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if !strings.Contains(a.log.String(), "reason=loop") {
+		t.Error("the log does not say loop")
+	}
+	if st := a.pushed("live/x", "live"); st.Error != "" {
+		t.Errorf("%+v", st)
+	}
+}
+
+func port(r *running) string {
+	_, p, _ := net.SplitHostPort(r.Addr("rtmp").String())
+	return p
+}
+
+// pushState is what the API shows of a target.
+type pushState struct {
+	Name, URL, State, Error, Origin string
+	Enabled                         bool
+}
+
+// pushed waits until the API shows a target of a stream in a state.
+func (r *running) pushed(stream, state string) pushState {
+	r.t.Helper()
+	var list []pushState
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; <-time.After(20 * time.Millisecond) {
+		list = r.pushes(stream)
+		for _, p := range list {
+			if p.State == state {
+				return p
+			}
+		}
+	}
+	r.t.Fatalf("no target of %s is %s: %+v", stream, state, list)
+	return pushState{}
+}
+
+func (r *running) pushes(stream string) []pushState {
+	r.t.Helper()
+	res, err := http.Get(r.adminURL("/api/v1/pushes?stream=" + stream))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if strings.Contains(string(b), secret) {
+		r.t.Errorf("the API shows the key: %s", b)
+	}
+	var a struct{ Pushes []pushState }
+	if err := json.Unmarshal(b, &a); err != nil {
+		r.t.Fatal(err)
+	}
+	return a.Pushes
+}
+
+// ask sends a request to the API.
+func (r *running) ask(method, path, body string) (status int, answer string) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.adminURL(path), strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	return res.StatusCode, string(b)
+}
+
+// TestPushByTheAPI: a target that the API makes is live at once, can be turned off, changed and on again, is there after
+// a restart, and shows its key nowhere.
+func TestPushByTheAPI(t *testing.T) {
+	there := start(t, nil)
+	folder := t.TempDir()
+	here := start(t, func(c *server.Config) { c.State = folder })
+	p := here.mustPublish("live/cam")
+	publishSome(p, 0, 25)
+	status, answer := here.ask("POST", "/api/v1/pushes", `{"stream":"live/cam","name":"x","url":"rtmp://`+there.Addr("rtmp").String()+`/in","key":"cam?key=`+secret+`"}`)
+	if status != 201 || strings.Contains(answer, secret) {
+		t.Fatal(status, answer)
+	}
+	here.pushed("live/cam", "live")
+	there.arrived("in/cam", 1)
+	if status, answer = here.ask("PATCH", "/api/v1/pushes/x/live/cam", `{"enabled":false}`); status != 200 {
+		t.Fatal(status, answer)
+	}
+	here.pushed("live/cam", "off")
+	if status, answer = here.ask("PATCH", "/api/v1/pushes/x/live%2Fcam", `{"enabled":true,"key":"cam2"}`); status != 200 {
+		t.Fatal(status, answer)
+	}
+	here.pushed("live/cam", "live")
+	there.arrived("in/cam2", 1)
+	if status, answer = here.ask("POST", "/api/v1/pushes/x/retry/live/cam", ""); status != 200 {
+		t.Fatal(status, answer)
+	}
+	res, err := http.Get(here.adminURL("/metrics"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := io.ReadAll(res.Body)
+	res.Body.Close()
+	if !strings.Contains(string(b), `weir_push_targets{service="custom",state="live"} 1`) || !strings.Contains(string(b), `weir_push_sent_bytes_total{service="custom"}`) {
+		t.Error("the metrics do not show the target")
+	}
+	if err := here.stop(); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, func(c *server.Config) { c.State = folder })
+	if list := again.pushes(""); len(list) != 1 || list[0].Name != "x" || list[0].State != "waiting" || list[0].Origin != "api" {
+		t.Errorf("%+v", list)
+	}
+	if status, answer = again.ask("DELETE", "/api/v1/pushes/x/live/cam", ""); status != 204 {
+		t.Error(status, answer)
+	}
+	if list := again.pushes(""); len(list) != 0 {
+		t.Errorf("%+v", list)
+	}
+}
