@@ -134,8 +134,12 @@ func TestC233_Token(t *testing.T) {
 		{"/api/v1/streams", "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("admin:"+token))},
 		{"/api/v1/streams", "Authorization", token},
 		{"/api/v1/streams", "Cookie", "token=" + token},
-		{"/api/v1/streams?token=" + token}, {"/api/v1/streams?access_token=" + token}, {"/api/v1/streams?key=" + token},
-		{"/api/v1/nothing"}, {"/metrics?token=" + token}, {"/debug/pprof/heap"},
+		{"/api/v1/streams?token=" + token},
+		{"/api/v1/streams?access_token=" + token},
+		{"/api/v1/streams?key=" + token},
+		{"/api/v1/nothing"},
+		{"/metrics?token=" + token},
+		{"/debug/pprof/heap"},
 	} {
 		if status, got := answer(c[0], c[1:]...); status != http.StatusUnauthorized || got != want {
 			t.Errorf("%.80q: %d %s, want what is answered without a token: %s", c, status, got, want)
@@ -162,7 +166,9 @@ func TestC234_ForeignWrites(t *testing.T) {
 		for _, header := range [][]string{
 			{"Origin", "https://evil.example", "Content-Type", "text/plain"},
 			{"Origin", "https://evil.example", "Content-Type", "application/json", "Sec-Fetch-Site", "cross-site"},
-			{"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
+			{"Origin", "null"},
+			{"Sec-Fetch-Site", "cross-site"},
+			{"Sec-Fetch-Site", "same-site"},
 		} {
 			if a := r.ask(c.method, apiPrefix+c.path, c.body, header...); a.status != http.StatusForbidden || a.code() != "foreign_origin" {
 				t.Errorf("%s %s %q: %d %s", c.method, c.path, header, a.status, a.body)
@@ -204,8 +210,11 @@ func TestC234_BadJSON(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ method, path string }{
-		{http.MethodPatch, "/config"}, {http.MethodPost, "/keys"}, {http.MethodPost, "/config/reload"},
-		{http.MethodPost, "/hooks/billing/deliveries/01A/replay"}, {http.MethodDelete, "/keys/cam1"},
+		{http.MethodPatch, "/config"},
+		{http.MethodPost, "/keys"},
+		{http.MethodPost, "/config/reload"},
+		{http.MethodPost, "/hooks/billing/deliveries/01A/replay"},
+		{http.MethodDelete, "/keys/cam1"},
 	} {
 		body := &endless{}
 		req, err := http.NewRequest(c.method, r.web.URL+apiPrefix+c.path, io.LimitReader(body, 100<<20))
