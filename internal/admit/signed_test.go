@@ -81,7 +81,7 @@ func TestSignedLinks(t *testing.T) {
 			{"a later end", "live/a", strings.Replace(good, "exp=", "exp=9", 1), "192.0.2.1", session.BadKey, "was changed"},
 			{"an added until", "live/a", good + "&until=9999999999", "192.0.2.1", session.BadKey, "was changed"},
 			{"no signature", "live/a", "", "192.0.2.1", session.BadKey, "the key is missing or wrong"},
-			{"half a signature", "live/a", good[:len(good)-10], "192.0.2.1", session.BadKey, "a signature that is none"},
+			{"half a signature", "live/a", good[:len(good)-10], "192.0.2.1", session.BadKey, "a malformed signature"},
 			{"all below", "live/x/y", with(func(s *Signed) { s.Path = "live/**" }), "192.0.2.1", letIn, ""},
 			{"eight folders down", "live/1/2/3/4/5/6/7/8", with(func(s *Signed) { s.Path = "live/**" }), "192.0.2.1", letIn, ""},
 			{"nine folders down", "live/1/2/3/4/5/6/7/8/9", with(func(s *Signed) { s.Path = "live/**" }), "192.0.2.1", session.BadKey, "was changed"},
