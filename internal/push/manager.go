@@ -29,6 +29,8 @@ type Options struct {
 	Server string
 	// Own reports whether a port is one at which this server takes publishers; nil: none is.
 	Own func(port int) bool
+	// Pulled returns the host from which a stream is fetched now, empty if it is not; nil: none is.
+	Pulled func(path string) (host string)
 	// Tell, if not nil, is told of events, their data included. It must not block.
 	Tell func(typ, path string, data map[string]any)
 	// Failed, if not nil, counts the failure of a target of a service.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,6 +190,9 @@ func (t *target) session(ctx, waiting context.Context) error {
 	}
 	if err := fits(a.service, first.Headers); err != nil {
 		return err
+	}
+	if t.m.opt.Pulled != nil && strings.EqualFold(t.m.opt.Pulled(t.path), a.Host) {
+		return errBack // a server of another kind in between would not tell
 	}
 	t.set(Connecting)
 	published := false

@@ -652,6 +652,29 @@ func TestLoops(t *testing.T) {
 	}
 }
 
+// TestC439_NotBackToTheSource: a stream that is fetched is not sent to the host that it comes from.
+func TestC439_NotBackToTheSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDouble(t)
+		w := newWorld(t, func(o *Options) {
+			o.Dial = d.dial
+			o.Pulled = func(path string) string {
+				if path == "live/cam" {
+					return "Origin.example"
+				}
+				return ""
+			}
+		}, to("back", "rtmps://origin.example/other", "x"), to("on", "rtmp://h.example/live", "cam"))
+		w.publish("live/cam", "p1").run(2 * time.Second)
+		if st := w.status("back"); st.State != Refused || st.Reason != session.Loop || st.Error != errBack.Error() {
+			t.Errorf("%v, %v: %s", st.State, st.Reason, st.Error)
+		}
+		if st := w.status("on"); st.State != Live || len(d.list()) != 1 {
+			t.Errorf("%v, %d connections", st.State, len(d.list()))
+		}
+	})
+}
+
 // TestCodecs: what a service or server does not take is refused with the reason, and tried again once the
 // stream is another one.
 func TestCodecs(t *testing.T) {

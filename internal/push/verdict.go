@@ -19,6 +19,8 @@ import (
 var (
 	// errLoop: the target is this server's own stream.
 	errLoop = errors.New("the target is the stream itself, on this server: it would go in a circle")
+	// errBack: the target is where the stream is fetched from.
+	errBack = errors.New("the stream is fetched from the target's host: it would go in a circle")
 	// errSilent: a server has closed the connection right after publishing began, again and again.
 	errSilent = errors.New("the server closes the connection right after publishing begins and does not say why: services do that when the stream key is wrong or has expired, or the channel may not go live")
 	// errPin: the server has another certificate than the configuration names.
@@ -68,7 +70,7 @@ const maxText = 400
 func judgeError(err error, a *Address) verdict {
 	host := a.Host
 	switch {
-	case errors.Is(err, errLoop):
+	case errors.Is(err, errLoop), errors.Is(err, errBack):
 		return verdict{true, session.Loop, err.Error()}
 	case errors.Is(err, errSilent):
 		return verdict{true, session.Denied, errSilent.Error()}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/url"
 
 	"weir/internal/admin"
+	"weir/internal/pull"
 	"weir/internal/push"
 	"weir/internal/session"
 )
@@ -22,12 +24,26 @@ func (s *Server) buildPush() (err error) {
 			return nil
 		},
 		Own:    s.listensAt,
+		Pulled: s.pulledFrom,
 		Failed: func(service string, reason session.Reason) { s.metrics.PushFailed(service, reason.String()) },
 	})
 	if err == nil {
 		s.services = append(s.services, service{"push", s.push.Run})
 	}
 	return err
+}
+
+// pulledFrom returns the host from which a stream is fetched now; empty if it is not.
+func (s *Server) pulledFrom(path string) string {
+	for _, p := range s.pulls.List() {
+		if p.Path != path || p.Status != pull.Live {
+			continue
+		}
+		if u, err := url.Parse(p.Source); err == nil {
+			return u.Hostname()
+		}
+	}
+	return ""
 }
 
 // listensAt reports whether one of the server's listeners has a port.
