@@ -24,11 +24,13 @@ var wires = []struct {
 	{"twitch with a test", Config{Service: "twitch", URL: "rtmp://live-fra.twitch.tv/app/", Key: "live_1?bandwidthtest=true"}, "app", "rtmp://live-fra.twitch.tv/app", "live_1?bandwidthtest=true", "live-fra.twitch.tv:1935", ""},
 	{"twitch joined", Config{URL: "rtmp://live.twitch.tv/app/live_123"}, "app", "rtmp://live.twitch.tv/app", "live_123", "live.twitch.tv:1935", ""},
 	{
-		"facebook", Config{Service: "facebook", Key: "FB-1-0-Ab?s_bl=1&s_ps=1&s_sw=0&s_vt=api-s&a=Abz_x9"},
+		"facebook",
+		Config{Service: "facebook", Key: "FB-1-0-Ab?s_bl=1&s_ps=1&s_sw=0&s_vt=api-s&a=Abz_x9"},
 		"rtmp", "rtmps://rtmp-api.facebook.com:443/rtmp", "FB-1-0-Ab?s_bl=1&s_ps=1&s_sw=0&s_vt=api-s&a=Abz_x9", "rtmp-api.facebook.com:443", "",
 	},
 	{
-		"facebook joined", Config{URL: "rtmps://live-api-s.facebook.com:443/rtmp/FB-1-0-Ab?s_bl=1&a=Abz/x9"},
+		"facebook joined",
+		Config{URL: "rtmps://live-api-s.facebook.com:443/rtmp/FB-1-0-Ab?s_bl=1&a=Abz/x9"},
 		"rtmp", "rtmps://live-api-s.facebook.com:443/rtmp", "FB-1-0-Ab?s_bl=1&a=Abz/x9", "live-api-s.facebook.com:443", "",
 	},
 	{"kick", Config{Service: "kick", URL: "rtmps://fa7.global-contribute.live-video.net", Key: "sk_us-west-2_x"}, "app", "rtmps://fa7.global-contribute.live-video.net/app", "sk_us-west-2_x", "fa7.global-contribute.live-video.net:443", ""},
@@ -185,8 +187,13 @@ func TestP19_KeysGoByteForByte(t *testing.T) {
 // TestNames: targets without a name get one that says what they are, and all differ.
 func TestNames(t *testing.T) {
 	list := []Config{
-		{URL: "rtmp://a.example/x/1"}, {URL: "rtmp://a.example/x/2"}, {Service: "twitch"}, {Name: "twitch-2"}, {Service: "twitch"},
-		{URL: "rtmps://a.rtmps.youtube.com/live2/k"}, {URL: "no URL"},
+		{URL: "rtmp://a.example/x/1"},
+		{URL: "rtmp://a.example/x/2"},
+		{Service: "twitch"},
+		{Name: "twitch-2"},
+		{Service: "twitch"},
+		{URL: "rtmps://a.rtmps.youtube.com/live2/k"},
+		{URL: "no URL"},
 	}
 	var got []string
 	for _, c := range withNames(list) {
