@@ -18,6 +18,7 @@ var demoPorts = []string{"--set", "rtmp.listen=127.0.0.1:0", "--set", "http.list
 // TestDemo does what "weir demo" tells a newcomer to do: its test stream plays, the ffmpeg
 // line publishes, and the ffplay lines play both.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	s := runServer(t, append([]string{"demo"}, demoPorts...)...)
 	t.Cleanup(func() { s.stop(t) })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

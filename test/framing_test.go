@@ -25,6 +25,7 @@ import (
 // configuration, with start codes, each NAL unit in a message of its own, with ADTS. MPEG-TS and HLS
 // in both containers are decoded without an error; sound without any configuration is left out.
 func TestFramingOfEncoders(t *testing.T) {
+	t.Parallel()
 	files := newMediaFiles()
 	s := startServer(t, "streams.0.match=ts/*", "streams.0.hls.container=ts")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -254,6 +254,7 @@ func (d *day) until(what string, ok func() bool) {
 // TestOperatorsDay is one day with a server: what is configured, who comes, who is sent away, what is changed while
 // 200 watch, what crashes, and in the end nothing is lost and no secret was told.
 func TestOperatorsDay(t *testing.T) {
+	t.Parallel()
 	d := &day{t: t, dir: t.TempDir(), weir: mustBuild(t)}
 	d.file = filepath.Join(d.dir, "weir.yml")
 	d.receiver.open(t)
