@@ -376,6 +376,9 @@ type Config = server.Config
 //	Pull.Headers []string
 //	    Further header fields for sources of HTTP, such as "Authorization: Bearer TOKEN"; they are
 //	    sent to the host of the URL only, not to those that it redirects to.
+//
+//	Record []Config
+//	    Recordings of the stream, each in files of its own; see docs/record.md.
 //	HLS.Enabled bool
 //	    Play by HLS; it costs nothing until somebody asks for it. Default true.
 //	HLS.LowLatency bool

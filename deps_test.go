@@ -24,6 +24,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"codec/bits", "", ""},
 	{"codec", "av codec", ""},
 	{"format", "av codec amf", ""},
+	{"format/mp4", "av codec format/fmp4", ""},
 	{"rtmp", "amf", ""},
 
 	// The server.
@@ -65,6 +66,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/pages", "av format/fmp4 internal/peer internal/protocol/. internal/stream", ""},
 	{"internal/snapshot", "av format/fmp4 internal/peer internal/protocol/. internal/stream internal/session", ""},
 	{"internal/fetch", "av amf format rtmp internal/hops internal/session", "github.com/coder/websocket"},
+	{"internal/record", "av codec format internal/accessunit internal/config internal/event internal/stream", ""},
 	{"internal/relay", "av codec amf format rtmp internal/fetch internal/timeline internal/session", ""},
 	{"internal/pull", "av internal/admit internal/config internal/fetch internal/hops internal/ingest internal/peer internal/session internal/stream", ""},
 	{"internal/probe", "av codec amf format internal/health internal/timeline internal/fetch", ""},
@@ -77,7 +79,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{".", "av internal", ""},
 	{"bench", "av amf format rtmp bench", "github.com/coder/websocket golang.org/x/sys"},
 	{"test", "av codec amf format rtmp", ""},
-	{"cmd", ". av codec amf format rtmp bench internal/admit internal/config internal/demo internal/fetch internal/relay internal/probe internal/session internal/version", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
+	{"cmd", ". av codec amf format rtmp bench internal/admit internal/config internal/demo internal/fetch internal/relay internal/probe internal/record internal/session internal/version", "github.com/alecthomas/kong github.com/lmittmann/tint golang.org/x/sys golang.org/x/term"},
 }
 
 // module is the module's name, the beginning of the path of each of our packages.

@@ -31,6 +31,7 @@ type cli struct {
 	Pull    pullCmd    `cmd:"" help:"Record a stream, or just receive it."`
 	Probe   probeCmd   `cmd:"" help:"Describe a stream and its faults."`
 	Bench   benchCmd   `cmd:"" help:"Load a server and measure it."`
+	Recover recoverCmd `cmd:"" help:"Repair recordings that a crash left."`
 	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
 	Key     keyCmd     `cmd:"" help:"Make, list and revoke the keys of publishers and players."`
 	Sign    signCmd    `cmd:"" help:"Sign a link with which a stream can be played or published for a time."`

@@ -3,6 +3,7 @@ package fmp4
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"weir/av"
 )
@@ -10,6 +11,44 @@ import (
 // AppendInit appends the initialization segment of a presentation: its ftyp and moov boxes. It
 // fails with ErrCodec, ErrConfig or ErrTrack.
 func AppendInit(dst []byte, tracks []Track) ([]byte, error) {
+	b, at := openBox(dst, "ftyp")
+	b = append(b, "iso6\x00\x00\x00\x01iso6cmfcmp41dash"...)
+	b = closeBox(b, at)
+	b, err := appendMovie(b, tracks, movie{scale: initScale})
+	if err != nil {
+		return dst, err
+	}
+	return b, nil
+}
+
+// movie says how a moov box is written.
+type movie struct {
+	scale   uint32 // ticks in a second of its own times
+	long    bool   // durations have 64 bits, which are enough for a file
+	created uint64 // seconds since 1904
+}
+
+const (
+	initScale = 1000
+	// fileScale is fine enough for what separates the beginnings of tracks.
+	fileScale = 90000
+)
+
+// AppendMovie appends the moov box of a file of fragments, which AppendPlain can make a plain one of
+// later. created may be zero. It fails as AppendInit does.
+func AppendMovie(dst []byte, tracks []Track, created time.Time) ([]byte, error) {
+	m := movie{scale: fileScale, long: true}
+	if !created.IsZero() {
+		m.created = uint64(max(created.Unix()+since1904, 0))
+	}
+	return appendMovie(dst, tracks, m)
+}
+
+// since1904 is the seconds from the epoch of MP4 to that of Unix.
+const since1904 = 2082844800
+
+// appendMovie appends a moov box with movie extends.
+func appendMovie(dst []byte, tracks []Track, m movie) ([]byte, error) {
 	seen := map[uint32]bool{}
 	next := uint32(1)
 	for i := range tracks {
@@ -20,21 +59,18 @@ func AppendInit(dst []byte, tracks []Track) ([]byte, error) {
 		seen[t.ID] = true
 		next = max(next, t.ID+1)
 	}
-	b, at := openBox(dst, "ftyp")
-	b = append(b, "iso6\x00\x00\x00\x01iso6cmfcmp41dash"...)
-	b = closeBox(b, at)
-	b, moov := openBox(b, "moov")
-	b, at = openFull(b, "mvhd", 0, 0)
-	b = be32(zeros(b, 8), 1000) // times of creation, timescale
-	b = be32(b, 0)              // duration
-	b = be32(b, 1<<16)          // rate
-	b = be16(b, 1<<8)           // volume
+	b, moov := openBox(dst, "moov")
+	b, at := m.openTimed(b, "mvhd", 0)
+	b = be32(b, m.scale)
+	b = m.duration(b)
+	b = be32(b, 1<<16) // rate
+	b = be16(b, 1<<8)  // volume
 	b = appendMatrix(zeros(b, 10))
 	b = be32(zeros(b, 24), next)
 	b = closeBox(b, at)
 	var err error
 	for i := range tracks {
-		if b, err = appendTrack(b, &tracks[i]); err != nil {
+		if b, err = appendTrack(b, &tracks[i], &m); err != nil {
 			return dst, err
 		}
 	}
@@ -50,6 +86,24 @@ func AppendInit(dst []byte, tracks []Track) ([]byte, error) {
 	return closeBox(b, moov), nil
 }
 
+// openTimed begins a full box whose first fields are the times of creation and change.
+func (m *movie) openTimed(b []byte, typ string, flags uint32) (_ []byte, at int) {
+	if m.long {
+		b, at = openFull(b, typ, 1, flags)
+		return be64(be64(b, m.created), m.created), at
+	}
+	b, at = openFull(b, typ, 0, flags)
+	return be32(be32(b, uint32(m.created)), uint32(m.created)), at
+}
+
+// duration appends a duration of 0.
+func (m *movie) duration(b []byte) []byte {
+	if m.long {
+		return zeros(b, 8)
+	}
+	return zeros(b, 4)
+}
+
 // appendMatrix appends the matrix that changes nothing.
 func appendMatrix(b []byte) []byte {
 	for _, v := range [9]uint32{1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30} {
@@ -62,17 +116,20 @@ func appendMatrix(b []byte) []byte {
 const languageUnknown = 0x55c4
 
 // appendTrack appends a trak box (ISO/IEC 14496-12, 8.3.1).
-func appendTrack(b []byte, t *Track) ([]byte, error) {
+func appendTrack(b []byte, t *Track, m *movie) ([]byte, error) {
 	b, trak := openBox(b, "trak")
 	const enabled, inMovie = 1, 2
-	b, at := openFull(b, "tkhd", 0, enabled|inMovie)
-	b = be32(zeros(b, 8), t.ID)
-	b = zeros(b, 4+4+8+2) // reserved, duration, reserved, layer
+	b, at := m.openTimed(b, "tkhd", enabled|inMovie)
+	b = zeros(be32(b, t.ID), 4)
+	b = zeros(m.duration(b), 8+2) // reserved, layer
 	group, volume := uint16(0), uint16(0)
 	handler, name, header := "vide", "Video", "vmhd"
 	if t.Kind == av.Audio {
 		group, volume = 1, 1<<8
 		handler, name, header = "soun", "Sound", "smhd"
+	}
+	if t.Name != "" {
+		name = t.Name
 	}
 	b = be16(b, group)
 	b = be16(b, volume)
@@ -82,9 +139,8 @@ func appendTrack(b []byte, t *Track) ([]byte, error) {
 	b = closeBox(b, at)
 
 	b, mdia := openBox(b, "mdia")
-	b, at = openFull(b, "mdhd", 0, 0)
-	b = be32(zeros(b, 8), t.timescale())
-	b = be32(b, 0)
+	b, at = m.openTimed(b, "mdhd", 0)
+	b = m.duration(be32(b, t.timescale()))
 	b = be16(b, languageUnknown)
 	b = closeBox(zeros(b, 2), at)
 	b, at = openFull(b, "hdlr", 0, 0)

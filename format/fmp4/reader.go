@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -95,14 +94,14 @@ func (r *Reader) Tracks() []Track {
 // open finds moov, before or behind the media.
 func (r *Reader) open() error {
 	for at, n := int64(0), 0; ; n++ {
-		b, err := r.box(at)
+		b, err := ReadBox(r.in, at, r.size)
 		if errors.Is(err, io.EOF) || n > maxTop {
 			return ErrNotMP4
 		}
 		if err != nil {
 			return err
 		}
-		if b.typ == "moov" {
+		if b.Type == "moov" {
 			body, err := r.body(b, maxMoov)
 			if err != nil {
 				return err
@@ -116,65 +115,24 @@ func (r *Reader) open() error {
 				}
 				return ErrNoTracks
 			}
-			r.at = b.end
+			r.at = b.End
 			return nil
 		}
-		if n == 0 && !slices.Contains([]string{"ftyp", "styp", "free", "skip", "mdat", "wide", "moof"}, b.typ) {
+		if n == 0 && !slices.Contains([]string{"ftyp", "styp", "free", "skip", "mdat", "wide", "moof"}, b.Type) {
 			return ErrNotMP4
 		}
-		at = b.end
+		at = b.End
 	}
-}
-
-// fileBox is a box at the top.
-type fileBox struct {
-	typ       string
-	from, end int64 // of what is in it
-	begin     int64
-}
-
-// box reads the head of the box at a place. It fails with io.EOF at the end.
-func (r *Reader) box(at int64) (b fileBox, err error) {
-	var head [16]byte
-	if at >= r.size {
-		return b, io.EOF
-	}
-	n, err := r.in.ReadAt(head[:min(16, r.size-at)], at)
-	if n < 8 {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = io.EOF
-		}
-		return b, err
-	}
-	b = fileBox{typ: string(head[4:8]), begin: at, from: at + 8}
-	switch size := int64(binary.BigEndian.Uint32(head[:])); {
-	case size == 0:
-		b.end = r.size
-	case size == 1:
-		if n < 16 {
-			return b, io.EOF
-		}
-		large := binary.BigEndian.Uint64(head[8:])
-		if large < 16 || large > math.MaxInt64-uint64(at) {
-			return b, ErrBox
-		}
-		b.from, b.end = at+16, at+int64(large)
-	case size < 8:
-		return b, ErrBox
-	default:
-		b.end = at + size
-	}
-	return b, nil
 }
 
 // body reads what is in a box of at most so many bytes.
-func (r *Reader) body(b fileBox, most int64) ([]byte, error) {
-	n := b.end - b.from
-	if n > most || b.end > r.size {
-		return nil, fmt.Errorf("%w: %q of %d bytes", ErrBox, b.typ, n)
+func (r *Reader) body(b Box, most int64) ([]byte, error) {
+	n := b.End - b.Body
+	if n > most || b.End > r.size {
+		return nil, fmt.Errorf("%w: %q of %d bytes", ErrBox, b.Type, n)
 	}
 	body := make([]byte, n)
-	if k, err := r.in.ReadAt(body, b.from); int64(k) < n {
+	if k, err := r.in.ReadAt(body, b.Body); int64(k) < n {
 		return nil, err
 	}
 	return body, nil

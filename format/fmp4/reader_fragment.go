@@ -12,24 +12,24 @@ type sampleDefaults struct{ duration, size, flags uint32 }
 // be read, there are no more.
 func (r *Reader) fragment() {
 	for {
-		b, err := r.box(r.at)
+		b, err := ReadBox(r.in, r.at, r.size)
 		if err != nil {
 			r.end = true
 			return
 		}
-		r.at = b.end
-		if b.typ != "moof" {
+		r.at = b.End
+		if b.Type != "moof" {
 			continue
 		}
 		r.queued = 0
 		body, err := r.body(b, maxMoof)
 		if err == nil {
-			data := b.end // of the first run that does not say where its data is
+			data := b.End // of the first run that does not say where its data is
 			err = inner(body, func(typ string, traf []byte) error {
 				if typ != "traf" {
 					return nil
 				}
-				data, err = r.traf(traf, b.begin, data)
+				data, err = r.traf(traf, b.Begin, data)
 				return err
 			})
 		}

@@ -16,6 +16,8 @@ type Track struct {
 	ID uint32
 	// Timescale is the ticks in a second of the track's times; 0 is Timescale(Track).
 	Timescale uint32
+	// Name is what players call the track, such as "Commentary"; empty is "Video" or "Sound".
+	Name string
 	// First is, of AC-3 and E-AC-3, which have no configuration record, a frame that
 	// the sample entry is made of; nil makes it of the sample rate and the channels.
 	First []byte

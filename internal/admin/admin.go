@@ -45,6 +45,7 @@ type Config struct {
 	Pulls         Pulls
 	Pushes        Pushes
 	Events        Events
+	Recorders     Recorders
 }
 
 // The times that clients of the admin listener have to take an answer.

@@ -29,7 +29,7 @@ func TestGeneratedClient(t *testing.T) {
 	bus := event.NewBus()
 	r := newRig(t, func(c *Config) {
 		c.Token = "t0ken"
-		c.Configuration, c.Hooks, c.Keys, c.Events = &fakeConfiguration{}, &fakeHooks{}, &fakeKeys{}, bus
+		c.Configuration, c.Hooks, c.Keys, c.Events, c.Recorders = &fakeConfiguration{}, &fakeHooks{}, &fakeKeys{}, bus, &fakeRecorders{}
 	})
 	for _, path := range []string{"a/b/ü %c", "live/a", "live/b"} {
 		r.publish(path, "rtmp")
@@ -92,6 +92,7 @@ func TestGeneratedClient(t *testing.T) {
 		`events ["snapshot 3","publish.start live/c s1"]`,
 		`hooks ["billing","failing","publish.start",2,202]`,
 		`reloaded [200,0]`,
+		`recorder ["recording","01A"]`,
 		`version ["rtmp","hls"]`,
 	}, "\n") + "\n"
 	if got := run("node", "client.js", r.web.URL); got != want {

@@ -12,6 +12,7 @@ import (
 // whole gives an admin listener every part.
 func whole(c *Config) {
 	c.Configuration, c.Hooks, c.Keys, c.Events, c.Pulls, c.Pushes = &fakeConfiguration{}, &fakeHooks{}, &fakeKeys{}, event.NewBus(), &fakePulls{}, &fakePushes{}
+	c.Recorders = &fakeRecorders{}
 }
 
 // TestErrors: each route answers a wrong request with the right status and a code that stays the same.

@@ -42,6 +42,9 @@ func (s *Server) routeAPI(mux *http.ServeMux) {
 	if s.conf.Hooks != nil {
 		s.routeHooks(api)
 	}
+	if s.conf.Recorders != nil {
+		s.routeRecorders(api)
+	}
 	if s.conf.Keys != nil {
 		s.routeKeys(api)
 	}

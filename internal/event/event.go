@@ -102,6 +102,14 @@ const (
 	// PullState: what becomes of a stream that is fetched from elsewhere. Data: status (live, retrying, failed, standby or
 	// idle), by, source, session while it is live; after a failure reason, text and next_try.
 	PullState = "pull.state"
+	// RecordingStart: a recording has begun a file. Data: id, recording, file, dir, format.
+	RecordingStart = "recording.start"
+	// RecordingDone: a file of a recording is whole. Data: as of RecordingStart, and duration, bytes, start; of a file
+	// that a crash left, which has no id, repaired.
+	RecordingDone = "recording.done"
+	// RecordingFailed: a recording lost frames, or a file of it ended before it was to: once until it goes well again. Data: as of
+	// RecordingStart, and reason, text.
+	RecordingFailed = "recording.failed"
 	// HookDropped: a hook's queue was full. Data: hook, dropped: how many since it was told last.
 	HookDropped = "hook.dropped"
 )
@@ -110,7 +118,7 @@ const (
 func Types() []string {
 	return []string{
 		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, StreamOnline, StreamOffline,
-		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, PushStart, PushStop, PushFailed, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, HookDropped,
+		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, PushStart, PushStop, PushFailed, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, RecordingStart, RecordingDone, RecordingFailed, HookDropped,
 	}
 }
 

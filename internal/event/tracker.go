@@ -182,6 +182,16 @@ func (t *Tracker) Push(typ, path string, data map[string]any) {
 	t.bus.Publish(Event{Type: typ, Stream: named, Data: data})
 }
 
+// Named returns a stream as events have it.
+func (t *Tracker) Named(path string) *Stream {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.streams[path]; s != nil {
+		return s.named()
+	}
+	return &Stream{Path: path}
+}
+
 // limit counts the refusals of one limit.
 type limit struct {
 	told    time.Time

@@ -46,6 +46,8 @@ type Sources struct {
 	Segments func() int64
 	// Pulls yields how many streams that are fetched from elsewhere have each status.
 	Pulls func(yield func(status string, n int))
+	// Recordings returns how many recordings run.
+	Recordings func() int
 	// Queues yields the number of events that wait for each hook.
 	Queues func(yield func(hook string, events int))
 	// Faults yields the number of streams that have a fault of a kind now.
@@ -81,6 +83,7 @@ type Metrics struct {
 	pullFails  *prometheus.CounterVec
 	reconnects prometheus.Counter
 	pushFailed *prometheus.CounterVec
+	records    *records
 	reloaded   prometheus.Gauge
 	reloadedAt prometheus.Gauge
 	firstFrame prometheus.Histogram
@@ -124,6 +127,7 @@ func New(s Sources) *Metrics {
 		}),
 	}
 	m.hooks = newHooks(m.registry)
+	m.records = newRecords(m.registry)
 	m.Reloaded(true)
 	v := version.Get()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -235,8 +239,8 @@ func word(s string) string {
 // reader collects from Sources.
 type reader struct {
 	Sources
-	streams, bitrate, stalled, silence, sessions, received, sent, frames, repairs, skips, load, interval, intake, segments *prometheus.Desc
-	faults, files, traces                                                                                                  *prometheus.Desc
+	streams, bitrate, stalled, silence, sessions, received, sent, frames, repairs, skips, load, interval, intake, segments, recordings *prometheus.Desc
+	faults, files, traces                                                                                                              *prometheus.Desc
 }
 
 func newReader(s Sources) *reader {
@@ -244,30 +248,31 @@ func newReader(s Sources) *reader {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &reader{
-		Sources:  s,
-		streams:  desc("weir_streams", "Streams, those that players wait for included."),
-		bitrate:  desc("weir_ingest_bits_per_second", "What publishers sent over the last two seconds."),
-		stalled:  desc("weir_streams_stalled", "Streams whose publisher is connected and sends nothing."),
-		silence:  desc("weir_publisher_silence_seconds", "The longest time for which a connected publisher has sent nothing."),
-		sessions: desc("weir_sessions", "Open sessions.", "protocol", "role"),
-		received: desc("weir_received_bytes_total", "Bytes received from peers.", "protocol"),
-		sent:     desc("weir_sent_bytes_total", "Bytes sent to peers.", "protocol"),
-		frames:   desc("weir_frames_received_total", "Frames received from publishers.", "kind"),
-		repairs:  desc("weir_stream_repairs_total", "Faults of publishers that were repaired.", "kind"),
-		skips:    desc("weir_player_skips_total", "Times a player that was too slow skipped ahead."),
-		load:     desc("weir_delivery_worker_load", "Share of time a delivery worker spends sending, from 0 to 1.", "worker"),
-		interval: desc("weir_delivery_round_interval_seconds", "Rest of a delivery worker between two rounds.", "worker"),
-		intake:   desc("weir_intake_interval_seconds", "Time between two reads of a publisher; 0 while each is read as it sends."),
-		segments: desc("weir_segment_memory_bytes", "Memory that HLS segments take; on Linux it is not in the process's resident memory, but in that of its container."),
-		faults:   desc("weir_faulty_streams", "Streams whose publisher has a fault, by kind.", "kind"),
-		traces:   desc("weir_trace_spans_total", "Spans of traces, by what became of them: sent or lost.", "result"),
-		files:    desc("weir_fd_limit", "File descriptors that the process may have; process_open_fds is how many it has."),
+		Sources:    s,
+		streams:    desc("weir_streams", "Streams, those that players wait for included."),
+		bitrate:    desc("weir_ingest_bits_per_second", "What publishers sent over the last two seconds."),
+		stalled:    desc("weir_streams_stalled", "Streams whose publisher is connected and sends nothing."),
+		silence:    desc("weir_publisher_silence_seconds", "The longest time for which a connected publisher has sent nothing."),
+		sessions:   desc("weir_sessions", "Open sessions.", "protocol", "role"),
+		received:   desc("weir_received_bytes_total", "Bytes received from peers.", "protocol"),
+		sent:       desc("weir_sent_bytes_total", "Bytes sent to peers.", "protocol"),
+		frames:     desc("weir_frames_received_total", "Frames received from publishers.", "kind"),
+		repairs:    desc("weir_stream_repairs_total", "Faults of publishers that were repaired.", "kind"),
+		skips:      desc("weir_player_skips_total", "Times a player that was too slow skipped ahead."),
+		load:       desc("weir_delivery_worker_load", "Share of time a delivery worker spends sending, from 0 to 1.", "worker"),
+		interval:   desc("weir_delivery_round_interval_seconds", "Rest of a delivery worker between two rounds.", "worker"),
+		intake:     desc("weir_intake_interval_seconds", "Time between two reads of a publisher; 0 while each is read as it sends."),
+		recordings: desc("weir_recordings", "Recordings that run."),
+		segments:   desc("weir_segment_memory_bytes", "Memory that HLS segments take; on Linux it is not in the process's resident memory, but in that of its container."),
+		faults:     desc("weir_faulty_streams", "Streams whose publisher has a fault, by kind.", "kind"),
+		traces:     desc("weir_trace_spans_total", "Spans of traces, by what became of them: sent or lost.", "result"),
+		files:      desc("weir_fd_limit", "File descriptors that the process may have; process_open_fds is how many it has."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.segments, r.faults, r.files, r.traces} {
+	for _, d := range []*prometheus.Desc{r.streams, r.bitrate, r.stalled, r.silence, r.sessions, r.received, r.sent, r.frames, r.repairs, r.skips, r.load, r.interval, r.intake, r.segments, r.recordings, r.faults, r.files, r.traces} {
 		ch <- d
 	}
 }
@@ -315,6 +320,9 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 	}
 	if r.Intake != nil {
 		gauge(r.intake, r.Intake().Seconds())
+	}
+	if r.Recordings != nil {
+		gauge(r.recordings, float64(r.Recordings()))
 	}
 	if r.Segments != nil {
 		gauge(r.segments, float64(r.Segments()))

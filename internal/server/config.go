@@ -17,6 +17,7 @@ import (
 	"weir/internal/peer"
 	"weir/internal/pull"
 	"weir/internal/push"
+	"weir/internal/record"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/internal/trace"
@@ -188,15 +189,16 @@ type LimitsConfig struct {
 
 // StreamConfig is one entry of the section "streams".
 type StreamConfig struct {
-	Match   string        `yaml:"match" reload:"live" help:"which stream paths: * is one segment, ** any number; the first entry that matches applies alone"`
-	Publish PublishConfig `yaml:"publish"`
-	Play    PlayConfig    `yaml:"play"`
-	Latency string        `yaml:"latency" reload:"live" enum:"normal,low" help:"low is served at once, never gathered to save CPU"`
-	Cache   CacheConfig   `yaml:"gop_cache"`
-	Slow    SlowConfig    `yaml:"slow_player"`
-	Push    []push.Config `yaml:"push" reload:"live" help:"other servers that the streams are also sent to, by RTMP or RTMPS; each is a URL, or a group; see docs/restream.md"`
-	Repair  bool          `yaml:"repair" reload:"new sessions" help:"send FLV and RTMP players whole pictures where the publisher splits them into several messages; false passes on the publisher's bytes untouched"`
-	Pull    pull.Config   `yaml:"pull" help:"Fetches the streams from another server; see docs/restream.md."`
+	Match   string          `yaml:"match" reload:"live" help:"which stream paths: * is one segment, ** any number; the first entry that matches applies alone"`
+	Publish PublishConfig   `yaml:"publish"`
+	Play    PlayConfig      `yaml:"play"`
+	Latency string          `yaml:"latency" reload:"live" enum:"normal,low" help:"low is served at once, never gathered to save CPU"`
+	Cache   CacheConfig     `yaml:"gop_cache"`
+	Slow    SlowConfig      `yaml:"slow_player"`
+	Push    []push.Config   `yaml:"push" reload:"live" help:"other servers that the streams are also sent to, by RTMP or RTMPS; each is a URL, or a group; see docs/restream.md"`
+	Repair  bool            `yaml:"repair" reload:"new sessions" help:"send FLV and RTMP players whole pictures where the publisher splits them into several messages; false passes on the publisher's bytes untouched"`
+	Pull    pull.Config     `yaml:"pull" help:"Fetches the streams from another server; see docs/restream.md."`
+	Record  []record.Config `yaml:"record" reload:"live" help:"recordings of the stream, each in files of its own; see docs/record.md"`
 	StreamProtocols
 }
 
@@ -259,6 +261,7 @@ func DefaultStream() StreamConfig {
 		Publish: PublishConfig{Rule: admit.DefaultRule(), OnConflict: "takeover", Grace: s.Grace, GraceAfterStop: s.GraceAfterStop},
 		Play:    PlayConfig{Rule: admit.DefaultRule(), Wait: 10 * time.Second, Start: "live"},
 		Latency: "normal",
+		Record:  []record.Config{},
 		Cache: CacheConfig{
 			GOPs: s.Cache.GOPs, MaxBytes: s.Cache.Bytes, MaxFrames: s.Cache.Frames, MaxTime: s.Cache.Time,
 		},
@@ -278,7 +281,7 @@ func (c *StreamConfig) Validate() error {
 	if c.Pull.Enabled() && !c.Pull.OnDemand && strings.Contains(c.Match, "*") {
 		return config.Errorf(&c.Pull.OnDemand, "which streams of %q are to be fetched always? Give each an entry of its own, whose match is its path, or leave on_demand true", c.Match)
 	}
-	return push.Check(c.Push)
+	return errors.Join(push.Check(c.Push), record.CheckEntries(c.Record))
 }
 
 // SetDefaults implements config.Defaulter.

@@ -72,9 +72,10 @@ func (s *Server) sources() metrics.Sources {
 				yield(i, w.Load, w.Interval)
 			}
 		},
-		Intake: func() time.Duration { return s.pacer.Interval() },
-		Queues: func(yield func(hook string, n int)) { s.hooks.Queues(yield) },
-		Pulls:  func(yield func(status string, n int)) { s.pulls.Count(yield) },
+		Recordings: func() int { return s.records.Running() },
+		Intake:     func() time.Duration { return s.pacer.Interval() },
+		Queues:     func(yield func(hook string, n int)) { s.hooks.Queues(yield) },
+		Pulls:      func(yield func(status string, n int)) { s.pulls.Count(yield) },
 		Segments: func() int64 {
 			n := int64(0)
 			for _, f := range s.mediaBytes {
@@ -283,6 +284,9 @@ func (s *Server) notify(e stream.Event) {
 	case stream.Repaired:
 		s.log.Warn("repairing the publisher's frames; further repairs of this kind are only counted",
 			at, slog.String("repair", e.Repair.String()), slog.String("what", repairText[e.Repair]))
+	}
+	if e.Kind == stream.Started || e.Kind == stream.Resumed {
+		s.record(e)
 	}
 	if e.Kind == stream.Retracked {
 		for _, f := range s.retracked {

@@ -192,6 +192,7 @@ func (c *Change) Apply() {
 	s.mux.Refresh()
 	s.pulls.Apply()
 	s.push.Apply()
+	s.records.Changed()
 	s.engine.SetDelays(c.conf.Delivery.MinDelay, c.conf.Delivery.MaxDelay)
 	for i, f := range c.conf.folders() {
 		if section, ok := f.Section.(protocol.Changeable); ok {

@@ -332,6 +332,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 	maps.Copy(probes, probesOfKeys())
 	maps.Copy(probes, probesOfPull())
 	maps.Copy(probes, probesOfPush())
+	maps.Copy(probes, probesOfRecord())
 	besides := maps.Clone(besides)
 	ofHook, besidesHook := probesOfHook(t)
 	maps.Copy(probes, ofHook)

@@ -115,6 +115,7 @@ func (s *Server) release() {
 		s.hooks.Close()
 	}
 	s.pulls.Close()
+	s.records.Close()
 	for _, l := range s.listeners { // services have closed most of them
 		_ = l.Close()
 	}

@@ -27,6 +27,7 @@ import (
 	"weir/internal/protocol"
 	"weir/internal/pull"
 	"weir/internal/push"
+	"weir/internal/record"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/internal/trace"
@@ -78,6 +79,7 @@ type Server struct {
 	push       *push.Manager
 	metrics    *metrics.Metrics
 	health     *health.Monitor
+	records    *record.Manager
 	traces     *trace.Exporter // nil: none are sent
 	pulls      *pull.Manager
 	services   []service
@@ -158,6 +160,7 @@ func (s *Server) build() {
 	s.mux = mux.NewSet(s.engine, func(path string) fanout.SlowPolicy { return s.streamConfig(path).slow() })
 	s.sessions = session.New(c.sessionLimits(), s.observer())
 	s.health = health.NewMonitor(health.Options{Streams: s.hub.List, Changed: s.healthChanged})
+	s.records = s.newRecords()
 	s.traces = s.newTraces()
 	s.pulls = s.newPulls()
 	s.setGlobals(c)
@@ -207,7 +210,7 @@ func (s *Server) open() error {
 		return err
 	}
 	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags},
-		service{"health", s.health.Run}, service{"rates", s.measure}, service{"pulls", s.pulls.Run})
+		service{"health", s.health.Run}, service{"rates", s.measure}, service{"recordings", s.runRecords}, service{"pulls", s.pulls.Run})
 	return nil
 }
 

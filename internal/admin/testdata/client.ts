@@ -88,6 +88,8 @@ say("hooks", [hook.name, hook.state, delivery.type, delivery.attempts, again.res
 
 const reloaded = await api.POST("/config/reload");
 say("reloaded", [reloaded.response.status, reloaded.data?.changed.length]);
+const recorder = await api.POST("/recorders/{name}/start", { params: { path: { name: "main" }, query: { stream: "live/a" } } });
+say("recorder", [recorder.data?.state, recorder.data?.id]);
 
 const version = await api.GET("/version");
 say("version", version.data?.protocols);

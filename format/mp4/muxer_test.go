@@ -1,0 +1,355 @@
+package mp4
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/av"
+	"weir/codec"
+)
+
+// both writes the frames and returns the file as it is while it is written, and finished.
+func (m *media) both(t *testing.T) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	names := map[string]string{"fragmented": filepath.Join(dir, "f.mp4"), "finished": filepath.Join(dir, "p.mp4")}
+	m.write(t, names["fragmented"])
+	b := read(t, names["fragmented"])
+	f := &memory{b: slices.Clone(b)}
+	if err := Finish(f, int64(len(b))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(names["finished"], f.b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// move adds to the times of all frames of a kind.
+func (m *media) move(kind av.Kind, by time.Duration) {
+	for i := range m.frames {
+		if f := &m.frames[i]; f.Kind == kind {
+			f.DTS, f.PTS = f.DTS+by, f.PTS+by
+		}
+	}
+	slices.SortStableFunc(m.frames, func(a, b av.Frame) int { return int(a.DTS - b.DTS) })
+}
+
+// TestTracksThatBeginApart (C-405, P5): the time between picture and sound is the publisher's.
+func TestTracksThatBeginApart_C405_P5(t *testing.T) {
+	for _, c := range []struct {
+		kind av.Kind
+		by   time.Duration
+	}{{av.Audio, 3 * time.Second}, {av.Video, 3 * time.Second}, {av.Audio, 123 * time.Millisecond}, {av.Video, time.Millisecond}} {
+		t.Run(fmt.Sprint(c.kind, c.by), func(t *testing.T) {
+			m := record(t)
+			m.move(c.kind, c.by)
+			for form, name := range m.both(t) {
+				p := probeStarts(t, name)
+				if got := p.streams[0].firstShow - p.streams[1].firstShow; math.Abs(got-m.offset()) > 0.001 {
+					t.Errorf("%s: the picture begins %.4f s after the sound, want %.4f", form, got, m.offset())
+				}
+				if first := min(p.streams[0].firstShow, p.streams[1].firstShow); form == "finished" && math.Abs(first) > 0.001 || first < 0 || first > 0.1 {
+					t.Errorf("%s: the file begins at %.4f", form, first)
+				}
+			}
+		})
+	}
+}
+
+// TestCompositionTimes (C-406): pictures are shown in their order and against the sound as the publisher wants, whatever their
+// composition times are.
+func TestCompositionTimes_C406(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		shift time.Duration // of all composition times
+	}{{"as sent", 0}, {"negative", -200 * time.Millisecond}, {"first 80", 13 * time.Millisecond}, {"large", time.Second}} {
+		t.Run(c.name, func(t *testing.T) {
+			m := record(t)
+			for i := range m.frames {
+				if f := &m.frames[i]; f.Kind == av.Video {
+					f.PTS += c.shift
+				}
+			}
+			var want []time.Duration
+			for i := range m.frames {
+				if f := &m.frames[i]; f.Kind == av.Video {
+					want = append(want, f.PTS)
+				}
+			}
+			for form, name := range m.both(t) {
+				p := probeStarts(t, name)
+				if got := p.streams[0].firstShow - p.streams[1].firstShow; math.Abs(got-m.offset()) > 0.001 {
+					t.Errorf("%s: the picture begins %.4f s after the sound, want %.4f", form, got, m.offset())
+				}
+				got := times(t, name, "v")
+				if len(got) != len(want) {
+					t.Fatalf("%s: %d pictures", form, len(got))
+				}
+				for i := range got {
+					if d := got[i] - got[0] - (want[i] - want[0]).Seconds(); math.Abs(d) > 0.002 {
+						t.Errorf("%s: picture %d is %.4f s off", form, i, d)
+						break
+					}
+				}
+			}
+		})
+	}
+}
+
+// times are when the packets of a stream are shown.
+func times(t *testing.T, name, stream string) (list []float64) {
+	t.Helper()
+	for line := range strings.Lines(run(t, "ffprobe", "-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0", name)) {
+		v, err := strconv.ParseFloat(strings.Trim(line, ",\n"), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// TestFrameGrid (C-407): time stamps that lie on a frame rate but for their rounding make a constant rate, and others stay.
+func TestFrameGrid_C407(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		name  string
+		at    func(i int) time.Duration // of picture i
+		rate  string
+		exact bool
+	}{
+		{"33 34 33", func(i int) time.Duration { return time.Duration(i*1000/30) * time.Millisecond }, "30/1", true},
+		{"30000/1001", func(i int) time.Duration {
+			return (time.Duration(i) * 1001 * time.Second / 30000).Round(time.Millisecond)
+		}, "30000/1001", true},
+		{"24000/1001", func(i int) time.Duration {
+			return (time.Duration(i) * 1001 * time.Second / 24000).Round(time.Millisecond)
+		}, "24000/1001", true},
+		{"40 ± 1", func(i int) time.Duration {
+			return time.Duration(i*40+random.IntN(3)-1)*time.Millisecond + time.Millisecond
+		}, "25/1", true},
+		{"60", func(i int) time.Duration { return time.Duration(i*1000/60) * time.Millisecond }, "60/1", true},
+		{"a phone", func(i int) time.Duration {
+			return time.Duration(i*33+random.IntN(12)) * time.Millisecond
+		}, "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := record(t)
+			var pictures []av.Frame
+			for i := range m.frames {
+				if m.frames[i].Kind == av.Video {
+					f := m.frames[i]
+					f.DTS = c.at(len(pictures))
+					f.PTS = f.DTS
+					pictures = append(pictures, f)
+				}
+			}
+			m.frames, m.tracks = pictures, m.tracks[:1]
+			m.tracks[0].FrameRate = 0 // the encoder does not say
+			for form, name := range m.both(t) {
+				got := times(t, name, "v")
+				p := probe(t, name)
+				steps := map[string]int{}
+				for i := range got {
+					if want := c.at(i); c.exact == (math.Abs(got[i]-got[0]-(want-c.at(0)).Seconds()) > 0.0021) && c.exact {
+						t.Fatalf("%s: picture %d is at %v", form, i, got[i])
+					}
+					if i > 0 {
+						steps[fmt.Sprintf("%.4f", got[i]-got[i-1])]++
+					}
+				}
+				if c.exact && p.streams[0].Rate != c.rate {
+					t.Errorf("%s: rate %s, want %s; steps %v", form, p.streams[0].Rate, c.rate, steps)
+				}
+				if !c.exact {
+					if len(steps) < 10 {
+						t.Errorf("%s: a rate that varies became %v", form, steps)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestJumpIsNoDuration (P6, C-408): a hole in the time stamps makes no long sample of sound, and the file is as long as its content.
+func TestSoundHoleIsSilence_P6(t *testing.T) {
+	m := record(t)
+	m.frames = slices.DeleteFunc(m.frames, func(f av.Frame) bool {
+		return f.Kind == av.Audio && f.DTS > 2*time.Second && f.DTS < 3500*time.Millisecond
+	})
+	for form, name := range m.both(t) {
+		got := times(t, name, "a")
+		for i := 1; i < len(got); i++ {
+			if d := got[i] - got[i-1]; math.Abs(d-1024./48000) > 0.0005 {
+				t.Errorf("%s: %.4f s between two frames of sound at %.3f", form, d, got[i])
+			}
+		}
+		if p := probe(t, name); math.Abs(p.duration-6) > 0.1 {
+			t.Errorf("%s: it lasts %v", form, p.duration)
+		}
+		run(t, "ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", name, "-f", "null", "-") // silence is decoded
+	}
+}
+
+// TestHoleWithoutSilence is told, and its time is kept, where there is no silent frame for the codec.
+func TestHoleWithoutSilence(t *testing.T) {
+	m := record(t)
+	x, err := NewMuxer(Head{Tracks: m.tracks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.tracks[1].silence = nil
+	gap := false
+	var out []byte
+	for _, p := range m.pieces() {
+		frames := slices.DeleteFunc(p.frames, func(f av.Frame) bool {
+			return f.Kind == av.Audio && f.DTS > 2*time.Second && f.DTS < 3500*time.Millisecond
+		})
+		if out, err = x.AppendFragment(out, frames, p.end); err != nil {
+			t.Fatal(err)
+		}
+		gap = gap || x.Gap()
+	}
+	if !gap || x.Gap() {
+		t.Error("the hole was not told, or twice")
+	}
+	f := &memory{b: out}
+	if err := Finish(f, int64(len(out))); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "a.mp4")
+	if err := os.WriteFile(name, f.b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := times(t, name, "a"); math.Abs(got[len(got)-1]-6) > 0.05 {
+		t.Errorf("the sound ends at %v", got[len(got)-1])
+	}
+}
+
+// TestNames gives each track of sound its name.
+func TestNames(t *testing.T) {
+	m := record(t)
+	second := m.tracks[1]
+	second.ID, second.Name = 1, "Commentary"
+	m.tracks[1].Name = "Game"
+	m.tracks = append(m.tracks, second)
+	for _, f := range slices.Clone(m.frames) {
+		if f.Kind == av.Audio {
+			f.Track = 1
+			m.frames = append(m.frames, f)
+		}
+	}
+	slices.SortStableFunc(m.frames, func(a, b av.Frame) int { return int(a.DTS - b.DTS) })
+	for form, name := range m.both(t) {
+		p := probe(t, name)
+		if len(p.streams) != 3 || p.streams[1].Tags["handler_name"] != "Game" || p.streams[2].Tags["handler_name"] != "Commentary" {
+			t.Errorf("%s: %+v", form, p.streams)
+		}
+	}
+}
+
+// TestMuxerBounds: a Muxer refuses what it cannot carry, and writes nothing for nothing.
+func TestMuxerBounds(t *testing.T) {
+	m := record(t)
+	if _, err := NewMuxer(Head{}); err == nil {
+		t.Error("no tracks")
+	}
+	if _, err := NewMuxer(Head{Tracks: slices.Repeat(m.tracks[:1], maxTracks+1)}); err == nil {
+		t.Error("too many tracks")
+	}
+	if _, err := NewMuxer(Head{Tracks: m.tracks, Path: strings.Repeat("a", maxPath+1)}); err == nil {
+		t.Error("a path that is too long")
+	}
+	x, err := NewMuxer(Head{Tracks: m.tracks, Path: strings.Repeat("a", maxPath)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := x.AppendFragment(nil, nil, NoEnd); len(b) > 0 || err != nil {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	b, err := x.AppendFragment(nil, m.frames[:1], NoEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &memory{b: b}
+	if err := Finish(f, int64(len(b))); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "a.mp4")
+	if err := os.WriteFile(name, f.b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := probe(t, name); len(p.streams) != 1 || p.duration <= 0 || p.duration > 1 {
+		t.Errorf("a file of one frame: %+v", p)
+	}
+}
+
+// FuzzFinish: no file makes Finish or ReadIndex fail in another way than by an error.
+func FuzzFinish(f *testing.F) {
+	m := record(f)
+	name := filepath.Join(f.TempDir(), "a.mp4")
+	m.frames = m.frames[:40]
+	m.write(f, name)
+	b := read(f, name)
+	f.Add(b)
+	whole := &memory{b: slices.Clone(b)}
+	if err := Finish(whole, int64(len(b))); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole.b)
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		_, _ = ReadIndex(bytes.NewReader(b), int64(len(b)))
+		_ = Finish(&memory{b: slices.Clone(b)}, int64(len(b)))
+	})
+}
+
+// BenchmarkFinishHour finishes an hour of 30 pictures and 47 frames of sound a second.
+func BenchmarkFinishHour(b *testing.B) {
+	m := record(b)
+	x, err := NewMuxer(Head{Path: "live/cam", Start: start, Tracks: m.tracks})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var file []byte
+	const small = 16
+	audio := codec.FrameDuration(av.AAC, m.tracks[1].Config, m.frames[len(m.frames)-1].Payload)
+	pictures, sound := 0, 0
+	for s := range 3600 {
+		var frames []av.Frame
+		end := time.Duration(s+1) * time.Second
+		for ; time.Duration(pictures)*time.Second/30 < end; pictures++ {
+			at := time.Duration(pictures) * time.Second / 30
+			cts := time.Duration(pictures%3) * time.Second / 30
+			f := av.Frame{Kind: av.Video, Codec: av.H264, DTS: at, PTS: at + cts, Payload: append([]byte{0, 0, 0, small, 0x41}, make([]byte, small-1)...)}
+			if pictures%60 == 0 {
+				f.Flags = av.Key
+			}
+			frames = append(frames, f)
+		}
+		for ; time.Duration(sound)*audio < end; sound++ {
+			at := time.Duration(sound) * audio
+			frames = append(frames, av.Frame{Kind: av.Audio, Codec: av.AAC, DTS: at, PTS: at, Payload: []byte{0x21, 0, 0x49, 0x90}})
+		}
+		if file, err = x.AppendFragment(file, frames, end); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		f := &memory{b: slices.Clone(file)}
+		if err := Finish(f, int64(len(file))); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(len(f.b)-len(file)), "moov-bytes")
+	}
+}

@@ -1,0 +1,28 @@
+package record
+
+import "time"
+
+// File is one file of a recording, as the archive's index has a row of it.
+type File struct {
+	ID        string // ULID; empty for a file that a crash left and that was repaired: Dir and Name tell which it is
+	Stream    string // path of the stream
+	Recording string // name of the recording that made it ("main")
+	Take      string // ULID: the same for files that continue one another without a gap
+	Epoch     uint64
+	Dir, Name string    // directory of the recording, path of the file below it (without .part)
+	Format    string    // "mp4", "flv", "ts"
+	Start     time.Time // wall time (from stream time) of its first frame, UTC
+	Duration  time.Duration
+	Bytes     int64
+	Codecs    string // RFC 6381, what must be equal for two files to be played as one
+	Keep      Keep   // the retention rule of the entry that made it
+	Upload    string // name of the s3 entry it goes to; "" none
+}
+
+// Catalog is told of files. It must not block for long: it may do I/O, but other recordings of the directory wait for it. No
+// stream does.
+type Catalog interface {
+	Begun(f File) error       // NAME.part exists
+	Done(f File) error        // NAME exists, whole
+	Failed(f File, err error) // it stays as NAME.part, or is gone
+}

@@ -1,0 +1,240 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/av"
+	"weir/internal/event"
+	"weir/internal/stream"
+)
+
+// TestStartAndStop (C-419, P17): a recording is started and stopped while the stream runs, from the key frame that is cached on; doing
+// it twice changes nothing, and each answer has the file's id.
+func TestStartAndStop_C419_P17(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Start = "manual" })
+	sent := encode(t, 4, "320x180", 48000)
+	p := r.publish("live/cam")
+	middle := slices.IndexFunc(sent.frames, func(f av.Frame) bool { return f.DTS > 2500*time.Millisecond })
+	r.send(p, sent.frames[:middle], 0, 0)
+	if list, err := r.m.List("live/cam"); err != nil || len(list) != 1 || list[0].State != "off" || list[0].ID != "" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	first, err := r.m.Start("live/cam", "main")
+	if err != nil || first.ID == "" || first.Origin != ByAPI {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if e := r.wait(event.RecordingStart, 1); e.Data["id"] != first.ID {
+		t.Errorf("the event has %v, the answer %s", e.Data["id"], first.ID)
+	}
+	if again, err := r.m.Start("live/cam", "main"); err != nil || again.ID != first.ID || again.State != "recording" {
+		t.Errorf("%+v, %v", again, err)
+	}
+	r.send(p, sent.frames[middle:], 0, 0)
+	var group sync.WaitGroup
+	for range 3 { // at the same time
+		group.Go(func() {
+			st, err := r.m.Stop(context.Background(), "live/cam", "main")
+			if err != nil || st.ID != first.ID || st.State != "off" || st.Bytes == 0 || st.File == "" {
+				t.Errorf("%+v, %v", st, err)
+			}
+		})
+	}
+	group.Wait()
+	if st, err := r.m.Stop(context.Background(), "live/cam", "main"); err != nil || st.ID != first.ID {
+		t.Errorf("%+v, %v", st, err)
+	}
+	second, err := r.m.Start("live/cam", "main")
+	if err != nil || second.ID == first.ID {
+		t.Errorf("%+v, %v", second, err)
+	}
+	if _, err := r.m.Start("live/none", "main"); !errors.Is(err, ErrNoStream) {
+		t.Error(err)
+	}
+	if _, err := r.m.Start("live/cam", "none"); !errors.Is(err, ErrNoEntry) {
+		t.Error(err)
+	}
+	names := r.whole()
+	if len(names) != 2 {
+		t.Fatalf("%v", names)
+	}
+	if v := packets(t, names[0], "v"); !v[0].key || len(v) != 100 {
+		t.Errorf("%d pictures: it began later than the oldest key frame that is kept, or lost some", len(v))
+	}
+}
+
+// TestSurvivesGap (P17): a recording that was started by the API goes on while the publisher is away.
+func TestSurvivesGap_P17(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Start = "manual" })
+	sent := encode(t, 2, "320x180", 48000)
+	p := r.publish("live/cam")
+	r.send(p, sent.frames, 0, time.Second)
+	if _, err := r.m.Start("live/cam", "main"); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(event.RecordingStart, 1)
+	p.Close(nil)
+	r.send(r.publish("live/cam"), sent.frames, 0, 4*time.Second)
+	names := r.whole()
+	if len(names) != 1 {
+		t.Fatalf("%v", names)
+	}
+	if v := packets(t, names[0], "v"); len(v) != 100 {
+		t.Errorf("%d pictures", len(v))
+	}
+}
+
+// TestGranted: what the decision hook grants stands above the configuration.
+func TestGranted(t *testing.T) {
+	for _, c := range []struct {
+		granted []string
+		want    int
+	}{{nil, 1}, {[]string{}, 0}, {[]string{"second"}, 1}, {[]string{"main", "second", "none"}, 2}} {
+		r := newRig(t, nil)
+		r.granted = c.granted
+		r.entries = append(r.entries, r.entry(func(c *Config) { c.Name, c.Start, c.File = "second", "manual", "second" }))
+		r.send(r.publish("live/cam"), encode(t, 2, "320x180", 48000).frames, 0, 0)
+		if names := r.whole(); len(names) != c.want {
+			t.Errorf("%v: %v", c.granted, names)
+		}
+		if got := r.logged("asks for a recording"); (got == 1) != slices.Contains(c.granted, "none") {
+			t.Errorf("%v: %d warnings", c.granted, got)
+		}
+	}
+}
+
+// TestChanged: a changed configuration holds for recordings that run: one that is gone stops, one that comes starts, and one
+// with another directory goes on there at the next key frame.
+func TestChanged(t *testing.T) {
+	r := newRig(t, nil)
+	sent := encode(t, 4, "320x180", 48000)
+	p := r.publish("live/cam")
+	r.send(p, sent.frames, 0, 0)
+	r.wait(event.RecordingStart, 1)
+	change := func(list ...Config) {
+		r.mu.Lock()
+		r.entries = list
+		r.mu.Unlock()
+		r.m.Changed()
+	}
+	change(r.entry(func(c *Config) { c.File = "other/{start}"; c.Keep.For = time.Hour }))
+	r.send(p, sent.frames, 4*time.Second, 0)
+	r.wait(event.RecordingDone, 1)
+	e := r.wait(event.RecordingStart, 2)
+	change(r.entry(func(c *Config) { c.Name = "new" }))
+	r.wait(event.RecordingDone, 2)
+	if e.Data["recording"] != "main" {
+		t.Error(e.Data)
+	}
+	r.send(p, sent.frames, 8*time.Second, 0)
+	if e := r.wait(event.RecordingStart, 3); e.Data["recording"] != "new" {
+		t.Error(e.Data)
+	}
+	r.whole()
+}
+
+// catalog remembers what it was told.
+type catalog struct {
+	mu   sync.Mutex // guards below
+	told []string
+	list []File
+}
+
+func (c *catalog) note(what string, f File) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told, c.list = append(c.told, what), append(c.list, f)
+	return nil
+}
+
+func (c *catalog) Begun(f File) error     { return c.note("begun", f) }
+func (c *catalog) Done(f File) error      { return c.note("done", f) }
+func (c *catalog) Failed(f File, _ error) { _ = c.note("failed", f) }
+
+// TestCatalog is told of each file, with its take, its times and the rule that it began with.
+func TestCatalog(t *testing.T) {
+	c := &catalog{}
+	r := newRig(t, func(c *Config) {
+		c.Cut = 2 * time.Second
+		c.Keep = Keep{For: time.Hour, Total: 1 << 30, Free: "5%"}
+		c.Upload = "main"
+	},
+		func(o *Options) { o.Catalog = c })
+	sent := encode(t, 4, "320x180", 48000)
+	p := r.publish("live/cam")
+	before := time.Now()
+	r.send(p, sent.frames, 0, time.Second)
+	p.Close(nil)
+	r.send(r.publish("live/cam"), sent.frames, 0, 15*time.Second)
+	r.whole()
+	slices.SortStableFunc(c.list, func(a, b File) int { return a.Start.Compare(b.Start) })
+	if len(c.list) != 8 {
+		t.Fatalf("%v", c.told)
+	}
+	for i := 1; i < len(c.list); i += 2 {
+		f, begun := &c.list[i], &c.list[i-1]
+		if f.ID != begun.ID || f.Stream != "live/cam" || f.Recording != "main" || f.Epoch != 77 || f.Format != "mp4" || f.Dir != r.dir ||
+			f.Codecs != "avc1.64000c,mp4a.40.2" || f.Keep.Free != "5%" || f.Upload != "main" || f.Bytes == 0 {
+			t.Errorf("%+v", f)
+		}
+		if d := f.Duration - 2*time.Second; d.Abs() > 50*time.Millisecond {
+			t.Errorf("%v", f.Duration)
+		}
+	}
+	a, b, d := c.list[1], c.list[3], c.list[5]
+	if a.Take != b.Take || a.Take == d.Take || a.Take == "" {
+		t.Errorf("takes %s, %s, %s", a.Take, b.Take, d.Take)
+	}
+	if gap := b.Start.Sub(a.Start.Add(a.Duration)); gap.Abs() > 50*time.Millisecond {
+		t.Errorf("%v between two files of a take", gap)
+	}
+	if gap := d.Start.Sub(a.Start); (gap - 14*time.Second).Abs() > 200*time.Millisecond {
+		t.Errorf("%v between two takes", gap)
+	}
+	if a.Start.Before(before.Add(-time.Minute)) || a.Start.After(time.Now().Add(time.Minute)) {
+		t.Errorf("it began at %v", a.Start)
+	}
+}
+
+// TestAligned (P9): aligned files begin at the first key frame from the mark on.
+func TestAligned_P9(t *testing.T) {
+	c := &catalog{}
+	r := newRig(t, func(c *Config) { c.Cut, c.Aligned = 4*time.Second, true }, func(o *Options) { o.Catalog = c })
+	r.send(r.publish("live/cam"), encode(t, 10, "320x180", 48000).frames, 0, 0)
+	r.whole()
+	slices.SortFunc(c.list, func(a, b File) int { return a.Start.Compare(b.Start) })
+	starts := map[time.Time]bool{}
+	for _, f := range c.list {
+		starts[f.Start] = true
+	}
+	if len(starts) < 3 {
+		t.Errorf("%d files", len(starts))
+	}
+	first := c.list[0].Start
+	for at := range starts {
+		if late := at.Sub(at.Truncate(4 * time.Second)); at != first && late > time.Second+50*time.Millisecond {
+			t.Errorf("a file begins %v after the mark", late)
+		}
+	}
+}
+
+// TestManyStops has streams come and go: nothing is left behind.
+func TestStreamsComeAndGo(t *testing.T) {
+	r := newRig(t, nil)
+	sent := encode(t, 2, "320x180", 48000)
+	for range 5 {
+		p := r.publish("live/cam")
+		r.send(p, sent.frames, 0, 0)
+		p.Close(stream.ErrClosed)
+	}
+	if names := r.whole(); len(names) != 5 {
+		t.Errorf("%v", names)
+	}
+	if n := r.m.Running(); n != 0 || len(r.m.sets) != 0 {
+		t.Errorf("%d run, %d streams are known", n, len(r.m.sets))
+	}
+}

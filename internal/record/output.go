@@ -1,0 +1,303 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"weir/av"
+)
+
+// The bounds of what waits for a disk, of one recording.
+const (
+	maxQueueBytes = 16 << 20
+	maxQueueTime  = 10 * time.Second
+)
+
+// job is what a worker does next.
+type job struct {
+	out    *output
+	frames []av.Frame
+	end    time.Duration // when the lead's next frame comes; see mp4.Muxer
+	bytes  int64         // of payload
+	since  time.Time
+	last   bool // the file is whole
+}
+
+// line is what waits to be written of one recording. Its files are written one after the other, so that what is told of them is in
+// their order.
+type line struct {
+	pool func(dir string) *pool
+
+	mu    sync.Mutex // guards below
+	jobs  []job
+	bytes int64 // of payload in jobs
+	busy  bool  // a worker has it, or will
+}
+
+// output is one file, and how far it is.
+type output struct {
+	line *line
+	told told
+	box  container
+	plan *plan
+	open func(dir string) (storage, error)
+
+	mu   sync.Mutex // guards below
+	info File       // Name is without number and extension until the file is made
+	err  error
+	size int64         // written
+	long time.Duration // written
+
+	done chan struct{} // closed once nothing is done with the file any more
+
+	// The present worker's.
+	store  storage
+	file   file
+	synced time.Time
+	closed bool
+}
+
+// told is what is to be told of a file: by the worker, in the order in which it happens.
+type told interface {
+	begun(f *File)
+	wrote(n int)
+	finished(f *File)
+	fileFailed(f *File, err error)
+}
+
+// container makes the bytes of a file.
+type container interface {
+	// append appends the frames to what is written.
+	append(dst []byte, frames []av.Frame, end time.Duration) ([]byte, error)
+	// duration is how long the file is so far.
+	duration() time.Duration
+	// finish completes a file of so many bytes, and forces it to the disk.
+	finish(f file, size int64) error
+}
+
+// put queues a job. It returns false, and keeps nothing, if too much waits, or if the file has failed. The end of a file
+// always finds room.
+func (o *output) put(j job) bool {
+	if _, _, err := o.state(); err != nil {
+		return false
+	}
+	j.out, j.since = o, time.Now()
+	l := o.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !j.last && len(l.jobs) > 0 && (l.bytes+j.bytes > maxQueueBytes || j.since.Sub(l.jobs[0].since) > maxQueueTime) {
+		return false
+	}
+	l.jobs = append(l.jobs, j)
+	l.bytes += j.bytes
+	if !l.busy {
+		l.busy = true
+		l.pool(o.about().Dir).wake(l)
+	}
+	return true
+}
+
+// roomy reports whether most of what waited has been written.
+func (l *line) roomy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.jobs) <= 1
+}
+
+// step does one job, with a buffer that it may grow.
+func (l *line) step(buf []byte) []byte {
+	l.mu.Lock()
+	j := l.jobs[0]
+	l.mu.Unlock()
+	o := j.out
+	if !o.closed {
+		var err error
+		if buf, err = o.do(&j, buf); err != nil {
+			o.fail(err)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.jobs[0] = job{}
+	l.jobs = l.jobs[1:]
+	l.bytes -= j.bytes
+	if l.busy = len(l.jobs) > 0; l.busy {
+		l.pool(l.jobs[0].out.about().Dir).wake(l) // behind the others
+	}
+	return buf
+}
+
+// fail notes the first error: from then on frames are refused.
+func (o *output) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = err
+	}
+}
+
+// about returns what is known of the file.
+func (o *output) about() File {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.info
+}
+
+// change changes what is known of the file, which the worker alone does.
+func (o *output) change(f func(*File)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f(&o.info)
+}
+
+// state returns the file's error, and how much is written.
+func (o *output) state() (size int64, long time.Duration, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.size, o.long, o.err
+}
+
+// do does one job. After an error nothing more is written: the file is finished as far as it goes.
+func (o *output) do(j *job, buf []byte) ([]byte, error) {
+	var err error
+	if len(j.frames) > 0 {
+		if buf, err = o.box.append(buf, j.frames, j.end); err == nil && len(buf) > 0 {
+			err = o.write(buf)
+		}
+	}
+	if err == nil && !j.last {
+		return buf, nil
+	}
+	if err != nil {
+		o.fail(err)
+	}
+	o.close(err)
+	return buf, err
+}
+
+// write writes a piece of the file, which is created for the first one.
+func (o *output) write(b []byte) error {
+	if o.file == nil {
+		if err := o.create(); err != nil {
+			return err
+		}
+	} else if err := o.checkRoom(int64(len(b))); err != nil {
+		return err
+	}
+	if _, err := o.file.WriteAt(b, o.size); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	o.size += int64(len(b))
+	o.long = o.box.duration()
+	o.mu.Unlock()
+	o.told.wrote(len(b))
+	if now := time.Now(); o.plan.sync == syncAlways || o.plan.sync != syncAtEnd && now.Sub(o.synced) >= o.plan.sync {
+		o.synced = now
+		return o.file.Sync()
+	}
+	return nil
+}
+
+// errFull is the error of a disk that has less room than the configuration wants free.
+var errFull = errors.New("the disk has less free room than min_free")
+
+// checkRoom fails if the disk is too full.
+func (o *output) checkRoom(more int64) error {
+	if o.plan.minFree == (Space{}) {
+		return nil
+	}
+	free, total, err := o.store.Free()
+	if err == nil && free-more < o.plan.minFree.Of(total) {
+		return fmt.Errorf("%w (%s): %d MB are free", errFull, o.plan.MinFree, free>>20)
+	}
+	return nil
+}
+
+// create opens the directory and makes the file, by a name that nothing has.
+func (o *output) create() (err error) {
+	if o.store, err = o.open(o.info.Dir); err != nil {
+		return err
+	}
+	if err := o.checkRoom(0); err != nil {
+		return err
+	}
+	base, ext := o.info.Name, "."+o.info.Format
+	for n := 1; n <= maxCopies; n++ {
+		name := numbered(base, n, ext)
+		if o.store.Exists(name) {
+			continue
+		}
+		f, err := o.store.Create(name + partSuffix)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		o.file, o.synced = f, time.Now()
+		o.change(func(f *File) { f.Name = name })
+		o.told.begun(&o.info)
+		return nil
+	}
+	return fmt.Errorf("there are %d files called %s already", maxCopies, base+ext)
+}
+
+// close completes the file, as far as it was written. failed is what went wrong, if something did.
+func (o *output) close(failed error) {
+	defer close(o.done)
+	o.closed = true
+	if o.store != nil {
+		defer o.store.Close()
+	}
+	if o.file == nil {
+		if failed != nil {
+			o.told.fileFailed(&o.info, failed)
+		}
+		return
+	}
+	if o.size == 0 {
+		err := errors.Join(o.file.Close(), o.store.Remove(o.info.Name+partSuffix))
+		o.told.fileFailed(&o.info, errors.Join(failed, err))
+		return
+	}
+	err := o.complete(failed != nil)
+	if failed != nil {
+		o.told.fileFailed(&o.info, failed)
+	}
+	switch {
+	case err == nil:
+		o.told.finished(&o.info)
+	case failed == nil:
+		o.fail(err)
+		o.told.fileFailed(&o.info, err)
+	}
+}
+
+// complete makes the file whole, and gives it its name. torn says that something may be behind what was written well.
+func (o *output) complete(torn bool) (err error) {
+	o.change(func(f *File) { f.Duration = o.long })
+	if torn {
+		err = o.file.Truncate(o.size)
+	}
+	if err == nil {
+		err = o.box.finish(o.file, o.size)
+	}
+	if info, statErr := o.file.Stat(); statErr == nil {
+		o.change(func(f *File) { f.Bytes = info.Size() })
+	}
+	if err = errors.Join(err, o.file.Close()); err != nil {
+		return err
+	}
+	part := o.info.Name + partSuffix
+	if o.store.Exists(o.info.Name) { // somebody else has made it meanwhile
+		return fmt.Errorf("%s: %w, so %s keeps its name", o.info.Name, fs.ErrExist, part)
+	}
+	if err := o.store.Rename(part, o.info.Name); err != nil {
+		return err
+	}
+	return o.store.SyncFolder(o.info.Name)
+}

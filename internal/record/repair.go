@@ -1,0 +1,186 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"weir/format/flv"
+	"weir/format/mp4"
+	"weir/format/mpegts"
+	"weir/internal/event"
+)
+
+// Repaired is what Repair did.
+type Repaired struct {
+	Name  string // of the file, now; empty if there was nothing in it, and it is gone
+	Bytes int64
+	Index *mp4.Index // of MP4
+}
+
+// ErrWritten says that a file is still being written, by this or another program.
+var ErrWritten = errors.New("record: the file is being written now")
+
+// ErrUnknown says that a file is no recording that could be repaired.
+var ErrUnknown = errors.New("record: it is no recording")
+
+// Repair makes a file whole that a crash left, and takes .part off its name: name is a path below root. A file that is whole is not touched. One
+// without a whole frame is removed if it is a .part. It fails with ErrWritten, ErrUnknown, or the file's error.
+func Repair(root *os.Root, name string) (Repaired, error) {
+	final, part := strings.CutSuffix(name, partSuffix)
+	f, err := root.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return Repaired{}, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return Repaired{}, errors.Join(ErrUnknown, err)
+	}
+	if err := lock(f); err != nil {
+		return Repaired{}, ErrWritten
+	}
+	done := Repaired{Name: final}
+	err = complete(f, path.Ext(final))
+	switch {
+	case errors.Is(err, mp4.ErrEmpty), errors.Is(err, flv.ErrNoTags), errors.Is(err, errNothing):
+		if !part {
+			return done, err
+		}
+		return Repaired{}, errors.Join(f.Close(), rooted{root}.Remove(name))
+	case err != nil:
+		return done, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return done, err
+	}
+	if done.Bytes = info.Size(); path.Ext(final) == ".mp4" {
+		if done.Index, err = mp4.ReadIndex(f, done.Bytes); err != nil {
+			return done, err
+		}
+	}
+	if !part {
+		return done, nil
+	}
+	store, base, ext := rooted{root}, strings.TrimSuffix(final, path.Ext(final)), path.Ext(final)
+	for n := 1; n <= maxCopies; n++ {
+		if done.Name = numbered(base, n, ext); !store.Exists(done.Name) {
+			return done, errors.Join(store.Rename(name, done.Name), store.SyncFolder(done.Name))
+		}
+	}
+	return done, fmt.Errorf("there are %d files called %s already", maxCopies, final)
+}
+
+// errNothing says that there is nothing in a file.
+var errNothing = errors.New("nothing has been recorded in it")
+
+// complete makes a file of a format whole.
+func complete(f *os.File, ext string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	if size == 0 {
+		return errNothing
+	}
+	switch ext {
+	case ".mp4":
+		if err = mp4.Recover(f); errors.Is(err, mp4.ErrForeign) {
+			err = errors.Join(ErrUnknown, err)
+		}
+		return err
+	case ".flv":
+		if err = flv.FinishFile(f, size); errors.Is(err, flv.ErrNoRoom) {
+			err = errors.Join(ErrUnknown, err)
+		}
+	case ".ts":
+		whole := size - size%mpegts.PacketSize
+		if whole == 0 {
+			return errNothing
+		}
+		err = f.Truncate(whole)
+	default:
+		return ErrUnknown
+	}
+	return errors.Join(err, f.Sync())
+}
+
+// Parts calls each for every .part below a directory, by its slashed path there, until ctx ends. Symbolic links are not followed.
+func Parts(ctx context.Context, dir string, each func(root *os.Root, name string)) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			if name == "." {
+				return err
+			}
+			return nil // a folder that cannot be read
+		}
+		if d.Type().IsRegular() && strings.HasSuffix(name, partSuffix) {
+			each(root, name)
+		}
+		return nil
+	})
+}
+
+// RepairAll makes the files whole that a crash left in directories. Those that are being written are left alone.
+func (m *Manager) RepairAll(ctx context.Context, dirs []string) {
+	for _, dir := range dirs {
+		err := Parts(ctx, dir, func(root *os.Root, name string) { m.repair(root, dir, name) })
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+			m.log.Warn("recordings that a crash may have left cannot be looked for", slog.String("dir", dir), slog.Any("err", err))
+		}
+	}
+}
+
+func (m *Manager) repair(root *os.Root, dir, name string) {
+	done, err := Repair(root, name)
+	at := []any{slog.String("file", name), slog.String("dir", dir)}
+	switch {
+	case errors.Is(err, ErrWritten):
+		return
+	case errors.Is(err, ErrUnknown):
+		m.log.Warn("a .part file is no recording, and is left as it is", append(at, slog.Any("err", err))...)
+		return
+	case err != nil:
+		m.log.Error("a recording that a crash left could not be repaired", append(at, slog.Any("err", err))...)
+		return
+	case done.Name == "":
+		m.log.Info("a recording that a crash left had nothing in it, and was removed", at...)
+		return
+	}
+	f := File{Dir: filepath.Clean(dir), Name: done.Name, Format: strings.TrimPrefix(path.Ext(done.Name), "."), Bytes: done.Bytes}
+	if x := done.Index; x != nil {
+		f.Stream, f.Epoch, f.Start = x.Path, x.Epoch, x.Start
+		if n := len(x.Fragments); n > 0 {
+			f.Duration = x.Fragments[n-1].Time + x.Fragments[n-1].Duration
+		}
+	}
+	m.log.Info("a recording that a crash left was repaired", append(at, slog.Duration("dur", f.Duration.Round(time.Millisecond)), slog.Int64("bytes", f.Bytes))...)
+	if m.opt.Catalog != nil {
+		if err := m.opt.Catalog.Done(f); err != nil {
+			m.log.Error("the index of recordings could not be changed: it is made anew from the files at the next start", slog.Any("err", err))
+		}
+	}
+	data := map[string]any{"file": f.Name, "dir": f.Dir, "format": f.Format, "bytes": f.Bytes, "repaired": true}
+	e := event.Event{Type: event.RecordingDone, Data: data}
+	if f.Stream != "" {
+		e.Stream = &event.Stream{Path: f.Stream, Epoch: f.Epoch}
+		data["duration"], data["start"] = f.Duration.Round(time.Millisecond).Seconds(), f.Start.Format(time.RFC3339Nano)
+	}
+	m.opt.Publish(e)
+}

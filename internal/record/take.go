@@ -1,0 +1,443 @@
+package record
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"weir/av"
+	"weir/codec"
+	"weir/format/mp4"
+	"weir/internal/accessunit"
+	"weir/internal/event"
+	"weir/internal/stream"
+)
+
+const (
+	// leastBatch is how old a batch must be for a key frame to end it, and fullBatch how old it gets at the lead's next frame; it never gets
+	// older than oldBatch.
+	leastBatch = 500 * time.Millisecond
+	fullBatch  = time.Second
+	oldBatch   = 1500 * time.Millisecond
+	// maxBatch bounds the payload of a batch.
+	maxBatch = 8 << 20
+	// maxHold and maxHeld bound what is kept of the other tracks while the lead's key frame is waited for.
+	maxHold     = 10 * time.Second
+	maxHeld     = 8 << 20
+	maxHeldList = 4096
+	// tolerance makes a file of 10 s end at the key frame that is said to come at 9.999 s.
+	tolerance = 25 * time.Millisecond
+	// keyPatience is for how long a recording waits for a key frame before that is told.
+	keyPatience = 15 * time.Second
+)
+
+// taker puts frames into files.
+type taker struct {
+	r    *recording
+	conf *plan // of the present file
+
+	join    accessunit.Joiner
+	headers *stream.Headers // the newest
+	order   order
+
+	out    *output // the file; nil while there is none
+	tracks []selected
+	lead   int // index in tracks
+	clock  clock
+	begun  time.Duration // when the file began
+	mark   time.Time     // at which it ends
+	bytes  int64         // of payload in it
+
+	batch      []av.Frame
+	batchBytes int64
+	batchAt    time.Duration
+	keyed      []bool // of each track: its first key frame in the file has come
+
+	held      []item // waits for the lead's key frame
+	heldBytes int64
+	recut     bool // the file ends at the lead's next key frame
+	slow      bool // frames are left out because the disk is too slow
+
+	// What leadOf returned last, and for what.
+	leadFrom *stream.Headers
+	leadBy   *plan
+	leadIs   trackID
+
+	take   string
+	seen   bool // a frame has come
+	last   time.Duration
+	step   time.Duration // between two frames of the lead
+	leadAt time.Duration
+	wait   time.Duration // since when a key frame is waited for
+	told   bool          // that was told
+}
+
+// put takes the next entry of the stream.
+func (t *taker) put(e *stream.Entry) {
+	if e.Headers != t.headers {
+		t.headers = e.Headers
+		t.join.SetTracks(e.Headers.Tracks)
+	}
+	if e.Type != av.Media && (e.Type != av.Script || e.Kind != av.Data) {
+		return
+	}
+	for _, f := range t.join.Put(&e.Frame) {
+		if f.Type == av.Media || f.Kind == av.Data {
+			t.order.put(&f, e.Headers)
+		}
+	}
+}
+
+// drain puts the frames whose turn it is into files; with all those that wait for others too.
+func (t *taker) drain(all bool) {
+	if all {
+		for _, f := range t.join.Flush() {
+			t.order.put(&f, t.headers)
+		}
+	}
+	for {
+		it, ok := t.order.take(all)
+		if !ok {
+			return
+		}
+		t.add(&it)
+	}
+}
+
+// add takes the next frame in the order of all tracks.
+func (t *taker) add(it *item) {
+	if it.Kind == av.Data {
+		if t.out != nil && t.conf.Format == "flv" {
+			t.append(it)
+		}
+		return
+	}
+	h := headerOf(it.headers, it.Kind, it.Track)
+	if h == nil || !t.wanted(h) {
+		return
+	}
+	conf := t.r.config()
+	if t.seen && it.at-t.last > max(conf.MaxGap, 2*t.step) {
+		t.end(mp4.NoEnd)
+		t.lost()
+		for len(t.held) > 0 { // from before the gap
+			t.unhold()
+		}
+	}
+	if !t.seen {
+		t.seen, t.last, t.wait = true, it.at, it.at
+	}
+	t.last = max(t.last, it.at)
+	lead := t.leadOf(it.headers)
+	isLead := it.Kind == lead.kind && it.Track == lead.id
+	if isLead {
+		if d := it.at - t.leadAt; d > 0 && t.leadAt > 0 {
+			t.step = min(d, maxWait*10)
+		}
+		t.leadAt = it.at
+	}
+	starts := isLead && (it.IsKey() || it.Kind == av.Audio)
+	if starts {
+		t.wait, t.told = it.at, false
+	} else if !t.told && it.at-t.wait > keyPatience && t.out == nil {
+		t.told = true
+		t.r.noKeyFrame()
+	}
+	i, current := t.track(it, h)
+	switch {
+	case starts && t.ends(it, conf, current):
+		t.cut(it)
+		i, _ = t.track(it, h)
+	case t.slow:
+		t.r.dropped(1)
+		return
+	case t.out == nil, !current:
+		t.hold(it, isLead)
+		return
+	}
+	if t.out == nil || i < 0 {
+		return
+	}
+	t.keyed[i] = t.keyed[i] || it.Kind == av.Audio || it.IsKey()
+	if t.keyed[i] { // pictures before it cannot be shown
+		t.append(it)
+	}
+}
+
+// ends reports whether a file is to begin with a frame of the lead. current is false if the frame is not as the present file's tracks are.
+func (t *taker) ends(it *item, conf *plan, current bool) bool {
+	switch {
+	case t.slow:
+		return t.r.line.roomy()
+	}
+	return t.out == nil || !current || t.isDue(it, conf)
+}
+
+// lag leaves out frames until the disk has caught up.
+func (t *taker) lag() {
+	if !t.slow && t.r.outputError(t.out) == nil {
+		t.slow = true
+		t.r.tooSlow(t.out)
+	}
+}
+
+// wanted reports whether a track is recorded and can be.
+func (t *taker) wanted(h *stream.TrackHeader) bool {
+	conf := t.r.config()
+	if _, ok := conf.wants(h.Kind, h.ID); !ok {
+		return false
+	}
+	return t.r.can(conf, h)
+}
+
+// trackID names a track.
+type trackID struct {
+	kind av.Kind
+	id   uint8
+}
+
+// leadOf is the track at whose key frames files begin: the first of video that is recorded, else the first of sound.
+func (t *taker) leadOf(h *stream.Headers) trackID {
+	conf := t.r.config()
+	if h == t.leadFrom && conf == t.leadBy {
+		return t.leadIs
+	}
+	t.leadFrom, t.leadBy, t.leadIs = h, conf, t.findLead(h)
+	return t.leadIs
+}
+
+func (t *taker) findLead(h *stream.Headers) trackID {
+	for _, kind := range []av.Kind{av.Video, av.Audio} {
+		for i := range h.Tracks {
+			x := &h.Tracks[i]
+			if x.Kind == kind && (x.Media || x.ConfigFrame != nil) && t.wanted(x) {
+				return trackID{kind, x.ID}
+			}
+		}
+	}
+	return trackID{av.Data, 0}
+}
+
+// track finds a frame's track in the present file; current is false if the file has it not, or with another configuration.
+func (t *taker) track(it *item, h *stream.TrackHeader) (i int, current bool) {
+	i = slices.IndexFunc(t.tracks, func(s selected) bool { return s.Kind == it.Kind && s.ID == it.Track })
+	if i < 0 {
+		return i, false
+	}
+	has := &t.tracks[i]
+	if has.Version != h.Version && has.Codec == h.Codec && has.SampleRate == h.SampleRate && has.Channels == h.Channels &&
+		codec.SameCoding(h.Codec, has.Config, h.Config) {
+		has.Version = h.Version // the publisher has returned, with the same
+	}
+	return i, has.Version == h.Version && has.Codec == h.Codec
+}
+
+// isDue reports whether the file ends before a frame of the lead.
+func (t *taker) isDue(it *item, conf *plan) bool {
+	long := it.at - t.begun
+	switch {
+	case t.recut, conf != t.conf && conf.replaces(t.conf):
+		return true
+	case conf.Cut > 0 && !conf.Aligned && long >= conf.Cut-tolerance:
+		return true
+	case conf.Cut > 0 && conf.Aligned && !t.clock.at(it.at).Before(t.marked(conf)):
+		return true
+	case conf.CutSize > 0 && t.bytes >= conf.CutSize:
+		return true
+	}
+	return false
+}
+
+// marked is the time at which a file that ends by the clock does.
+func (t *taker) marked(conf *plan) time.Time {
+	if t.mark.IsZero() {
+		t.mark = nextMark(t.clock.at(t.begun).In(conf.zone()), conf.Cut)
+	}
+	return t.mark
+}
+
+// hold keeps a frame of another track than the lead until the lead's next key frame: the next file begins with it. Pictures that
+// depend on a key frame that has not come are left out.
+func (t *taker) hold(it *item, isLead bool) {
+	if t.out != nil {
+		t.recut = true
+	}
+	if it.Kind == av.Video && (isLead || !it.IsKey()) {
+		return
+	}
+	t.held = append(t.held, *it)
+	t.heldBytes += int64(len(it.Payload))
+	for len(t.held) > 0 && (t.heldBytes > maxHeld || len(t.held) > maxHeldList) {
+		t.unhold()
+	}
+	if t.out == nil && len(t.held) > 0 && it.at-t.held[0].at > maxHold { // the lead may never come
+		t.begin(&t.held[0], t.held[0].at)
+		t.releaseHeld()
+	}
+}
+
+// unhold gives up the oldest frame that is held.
+func (t *taker) unhold() {
+	t.heldBytes -= int64(len(t.held[0].Payload))
+	t.held[0] = item{}
+	t.held = t.held[1:]
+	t.r.dropped(1)
+}
+
+// releaseHeld appends what is held to the file that has begun.
+func (t *taker) releaseHeld() {
+	held := t.held
+	t.held, t.heldBytes = nil, 0
+	for i := range held {
+		it := &held[i]
+		if h := headerOf(it.headers, it.Kind, it.Track); h != nil {
+			if i, ok := t.track(it, h); ok {
+				t.keyed[i] = true // pictures that are held begin with a key frame
+				t.append(it)
+			}
+		}
+	}
+}
+
+// lost begins another take: what comes does not go on where the last file ended.
+func (t *taker) lost() {
+	t.take, t.clock = "", clock{}
+}
+
+// cut ends the present file, if there is one, and begins the next with a frame of the lead.
+func (t *taker) cut(it *item) {
+	gap := t.slow
+	t.slow = false
+	t.end(it.DTS)
+	if gap {
+		t.lost()
+	}
+	from := it.at
+	if len(t.held) > 0 {
+		from = min(from, t.held[0].at)
+	}
+	t.begin(it, from)
+	t.releaseHeld()
+}
+
+// begin begins a file with the tracks of a frame's headers, at a time of the stream.
+func (t *taker) begin(it *item, from time.Duration) {
+	conf := t.r.config()
+	t.conf = conf
+	t.tracks = nil
+	lead := t.leadOf(it.headers)
+	for _, h := range []*stream.Headers{it.headers, t.headers} { // the newest may have tracks that have just come
+		for i := range h.Tracks {
+			x := &h.Tracks[i]
+			title, ok := conf.wants(x.Kind, x.ID)
+			known := slices.ContainsFunc(t.tracks, func(s selected) bool { return s.Kind == x.Kind && s.ID == x.ID })
+			if !ok || known || !x.Media && x.ConfigFrame == nil || !t.wanted(x) {
+				continue
+			}
+			t.tracks = append(t.tracks, selected{TrackHeader: *x, title: title, first: t.firstOf(it, x)})
+		}
+	}
+	nameTracks(t.tracks)
+	t.lead = slices.IndexFunc(t.tracks, func(s selected) bool { return s.Kind == lead.kind && s.ID == lead.id })
+	if t.take == "" {
+		t.take = event.NewID(time.Now())
+		t.clock = clock{t.r.wall(it.Arrived), it.at}
+	}
+	t.begun, t.mark, t.bytes, t.recut, t.keyed = from, time.Time{}, 0, false, make([]bool, len(t.tracks))
+	t.out = t.r.begin(conf, t.tracks, t.take, from, t.clock.at(from))
+}
+
+// firstOf returns a frame of a track that is described by its first frame.
+func (t *taker) firstOf(it *item, h *stream.TrackHeader) []byte {
+	if h.Codec != av.AC3 && h.Codec != av.EAC3 {
+		return nil
+	}
+	if it.Kind == h.Kind && it.Track == h.ID {
+		return it.Payload
+	}
+	for i := range t.held {
+		if f := &t.held[i]; f.Kind == h.Kind && f.Track == h.ID {
+			return f.Payload
+		}
+	}
+	for _, l := range t.order.tracks {
+		if l.kind == h.Kind && l.id == h.ID && len(l.items) > 0 {
+			return l.items[0].Payload
+		}
+	}
+	return nil
+}
+
+// nameTracks names the tracks of which there are several of a kind, unless they are named already.
+func nameTracks(tracks []selected) {
+	var count [2]int
+	for i := range tracks {
+		count[tracks[i].Kind]++
+	}
+	for i := range tracks {
+		s := &tracks[i]
+		if s.title != "" || count[s.Kind] < 2 {
+			continue
+		}
+		s.title = map[av.Kind]string{av.Video: "Video ", av.Audio: "Audio "}[s.Kind] + strconv.Itoa(int(s.ID)+1)
+	}
+}
+
+// append puts a frame into the batch, which is closed before it if it is full.
+func (t *taker) append(it *item) {
+	isLead := t.lead >= 0 && it.Kind == t.tracks[t.lead].Kind && it.Track == t.tracks[t.lead].ID
+	if len(t.batch) > 0 {
+		old := it.at - t.batchAt
+		switch {
+		case isLead && (old >= fullBatch-tolerance || it.IsKey() && old >= leastBatch):
+			t.flush(it.DTS)
+		case t.batchBytes+int64(len(it.Payload)) > maxBatch:
+			if isLead {
+				t.flush(it.DTS)
+			} else {
+				t.flush(mp4.NoEnd)
+			}
+		case old > oldBatch:
+			t.flush(mp4.NoEnd)
+		}
+	}
+	if len(t.batch) == 0 {
+		t.batchAt = it.at
+	}
+	t.batch = append(t.batch, it.Frame)
+	t.batchBytes += int64(len(it.Payload))
+	t.bytes += int64(len(it.Payload))
+}
+
+// flush gives the batch to the file's worker. end is when the lead's next frame comes.
+func (t *taker) flush(end time.Duration) {
+	if len(t.batch) == 0 || t.out == nil {
+		return
+	}
+	n := len(t.batch)
+	if !t.out.put(job{frames: t.batch, end: end, bytes: t.batchBytes}) {
+		t.r.dropped(n)
+		t.lag()
+	}
+	t.batch, t.batchBytes = make([]av.Frame, 0, n+n/8+4), 0
+}
+
+// end ends the present file. end is when the lead's next frame comes, or mp4.NoEnd.
+func (t *taker) end(end time.Duration) {
+	if t.out == nil {
+		return
+	}
+	t.flush(end)
+	t.out.put(job{last: true})
+	t.r.ended(t.out)
+	t.out, t.tracks = nil, nil
+}
+
+func headerOf(h *stream.Headers, kind av.Kind, id uint8) *stream.TrackHeader {
+	for i := range h.Tracks {
+		if h.Tracks[i].Kind == kind && h.Tracks[i].ID == id {
+			return &h.Tracks[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,340 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/av"
+	"weir/internal/event"
+	"weir/internal/stream"
+)
+
+// faulty is a disk that goes wrong.
+type faulty struct {
+	mu    sync.Mutex // guards below
+	calls int
+	from  int // the first call that fails; 0: none
+	err   error
+	until int // the first that goes well again
+	block chan struct{}
+}
+
+// call counts something that writes, and says whether it fails.
+func (d *faulty) call() error {
+	d.mu.Lock()
+	d.calls++
+	n, block := d.calls, d.block
+	err := d.err
+	fails := d.from > 0 && n >= d.from && (d.until == 0 || n < d.until)
+	d.mu.Unlock()
+	if block != nil {
+		<-block
+	}
+	if fails {
+		return err
+	}
+	return nil
+}
+
+func (d *faulty) open(dir string) (storage, error) {
+	s, err := openDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.call(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &faultyStorage{s, d}, nil
+}
+
+type faultyStorage struct {
+	storage
+	disk *faulty
+}
+
+func (s *faultyStorage) Create(name string) (file, error) {
+	if err := s.disk.call(); err != nil {
+		return nil, err
+	}
+	f, err := s.storage.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyFile{f, s.disk}, nil
+}
+
+func (s *faultyStorage) Rename(from, to string) error {
+	if err := s.disk.call(); err != nil {
+		return err
+	}
+	return s.storage.Rename(from, to)
+}
+
+type faultyFile struct {
+	file
+	disk *faulty
+}
+
+func (f *faultyFile) WriteAt(b []byte, at int64) (int, error) {
+	if err := f.disk.call(); err != nil {
+		n, _ := f.file.WriteAt(b[:len(b)/2], at) // a full disk takes some
+		return n, err
+	}
+	return f.file.WriteAt(b, at)
+}
+
+func (f *faultyFile) Sync() error {
+	if err := f.disk.call(); err != nil {
+		return err
+	}
+	return f.file.Sync()
+}
+
+// TestFullDisk (C-415, P15): whatever call fails, and how, the stream goes on, what was written before can be played, and a new file
+// begins once there is room again; all of it is told once.
+func TestFullDisk_C415_P15(t *testing.T) {
+	sent := encode(t, 10, "320x180", 48000)
+	faults := []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.ESTALE, syscall.EDQUOT, syscall.EMFILE}
+	for n := 1; n <= 50; n++ {
+		fault := faults[n%len(faults)]
+		t.Run(fmt.Sprint(n, fault), func(t *testing.T) {
+			disk := &faulty{from: n, err: fault}
+			r := newRig(t, func(c *Config) { c.Sync, c.Cut = "always", 2*time.Second }, func(o *Options) { o.openDir = disk.open })
+			p := r.publish("live/cam")
+			r.send(p, sent.frames, 0, 0)
+			r.end() // the disk stays as it is until the end
+			disk.mu.Lock()
+			failed := disk.calls >= n
+			disk.mu.Unlock()
+			if got := r.count(event.RecordingFailed); failed && got == 0 || !failed && got > 0 {
+				t.Errorf("%d events of a failure; it failed: %v", got, failed)
+			}
+			pictures := 0
+			for _, name := range files(t, r.dir) {
+				v := packets(t, filepath.Join(r.dir, name), "v")
+				pictures += len(v)
+				if !v[0].key {
+					t.Errorf("%s begins without a key frame", name)
+				}
+			}
+			if !failed && pictures != 250 || pictures > 250 {
+				t.Errorf("%d pictures", pictures)
+			}
+		})
+	}
+}
+
+// TestRetry: after a failure a new file is tried every 10 s, and begins at the next key frame once there is room.
+func TestRetry_C415(t *testing.T) {
+	sent := encode(t, 10, "320x180", 48000)
+	synctest.Test(t, func(t *testing.T) {
+		disk := &faulty{from: 4, err: syscall.ENOSPC}
+		r := newRig(t, func(c *Config) { c.Sync = "close" }, func(o *Options) { o.openDir = disk.open })
+		p := r.publish("live/cam")
+		at := time.Duration(0)
+		feed := func(frames []av.Frame, by time.Duration) { // in real time
+			for i := range frames {
+				f := frames[i]
+				f.DTS, f.PTS = f.DTS+by, f.PTS+by
+				time.Sleep(f.DTS - at)
+				at = max(at, f.DTS)
+				if err := p.Write(&f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		feed(sent.frames, 0)
+		feed(sent.frames, 10*time.Second)
+		synctest.Wait()
+		if n := r.count(event.RecordingFailed); n != 1 {
+			t.Errorf("%d events", n)
+		}
+		if list, err := r.m.List("live/cam"); err != nil || list[0].State != "failing" || !strings.Contains(list[0].Error, "no space") {
+			t.Errorf("%+v, %v", list, err)
+		}
+		disk.mu.Lock()
+		tries := disk.calls
+		disk.from = 0
+		disk.mu.Unlock()
+		if tries > 12 {
+			t.Errorf("%d calls in 20 s", tries)
+		}
+		feed(sent.frames, 20*time.Second)
+		synctest.Wait()
+		if list, err := r.m.List("live/cam"); err != nil || list[0].State != "recording" || list[0].Error != "" {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if r.logged("recording stops until") != 1 || r.logged("recording goes on") != 1 {
+			t.Error("it was not logged once")
+		}
+		p.Close(stream.ErrClosed)
+		r.end()
+	})
+}
+
+// TestSlowDisk (C-416): a disk that hangs costs the recording frames, which are counted and told, and no more memory than the queue's; the
+// publisher never waits, and a new file begins at a key frame when the disk is back.
+func TestSlowDisk_C416(t *testing.T) {
+	disk := &faulty{}
+	r := newRig(t, func(c *Config) { c.Sync = "close" }, func(o *Options) { o.openDir = disk.open })
+	sent := encode(t, 10, "320x180", 48000)
+	p := r.publish("live/cam")
+	r.send(p, sent.frames, 0, 0)
+	r.wait(event.RecordingStart, 1)
+	blocked := make(chan struct{})
+	disk.mu.Lock()
+	disk.block = blocked
+	disk.mu.Unlock()
+	// Payloads are made large, so that the bound is reached soon.
+	big := slices.Clone(sent.frames)
+	for i := range big {
+		if f := &big[i]; f.Kind == av.Video && f.Type == av.Media {
+			filler := make([]byte, 200<<10) // a NAL unit that decoders pass over
+			n := len(filler) - 4
+			filler[0], filler[1], filler[2], filler[3], filler[4] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n), 12
+			f.Payload = append(slices.Clone(f.Payload), filler...)
+		}
+	}
+	begin := time.Now()
+	r.send(p, big, 10*time.Second, 0)
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("the publisher waited %v", took)
+	}
+	r.wait(event.RecordingFailed, 1)
+	list, err := r.m.List("live/cam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.m.mu.Lock()
+	var waiting int64
+	for _, x := range r.m.sets {
+		for _, rec := range x.running {
+			rec.line.mu.Lock()
+			waiting += rec.line.bytes
+			rec.line.mu.Unlock()
+		}
+	}
+	r.m.mu.Unlock()
+	if waiting > maxQueueBytes {
+		t.Errorf("%d MB wait", waiting>>20)
+	}
+	disk.mu.Lock()
+	disk.block = nil
+	disk.mu.Unlock()
+	close(blocked)
+	for {
+		if l, _ := r.m.List("live/cam"); len(l) == 1 && l[0].Dropped > 0 {
+			break
+		}
+		time.Sleep(time.Millisecond) // the recording counts when it wakes up
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("no frames were counted: %+v", list)
+		}
+	}
+	for i := range 4 { // the disk has caught up by one of these
+		r.send(p, sent.frames, time.Duration(20+10*i)*time.Second, 0)
+		if r.count(event.RecordingStart) > 1 {
+			break
+		}
+		time.Sleep(3 * beat)
+	}
+	names := r.whole()
+	if len(names) != 2 {
+		t.Fatalf("%v", names)
+	}
+	for _, name := range names {
+		if v := packets(t, name, "v"); !v[0].key {
+			t.Errorf("%s begins without a key frame", name)
+		}
+	}
+	if r.logged("the disk is too slow") != 1 {
+		t.Error("it was not logged once")
+	}
+}
+
+// TestFolderGone (C-417): a directory that is deleted is made again for the next file.
+func TestFolderGone_C417(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Cut = 2 * time.Second })
+	sent := encode(t, 10, "320x180", 48000)
+	p := r.publish("live/cam")
+	r.send(p, sent.frames[:len(sent.frames)/4], 0, 0)
+	r.wait(event.RecordingStart, 1)
+	if err := os.RemoveAll(r.dir); err != nil {
+		t.Fatal(err)
+	}
+	r.send(p, sent.frames[len(sent.frames)/4:], 0, 0)
+	r.end()
+	if r.count(event.RecordingFailed) == 0 {
+		t.Error("no event tells of it")
+	}
+	left := files(t, r.dir)
+	for _, name := range left {
+		if v := packets(t, filepath.Join(r.dir, name), "v"); !v[0].key {
+			t.Errorf("%s begins without a key frame", name)
+		}
+	}
+}
+
+// TestMinFree: below min_free no file begins.
+func TestMinFree(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.MinFree = "99.9%" })
+	r.send(r.publish("live/cam"), encode(t, 2, "320x180", 48000).frames, 0, 0)
+	e := r.wait(event.RecordingFailed, 1)
+	if e.Data["reason"] != "full" {
+		t.Errorf("%v", e.Data)
+	}
+	if names := r.whole(); len(names) != 0 {
+		t.Errorf("%v", names)
+	}
+}
+
+// TestSameName (C-414): files of one name get -2 and so on, and nothing is overwritten.
+func TestSameName_C414(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.File = "all" })
+	old := filepath.Join(r.dir, "all.mp4")
+	if err := os.WriteFile(old, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sent := encode(t, 2, "320x180", 48000)
+	r.send(r.publish("live/a"), sent.frames, 0, 0)
+	r.send(r.publish("live/b"), sent.frames, 0, 0)
+	r.end()
+	if got := files(t, r.dir); !slices.Equal(got, []string{"all-2.mp4", "all-3.mp4", "all.mp4"}) {
+		t.Errorf("%v", got)
+	}
+	if b, _ := os.ReadFile(old); string(b) != "mine" {
+		t.Errorf("the old file is %q", b)
+	}
+}
+
+// TestSymlink (C-413): a folder that is a symbolic link is not followed, wherever it leads.
+func TestSymlink_C413(t *testing.T) {
+	for _, inside := range []bool{true, false} {
+		r := newRig(t, nil)
+		to := t.TempDir()
+		if inside {
+			to = filepath.Join(r.dir, "other")
+			if err := os.Mkdir(to, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(to, filepath.Join(r.dir, "live")); err != nil {
+			t.Fatal(err)
+		}
+		r.send(r.publish("live/cam"), encode(t, 2, "320x180", 48000).frames, 0, 0)
+		r.wait(event.RecordingFailed, 1)
+		r.end()
+		if got := files(t, to); len(got) != 0 {
+			t.Errorf("%v", got)
+		}
+	}
+}
