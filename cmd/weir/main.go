@@ -34,6 +34,7 @@ type cli struct {
 	Recover recoverCmd `cmd:"" help:"Repair recordings that a crash left."`
 	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
 	Key     keyCmd     `cmd:"" help:"Make, list and revoke the keys of publishers and players."`
+	Recordings recordingsCmd `cmd:"" help:"List, download and delete what the server recorded."`
 	Sign    signCmd    `cmd:"" help:"Sign a link with which a stream can be played or published for a time."`
 	Token   tokenCmd   `cmd:"" help:"Print a new random secret, for admin.token or to sign links with."`
 	Pushes  pushesCmd  `cmd:"" help:"List and change the servers that a running server also sends its streams to."`

@@ -46,6 +46,7 @@ type Config struct {
 	Pushes        Pushes
 	Events        Events
 	Recorders     Recorders
+	Recordings    Recordings
 }
 
 // The times that clients of the admin listener have to take an answer.

@@ -26,6 +26,10 @@ func (s *Server) routeCompat(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+compatSRS+"/clients/{id}", s.srsClient)
 	mux.HandleFunc("GET "+compatSRS+"/summaries", s.srsSummaries)
 	mux.HandleFunc("GET "+compatNginx, s.nginxStat)
+	if s.conf.Recordings != nil {
+		mux.HandleFunc("GET "+compatMediaMTX+"/list", s.mtxList)
+		mux.HandleFunc("GET "+compatMediaMTX+"/get", s.mtxGet)
+	}
 	mux.HandleFunc("/compat/", missing(mux))
 }
 

@@ -57,6 +57,9 @@ func (s *Server) routeAPI(mux *http.ServeMux) {
 	if s.conf.Events != nil {
 		s.routeEvents(api)
 	}
+	if s.conf.Recordings != nil {
+		s.routeRecordings(api)
+	}
 	document := describe(api)
 	mux.HandleFunc("GET "+documentPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

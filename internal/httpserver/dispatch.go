@@ -82,6 +82,11 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	for i := range s.routes {
 		rt := &s.routes[i]
 		stream, weight, ok := rt.Match(r.URL.Path)
+		weight *= 2
+		if ok && rt.When != nil {
+			weight++
+			ok = rt.When(r.URL.Query())
+		}
 		if !ok || best != nil && weight <= heaviest {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -101,7 +102,10 @@ type Route struct {
 	// ends in one, begins with it. It belongs to no stream: Handler gets what follows Fixed.
 	Fixed     string
 	WebSocket bool
-	Handler   func(w http.ResponseWriter, r *http.Request, path string)
+	// When, if not nil, narrows the route to requests whose query it accepts. Of two routes that account for the same,
+	// the one with it is right.
+	When    func(query url.Values) bool
+	Handler func(w http.ResponseWriter, r *http.Request, path string)
 }
 
 // Match returns the path of the stream that a request's path names, and how much of the path the

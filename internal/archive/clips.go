@@ -1,0 +1,273 @@
+package archive
+
+import (
+	"container/list"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"weir/internal/archive/clip"
+	"weir/internal/session"
+)
+
+// MaxClip bounds what one file of a range may play.
+const MaxClip = 6 * time.Hour
+
+// What becomes of time that is missing in a range.
+const (
+	Skip  = "skip"  // what comes after it follows at once
+	Hold  = "hold"  // the last picture stays for as long
+	Error = "error" // the range is refused
+)
+
+// ErrCodecs is returned for a range over files that cannot become one because their tracks differ.
+var ErrCodecs = errors.New("the codecs change in this range: ask for the spans one by one")
+
+// ErrGap is returned for a range in which something is missing, if that is not wanted.
+var ErrGap = errors.New("something is missing in this range")
+
+// ErrElsewhere is returned for a range of which something is no longer here but in the storage it was uploaded to.
+var ErrElsewhere = errors.New("part of this range is only in the storage that it was uploaded to: play index.m3u8, or ask for one file")
+
+// ErrFormat is returned for a range that was recorded in a format that is not cut.
+var ErrFormat = errors.New("only recordings in MP4 can be played by time; this one can be downloaded as files")
+
+// Film is a range of a recording as one MP4 file. Close it.
+type Film struct {
+	io.ReadSeeker
+	// Size is the file's, in bytes.
+	Size int64
+	// ETag tells it from every other file that this range ever was.
+	ETag string
+	// Duration is the time that it shows.
+	Duration time.Duration
+	// Skipped are the files that are left out because they cannot be read.
+	Skipped []string
+
+	sources []Part
+	opened  *os.File
+}
+
+// Close closes the file that is open.
+func (f *Film) Close() error {
+	if f.opened == nil {
+		return nil
+	}
+	return f.opened.Close()
+}
+
+// file opens the file of a source.
+func (f *Film) file(source int) (io.ReaderAt, error) {
+	_ = f.Close()
+	var err error
+	f.opened, err = open(&f.sources[source].Row)
+	if err != nil {
+		f.opened = nil
+		return nil, err
+	}
+	return f.opened, nil
+}
+
+// cutting bounds the clips that are made at once, and those that are kept.
+const (
+	cutting  = 2
+	maxHeads = 64 << 20 // bytes
+)
+
+// clips are the clips that were asked for last: players ask for many ranges of one.
+type clips struct {
+	making chan struct{}
+
+	mu    sync.Mutex // guards below
+	byTag map[string]*list.Element
+	order *list.List // of *made, the one used last in front
+	held  int        // bytes
+}
+
+// made is a clip that was made.
+type made struct {
+	tag     string
+	clip    *clip.Clip
+	sources []Part
+}
+
+func newClips() *clips {
+	return &clips{making: make(chan struct{}, cutting), byTag: map[string]*list.Element{}, order: list.New()}
+}
+
+func (c *clips) known(tag string) *made {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.byTag[tag]; e != nil {
+		c.order.MoveToFront(e)
+		return e.Value.(*made) //nolint:forcetypeassert // the list holds nothing else
+	}
+	return nil
+}
+
+func (c *clips) keep(m *made) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byTag[m.tag] != nil {
+		return
+	}
+	c.byTag[m.tag] = c.order.PushFront(m)
+	for c.held += m.clip.Head(); c.held > maxHeads && c.order.Len() > 1; {
+		old := c.order.Remove(c.order.Back()).(*made) //nolint:forcetypeassert // the list holds nothing else
+		c.held -= old.clip.Head()
+		delete(c.byTag, old.tag)
+	}
+}
+
+// Film returns what was recorded of a stream from one time to another as one file. recording "" takes the recording
+// that has most of it. It fails with ErrNotFound, ErrQuery, ErrIndexing, ErrCodecs, ErrGap, ErrElsewhere or ErrFormat.
+func (a *Archive) Film(ctx context.Context, stream, recording string, from, to time.Time, gaps string) (*Film, error) {
+	parts, err := a.Range(ctx, stream, recording, from, to)
+	if err != nil {
+		return nil, err
+	}
+	var skipped []string
+	whole := false
+	for {
+		f, bad, err := a.film(ctx, parts, from, to, gaps)
+		if bad < 0 {
+			if f != nil {
+				f.Skipped = skipped
+			}
+			return f, err
+		}
+		// The rest is worth playing without it.
+		p := &parts[bad]
+		p.State, whole = Damaged, p.State == Done
+		a.log.Warn("a recording is damaged, and is left out of what is played", slog.String("stream", p.Stream), slog.String("file", p.Name), slog.String("err", session.Printable(err.Error(), 256)))
+		skipped = append(skipped, p.Name)
+		if whole {
+			if err := a.use(false, func(x *index) error { return x.setState(p.ID, Damaged) }); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// film makes a film of parts. If one of them cannot be read it returns its number, else -1.
+func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, gaps string) (f *Film, bad int, err error) {
+	var good []Part
+	var at []int
+	length := time.Duration(0)
+	for i := range parts {
+		switch p := &parts[i]; {
+		case p.State == Damaged:
+			continue
+		case p.State == Remote:
+			return nil, -1, ErrElsewhere
+		case p.Format != formatMP4:
+			return nil, -1, ErrFormat
+		}
+		good, at = append(good, parts[i]), append(at, i)
+		length += parts[i].To.Sub(parts[i].From)
+	}
+	if len(good) == 0 {
+		return nil, -1, fmt.Errorf("%w: what was recorded from %s to %s cannot be read", ErrNotFound, stamp(from), stamp(to))
+	}
+	whole := good[0].From.Equal(from)
+	for i := 1; i < len(good); i++ {
+		whole = whole && good[i].From.Equal(good[i-1].To)
+	}
+	if last := &good[len(good)-1]; !last.To.Equal(to) && last.State != Recording {
+		whole = false
+	}
+	switch {
+	case gaps == Error && !whole:
+		return nil, -1, ErrGap
+	case gaps == Hold:
+		length = good[len(good)-1].To.Sub(from)
+	}
+	if length > MaxClip {
+		return nil, -1, fmt.Errorf("%w: it has %v; ask for %v at a time", ErrQuery, length.Round(time.Second), MaxClip)
+	}
+	tag := tagOf(good, from, gaps)
+	m := a.clips.known(tag)
+	if m == nil {
+		select {
+		case a.clips.making <- struct{}{}:
+			defer func() { <-a.clips.making }()
+		case <-ctx.Done():
+			return nil, -1, ctx.Err()
+		}
+		if m = a.clips.known(tag); m == nil {
+			c, bad, err := a.cut(good, from, gaps)
+			if err != nil {
+				if bad >= 0 {
+					bad = at[bad]
+				}
+				return nil, bad, err
+			}
+			m = &made{tag, c, good}
+			a.clips.keep(m)
+		}
+	}
+	f = &Film{Size: m.clip.Size(), ETag: `"` + tag + `"`, Duration: m.clip.Duration, sources: m.sources}
+	f.ReadSeeker = m.clip.Reader(f.file)
+	return f, -1, nil
+}
+
+// tagOf names the file that is made of parts: it is another one if any of them changes.
+func tagOf(parts []Part, from time.Time, gaps string) string {
+	h := sha256.New()
+	number := func(n int64) { h.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) }
+	fmt.Fprintln(h, "1", gaps)
+	if gaps == Hold {
+		number(from.UnixNano())
+	}
+	for i := range parts {
+		p := &parts[i]
+		fmt.Fprintln(h, p.ID)
+		number(p.From.UnixNano())
+		number(p.To.UnixNano())
+		if p.State == Done {
+			number(p.Bytes)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// cut makes the clip. If a file cannot be read it returns its number, else -1.
+func (a *Archive) cut(parts []Part, from time.Time, gaps string) (*clip.Clip, int, error) {
+	sources := make([]clip.Source, len(parts))
+	before := from
+	for i := range parts {
+		p := &parts[i]
+		x, err := a.media.index(&p.Row)
+		if err != nil {
+			return nil, i, err
+		}
+		sources[i] = clip.Source{Open: func() (clip.File, error) { return open(&p.Row) }, Index: x, From: p.From.Sub(p.Start), To: p.To.Sub(p.Start)}
+		if gaps == Hold {
+			sources[i].Gap = p.From.Sub(before)
+		}
+		before = p.To
+	}
+	c, err := clip.New(sources)
+	var at *clip.SourceError
+	switch {
+	case err == nil:
+		return c, -1, nil
+	case errors.Is(err, clip.ErrCodecs):
+		return nil, -1, ErrCodecs
+	case errors.Is(err, clip.ErrTooLong):
+		return nil, -1, fmt.Errorf("%w: it has too many frames; ask for less at a time", ErrQuery)
+	case errors.Is(err, clip.ErrEmpty):
+		return nil, -1, fmt.Errorf("%w: there is no frame in it", ErrNotFound)
+	case errors.As(err, &at):
+		return nil, at.Source, err
+	}
+	return nil, -1, err
+}

@@ -1,0 +1,182 @@
+package archive
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"weir/internal/record"
+)
+
+// place makes a file of so many bytes, and adds it.
+func (r *rig) place(f record.File, bytes int64) record.File {
+	r.t.Helper()
+	full := filepath.Join(f.Dir, f.Name)
+	must(r.t, os.MkdirAll(filepath.Dir(full), 0o755))
+	must(r.t, os.WriteFile(full, nil, 0o600))
+	must(r.t, os.Truncate(full, bytes))
+	f.Bytes = bytes
+	r.add(f)
+	return f
+}
+
+// left returns the names of a stream's files that are left, on the disk and in the index; they are the same.
+func (r *rig) left(stream string) (names []string) {
+	r.t.Helper()
+	rows := func() (rows []Row) {
+		must(r.t, r.use(true, func(x *index) (err error) {
+			rows, err = x.query(r.t.Context(), "WHERE f.stream = ? ORDER BY f.start", stream)
+			return err
+		}))
+		return rows
+	}()
+	for _, x := range rows {
+		name := x.Name
+		if x.State == Recording {
+			name += partial
+		}
+		_, err := os.Stat(filepath.Join(x.Dir, name))
+		if err != nil && x.State != Remote {
+			r.t.Errorf("the index has %s: %v", name, err)
+		}
+		names = append(names, x.Name)
+	}
+	return names
+}
+
+// TestC420Retention: three rules, one file that is to be uploaded, one that is being written: only what is whole, uploaded and the
+// oldest goes.
+func TestC420Retention(t *testing.T) {
+	r := newRig(t, nil)
+	now := time.Now().UTC()
+	add := func(stream, name string, age time.Duration, keep record.Keep, upload string, bytes int64) record.File {
+		f := r.file(stream, name, 0, time.Minute)
+		f.Start, f.Keep, f.Upload = now.Add(-age), keep, upload
+		return r.place(f, bytes)
+	}
+	hour := record.Keep{For: time.Hour}
+	add("live/age", "age/old.mp4", 3*time.Hour, hour, "", 10)
+	add("live/age", "age/just.mp4", time.Hour+30*time.Second, hour, "", 10) // it ended within the hour
+	add("live/age", "age/new.mp4", time.Minute, hour, "", 10)
+	add("live/age", "upload/old.mp4", 3*time.Hour, hour, "main", 10) // not uploaded yet
+	open := r.file("live/age", "age/open.mp4", 0, 0)
+	open.Start, open.Keep = now.Add(-5*time.Hour), hour
+	must(t, r.Begun(open))
+	must(t, os.WriteFile(filepath.Join(r.dir, open.Name+partial), nil, 0o600))
+	total := record.Keep{Total: 1000}
+	for i := range 6 {
+		add("live/total", fmt.Sprintf("total/%d.mp4", i), time.Duration(10-i)*time.Hour, total, "", 300)
+	}
+	each := record.Keep{PerStream: 500}
+	for i := range 4 {
+		add("live/one", fmt.Sprintf("one/%d.mp4", i), time.Duration(10-i)*time.Hour, each, "", 200)
+	}
+	add("live/two", "two/0.mp4", 10*time.Hour, each, "", 400)
+	r.clean(t.Context())
+	for stream, want := range map[string][]string{
+		"live/age":   {"age/open.mp4", "upload/old.mp4", "age/just.mp4", "age/new.mp4"},
+		"live/total": {"total/3.mp4", "total/4.mp4", "total/5.mp4"},
+		"live/one":   {"one/2.mp4", "one/3.mp4"},
+		"live/two":   {"two/0.mp4"},
+	} {
+		r.until(func() bool { return slices.Equal(r.left(stream), want) })
+	}
+	counts := map[string]uint64{}
+	r.Removed(func(why string, n uint64) { counts[why] = n })
+	if counts[ByAge] != 1 || counts[ByTotal] != 3 || counts[ByStream] != 2 || counts[ByFree] != 0 {
+		t.Error(counts)
+	}
+}
+
+// TestP12RuleOfTheMakingEntry: whatever the configuration says later, a file goes by the rule of the entry that made it, also
+// after a restart; the directories that it leaves empty go, too.
+func TestP12RuleOfTheMakingEntry(t *testing.T) {
+	r := newRig(t, nil)
+	old := r.file("live/a", "live/a/2026/old.mp4", 0, time.Minute)
+	old.Start, old.Keep = time.Now().Add(-48*time.Hour), record.Keep{For: 24 * time.Hour}
+	kept := old
+	kept.ID, kept.Name, kept.Keep = "01KB0000000000000000000009", "live/b/2026/kept.mp4", record.Keep{For: 72 * time.Hour}
+	api := kept // one that the API started, by an entry that keeps all
+	api.ID, api.Name, api.Keep = "01KB0000000000000000000008", "live/b/2026/api.mp4", record.Keep{}
+	r.restart(func() {
+		r.conf.Places = func() []Place {
+			return []Place{{r.dir, func(string) (string, record.Keep, string) { return "main", record.Keep{For: time.Second}, "" }}}
+		}
+	})
+	r.place(old, 10)
+	r.place(kept, 10)
+	r.place(api, 10)
+	r.until(func() bool {
+		return slices.Equal(r.left("live/a"), []string{"live/b/2026/kept.mp4", "live/b/2026/api.mp4"})
+	})
+	r.restart(nil)
+	r.clean(t.Context())
+	if got := r.left("live/a"); len(got) != 2 {
+		t.Error(got)
+	}
+	if _, err := os.Stat(filepath.Join(r.dir, "live/a")); !os.IsNotExist(err) {
+		t.Error("an empty directory stays:", err)
+	}
+}
+
+// TestP13FreeSpace: ten streams that fill a small disk never fill it: the oldest files go, and those that are being written stay.
+func TestP13FreeSpace(t *testing.T) {
+	const disk, file = 1 << 30, 20 << 20
+	var used atomic.Int64
+	r := newRig(t, func(o *Options) {
+		o.Space = func(dir string) (free, total int64, err error) {
+			var n int64
+			err = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return nil //nolint:nilerr // it has just been removed
+				}
+				if info, err := d.Info(); err == nil {
+					n += info.Size()
+				}
+				return nil
+			})
+			used.Store(max(used.Load(), n))
+			return disk - n, disk, err
+		}
+	})
+	keep := record.Keep{Free: "10%"}
+	for i := range 100 { // of ten streams, an hour and more
+		f := r.file(fmt.Sprintf("live/%d", i%10), fmt.Sprintf("%d/%03d.mp4", i%10, i), time.Duration(i)*time.Minute, time.Minute)
+		f.Keep = keep
+		must(t, r.Begun(f))
+		full := filepath.Join(r.dir, f.Name)
+		must(t, os.MkdirAll(filepath.Dir(full), 0o755))
+		must(t, os.WriteFile(full+partial, nil, 0o600))
+		must(t, os.Truncate(full+partial, file))
+		if i >= 10 { // ten are always being written
+			whole := r.file(fmt.Sprintf("live/%d", i%10), fmt.Sprintf("%d/%03d.mp4", i%10, i-10), time.Duration(i-10)*time.Minute, time.Minute)
+			whole.Keep, whole.Bytes = keep, file
+			name := filepath.Join(r.dir, whole.Name)
+			must(t, os.Rename(name+partial, name))
+			must(t, r.Done(whole))
+			r.clean(t.Context())
+		}
+	}
+	if n := used.Load(); n > disk*95/100 {
+		t.Errorf("%d of %d bytes were used", n, disk)
+	}
+	parts, whole := 0, 0
+	oldest := ""
+	for i := range 10 {
+		names := r.left(fmt.Sprintf("live/%d", i))
+		for _, name := range names {
+			if _, err := os.Stat(filepath.Join(r.dir, name+partial)); err == nil {
+				parts++
+			} else if whole++; oldest == "" || filepath.Base(name) < oldest {
+				oldest = filepath.Base(name)
+			}
+		}
+	}
+	if parts != 10 || whole < 30 || oldest < "040.mp4" {
+		t.Errorf("%d are being written, %d whole, the oldest %s", parts, whole, oldest)
+	}
+}

@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"path"
+	"time"
+
+	"weir/internal/admin"
+	"weir/internal/archive"
+)
+
+// recordings shows the archive as the API has it.
+type recordings struct{ *archive.Archive }
+
+// List implements admin.Recordings.
+func (a recordings) List(ctx context.Context, q admin.RecordingQuery) (admin.RecordingList, error) {
+	list, err := a.Archive.List(ctx, archive.Query{Stream: q.Path, From: q.From, To: q.To, Cursor: q.Cursor, Limit: q.Limit})
+	if err != nil {
+		return admin.RecordingList{}, recordingError(err)
+	}
+	out := admin.RecordingList{Spans: []admin.RecordingSpan{}, Gaps: []admin.RecordingGap{}, Next: list.Next}
+	for _, s := range list.Spans {
+		span := admin.RecordingSpan{
+			Path: s.Stream, Recording: s.Recording, From: s.From, To: s.To, Duration: s.To.Sub(s.From).Seconds(), Codecs: s.Codecs,
+		}
+		for i := range s.Parts {
+			p := &s.Parts[i]
+			span.Files = append(span.Files, admin.RecordingFile{
+				ID: p.ID, Name: p.Name, Format: p.Format, State: p.State.String(), Start: p.Start, Duration: p.Duration.Seconds(),
+				Bytes: p.Bytes, Uploaded: p.Object != "",
+			})
+		}
+		out.Spans = append(out.Spans, span)
+	}
+	for _, g := range list.Gaps {
+		out.Gaps = append(out.Gaps, admin.RecordingGap{
+			Path: g.Stream, Recording: g.Recording, From: g.From, To: g.To, Duration: g.To.Sub(g.From).Seconds(), Reason: g.Reason,
+		})
+	}
+	return out, nil
+}
+
+// Delete implements admin.Recordings.
+func (a recordings) Delete(ctx context.Context, id string) error {
+	return recordingError(a.Archive.Delete(ctx, id))
+}
+
+// ServeFile implements admin.Recordings.
+func (a recordings) ServeFile(w http.ResponseWriter, r *http.Request, id string) error {
+	row, f, err := a.Open(r.Context(), id)
+	if errors.Is(err, archive.ErrElsewhere) {
+		to, err := a.Elsewhere(r.Context(), &row)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Location", to)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return nil
+	}
+	if err != nil {
+		return recordingError(err)
+	}
+	defer f.Close()
+	h := w.Header()
+	h.Set("ETag", `"`+row.ID+`"`)
+	h.Set("Content-Type", map[string]string{"mp4": "video/mp4", "flv": "video/x-flv", "ts": "video/mp2t"}[row.Format])
+	h.Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(path.Base(row.Name)))
+	http.ServeContent(w, r, "", time.Time{}, f)
+	return nil
+}
+
+// ServeFilm implements admin.Recordings.
+func (a recordings) ServeFilm(w http.ResponseWriter, r *http.Request, path string) error {
+	return recordingError(a.Archive.ServeFilm(w, r, path))
+}
+
+// recordingError gives the archive's errors the form of the API.
+func recordingError(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, e := range []struct {
+		is     error
+		status int
+		code   string
+	}{
+		{archive.ErrQuery, http.StatusUnprocessableEntity, "bad_range"},
+		{archive.ErrCodecs, http.StatusConflict, "codec_change"},
+		{archive.ErrGap, http.StatusConflict, "gap"},
+		{archive.ErrElsewhere, http.StatusConflict, "remote"},
+		{archive.ErrFormat, http.StatusConflict, "format"},
+	} {
+		if errors.Is(err, e.is) {
+			return &admin.RecordingError{Status: e.status, Code: e.code, Detail: err.Error()}
+		}
+	}
+	switch {
+	case errors.Is(err, archive.ErrNotFound):
+		return admin.ErrNoRecording
+	case errors.Is(err, archive.ErrRecording):
+		return admin.ErrRecording
+	case errors.Is(err, archive.ErrIndexing):
+		return admin.ErrIndexing
+	}
+	return err
+}
