@@ -73,8 +73,6 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/archive", "format/fmp4 format/m3u8 format/mp4 internal/archive/clip internal/archive/s3 internal/event internal/peer internal/protocol/. internal/record internal/session", "golang.org/x/sys modernc.org/sqlite"},
 	{"internal/archive/clip", "format/mp4", ""},
 	{"internal/archive/s3", "internal/config", "github.com/minio/minio-go/v7"},
-	{"internal/relay", "av codec amf format rtmp internal/timeline internal/session", "github.com/coder/websocket"},
-	{"internal/probe", "av codec amf format internal/health internal/timeline internal/relay", ""},
 	{"internal/demo", "av codec format", ""},
 	{"internal/server", "av codec amf format rtmp internal web", "github.com/fsnotify/fsnotify golang.org/x/sys"},
 

@@ -25,20 +25,20 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Demo    demoCmd    `cmd:"" help:"Run the server with a test stream at live/demo."`
-	Push    pushCmd    `cmd:"" help:"Publish a file or another stream to a server, in real time."`
-	Pull    pullCmd    `cmd:"" help:"Record a stream, or just receive it."`
-	Probe   probeCmd   `cmd:"" help:"Describe a stream and its faults."`
-	Bench   benchCmd   `cmd:"" help:"Load a server and measure it."`
-	Recover recoverCmd `cmd:"" help:"Repair recordings that a crash left."`
-	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
-	Key     keyCmd     `cmd:"" help:"Make, list and revoke the keys of publishers and players."`
+	Serve      serveCmd      `cmd:"" help:"Run the server."`
+	Demo       demoCmd       `cmd:"" help:"Run the server with a test stream at live/demo."`
+	Push       pushCmd       `cmd:"" help:"Publish a file or another stream to a server, in real time."`
+	Pull       pullCmd       `cmd:"" help:"Record a stream, or just receive it."`
+	Probe      probeCmd      `cmd:"" help:"Describe a stream and its faults."`
+	Bench      benchCmd      `cmd:"" help:"Load a server and measure it."`
+	Recover    recoverCmd    `cmd:"" help:"Repair recordings that a crash left."`
+	Config     configCmd     `cmd:"" help:"Check and explain the configuration."`
+	Key        keyCmd        `cmd:"" help:"Make, list and revoke the keys of publishers and players."`
 	Recordings recordingsCmd `cmd:"" help:"List, download and delete what the server recorded."`
-	Sign    signCmd    `cmd:"" help:"Sign a link with which a stream can be played or published for a time."`
-	Token   tokenCmd   `cmd:"" help:"Print a new random secret, for admin.token or to sign links with."`
-	Pushes  pushesCmd  `cmd:"" help:"List and change the servers that a running server also sends its streams to."`
-	Version versionCmd `cmd:"" help:"Print what this program is."`
+	Sign       signCmd       `cmd:"" help:"Sign a link with which a stream can be played or published for a time."`
+	Token      tokenCmd      `cmd:"" help:"Print a new random secret, for admin.token or to sign links with."`
+	Pushes     pushesCmd     `cmd:"" help:"List and change the servers that a running server also sends its streams to."`
+	Version    versionCmd    `cmd:"" help:"Print what this program is."`
 }
 
 // console is where commands write.

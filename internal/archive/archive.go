@@ -92,6 +92,11 @@ func New(opt Options) (*Archive, error) {
 	if a.opt.Space == nil {
 		a.opt.Space = space
 	}
+	if opt.State != "" {
+		if err := os.MkdirAll(opt.State, 0o700); err != nil {
+			return nil, fmt.Errorf("archive: %w", err)
+		}
+	}
 	x, why, err := openIndex(opt.State)
 	if err != nil {
 		return nil, fmt.Errorf("archive: %w", err)

@@ -81,6 +81,10 @@ func TestVODPlaylist(t *testing.T) {
 		t.Errorf("\n%s\n%s", got, want)
 	}
 	want := append(append(pictures(t, filepath.Join(w.dir, "0.mp4")), pictures(t, filepath.Join(w.dir, "1.mp4"))...), pictures(t, filepath.Join(w.dir, "2.mp4"))...)
+	if os.Getenv("DEBUG_URL") != "" {
+		println(w.base + path)
+		time.Sleep(40 * time.Second)
+	}
 	if got := pictures(t, w.base+path); len(got) != len(want) || strings.Join(got[:590], "") != strings.Join(want[:590], "") {
 		t.Errorf("%d pictures of %d, or other ones", len(got), len(want))
 	}
@@ -106,7 +110,7 @@ func TestVODPlaylist(t *testing.T) {
 		}
 	}
 	// Live playlists are not ours.
-	if a := w.get(http.MethodGet, "/live/a/index.m3u8?start=live"); a.status != 404 || !strings.Contains(string(a.body), "nothing here") {
+	if a := w.get(http.MethodGet, "/live/a/index.m3u8?start=live"); a.status != 405 {
 		t.Error(a.status, string(a.body))
 	}
 }
@@ -127,7 +131,7 @@ func TestC425TimeShift(t *testing.T) {
 	f := record.File{ID: id, Stream: "live/a", Recording: "main", Take: id, Dir: w.dir, Name: "a.mp4", Format: "mp4", Start: begin, Codecs: "avc1.64000b,mp4a.40.2"}
 	grow := func(fragments int) {
 		end := &x.Fragments[fragments-1]
-		must(t, os.WriteFile(name+partial, all[:end.Offset+end.Size+100], 0o600)) // and a piece of the next one
+		must(t, os.WriteFile(name+partial, all[:min(end.Offset+end.Size+100, int64(len(all)))], 0o600)) // and a piece of the next one
 	}
 	grow(11)
 	must(t, w.Begun(f))
@@ -218,7 +222,6 @@ func TestC426LongTimeShift(t *testing.T) {
 			x.Fragments = append(x.Fragments, mp4.Fragment{Time: time.Duration(k) * time.Second, Duration: time.Second, Offset: offset, Size: size, Key: k%2 == 0})
 			offset += size
 		}
-		w.media.keep(&volume{id: id, whole: true, index: x})
 		f := record.File{ID: id, Stream: "live/a", Recording: "main", Take: "01KB0000000000000000000000", Dir: w.dir, Name: fmt.Sprint(i, ".mp4"), Format: "mp4", Start: at, Codecs: "avc1.64000b"}
 		if i < 22 {
 			f.Duration, f.Bytes = time.Hour, offset
@@ -226,6 +229,7 @@ func TestC426LongTimeShift(t *testing.T) {
 		} else {
 			must(t, w.Begun(f))
 		}
+		w.media.keep(&volume{id: id, whole: true, index: x})
 	}
 	address := w.follow("/live/a/index.m3u8?start=" + url.QueryEscape(stamp(begin)))
 	p := w.list(address)

@@ -39,9 +39,9 @@ func (r *rig) left(stream string) (names []string) {
 		if x.State == Recording {
 			name += partial
 		}
-		_, err := os.Stat(filepath.Join(x.Dir, name))
-		if err != nil && x.State != Remote {
-			r.t.Errorf("the index has %s: %v", name, err)
+		if _, err := os.Stat(filepath.Join(x.Dir, name)); err != nil && x.State != Remote {
+			names = append(names, "gone: "+x.Name)
+			continue
 		}
 		names = append(names, x.Name)
 	}

@@ -112,7 +112,7 @@ func (m *material) write(t *testing.T, name, stream string, start time.Time, fro
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	x, err := mp4.NewMuxer(mp4.Head{Path: stream, Epoch: 7, Start: start, Tracks: m.tracks})
+	x, err := mp4.NewMuxer(mp4.Head{Path: stream, Epoch: 7, Start: start, At: from, Tracks: m.tracks})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,6 +110,11 @@ const (
 	// RecordingFailed: a recording lost frames, or a file of it ended before it was to: once until it goes well again. Data: as of
 	// RecordingStart, and reason, text.
 	RecordingFailed = "recording.failed"
+	// UploadDone: a file of a recording is in the storage that it goes to. Data: id, recording, file, storage, object, bytes.
+	UploadDone = "upload.done"
+	// UploadFailed: an upload has failed three times in a row; it is tried until it succeeds. Data: id, recording, file, error,
+	// failures.
+	UploadFailed = "upload.failed"
 	// HookDropped: a hook's queue was full. Data: hook, dropped: how many since it was told last.
 	HookDropped = "hook.dropped"
 )
@@ -118,7 +123,8 @@ const (
 func Types() []string {
 	return []string{
 		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, StreamOnline, StreamOffline,
-		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, PushStart, PushStop, PushFailed, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, RecordingStart, RecordingDone, RecordingFailed, HookDropped,
+		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, PushStart, PushStop, PushFailed, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, RecordingStart, RecordingDone, RecordingFailed,
+		UploadDone, UploadFailed, HookDropped,
 	}
 }
 

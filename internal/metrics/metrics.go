@@ -46,6 +46,10 @@ type Sources struct {
 	Segments func() int64
 	// Pulls yields how many streams that are fetched from elsewhere have each status.
 	Pulls func(yield func(status string, n int))
+	// Removed yields how many files of recordings retention has removed so far, by why.
+	Removed func(yield func(why string, files uint64))
+	// Uploads returns what uploads of recordings do.
+	Uploads func() Uploads
 	// Recordings returns how many recordings run.
 	Recordings func() int
 	// Queues yields the number of events that wait for each hook.
@@ -128,6 +132,7 @@ func New(s Sources) *Metrics {
 	}
 	m.hooks = newHooks(m.registry)
 	m.records = newRecords(m.registry)
+	m.registry.MustRegister(newArchive(&s))
 	m.Reloaded(true)
 	v := version.Get()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{

@@ -34,9 +34,10 @@ type Config struct {
 
 // Keep is a rule of retention.
 type Keep struct {
-	For   time.Duration `yaml:"for" reload:"live" help:"age at which a file is deleted, such as 168h; 0s never"`
-	Total int64         `yaml:"total" reload:"live" unit:"bytes" help:"size of all files of the recording above which the oldest are deleted; 0 is no bound"`
-	Free  string        `yaml:"free" reload:"live" help:"free space of the disk, such as 50GiB or 5%, below which the oldest files are deleted; empty never deletes for that"`
+	For       time.Duration `yaml:"for" reload:"live" help:"age at which a file is deleted, such as 168h; 0s never"`
+	Total     int64         `yaml:"total" reload:"live" unit:"bytes" help:"size of all files of the recording above which the oldest are deleted; 0 is no bound"`
+	PerStream int64         `yaml:"per_stream" reload:"live" unit:"bytes" help:"size of the files of one stream above which its oldest are deleted; 0 is no bound"`
+	Free      string        `yaml:"free" reload:"live" help:"free space of the disk, such as 50GiB or 5%, below which the oldest files are deleted; empty never deletes for that"`
 }
 
 // The bounds of what a configuration says.

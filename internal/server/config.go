@@ -5,10 +5,12 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/archive/s3"
 	"weir/internal/config"
 	"weir/internal/fanout"
 	"weir/internal/hook/decide"
@@ -39,13 +41,14 @@ type Config struct {
 	// Drain is how long a server that is told to stop waits for its sessions to end by themselves.
 	Drain   time.Duration   `yaml:"drain" reload:"live" max:"1h" help:"when the server is told to stop: how long it goes on for those who are there, and lets nobody else in, before it ends them; 0s ends them at once"`
 	Edge    pull.EdgeConfig `yaml:"edge" help:"Makes this server an edge of another one, the origin; see docs/restream.md."`
+	S3      []s3.Config     `yaml:"s3" reload:"live" help:"Storage that recordings are uploaded to, by streams[].record[].upload."`
 	Auth    AuthConfig      `yaml:"auth" help:"What streams[].publish.auth and streams[].play.auth may ask, besides keys."`
 	Streams []StreamConfig  `yaml:"streams" reload:"live" help:"Settings by stream path; the first entry that matches applies."`
 }
 
 // Check implements config.Checker: it refuses an entry of streams that no stream ever gets.
 func (c *Config) Check() error {
-	var errs []error
+	errs := c.checkUploads()
 	before := newCovering()
 	for i := range c.Streams {
 		match := &c.Streams[i].Match
@@ -58,6 +61,22 @@ func (c *Config) Check() error {
 		before.add(*match)
 	}
 	return errors.Join(errs...)
+}
+
+// checkUploads refuses recordings that go to storage which is not configured.
+func (c *Config) checkUploads() (errs []error) {
+	if err := s3.CheckEntries(c.S3); err != nil {
+		errs = append(errs, err)
+	}
+	for i := range c.Streams {
+		for k := range c.Streams[i].Record {
+			to := &c.Streams[i].Record[k].Upload
+			if *to != "" && !slices.ContainsFunc(c.S3, func(e s3.Config) bool { return e.Name == *to }) {
+				errs = append(errs, config.Errorf(to, "there is no entry of s3 that is called %q", *to))
+			}
+		}
+	}
+	return errs
 }
 
 // AuthConfig is the section "auth": what the entries of streams may ask about who publishes and plays.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"weir/internal/archive"
 	"weir/internal/pages"
 	"weir/internal/protocol"
 	"weir/internal/snapshot"
@@ -21,6 +22,7 @@ var pageTable = []struct {
 	name string
 	new  func(env protocol.Env, s *Server) (page, error)
 }{
+	{"recordings", func(env protocol.Env, s *Server) (page, error) { return archive.NewPlayer(env, s.archive), nil }},
 	{"snapshot", func(env protocol.Env, _ *Server) (page, error) { return snapshot.New(env), nil }},
 	{"pages", func(env protocol.Env, s *Server) (page, error) {
 		index := func() bool { return s.current.Load().conf.HTTP.Index }

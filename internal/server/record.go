@@ -17,7 +17,7 @@ func (s *Server) newRecords() *record.Manager {
 	return record.New(record.Options{
 		Log: s.log, Stream: s.hub.Get, Now: s.hub.Now,
 		Entries: func(path string) []record.Config { return s.streamConfig(path).Record },
-		Named:   s.tracker.Named, Publish: s.events.Publish, Metrics: s.metrics,
+		Named:   s.tracker.Named, Publish: s.events.Publish, Metrics: s.metrics, Catalog: s.archive,
 	})
 }
 

@@ -6,11 +6,49 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"time"
 
 	"weir/internal/admin"
 	"weir/internal/archive"
+	"weir/internal/archive/s3"
+	"weir/internal/event"
+	"weir/internal/record"
 )
+
+// newArchive opens the index of recordings.
+func (s *Server) newArchive() (*archive.Archive, error) {
+	return archive.New(archive.Options{
+		Log: s.log, State: s.conf.State, Places: s.places,
+		Storage: func() []s3.Config { return s.current.Load().conf.S3 },
+		Event: func(typ string, f *record.File, data map[string]any) {
+			data["id"], data["recording"], data["file"] = f.ID, f.Recording, f.Name
+			s.events.Publish(event.Event{Type: typ, Stream: &event.Stream{Path: f.Stream, Epoch: f.Epoch}, Data: data})
+		},
+	})
+}
+
+// places returns the directories in which the configuration has recordings.
+func (s *Server) places() []archive.Place {
+	var list []archive.Place
+	for _, e := range s.current.Load().entries {
+		for i := range e.Record {
+			dir := e.Record[i].Dir
+			if slices.ContainsFunc(list, func(p archive.Place) bool { return p.Dir == dir }) {
+				continue
+			}
+			list = append(list, archive.Place{Dir: dir, Rule: func(stream string) (string, record.Keep, string) {
+				for _, r := range s.streamConfig(stream).Record {
+					if r.Dir == dir {
+						return r.Name, r.Keep, r.Upload
+					}
+				}
+				return "", record.Keep{}, ""
+			}})
+		}
+	}
+	return list
+}
 
 // recordings shows the archive as the API has it.
 type recordings struct{ *archive.Archive }

@@ -116,6 +116,7 @@ func (s *Server) release() {
 	}
 	s.pulls.Close()
 	s.records.Close()
+	s.archive.Close()
 	for _, l := range s.listeners { // services have closed most of them
 		_ = l.Close()
 	}

@@ -12,6 +12,7 @@ import (
 
 	"weir/internal/admin"
 	"weir/internal/admit"
+	"weir/internal/archive"
 	"weir/internal/event"
 	"weir/internal/fanout"
 	"weir/internal/health"
@@ -80,6 +81,7 @@ type Server struct {
 	metrics    *metrics.Metrics
 	health     *health.Monitor
 	records    *record.Manager
+	archive    *archive.Archive
 	traces     *trace.Exporter // nil: none are sent
 	pulls      *pull.Manager
 	services   []service
@@ -116,6 +118,12 @@ func New(conf Config, opt Options) (*Server, error) {
 		if s.poller, err = intake.NewPoller(); err != nil {
 			return nil, err
 		}
+	}
+	if s.archive, err = s.newArchive(); err != nil {
+		if s.poller != nil {
+			s.poller.Close()
+		}
+		return nil, err
 	}
 	s.build()
 	if c := opt.Configuration; c != nil {
@@ -210,7 +218,7 @@ func (s *Server) open() error {
 		return err
 	}
 	s.services = append(s.services, service{"memory", s.trim}, service{"summary", s.summarize}, service{"lags", s.sampleLags},
-		service{"health", s.health.Run}, service{"rates", s.measure}, service{"recordings", s.runRecords}, service{"pulls", s.pulls.Run})
+		service{"health", s.health.Run}, service{"rates", s.measure}, service{"archive", s.archive.Run}, service{"recordings", s.runRecords}, service{"pulls", s.pulls.Run})
 	return nil
 }
 

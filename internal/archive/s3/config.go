@@ -11,21 +11,21 @@ import (
 
 // Config is an entry of the section "s3": storage that recordings are uploaded to.
 type Config struct {
-	Name         string `yaml:"name" help:"what the storage is called in streams[].record[].upload, in log and metrics: lower-case letters, digits, - and _"`
-	Endpoint     string `yaml:"endpoint" help:"address of the storage: https://s3.eu-central-1.amazonaws.com, or http://HOST:PORT where nobody listens in between"`
-	Bucket       string `yaml:"bucket" help:"bucket, which must exist; give it a rule that removes incomplete uploads after some days, for those that a lost disk leaves behind"`
-	Region       string `yaml:"region" help:"region of the bucket; empty asks the storage"`
-	Prefix       string `yaml:"prefix" help:"what the names of objects begin with, before the name of the file: recordings/"`
-	AccessKey    string `yaml:"access_key" secret:"true" help:"id of the access key"`
-	SecretKey    string `yaml:"secret_key" secret:"true" help:"the access key's secret"`
-	SessionToken string `yaml:"session_token" secret:"true" help:"token of temporary access keys; empty for others"`
-	PathStyle    bool   `yaml:"path_style" help:"name the bucket in the path instead of the host name, as most storage but Amazon's wants"`
-	CA           string `yaml:"ca" help:"file with the certificates (PEM) of those who may vouch for the storage; empty stands for the system's"`
-	Checksum     string `yaml:"checksum" enum:"crc32c,md5" help:"how parts are checked on their way: crc32c is compared with the whole object at the end, too; md5 is for storage that knows no other"`
-	Encryption   string `yaml:"encryption" enum:"none,aes256" help:"encryption that the storage is asked for: aes256 with its own keys"`
-	PartSize     int64  `yaml:"part_size" unit:"bytes" min:"5242880" max:"1GiB" help:"size of the parts that are sent while a file is recorded; an upload has 10,000 of them, and larger ones if they do not suffice"`
-	Bitrate      int64  `yaml:"bitrate" unit:"bitrate" help:"most that is sent to the storage, of all files together; 0 is no limit"`
-	After        string `yaml:"after" enum:"keep,delete" help:"what becomes of a file here once it is there: keep leaves it to the rules of streams[].record[].keep, delete removes it"`
+	Name         string `yaml:"name" reload:"live" help:"what the storage is called in streams[].record[].upload, in log and metrics: lower-case letters, digits, - and _"`
+	Endpoint     string `yaml:"endpoint" reload:"live" help:"address of the storage: https://s3.eu-central-1.amazonaws.com, or http://HOST:PORT where nobody listens in between"`
+	Bucket       string `yaml:"bucket" reload:"live" help:"bucket, which must exist; give it a rule that removes incomplete uploads after some days, for those that a lost disk leaves behind"`
+	Region       string `yaml:"region" reload:"live" help:"region of the bucket; empty asks the storage"`
+	Prefix       string `yaml:"prefix" reload:"live" help:"what the names of objects begin with, before the name of the file: recordings/"`
+	AccessKey    string `yaml:"access_key" reload:"live" secret:"true" help:"id of the access key"`
+	SecretKey    string `yaml:"secret_key" reload:"live" secret:"true" help:"the access key's secret"`
+	SessionToken string `yaml:"session_token" reload:"live" secret:"true" help:"token of temporary access keys; empty for others"`
+	PathStyle    bool   `yaml:"path_style" reload:"live" help:"name the bucket in the path instead of the host name, as most storage but Amazon's wants"`
+	CA           string `yaml:"ca" reload:"live" help:"file with the certificates (PEM) of those who may vouch for the storage; empty stands for the system's"`
+	Checksum     string `yaml:"checksum" reload:"live" enum:"crc32c,md5" help:"how parts are checked on their way: crc32c is compared with the whole object at the end, too; md5 is for storage that knows no other"`
+	Encryption   string `yaml:"encryption" reload:"live" enum:"none,aes256" help:"encryption that the storage is asked for: aes256 with its own keys"`
+	PartSize     int64  `yaml:"part_size" reload:"live" unit:"bytes" min:"5242880" max:"1GiB" help:"size of the parts that are sent while a file is recorded; an upload has 10,000 of them, and larger ones if they do not suffice"`
+	Bitrate      int64  `yaml:"bitrate" reload:"live" unit:"bitrate" help:"most that is sent to the storage, of all files together; 0 is no limit"`
+	After        string `yaml:"after" reload:"live" enum:"keep,delete" help:"what becomes of a file here once it is there: keep leaves it to the rules of streams[].record[].keep, delete removes it"`
 }
 
 // SetDefaults implements config.Defaulter.
