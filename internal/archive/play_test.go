@@ -41,6 +41,8 @@ func newWeb(t *testing.T, opt protocoltest.Options, change func(*Options)) *web 
 	return w
 }
 
+func (w *web) serveDefault() { w.serve(protocoltest.Options{}) }
+
 func (w *web) serve(opt protocoltest.Options) {
 	w.server = protocoltest.Start(w.t, opt, protocol.Entry{Name: "recordings", New: func(env protocol.Env) (protocol.Protocol, error) {
 		return NewPlayer(env, w.Archive), nil
@@ -165,12 +167,14 @@ func TestPlaybackOfARange(t *testing.T) {
 			t.Fatal(c, a.status, a.header, string(a.body[:min(200, len(a.body))]))
 		}
 		first, _, length, n := w.probe(a.body)
-		want := int((c.to - c.from) / (40 * time.Millisecond))
+		// The first picture of a file is shown 80 ms after its sound, as it was published.
+		index := func(at time.Duration) int { return max(int((at-80*time.Millisecond)/(40*time.Millisecond)), 0) }
+		want := index(c.to) - index(c.from)
 		if math.Abs(length-(c.to-c.from).Seconds()) > 0.002 || first > 0.09 { // a file's first picture is shown when it was: after the first sound
 			t.Errorf("%v to %v: from %v on, %v s long", c.from, c.to, first, length)
 		}
 		got := w.hashes(a.body)
-		i := int(c.from / (40 * time.Millisecond))
+		i := index(c.from)
 		if n < want-1 || n > want+1 || strings.Join(got[:want-1], "") != strings.Join(all[i:i+want-1], "") {
 			t.Errorf("%v to %v: %d pictures, %d wanted, and they are not those that were recorded", c.from, c.to, n, want)
 		}
@@ -476,14 +480,19 @@ func TestFirstByteOfAnHour(t *testing.T) {
 		}
 	}
 	w.rig.record(hour, "live/a", "hour.mp4", 0, 0, time.Hour)
-	begin := time.Now()
-	a := w.get(http.MethodGet, film("live/a", 0, time.Hour, ""), "Range", "bytes=0-0")
-	took := time.Since(begin)
-	if a.status != 206 || took > 100*time.Millisecond && !testing.Short() && !raceEnabled {
-		t.Error(a.status, took)
+	took := time.Hour
+	for i := range 8 { // other tests may run beside it
+		begin := time.Now()
+		a := w.get(http.MethodGet, film("live/a", time.Duration(i)*time.Millisecond, time.Hour, ""), "Range", "bytes=0-0")
+		if took = min(took, time.Since(begin)); a.status != 206 {
+			t.Error(a.status)
+		}
 	}
-	t.Log(took, a.header.Get("Content-Range"))
-	begin = time.Now()
+	if took > 100*time.Millisecond && !raceEnabled {
+		t.Errorf("the first byte comes after %v", took)
+	}
+	t.Log(took)
+	begin := time.Now()
 	w.get(http.MethodGet, film("live/a", 0, time.Hour, ""), "Range", "bytes=1000-2000")
 	t.Log("again", time.Since(begin))
 	r, err := fmp4.NewReader(bytes.NewReader(w.get(http.MethodGet, film("live/a", 1800*time.Second, 1860*time.Second, "")).body), 1<<40)

@@ -1,0 +1,368 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"weir/internal/archive/s3"
+	"weir/internal/record"
+)
+
+// storage is versitygw, which runs for a test, behind a proxy that can be told to misbehave.
+type storage struct {
+	t      *testing.T
+	conf   s3.Config
+	client *minio.Core
+	// fault, if not nil, answers a request in the place of the storage, and reports whether it did.
+	fault atomic.Pointer[func(w http.ResponseWriter, r *http.Request) bool]
+}
+
+func newStorage(t *testing.T) *storage {
+	t.Helper()
+	program, err := exec.LookPath("versitygw")
+	if err != nil {
+		t.Fatal("versitygw is missing (make test installs it): ", err)
+	}
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "weir"), 0o755))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := ln.Addr().String()
+	must(t, ln.Close())
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, program, "--port", address, "--access", "key", "--secret", "secretsecret", "--quiet", "posix", dir)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait()
+	})
+	s := &storage{t: t}
+	target := &url.URL{Scheme: "http", Host: address}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+	}, ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		Transport: &http.Transport{DisableKeepAlives: true}}
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := s.fault.Load(); f != nil && (*f)(w, r) {
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})}
+	done := make(chan struct{})
+	go func() {
+		_ = server.Serve(front)
+		close(done)
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-done
+	})
+	s.conf.SetDefaults()
+	s.conf.Name, s.conf.Endpoint, s.conf.Bucket, s.conf.Region, s.conf.Prefix = "main", "http://"+front.Addr().String(), "weir", "us-east-1", "rec/"
+	s.conf.AccessKey, s.conf.SecretKey, s.conf.PathStyle, s.conf.PartSize = "key", "secretsecret", true, 5<<20
+	s.client, err = minio.NewCore(address, &minio.Options{Creds: credentials.NewStaticV4("key", "secretsecret", ""), Region: "us-east-1", BucketLookup: minio.BucketLookupPath, Transport: &http.Transport{DisableKeepAlives: true}})
+	must(t, err)
+	for end := time.Now().Add(10 * time.Second); ; {
+		if ok, err := s.client.BucketExists(t.Context(), "weir"); err == nil && ok {
+			return s
+		}
+		if time.Now().After(end) {
+			t.Fatal("versitygw does not answer")
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// fail makes the storage misbehave; nil makes it well again.
+func (s *storage) fail(f func(w http.ResponseWriter, r *http.Request) bool) {
+	if f == nil {
+		s.fault.Store(nil)
+		return
+	}
+	s.fault.Store(&f)
+}
+
+// get returns an object.
+func (s *storage) get(key string) []byte {
+	s.t.Helper()
+	body, _, _, err := s.client.GetObject(s.t.Context(), "weir", key, minio.GetObjectOptions{})
+	must(s.t, err)
+	defer body.Close()
+	b, err := io.ReadAll(body)
+	must(s.t, err)
+	return b
+}
+
+// objects returns the names of all objects, and how many uploads are open.
+func (s *storage) objects() (names []string, open int) {
+	s.t.Helper()
+	list, err := s.client.ListObjectsV2("weir", "", "", "", "", 1000)
+	must(s.t, err)
+	for _, o := range list.Contents {
+		names = append(names, o.Key)
+	}
+	uploads, err := s.client.ListMultipartUploads(s.t.Context(), "weir", "", "", "", "", 1000)
+	must(s.t, err)
+	return names, len(uploads.Uploads)
+}
+
+// upload is an archive that uploads to a storage.
+func upload(t *testing.T, s *storage) *rig {
+	t.Helper()
+	return newRig(t, func(o *Options) { o.Storage = func() []s3.Config { return []s3.Config{s.conf} } })
+}
+
+// big is a file of several parts.
+func (r *rig) big(name string, size int) (record.File, []byte) {
+	r.t.Helper()
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(i * 7 >> 8)
+	}
+	f := r.file("live/a", name, 0, time.Minute)
+	f.Upload, f.Bytes = "main", int64(size)
+	return f, b
+}
+
+// uploaded waits until a file is in the storage, and returns its row.
+func (r *rig) uploadedRow(id string) Row {
+	r.t.Helper()
+	var row Row
+	r.until(func() bool {
+		var err error
+		row, err = r.File(r.t.Context(), id)
+		must(r.t, err)
+		return row.Object != ""
+	})
+	return row
+}
+
+// TestUploadWhileRecording: parts go while the file grows, the first one last, and the object is the file as it is once it is whole.
+func TestUploadWhileRecording(t *testing.T) {
+	s := newStorage(t)
+	var mu sync.Mutex
+	var order []string
+	s.fail(func(_ http.ResponseWriter, r *http.Request) bool {
+		if n := r.URL.Query().Get("partNumber"); n != "" && r.Method == http.MethodPut {
+			mu.Lock()
+			order = append(order, n)
+			mu.Unlock()
+		}
+		return false
+	})
+	r := upload(t, s)
+	f, b := r.big("live/a/b c.mp4", 17<<20)
+	part := filepath.Join(r.dir, f.Name) + partial
+	must(t, os.MkdirAll(filepath.Dir(part), 0o755))
+	must(t, os.WriteFile(part, b[:11<<20], 0o600))
+	must(t, r.Begun(f))
+	sent := func(want string) {
+		t.Helper()
+		r.until(func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return strings.Join(order, " ") == want
+		})
+	}
+	sent("2")
+	must(t, os.WriteFile(part, b[:16<<20], 0o600))
+	sent("2 3")
+	copy(b, "another beginning")
+	must(t, os.WriteFile(part, b, 0o600))
+	must(t, os.Rename(part, strings.TrimSuffix(part, partial)))
+	must(t, r.Done(f))
+	row := r.uploadedRow(f.ID)
+	if row.Object != "rec/live/a/b c.mp4" || string(s.get(row.Object)) != string(b) {
+		t.Error(row.Object, "is not the file")
+	}
+	sent("2 3 4 1")
+	info, err := s.client.StatObject(t.Context(), "weir", row.Object, minio.StatObjectOptions{})
+	if err != nil || info.UserMetadata["Weir-Id"] != f.ID || info.UserMetadata["Weir-Stream"] != "live%2Fa" || info.ContentType != "video/mp4" {
+		t.Error(info.UserMetadata, info.ContentType, err)
+	}
+	// It is deleted everywhere.
+	must(t, r.Delete(t.Context(), f.ID))
+	if names, open := s.objects(); len(names) != 0 || open != 0 {
+		t.Error(names, open)
+	}
+}
+
+// TestUploadThenPlay: what is deleted here once it is in the storage can be played from there.
+func TestUploadThenPlay(t *testing.T) {
+	s := newStorage(t)
+	s.conf.After = "delete"
+	r := upload(t, s)
+	m := encoded(t, "160x90")
+	length := m.write(t, filepath.Join(r.dir, "a/0.mp4"), "live/a", epoch, 0, 8*time.Second, true)
+	b := read(t, filepath.Join(r.dir, "a/0.mp4"))
+	f := r.file("live/a", "a/0.mp4", 0, length)
+	f.Upload, f.Bytes = "main", int64(len(b))
+	r.add(f)
+	r.until(func() bool {
+		row, err := r.File(t.Context(), f.ID)
+		must(t, err)
+		_, gone := os.Stat(filepath.Join(r.dir, "a"))
+		return row.State == Remote && errors.Is(gone, os.ErrNotExist)
+	})
+	w := &web{rig: r}
+	w.serveDefault()
+	address := w.follow("/live/a/index.m3u8?from=" + at(0) + "&to=" + at(time.Minute))
+	p := w.list(address)
+	base, err := url.Parse(address)
+	must(t, err)
+	init, err := base.Parse(p.Segments[0].Map.URI)
+	must(t, err)
+	if a := w.get(http.MethodGet, init.String()); a.status != 200 || len(a.body) == 0 {
+		t.Error(a.status)
+	}
+	media, err := base.Parse(p.Segments[0].URI)
+	must(t, err)
+	a := w.get(http.MethodGet, media.String(), "Range", "bytes=100-199")
+	if a.status != 307 {
+		t.Fatal(a.status, string(a.body))
+	}
+	if a := w.get(http.MethodGet, a.header.Get("Location"), "Range", "bytes=100-199"); a.status != 206 || string(a.body) != string(b[100:200]) {
+		t.Error(a.status, string(a.body))
+	}
+	if a := w.get(http.MethodGet, film("live/a", 0, time.Second, "")); a.status != 409 {
+		t.Error(a.status, string(a.body))
+	}
+	r.restart(nil)
+	if row, err := r.File(t.Context(), f.ID); err != nil || row.State != Remote {
+		t.Error(row.State, err)
+	}
+}
+
+// TestC427StorageTrouble: whatever the storage answers, the upload is tried again until the object is the file.
+func TestC427StorageTrouble(t *testing.T) {
+	for name, fault := range map[string]func(n int, w http.ResponseWriter, r *http.Request) bool{
+		"SlowDown": func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n%2 == 0 {
+				return false
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, "<Error><Code>SlowDown</Code></Error>")
+			return true
+		},
+		"reset in a part": func(n int, w http.ResponseWriter, r *http.Request) bool {
+			if n > 2 || r.Method != http.MethodPut {
+				return false
+			}
+			_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
+			nc, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_ = nc.(*net.TCPConn).SetLinger(0)
+				_ = nc.Close()
+			}
+			return true
+		},
+		"clock skew": func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n > 1 {
+				return false
+			}
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, "<Error><Code>RequestTimeTooSkewed</Code></Error>")
+			return true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStorage(t)
+			var n atomic.Int64
+			s.fail(func(w http.ResponseWriter, r *http.Request) bool { return fault(int(n.Add(1)), w, r) })
+			r := upload(t, s)
+			f, b := r.big("a.mp4", 6<<20)
+			must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
+			r.add(f)
+			row := r.uploadedRow(f.ID)
+			s.fail(nil)
+			if string(s.get(row.Object)) != string(b) {
+				t.Error("the object is not the file")
+			}
+			if names, open := s.objects(); len(names) != 1 || open != 0 {
+				t.Error(names, open)
+			}
+			if r.Uploads().Failures == 0 {
+				t.Error("no failure was counted")
+			}
+		})
+	}
+}
+
+// TestC428KilledUploads: an upload that ends anywhere, the answer to its last request included, is gone on with: there is exactly one object, no
+// open upload, and an object of somebody else is not overwritten.
+func TestP25C428KilledUploads(t *testing.T) {
+	s := newStorage(t)
+	r := upload(t, s)
+	other := []byte("somebody else's")
+	_, err := s.client.PutObject(t.Context(), "weir", "rec/a.mp4", strings.NewReader(string(other)), int64(len(other)), "", "", minio.PutObjectOptions{})
+	must(t, err)
+	f, b := r.big("a.mp4", 11<<20)
+	must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
+	// The answer to Complete is lost once; then each request fails once, and the server is killed in between.
+	var requests, lost atomic.Int64
+	s.fail(func(w http.ResponseWriter, q *http.Request) bool {
+		if q.Method == http.MethodPost && q.URL.Query().Has("uploadId") && lost.Add(1) == 1 {
+			s.fail(nil)
+			return false
+		}
+		if requests.Add(1)%3 == 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		}
+		return false
+	})
+	r.add(f)
+	for range 5 {
+		r.restart(nil)
+	}
+	row := r.uploadedRow(f.ID)
+	if row.Object != "rec/a.mp4-"+f.ID || string(s.get(row.Object)) != string(b) || string(s.get("rec/a.mp4")) != string(other) {
+		t.Error(row.Object)
+	}
+	if names, open := s.objects(); len(names) != 2 || open != 0 {
+		t.Error(names, open)
+	}
+	// What the storage has forgotten is sent again.
+	g, b := r.big("b.mp4", 11<<20)
+	part := filepath.Join(r.dir, g.Name) + partial
+	must(t, os.WriteFile(part, b[:10<<20], 0o600))
+	must(t, r.Begun(g))
+	r.until(func() bool { _, open := s.objects(); return open == 1 })
+	state, err := r.upload(t.Context(), g.ID)
+	must(t, err)
+	r.until(func() bool {
+		state, err = r.upload(t.Context(), g.ID)
+		must(t, err)
+		return len(state.Parts) == 1
+	})
+	must(t, s.client.AbortMultipartUpload(t.Context(), "weir", state.Key, state.ID))
+	must(t, os.WriteFile(part, b, 0o600))
+	must(t, os.Rename(part, strings.TrimSuffix(part, partial)))
+	must(t, r.Done(g))
+	if row := r.uploadedRow(g.ID); string(s.get(row.Object)) != string(b) {
+		t.Error("the object is not the file")
+	}
+	if _, open := s.objects(); open != 0 {
+		t.Error(open)
+	}
+}
