@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRecordings: the commands ask the API for what is wanted, page by page, and say plainly what goes wrong; nothing is overwritten.
+func TestRecordings(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.String()+" "+r.Header.Get("Authorization"))
+		switch {
+		case r.URL.Path == "/api/v1/recordings" && r.URL.Query().Get("cursor") == "":
+			fmt.Fprint(w, `{"spans":[{"path":"live/a","recording":"main","from":"2026-11-27T18:00:00Z","to":"2026-11-27T18:10:00Z","duration":600,"codecs":"avc1",
+				"files":[{"id":"01A","name":"a.mp4","format":"mp4","state":"done","start":"2026-11-27T18:00:00Z","duration":600,"bytes":5}]}],
+				"gaps":[{"path":"live/a","recording":"main","from":"2026-11-27T18:10:00Z","to":"2026-11-27T18:20:00Z","duration":600,"reason":"offline"}],"next":"page2"}`)
+		case r.URL.Path == "/api/v1/recordings":
+			fmt.Fprint(w, `{"spans":[{"path":"live/b","recording":"main","from":"2026-11-27T18:00:00Z","to":"2026-11-27T18:00:01.5Z","duration":1.5,"codecs":"hvc1","files":[]}],"gaps":[]}`)
+		case strings.HasSuffix(r.URL.Path, "/clip"), strings.HasSuffix(r.URL.Path, "/content"):
+			w.Header().Set("Weir-Skipped", "bad%20one.mp4")
+			fmt.Fprint(w, "film")
+		case r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, "01A"):
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"detail":"There is no recording \"01B\"."}`)
+		}
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	try := func(args ...string) (string, string, int) {
+		asked = nil
+		var out, err bytes.Buffer
+		status := run(append(append([]string{"recordings"}, args...), "--api", server.URL, "--set", "admin.token=secret"), &out, &err)
+		return out.String(), err.String(), status
+	}
+	out, stderr, status := try("list", "--from", "2026-11-27T18:00:00+01:00")
+	if status != 0 || len(asked) != 2 || asked[0] != "GET /api/v1/recordings?from=2026-11-27T17%3A00%3A00Z Bearer secret" || !strings.Contains(asked[1], "cursor=page2") {
+		t.Error(status, asked, stderr)
+	}
+	for _, want := range []string{"live/a", "10m0s", "gap: offline", "live/b", "1.5s", "2026-11-27T18:10:00.000Z"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if out, _, _ := try("list", "live/a", "--files"); !strings.Contains(out, "01A") || !strings.Contains(asked[0], "path=live%2Fa") {
+		t.Error(out, asked)
+	}
+	if out, _, _ := try("list", "--json"); strings.Count(out, "\n") != 2 {
+		t.Error(out)
+	}
+	name := filepath.Join(dir, "film.mp4")
+	get := []string{"get", "live/a", "--from", "2026-11-27T18:00:00Z", "--duration", "90s", "-o", name}
+	_, stderr, status = try(get...)
+	if b, err := os.ReadFile(name); status != 0 || err != nil || string(b) != "film" || !strings.Contains(stderr, "bad one.mp4 is damaged") ||
+		asked[0] != "GET /api/v1/recordings/clip?duration=90&from=2026-11-27T18%3A00%3A00Z&gaps=skip&path=live%2Fa Bearer secret" {
+		t.Error(status, stderr, asked, string(b), err)
+	}
+	if _, stderr, status = try(get...); status != exitUsage || !strings.Contains(stderr, "--force") {
+		t.Error(status, stderr)
+	}
+	if _, stderr, status = try(append(get, "--force")...); status != 0 {
+		t.Error(status, stderr)
+	}
+	if out, _, status := try("get", "01A", "-o", "-"); status != 0 || out != "film" || !strings.Contains(asked[0], "/recordings/01A/content") {
+		t.Error(status, out, asked)
+	}
+	if _, stderr, status := try("get", "live/a"); status != exitUsage || !strings.Contains(stderr, "--from") || len(asked) != 0 {
+		t.Error(status, stderr)
+	}
+	if _, stderr, status := try("delete", "01A", "01B"); status != exitFailure || !strings.Contains(stderr, "01A is deleted") || !strings.Contains(stderr, `There is no recording "01B".`) {
+		t.Error(status, stderr)
+	}
+	if _, stderr, status := try("list", "--from", "tomorrow"); status != exitUsage || !strings.Contains(stderr, "no time") {
+		t.Error(status, stderr)
+	}
+	server.Close()
+	if _, stderr, status := try("list"); status != exitFailure || !strings.Contains(stderr, "does not answer") || strings.Contains(stderr, "secret") {
+		t.Error(status, stderr)
+	}
+}
+
+// TestAPIAddress: the API is where the configuration says that it listens.
+func TestAPIAddress(t *testing.T) {
+	for listen, want := range map[string]string{
+		"127.0.0.1:8088": "http://127.0.0.1:8088", ":8088": "http://127.0.0.1:8088", "0.0.0.0:80": "http://127.0.0.1:80", "[::]:80": "http://127.0.0.1:80",
+		"weir.example:8088": "http://weir.example:8088", "127.0.0.1:0": "", "": "",
+	} {
+		if got, err := apiAt(listen); got != want || (err != nil) != (want == "") {
+			t.Errorf("%q: %q, %v", listen, got, err)
+		}
+	}
+}
