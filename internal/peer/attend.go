@@ -23,16 +23,18 @@ func (d *Door) Attend(ctx context.Context, r *http.Request, asked string, cancel
 		return nil, "", err
 	}
 	held := *request
-	path = grant.PathOf(asked)
-	request.Path = path // the name that the viewer used may be a secret
-	if _, err = s.Admit(grant, session.Play, path); err == nil {
+	admitted(request, grant)
+	undo, err := s.BindGrant(grant, session.Play, request.Path)
+	if err == nil {
 		d.Hold(s, &held, grant)
-		err = s.Watch(session.Play, path)
+		if err = s.Watch(session.Play, request.Path); err != nil {
+			undo()
+		}
 	}
 	if err != nil {
 		err = d.Refuse(request, err)
 		s.CloseWith(err)
 		return nil, "", err
 	}
-	return s, path, nil
+	return s, request.Path, nil
 }
