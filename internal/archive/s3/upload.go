@@ -117,6 +117,9 @@ func (b *Bucket) send(ctx context.Context, u *Upload, t *Task) error {
 // begin begins the multipart upload, or makes sure that the storage still has what was sent of it.
 func (b *Bucket) begin(ctx context.Context, u *Upload, t *Task) error {
 	if u.ID != "" {
+		if u.Parts == nil {
+			u.Parts = map[int]Part{}
+		}
 		return nil
 	}
 	u.Key = b.conf.Prefix + t.Key
