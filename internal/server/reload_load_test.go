@@ -204,7 +204,7 @@ func TestEveryKeyChangesUnderLoad(t *testing.T) {
 	}
 	values, before := otherValues(t), maps.Clone(besides)
 	ofHook, besidesHook := probesOfHook(t)
-	for _, all := range []map[string]probe{probes, probesOfKeys(), ofHook, probesOfPull(), probesOfPush(), probesOfRecord()} {
+	for _, all := range []map[string]probe{probes, probesOfKeys(), ofHook, probesOfPull(), probesOfPush(), probesOfRecord(), probesOfStorage(t)} {
 		for k, p := range all {
 			values[k] = p.set
 		}

@@ -125,6 +125,7 @@ func lasts(role session.Role) func(*testing.T, *Server) any {
 
 // besides is what is configured, before and after a change, for the probes that need it.
 var besides = map[string][]string{
+	"streams[].record[].upload": {"s3=" + storage("x", "")},
 	"edge.backup":               {"edge.origin=rtmp://127.0.0.1:1"},
 	"streams[].publish.auth":    {signingKey("a")},
 	"streams[].play.auth":       {signingKey("a")},
@@ -333,6 +334,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 	maps.Copy(probes, probesOfPull())
 	maps.Copy(probes, probesOfPush())
 	maps.Copy(probes, probesOfRecord())
+	maps.Copy(probes, probesOfStorage(t))
 	besides := maps.Clone(besides)
 	ofHook, besidesHook := probesOfHook(t)
 	maps.Copy(probes, ofHook)
