@@ -191,6 +191,9 @@ import "weir/internal/server"
 //	    Further header fields for sources of HTTP, such as "Authorization: Bearer TOKEN"; they are
 //	    sent to the host of the URL only, not to those that it redirects to.
 //
+//	S3 []Config
+//	    Storage that recordings are uploaded to, by streams[].record[].upload.
+//
 // Auth, section "auth": What streams[].publish.auth and streams[].play.auth may ask, besides keys.
 //
 //	Auth.OnRemovedKey string

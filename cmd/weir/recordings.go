@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -31,67 +29,33 @@ func (recordingsCmd) Help() string {
 		"The commands ask a running server by its API, at the address and with the token that the configuration has under admin."
 }
 
-// api is the flags of commands that ask a running server.
-type api struct {
-	API string `name:"api" placeholder:"URL" help:"Where the server's API is, such as http://127.0.0.1:8088; by default at admin.listen of the configuration."`
-	source
-}
-
-// answerTime is how long a server may take to begin an answer.
-const answerTime = 30 * time.Second
-
-// ask sends a request to the API. The caller closes the answer's body, which is whole only if ask returns no error.
-func (a *api) ask(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
-	c, err := a.load()
+// fetch asks the API for what may be long. The caller closes the answer's body.
+func (a *api) fetch(ctx context.Context, path string) (*http.Response, error) {
+	base, token, err := a.address()
 	if err != nil {
 		return nil, err
 	}
-	conf := c.Config().Admin
-	base := a.API
-	if base == "" {
-		if base, err = apiAt(conf.Listen); err != nil {
-			return nil, err
-		}
-	}
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, usageError{fmt.Errorf("--api %q is no address such as http://127.0.0.1:8088", base)}
-	}
-	u = u.JoinPath("api/v1", path)
-	u.RawQuery = query.Encode()
-	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/v1"+path, nil)
 	if err != nil {
-		return nil, err
+		return nil, usageError{fmt.Errorf("--api: %w", err)}
 	}
-	if conf.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+conf.Token)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := http.Client{Transport: &http.Transport{ResponseHeaderTimeout: answerTime, DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{ResponseHeaderTimeout: apiTime, DisableKeepAlives: true}}
 	answer, err := client.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("the server's API does not answer: %w; is the server running, and is admin.listen or --api where it listens?", err)
+		return nil, fmt.Errorf("no server answers at %s: %w", base, err)
 	}
 	if answer.StatusCode < 300 {
 		return answer, nil
 	}
-	defer answer.Body.Close()
-	var problem struct{ Detail string }
-	if json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&problem) == nil && problem.Detail != "" {
-		return nil, fmt.Errorf("the server says: %s", problem.Detail)
+	defer func() { _ = answer.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", base, err)
 	}
-	return nil, fmt.Errorf("the server answers %s", answer.Status)
-}
-
-// apiAt returns where the API is that listens at an address.
-func apiAt(listen string) (string, error) {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil || port == "0" {
-		return "", usageError{fmt.Errorf("admin.listen is %q, which does not say where the API is: give --api", listen)}
-	}
-	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port), nil
+	return nil, problemOf(answer, b)
 }
 
 // timeFlags are the flags of a range of time.
@@ -174,15 +138,9 @@ func (c *recordingsListCmd) Run(ctx context.Context, out *console) error {
 	}
 	w := tabwriter.NewWriter(out.Out, 0, 8, 2, ' ', 0)
 	for n := 0; ; n++ {
-		answer, err := c.ask(ctx, http.MethodGet, "recordings", q)
-		if err != nil {
-			return err
-		}
 		var list recordingList
-		err = json.NewDecoder(answer.Body).Decode(&list)
-		_ = answer.Body.Close()
-		if err != nil {
-			return fmt.Errorf("the server's answer cannot be read: %w", err)
+		if err := c.call(ctx, http.MethodGet, "/recordings?"+q.Encode(), nil, &list); err != nil {
+			return err
 		}
 		if c.JSON { // a page a line
 			if err := json.NewEncoder(out.Out).Encode(list); err != nil {
@@ -247,7 +205,7 @@ func (recordingsGetCmd) Help() string {
 
 // Run implements the command.
 func (c *recordingsGetCmd) Run(ctx context.Context, out *console) error {
-	q, path, name := url.Values{}, "recordings/clip", strings.ReplaceAll(c.What, "/", "-")+".mp4"
+	q, path, name := url.Values{}, "/recordings/clip", strings.ReplaceAll(c.What, "/", "-")+".mp4"
 	if strings.Contains(c.What, "/") {
 		if c.From == "" {
 			return usageError{errors.New("give --from, and --to or --duration, for a stream; weir recordings list shows what there is")}
@@ -264,9 +222,9 @@ func (c *recordingsGetCmd) Run(ctx context.Context, out *console) error {
 			return err
 		}
 	} else {
-		path = "recordings/" + url.PathEscape(c.What) + "/content"
+		path = "/recordings/" + url.PathEscape(c.What) + "/content"
 	}
-	answer, err := c.ask(ctx, http.MethodGet, path, q)
+	answer, err := c.fetch(ctx, path+"?"+q.Encode())
 	if err != nil {
 		return err
 	}
@@ -320,11 +278,9 @@ func (recordingsDeleteCmd) Help() string {
 // Run implements the command.
 func (c *recordingsDeleteCmd) Run(ctx context.Context, out *console) error {
 	for _, id := range c.IDs {
-		answer, err := c.ask(ctx, http.MethodDelete, "recordings/"+url.PathEscape(id), nil)
-		if err != nil {
+		if err := c.call(ctx, http.MethodDelete, "/recordings/"+url.PathEscape(id), nil, nil); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
-		_ = answer.Body.Close()
 		fmt.Fprintf(out.Err, "%s is deleted.\n", id)
 	}
 	return nil
