@@ -20,7 +20,6 @@ func probesOfStorage(t *testing.T) map[string]probe {
 		see  func(c *s3.Config) any
 		want any
 	}{
-		"":                 {storage("main", ""), func(c *s3.Config) any { return c.Name }, "main"},
 		"[].name":          {storage("x", ""), func(c *s3.Config) any { return c.Name }, "x"},
 		"[].endpoint":      {storage("main", ""), func(c *s3.Config) any { return c.Endpoint }, "http://127.0.0.1:1"},
 		"[].bucket":        {storage("main", ""), func(c *s3.Config) any { return c.Bucket }, "weir"},
