@@ -200,6 +200,21 @@ import "weir/internal/server"
 //	    What becomes of the sessions that a key has admitted when it is taken out of the
 //	    configuration (streams[].publish.keys, streams[].play.keys, auth.signed.keys): they end as
 //	    revoked, as those of weir key revoke do, or are kept. One of end, keep. Default end.
+//	Auth.Signed.Scheme string
+//	    How links are signed: weir is ours; ome is OvenMediaEngine's SignedPolicy,
+//	    ?policy=…&signature=…; secure_link is nginx's, ?md5=…&expires=…. One of weir, ome,
+//	    secure_link. Default weir.
+//	Auth.Signed.Role string
+//	    What links of the schemes ome and secure_link admit to, which do not say so themselves.
+//	    One of play, publish. Default play.
+//	Auth.Signed.URLs []string
+//	    With the scheme ome: the beginnings of signed URLs, such as https://cdn.example.com:443,
+//	    where a proxy or a mapped port hides from the server what the peer asked for; a port is
+//	    written out even if it is the usual one.
+//	Auth.Signed.Expression string
+//	    With the scheme secure_link: what is hashed, nginx's secure_link_md5 with $secret in the
+//	    place of the secret; it may hold $secure_link_expires, $uri, $remote_addr, $app, $name and
+//	    $arg_… for parts of the query. Default "$secure_link_expires$uri$remote_addr $secret".
 //	Auth.Signed.Keys []SigningKey
 //	    Keys with which links are signed, as weir sign does with the first; several, so that one
 //	    can replace another.
@@ -222,16 +237,24 @@ import "weir/internal/server"
 //	    pattern as in match}; mediamtx_permissions, as MediaMTX has it, is understood too. Default
 //	    "weir".
 //	Auth.JWT.EndPublishers bool
-//	    End publishers, too, when their token runs out, not players alone. Default false.
+//	    End publishers, too, when their token runs out, not players alone; without it the log says
+//	    that it has run out. Default false.
 //	Auth.Hook.URL string
 //	    Address of the service that is asked who may publish and play: https://HOST/PATH,
-//	    http://HOST/PATH or unix:/SOCKET:/PATH; it may hold a user and password; an empty one asks
-//	    nobody. Default "".
+//	    http://HOST/PATH or unix:/SOCKET:/PATH; it may hold a user and password; with the format
+//	    srs several, separated by spaces, which all must agree; an empty one asks nobody. Default
+//	    "".
 //	Auth.Hook.PublishURL string
 //	    Address that is asked about publishers instead of auth.hook.url. Default "".
 //	Auth.Hook.PlayURL string
 //	    Address that is asked about players instead of auth.hook.url; if only
 //	    auth.hook.publish_url is set, players are not asked about. Default "".
+//	Auth.Hook.UpdateURL string
+//	    Address that is asked again about sessions that run (see auth.hook.recheck), instead of
+//	    the one that was asked first: nginx-rtmp's on_update. Default "".
+//	Auth.Hook.ConnectURL string
+//	    Address that is asked when a peer connects by RTMP, before it names a stream: on_connect
+//	    of nginx-rtmp and SRS; an empty one asks nobody then. Default "".
 //	Auth.Hook.Format string
 //	    How it is asked and answers: our own JSON, or as the other server does, so that services
 //	    written for that one answer unchanged. One of weir, nginx-rtmp, srs, mediamtx, ome.
@@ -253,6 +276,14 @@ import "weir/internal/server"
 //	    Which path the service may give a stream instead of the one asked for: entry is one that
 //	    the same entry of streams matches; with never, the names that publishers ask for are no
 //	    secrets and are logged when they are refused. One of entry, any, never. Default entry.
+//	Auth.Hook.InProcess bool
+//	    Ask about what the program that the server is part of publishes and plays itself, too,
+//	    where the entry of streams asks auth.hook. Default false.
+//	Auth.Hook.Update string
+//	    What ends a session that is asked about again, in the format nginx-rtmp: normal is as in
+//	    nginx-rtmp, a refusal, an error or no answer; strict, its notify_update_strict, is all but
+//	    2xx; lenient is a refusal alone, as in the other formats, and not a service that fails.
+//	    One of normal, strict, lenient. Default normal.
 //	Auth.Hook.Recheck time.Duration
 //	    How often the service is asked again about a session that runs, unless its answer says so
 //	    itself; 0s is never; for the formats weir and nginx-rtmp, whose on_update it is. At most
@@ -396,6 +427,10 @@ type Config = server.Config
 //	HLS.Directory string
 //	    Where segments are kept instead of in memory, which is about bitrate × segment × (2 ×
 //	    window + 3) for each stream watched by HLS. Default "".
+//	HLS.CDNSecret string
+//	    What a CDN shows in the header X-CDN-Secret, at least 16 characters; it is one viewer
+//	    then, whoever watches through it, its playlists can be kept for all, and nothing else is
+//	    asked of it: it decides itself who may watch; empty is none. Default "".
 //	HLS.Container string
 //	    What segments are: fragmented MP4, or MPEG-TS for old players. One of fmp4, ts. Default
 //	    fmp4.

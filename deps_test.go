@@ -42,7 +42,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/event", "internal/session internal/stream", ""},
 	{"internal/hook", "internal/admit internal/event internal/session internal/version", ""},
 	{"internal/hook/decide", "internal/admit internal/config internal/hook/. internal/session", ""},
-	{"internal/admit", "internal/config internal/session", "github.com/MicahParks/keyfunc github.com/golang-jwt/jwt golang.org/x/sys"},
+	{"internal/admit", "internal/config internal/session", "github.com/MicahParks/keyfunc github.com/golang-jwt/jwt golang.org/x/crypto golang.org/x/sys"},
 	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
 	{"internal/trace", "", ""},
 	{"internal/intake", "", ""},

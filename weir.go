@@ -157,7 +157,7 @@ var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443", "http": "80
 type Publisher struct{ p *peer.LocalPublisher }
 
 // Publish begins to publish path (app/name). It is a session like every other: the rules of paths,
-// the limits and the stream's on_conflict hold for it, but it needs no key, and Admit is not asked.
+// the limits and the stream's on_conflict hold for it, but it needs no key, and Admit is not asked; auth.hook is with in_process.
 // When ctx ends the stream ends, without grace.
 func (s *Server) Publish(ctx context.Context, path string) (*Publisher, error) {
 	p, err := s.s.InProcess().PublishLocal(ctx, path)
@@ -185,7 +185,7 @@ type Player struct {
 }
 
 // Play begins to play path, also before it is published. It is a session like every other, but
-// needs no key, and Admit is not asked.
+// needs no key, and Admit is not asked; auth.hook is with in_process.
 func (s *Server) Play(path string) (*Player, error) {
 	p, err := s.s.InProcess().PlayLocal(path)
 	if err != nil {

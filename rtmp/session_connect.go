@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"weir/amf"
 )
@@ -44,7 +45,10 @@ func (s *ServerSession) connect(cmd *command) error {
 		r.User, err = s.srv.Authenticator.Verify(r)
 	}
 	if err == nil {
-		err = s.srv.Handler.Connect(s.ctx, s, r)
+		asked := r.App
+		if err = s.srv.Handler.Connect(s.ctx, s, r); err == nil && r.App != asked {
+			err = s.rename(r.App)
+		}
 	}
 	if err != nil {
 		return s.refuseConnect(cmd, err)
@@ -98,6 +102,19 @@ func (s *ServerSession) connectRequest(cmd *command) (*ConnectRequest, error) {
 	s.props.Store(&props)
 	return r, nil
 }
+
+// rename puts the connection into another application than the client named. Its query stays.
+func (s *ServerSession) rename(app string) error {
+	if err := checkPath(app); err != nil {
+		return &StatusError{Code: CodeConnectInvalidApp, Description: err.Error()}
+	}
+	_, query, _ := strings.Cut(s.rawApp, "?")
+	s.rawApp, s.app = escapeApp.Replace(app)+"?"+query, app
+	return nil
+}
+
+// escapeApp writes an application as a client would, so that it is read back as it is.
+var escapeApp = strings.NewReplacer("%", "%25", "?", "%3F", "'", "%27", " ", "%20")
 
 // connectResult is the answer to an accepted connect.
 func (s *ServerSession) connectResult(cmd *command) *Message {

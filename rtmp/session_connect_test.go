@@ -216,6 +216,33 @@ func TestRefusedConnect(t *testing.T) {
 	}
 }
 
+// TestRenamedApp: a handler gives the connection another application; the query of the one that was asked for stays.
+func TestRenamedApp(t *testing.T) {
+	for to, want := range map[string]string{"studio": "studio/cam", "a b/100%?'": "a b/100%?'/cam", "../etc": ""} {
+		t.Run(to, func(t *testing.T) {
+			h := &fakeHandler{onConnect: func(_ *ServerSession, r *ConnectRequest) error {
+				r.App = to
+				return nil
+			}}
+			p := serve(t, &Server{Handler: h}).handshake().connectWith(object("app", "live?ticket=7", "tcUrl", "rtmp://h/live?x=1"))
+			if want == "" {
+				p.expect("_error")
+				return
+			}
+			p.expect("_result")
+			if got := h.session().App(); got != to {
+				t.Errorf("the session knows the app as %q", got)
+			}
+			p.send(blockCS).expect("_result")
+			p.command(1, "publish", 5.0, nil, "cam?key=y", "live")
+			p.status(1, CodePublishStart)
+			if r := h.publishes[0]; r.Path != want || r.RawQuery != "key=y&ticket=7&x=1" {
+				t.Errorf("publishes %q with %q", r.Path, r.RawQuery)
+			}
+		})
+	}
+}
+
 func TestC114_EnhancedConnect(t *testing.T) {
 	h := &fakeHandler{}
 	p := serve(t, &Server{Handler: h}).handshake()

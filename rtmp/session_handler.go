@@ -15,7 +15,7 @@ import (
 // error becomes a plain refusal that tells the peer nothing about its reason. Then the
 // connection is closed, unless other streams of it are active.
 type Handler interface {
-	// Connect accepts the connection to an application.
+	// Connect accepts the connection to an application. It may set r.App: then the connection belongs to that one.
 	Connect(ctx context.Context, s *ServerSession, r *ConnectRequest) error
 	// Publish accepts a publisher. The Publication is given everything it sends.
 	Publish(ctx context.Context, s *ServerSession, r *PublishRequest) (Publication, error)

@@ -223,20 +223,22 @@ func (c *keyRevokeCmd) Run(out *console) error {
 	return err
 }
 
-type keyHashCmd struct{}
+type keyHashCmd struct {
+	Password bool `help:"It is a password that somebody chose, for a key with a user: hash it so that guessing is slow."`
+}
 
 // Help is the text below the flags.
 func (keyHashCmd) Help() string {
-	return "Example: weir key hash, then the key and Enter; or weir key hash < FILE\n\nA hash does not hide a key that can be guessed: use it for keys of 16 random characters and more, such as weir token makes."
+	return "Example: weir key hash, then the key and Enter; or weir key hash < FILE\n\nA hash does not hide a key that can be guessed: use it for keys of 16 random characters and more, such as weir token makes. With --password the hash of what can be guessed is slow to compute (argon2id); a key with it needs a user, too."
 }
 
 // Run implements the command.
 func (c *keyHashCmd) Run(out *console) error {
-	return hashKey(os.Stdin, out.Out)
+	return hashKey(os.Stdin, out.Out, c.Password)
 }
 
 // hashKey prints the hash of the key in the first line of r.
-func hashKey(r io.Reader, w io.Writer) error {
+func hashKey(r io.Reader, w io.Writer, password bool) error {
 	line, err := bufio.NewReader(io.LimitReader(r, 4096)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -245,6 +247,10 @@ func hashKey(r io.Reader, w io.Writer) error {
 	if key == "" {
 		return usageError{errors.New("there is no key on standard input")}
 	}
-	_, err = fmt.Fprintln(w, admit.HashKey(key))
+	hash := admit.HashKey
+	if password {
+		hash = admit.HashPassword
+	}
+	_, err = fmt.Fprintln(w, hash(key))
 	return err
 }

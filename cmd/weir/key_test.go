@@ -67,8 +67,40 @@ func TestKeyHash(t *testing.T) {
 		"\n":    "",
 	} {
 		var b bytes.Buffer
-		if err := hashKey(strings.NewReader(in), &b); b.String() != want || (err == nil) != (want != "") {
+		if err := hashKey(strings.NewReader(in), &b, false); b.String() != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", in, b.String(), err)
+		}
+	}
+}
+
+// TestPasswordHash: what the command prints is taken by the configuration.
+func TestPasswordHash(t *testing.T) {
+	var b bytes.Buffer
+	if err := hashKey(strings.NewReader("correct horse\n"), &b, true); err != nil {
+		t.Fatal(err)
+	}
+	r := admit.DefaultRule()
+	r.Keys = []admit.Key{{User: "ann", Hash: strings.TrimSuffix(b.String(), "\n")}}
+	if err := r.Validate(); err != nil || !strings.HasPrefix(b.String(), "argon2id:") {
+		t.Errorf("%s: %v", b.String(), err)
+	}
+}
+
+// TestForeignSigns: links of other servers' schemes, and what cannot be signed by them.
+func TestForeignSigns(t *testing.T) {
+	const at = " --expires 2100-01-01T00:00:00Z --set auth.signed.keys=[{id:a,secret:1kU^b6}] --set auth.signed.scheme="
+	for args, want := range map[string]string{
+		"sign ws://192.168.0.100:3333/app/stream" + at + "ome":                  "policy=eyJ1cmxfZXhwaXJlIjo0MTAyNDQ0ODAwMDAwfQ&signature=",
+		"sign /live/a.m3u8 --ip 203.0.113.7/32" + at + "secure_link":            "md5=",
+		"sign rtmp://host/live/a" + at + "ome":                                  "!a whole URL with its port",
+		"sign live/a" + at + "ome":                                              "!a whole URL with its port",
+		"sign /live/a.m3u8" + at + "secure_link":                                "!say for which address",
+		"sign /live/* --ip 203.0.113.7/32" + at + "secure_link":                 "!the path of a URL",
+		"sign /a/b --ip 203.0.113.7/32 --until 2100-01-01" + at + "secure_link": "!leave out",
+	} {
+		status, out, said := command(t, strings.Fields(args)...)
+		if text, fails := strings.CutPrefix(want, "!"); fails && (status != 2 || !strings.Contains(said, text)) || !fails && (status != 0 || !strings.HasPrefix(out, want)) {
+			t.Errorf("weir %s: %d %q %s", args, status, out, said)
 		}
 	}
 }

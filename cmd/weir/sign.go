@@ -12,7 +12,7 @@ import (
 
 // signCmd is "weir sign".
 type signCmd struct {
-	Path    string        `arg:"" help:"The stream, such as live/alice; live/** is every stream below live."`
+	Path    string        `arg:"" help:"The stream, such as live/alice; live/** is every stream below live. With auth.signed.scheme ome a whole URL, such as rtmp://HOST:1935/live/alice, and with secure_link its path, such as /live/alice.m3u8."`
 	Role    string        `enum:"publish,play" default:"play" help:"What the link admits to: publish or play."`
 	For     time.Duration `xor:"end" placeholder:"DURATION" help:"How long the link admits, such as 1h."`
 	Expires string        `xor:"end" placeholder:"TIME" help:"When the link stops admitting peers, such as 2027-01-31T18:00:00Z."`
@@ -35,7 +35,8 @@ func (c *signCmd) Run(out *console) error {
 	if err != nil {
 		return err
 	}
-	query, err := c.sign(conf.Config().Auth.Signed.Keys, time.Now())
+	signed := conf.Config().Auth.Signed
+	query, err := c.sign(&signed, time.Now())
 	if err != nil {
 		return usageError{err}
 	}
@@ -44,7 +45,8 @@ func (c *signCmd) Run(out *console) error {
 }
 
 // sign returns the query.
-func (c *signCmd) sign(keys []admit.SigningKey, now time.Time) (string, error) {
+func (c *signCmd) sign(conf *admit.SignedConfig, now time.Time) (string, error) {
+	keys := conf.Keys
 	i := slices.IndexFunc(keys, func(k admit.SigningKey) bool { return c.Kid == "" || k.ID == c.Kid })
 	switch {
 	case len(keys) == 0:
@@ -54,10 +56,7 @@ func (c *signCmd) sign(keys []admit.SigningKey, now time.Time) (string, error) {
 	case c.For == 0 && c.Expires == "":
 		return "", errors.New("say how long the link admits, with --for 1h or --expires 2027-01-31T18:00:00Z")
 	}
-	if err := admit.CheckSignedPath(c.Path); err != nil {
-		return "", err
-	}
-	s := admit.Signed{Role: session.Play, Path: c.Path}
+	s := admit.Signed{Role: session.Play}
 	if c.Role == session.Publish.String() {
 		s.Role = session.Publish
 	}
@@ -76,5 +75,5 @@ func (c *signCmd) sign(keys []admit.SigningKey, now time.Time) (string, error) {
 			return "", err
 		}
 	}
-	return keys[i].Sign(&s), nil
+	return conf.SignLink(&keys[i], &s, c.Path)
 }

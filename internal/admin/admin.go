@@ -36,6 +36,9 @@ type Config struct {
 	// Protocols are the names of the protocols that are spoken.
 	Protocols []string
 
+	// Instance is the id that hooks are told of this run of the server.
+	Instance string
+
 	// Health returns what is wrong with a stream now, and FrameRate how many pictures a second it has.
 	Health        func(path string) []Finding
 	FrameRate     func(path string) float64

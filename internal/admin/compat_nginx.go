@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"weir/av"
 	"weir/internal/session"
 	"weir/internal/version"
 )
@@ -47,6 +48,8 @@ type nginxStream struct {
 	BytesIn    int64         `xml:"bytes_in"`
 	BWOut      int64         `xml:"bw_out"`
 	BytesOut   uint64        `xml:"bytes_out"`
+	BWAudio    int64         `xml:"bw_audio"`
+	BWVideo    int64         `xml:"bw_video"`
 	Clients    []nginxClient `xml:"client"`
 	Meta       *nginxMeta    `xml:"meta"`
 	NClients   int           `xml:"nclients"`
@@ -60,6 +63,8 @@ type nginxClient struct {
 	Time       int64     `xml:"time"`
 	FlashVer   string    `xml:"flashver,omitempty"`
 	Dropped    uint64    `xml:"dropped"`
+	AVSync     int64     `xml:"avsync"`    // by how much sound is ahead of the picture, in milliseconds
+	Timestamp  int64     `xml:"timestamp"` // of the newest frame, in milliseconds
 	Publishing *struct{} `xml:"publishing"`
 	Active     *struct{} `xml:"active"`
 }
@@ -133,8 +138,10 @@ func nginxDescribe(v *seen) nginxStream {
 	if v.Stats.Live {
 		d.Publishing, d.Active = &struct{}{}, &struct{}{}
 	}
+	var ahead int64
+	d.BWAudio, d.BWVideo, ahead = nginxTracks(v)
 	for _, x := range v.Sessions {
-		c := nginxClient{ID: x.ID, Address: x.From(), Time: time.Since(x.Started).Milliseconds(), FlashVer: x.UserAgent(), Dropped: x.Skips.Load(), Active: &struct{}{}}
+		c := nginxClient{ID: session.Number(x.ID), AVSync: ahead, Timestamp: v.Stats.Duration.Milliseconds(), Address: x.From(), Time: time.Since(x.Started).Milliseconds(), FlashVer: x.UserAgent(), Dropped: x.Skips.Load(), Active: &struct{}{}}
 		if x.Remote.IsValid() {
 			c.Address = x.Remote.Addr().String()
 		}
@@ -153,4 +160,25 @@ func nginxDescribe(v *seen) nginxStream {
 		d.Meta.Audio = &nginxAudio{nginxCodec(t.Codec.String()), t.Profile, t.Channels, t.SampleRate}
 	}
 	return d
+}
+
+// nginxTracks returns the bit rates of a stream's sound and pictures, and by how many milliseconds the sound is ahead. The
+// rates are shares of the stream's, by what the tracks have carried so far.
+func nginxTracks(v *seen) (audio, video, ahead int64) {
+	stats, _, tracks := v.Figures(nil)
+	var bytes [3]int64
+	var last [3]time.Duration
+	for i := range tracks {
+		t := &tracks[i]
+		bytes[t.Kind] += t.Bytes
+		last[t.Kind] = max(last[t.Kind], t.Last)
+	}
+	if bytes[av.Audio] > 0 && bytes[av.Video] > 0 {
+		ahead = (last[av.Audio] - last[av.Video]).Milliseconds()
+	}
+	if sum := bytes[av.Audio] + bytes[av.Video]; sum > 0 {
+		audio = int64(float64(stats.Bitrate) * float64(bytes[av.Audio]) / float64(sum))
+		video = stats.Bitrate - audio
+	}
+	return audio, video, ahead
 }

@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"encoding/hex"
-	"hash/fnv"
 	"net/http"
 	"os"
 	"runtime/metrics"
@@ -105,15 +103,9 @@ func srsCodec(name string) string {
 	return name
 }
 
-// srsID is a stream's id: SRS makes random ones, ours stays the same.
-func srsID(path string) string {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(path))
-	return "vid-" + hex.EncodeToString(h.Sum(nil))
-}
-
+// srsHead has the identifiers that hooks in SRS's format are told, too.
 func (s *Server) srsHead() srsHead {
-	return srsHead{Server: "weir", Service: strconv.FormatInt(s.started.UnixNano(), 36), PID: strconv.Itoa(os.Getpid())}
+	return srsHead{Server: session.VID(s.conf.Instance), Service: session.Service(s.conf.Instance), PID: strconv.Itoa(os.Getpid())}
 }
 
 // srsPart returns the part of a list that start and count ask for.
@@ -131,7 +123,7 @@ func srsPart[T any](r *http.Request, all []T) []T {
 
 func (s *Server) srsDescribe(v *seen) srsStreamInfo {
 	info := srsStreamInfo{
-		ID: srsID(v.Path()), Name: v.Name, Vhost: srsVhost, App: v.App, TCURL: "rtmp://" + srsVhost + "/" + v.App, URL: "/" + v.Path(),
+		ID: session.VID(v.Path()), Name: v.Name, Vhost: srsVhost, App: v.App, TCURL: "rtmp://" + srsVhost + "/" + v.App, URL: "/" + v.Path(),
 		Clients: len(v.Sessions), Frames: v.Stats.Frames[0] + v.Stats.Frames[1], SentBytes: v.Sent, RecvBytes: v.Stats.Bytes,
 		KBPS: srsRates{v.Stats.Bitrate / 1000, v.Rate / 1000},
 	}
@@ -163,7 +155,7 @@ func (s *Server) srsStreams(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) srsStream(w http.ResponseWriter, r *http.Request) {
 	for _, v := range s.look() {
-		if srsID(v.Path()) == r.PathValue("id") {
+		if session.VID(v.Path()) == r.PathValue("id") {
 			writeJSON(w, struct {
 				srsHead
 				Stream srsStreamInfo `json:"stream"`
@@ -186,7 +178,7 @@ func (s *Server) srsMissing(w http.ResponseWriter) {
 func (s *Server) srsClientOf(x *session.Session) srsClientInfo {
 	app, name, _ := strings.Cut(x.Stream(), "/")
 	info := srsClientInfo{
-		ID: x.ID, Vhost: srsVhost, Stream: srsID(x.Stream()), IP: x.From(), TCURL: "rtmp://" + srsVhost + "/" + app, URL: "/" + x.Stream(), Name: name,
+		ID: x.ID, Vhost: srsVhost, Stream: session.VID(x.Stream()), IP: x.From(), TCURL: "rtmp://" + srsVhost + "/" + app, URL: "/" + x.Stream(), Name: name,
 		Type: x.Protocol + "-play", Publish: x.Role() == session.Publish, Alive: time.Since(x.Started).Seconds(),
 		SentBytes: x.BytesOut.Load(), RecvBytes: x.BytesIn.Load(),
 	}

@@ -25,11 +25,17 @@ func TestCompatSRS(t *testing.T) {
 		return m
 	}
 	streams := decode("/streams", 200)
+	if streams["server"] != session.VID("a1b2") || streams["service"] != session.Service("a1b2") {
+		t.Errorf("not the identifiers that hooks are told: %v", streams)
+	}
 	list := streams["streams"].([]any)
 	s := list[0].(map[string]any)
 	if streams["code"] != 0.0 || len(list) != 2 || s["name"] != "a/b" || s["app"] != "live" || s["clients"] != 2.0 || s["recv_bytes"] != 4.0 || s["send_bytes"] != 500.0 || s["frames"] != 1.0 ||
 		s["video"] != nil || s["audio"].(map[string]any)["codec"] != "MP3" {
 		t.Errorf("%+v", s)
+	}
+	if s["id"] != session.VID("live/a/b") {
+		t.Errorf("not the identifier that hooks are told: %v", s["id"])
 	}
 	if pub := s["publish"].(map[string]any); pub["active"] != true || pub["cid"] != p.ID {
 		t.Errorf("%+v", pub)
@@ -93,6 +99,8 @@ func TestCompatNginx(t *testing.T) {
 	}
 	type client struct {
 		ID         string    `xml:"id"`
+		AVSync     *int      `xml:"avsync"`
+		Timestamp  *int      `xml:"timestamp"`
 		Address    string    `xml:"address"`
 		FlashVer   string    `xml:"flashver"`
 		Dropped    int       `xml:"dropped"`
@@ -112,6 +120,9 @@ func TestCompatNginx(t *testing.T) {
 				NClients   int       `xml:"nclients"`
 				Clients    []client  `xml:"client"`
 				Codec      string    `xml:"meta>audio>codec"`
+				BWIn       int       `xml:"bw_in"`
+				BWAudio    *int      `xml:"bw_audio"`
+				BWVideo    *int      `xml:"bw_video"`
 				Publishing *struct{} `xml:"publishing"`
 				Active     *struct{} `xml:"active"`
 			} `xml:"live>stream"`
@@ -131,10 +142,13 @@ func TestCompatNginx(t *testing.T) {
 	if s.Name != "a" || s.BytesIn != 4 || s.BytesOut != 500 || s.NClients != 2 || s.Codec != "MP3" || s.Publishing == nil || s.Active == nil || len(s.Clients) != 2 {
 		t.Errorf("%+v", s)
 	}
-	if c := s.Clients[0]; c.ID != p.ID || c.Address != "203.0.113.7" || c.FlashVer != "FMLE/3.0" || c.Publishing == nil {
+	if s.BWAudio == nil || s.BWVideo == nil || *s.BWAudio != s.BWIn || *s.BWVideo != 0 {
+		t.Errorf("%+v", s)
+	}
+	if c := s.Clients[0]; c.ID != session.Number(p.ID) || c.AVSync == nil || c.Timestamp == nil || c.Address != "203.0.113.7" || c.FlashVer != "FMLE/3.0" || c.Publishing == nil {
 		t.Errorf("%+v", c)
 	}
-	if c := s.Clients[1]; c.ID != v.ID || c.Dropped != 3 || c.Publishing != nil {
+	if c := s.Clients[1]; c.ID != session.Number(v.ID) || c.Dropped != 3 || c.Publishing != nil {
 		t.Errorf("%+v", c)
 	}
 }

@@ -31,8 +31,9 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	t.Helper()
 	log := &logs{}
 	r := &rig{t: t, log: log, conf: Config{
-		Log: slog.New(slog.NewTextHandler(log, nil)),
-		Hub: stream.New(stream.Options{}), Sessions: session.New(session.Limits{}, session.Observer{}),
+		Instance: "a1b2",
+		Log:      slog.New(slog.NewTextHandler(log, nil)),
+		Hub:      stream.New(stream.Options{}), Sessions: session.New(session.Limits{}, session.Observer{}),
 		Metrics:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metrics") }),
 		Ready:     func() bool { return true },
 		Protocols: []string{"rtmp", "hls"},

@@ -38,7 +38,7 @@ type Session struct {
 type SessionDetail struct {
 	Session
 	Frames     uint64     `json:"frames" doc:"Frames published, or sent to a player."`
-	AdmittedBy string     `json:"admitted_by,omitempty" doc:"What let it in: keys, signed, jwt, hook or program; absent where nothing was asked for."`
+	AdmittedBy string     `json:"admitted_by,omitempty" doc:"What let it in: keys, signed, jwt, hook, program or cdn; absent where nothing was asked for."`
 	Until      *time.Time `json:"until,omitempty" doc:"When its permission ends, and the session with it."`
 	Network    *Network   `json:"network,omitempty" doc:"What the kernel measures of its connection. Linux; absent for HTTP/2 and HLS, which have none of their own."`
 }

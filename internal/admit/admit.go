@@ -77,11 +77,12 @@ type Gate struct {
 	opt      Options
 	seed     maphash.Seed
 	throttle throttle
+	slots    chan struct{} // holds one for each password that is being checked
 }
 
 // New returns a gate with its first rules.
 func New(rules *Rules, opt Options) *Gate {
-	g := &Gate{opt: opt, seed: maphash.MakeSeed()}
+	g := &Gate{opt: opt, seed: maphash.MakeSeed(), slots: make(chan struct{}, passwordSlots)}
 	g.SetRules(rules)
 	return g
 }
@@ -94,7 +95,7 @@ func (g *Gate) Rules() *Rules { return g.rules.Load() }
 
 // Admit admits a peer. It refuses one with an *Error (within a *session.Refusal, for those that are told how
 // long to wait) or with the error of a link; a peer without an address is refused. It waits only as its links
-// do: keys and signed links do not. For a session that runs there is Again.
+// do: signed links do not, and keys do for hashes of passwords alone. For a session that runs there is Again.
 func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 	rules := g.rules.Load()
 	grant := session.Grant{Entry: rules.Match(r.Path)}
@@ -207,7 +208,7 @@ func (g *Gate) ask(ctx context.Context, rules *Rules, rule *rule, r *Request, no
 		var err error
 		switch link := g.opt.Links[name]; {
 		case name == ByKeys:
-			terms, key, err = g.key(rule, r, now, names)
+			terms, key, err = g.key(ctx, rule, r, now, names)
 		case name == BySigned:
 			terms, err = rules.signed.decide(r, now)
 		case link != nil:
@@ -237,7 +238,7 @@ func (g *Gate) keyOf(t *session.Terms) uint64 {
 }
 
 // key looks for a key that the peer has shown.
-func (g *Gate) key(rule *rule, r *Request, now time.Time, names bool) (*session.Terms, uint64, error) {
+func (g *Gate) key(ctx context.Context, rule *rule, r *Request, now time.Time, names bool) (*session.Terms, uint64, error) {
 	stored := g.opt.Keys.current()
 	if rule.keys.size == 0 && g.opt.Keys == nil {
 		return nil, 0, nil
@@ -267,6 +268,13 @@ func (g *Gate) key(rule *rule, r *Request, now time.Time, names bool) (*session.
 			break
 		}
 		stored = g.opt.Keys.current()
+	}
+	if k, err := g.password(ctx, rule, list[:n], r); err != nil {
+		return nil, 0, err
+	} else if k != nil {
+		if reason = k.refused(now); reason == 0 {
+			return k.terms, k.hash.id(), nil
+		}
 	}
 	if reason != 0 {
 		return nil, 0, &Error{Reason: reason, Role: r.Role}

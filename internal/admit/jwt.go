@@ -27,7 +27,7 @@ type JWTConfig struct {
 	Audience string        `yaml:"audience" help:"aud that tokens must have; empty asks for none"`
 	Claim    string        `yaml:"claim" help:"claim that lists what its bearer may do: a list of {action: publish or play, path: a pattern as in match}; mediamtx_permissions, as MediaMTX has it, is understood too"`
 	// EndPublishers is whether publishers, too, end when their token does.
-	EndPublishers bool `yaml:"end_publishers" help:"end publishers, too, when their token runs out, not players alone"`
+	EndPublishers bool `yaml:"end_publishers" help:"end publishers, too, when their token runs out, not players alone; without it the log says that it has run out"`
 }
 
 // DefaultJWTConfig is without keys, and so admits nobody.
@@ -188,6 +188,8 @@ func (j *JWT) Decide(ctx context.Context, r *Request) (*session.Terms, error) {
 	}
 	if r.Role == session.Play || j.conf.EndPublishers {
 		terms.Until = c.ExpiresAt.Time
+	} else {
+		terms.Warn = c.ExpiresAt.Time
 	}
 	return terms, nil
 }

@@ -22,8 +22,8 @@ type Key struct {
 	ID string `yaml:"id" help:"public name of the key, which log, API and events show; letters, digits, - _ and ."`
 	// Key is the secret. Either it or Hash is set.
 	Key string `yaml:"key" secret:"true" short:"true" help:"the key itself, which a peer gives as ?key=…, as a password or as a bearer token; a text in the place of the entry is this"`
-	// Hash is sha256: and the SHA-256 of the key in hex.
-	Hash  string `yaml:"hash" secret:"true" help:"instead of key, for keys of 16 random characters and more: sha256: and the hash of the key in hex, as weir key hash prints it"`
+	// Hash is sha256: and the SHA-256 of the key in hex, or argon2id: and the hash of a password.
+	Hash  string `yaml:"hash" secret:"true" help:"instead of key: sha256: and the hash of a key of 16 random characters and more, in hex, as weir key hash prints it; or with user the hash of a password that somebody chose, argon2id:…, as weir key hash --password prints it"`
 	Label string `yaml:"label" help:"what the key is for, in your words; log, API and events show it"`
 	// User must come with the key then, which is a password.
 	User    string    `yaml:"user" help:"user who must come with it, which makes the key a password: by HTTP Basic, ?user=…&pass=…, or the user and password of an RTMP encoder"`
@@ -52,7 +52,15 @@ func (k *Key) validate() error {
 	case strings.ContainsFunc(k.Key, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		return config.Errorf(k, "a key with a space or a control character")
 	}
-	if k.Hash != "" {
+	switch {
+	case isPassword(k.Hash):
+		if _, err := parsePassword(k.Hash); err != nil {
+			return config.Errorf(&k.Hash, "%w", err)
+		}
+		if k.User == "" {
+			return config.Errorf(&k.Hash, "a password needs its user: set user, too")
+		}
+	case k.Hash != "":
 		if _, err := parseDigest(k.Hash); err != nil {
 			return config.Errorf(&k.Hash, "%w", err)
 		}
@@ -131,10 +139,12 @@ func parseDigest(s string) (digest, error) {
 
 // held is a key, ready to be found.
 type held struct {
-	hash    digest
-	user    string         // that must come with it; empty: any
-	terms   *session.Terms // of those whom it admits
-	revoked bool
+	hash digest
+	// password is set of a key that is found by its user; hash stands for it, and finds nothing.
+	password *password
+	user     string         // that must come with it; empty: any
+	terms    *session.Terms // of those whom it admits
+	revoked  bool
 	// Of a key of a KeyStore only:
 	stored *storedKey
 }
@@ -146,14 +156,24 @@ type held struct {
 type ring struct {
 	blind [sha256.Size]byte
 	keys  map[uint64][]*held
-	size  int
-	paths bool // some key leads to a path, so that a name may be a key
+	// passwords are the keys that are found by their users.
+	passwords map[string][]*held
+	size      int
+	paths     bool // some key leads to a path, so that a name may be a key
 }
 
 func newRing(keys []*held) *ring {
 	r := &ring{keys: make(map[uint64][]*held, len(keys)), size: len(keys)}
 	_, _ = rand.Read(r.blind[:]) // never fails
 	for _, k := range keys {
+		if k.password != nil {
+			if r.passwords == nil {
+				r.passwords = map[string][]*held{}
+			}
+			r.passwords[k.user] = append(r.passwords[k.user], k)
+			r.paths = r.paths || k.terms.Path != ""
+			continue
+		}
 		at := r.at(&k.hash)
 		r.keys[at] = append(r.keys[at], k)
 		r.paths = r.paths || k.terms.Path != ""
@@ -214,7 +234,11 @@ func (k *Key) hold() *held {
 	h := &held{hash: digestOf(k.Key), user: k.User, terms: &session.Terms{
 		By: ByKeys, KeyID: k.ID, Label: k.Label, User: k.User, Path: k.Path, Until: k.Expires,
 	}}
-	if k.Hash != "" {
+	switch {
+	case isPassword(k.Hash):
+		h.password, _ = parsePassword(k.Hash)
+		h.hash = digestOf(k.Hash)
+	case k.Hash != "":
 		h.hash, _ = parseDigest(k.Hash)
 	}
 	return h

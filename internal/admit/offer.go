@@ -8,6 +8,7 @@ import (
 // offer is a secret that a peer has shown, and that may be a key.
 type offer struct {
 	digest digest
+	secret string
 	user   string
 	isName bool // it is the last part of the stream's name
 }
@@ -20,7 +21,7 @@ const maxOffers = 5
 func offers(r *Request, names bool) (list [maxOffers]offer, n int) {
 	add := func(user, secret string, isName bool) {
 		if secret != "" && len(secret) <= maxKey {
-			list[n] = offer{digestOf(secret), user, isName}
+			list[n] = offer{digestOf(secret), secret, user, isName}
 			n++
 		}
 	}

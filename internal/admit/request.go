@@ -10,7 +10,9 @@ import (
 
 // Request is what a peer asks for, and what it shows.
 type Request struct {
-	Role session.Role // Publish or Play
+	// Role is Publish or Play; Pending of a connection that is asked about before it names a stream, whose Path is
+	// its app. Only a decision hook is asked then.
+	Role session.Role
 	// Recheck is true if a session that runs is asked about again.
 	Recheck bool
 	// Grant is, of a recheck, the one in force.
@@ -27,6 +29,9 @@ type Request struct {
 	// UserAgent, PageURL and TCURL are what the peer says of itself, as far as its protocol has them.
 	// The two URLs may hold keys: never log them.
 	UserAgent, PageURL, TCURL string
+	// URL is where the peer says that it asks for this, without its query: scheme://host/path, as far as its protocol has
+	// it. Only its path is known to be true.
+	URL string
 	// Path is the stream's path as asked for, decoded, without its query.
 	Path string
 	// SecretName says that the name may be a key: it is not logged.
@@ -42,6 +47,9 @@ type Request struct {
 	// InProcess is true of a peer that is part of the program: it needs no key, and has no address.
 	InProcess bool
 }
+
+// Connects reports whether it is about a connection, and no stream.
+func (r *Request) Connects() bool { return r.Role == session.Pending }
 
 // Credential is what a peer shows beside its query, from wherever its protocol carries it.
 type Credential struct {

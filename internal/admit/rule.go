@@ -129,6 +129,11 @@ func compile(e *Entry) compiled {
 // Other packages find their settings of a stream by the same index.
 func (r *Rules) Match(path string) int { return r.matcher.Match(path) }
 
+// Asks reports whether a link decides about a role in the streams of an entry.
+func (r *Rules) Asks(entry int, role session.Role, link string) bool {
+	return slices.Contains(r.at(entry).of(role).auth, link)
+}
+
 func (r *Rules) at(index int) *compiled {
 	if index < 0 {
 		return &r.fallback

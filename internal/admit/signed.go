@@ -17,7 +17,25 @@ import (
 
 // SignedConfig is the section "auth.signed": links that "weir sign", or a program of yours, has signed.
 type SignedConfig struct {
-	Keys []SigningKey `yaml:"keys" help:"keys with which links are signed, as weir sign does with the first; several, so that one can replace another"`
+	Scheme string `yaml:"scheme" enum:"weir,ome,secure_link" help:"how links are signed: weir is ours; ome is OvenMediaEngine's SignedPolicy, ?policy=…&signature=…; secure_link is nginx's, ?md5=…&expires=…"`
+	// Role is what links admit to that do not say so: those of other servers' schemes.
+	Role string `yaml:"role" enum:"play,publish" help:"what links of the schemes ome and secure_link admit to, which do not say so themselves"`
+	// URLs are those under which peers know the server, where what reaches it is another one.
+	URLs []string `yaml:"urls" help:"with the scheme ome: the beginnings of signed URLs, such as https://cdn.example.com:443, where a proxy or a mapped port hides from the server what the peer asked for; a port is written out even if it is the usual one"`
+	// Expression is what nginx calls secure_link_md5.
+	Expression string       `yaml:"expression" help:"with the scheme secure_link: what is hashed, nginx's secure_link_md5 with $secret in the place of the secret; it may hold $secure_link_expires, $uri, $remote_addr, $app, $name and $arg_… for parts of the query"`
+	Keys       []SigningKey `yaml:"keys" help:"keys with which links are signed, as weir sign does with the first; several, so that one can replace another"`
+}
+
+// The schemes by which links are signed, beside ours.
+const (
+	schemeOME        = "ome"
+	schemeSecureLink = "secure_link"
+)
+
+// SetDefaults implements config.Defaulter.
+func (c *SignedConfig) SetDefaults() {
+	*c = SignedConfig{Scheme: "weir", Role: "play", URLs: []string{}, Expression: "$secure_link_expires$uri$remote_addr $secret", Keys: []SigningKey{}}
 }
 
 // SigningKey is a key with which links are signed.
@@ -25,20 +43,30 @@ type SigningKey struct {
 	// ID is in each link.
 	ID string `yaml:"id" help:"name of the key, which is in each link: up to 32 letters, digits, - _ and ."`
 	// Secret has 16 to 255 bytes.
-	Secret string `yaml:"secret" secret:"true" help:"the key itself, at least 16 characters; weir token makes one"`
+	Secret string `yaml:"secret" secret:"true" help:"the key itself, at least 16 characters; weir token makes one; with the schemes of other servers one that is in use there, of at least 6"`
 }
 
 // The bounds of signing keys, in bytes and in number.
 const (
 	minSigningKey  = 16
+	minForeignKey  = 6 // of another server's scheme: it may be in use already
 	maxSigningID   = 32
 	maxSigningKeys = 100
+	maxForeignKeys = 8 // which are all tried: these links do not name theirs
+	maxSignedURLs  = 16
 )
 
 // Validate implements config.Validator.
 func (c *SignedConfig) Validate() error {
-	if len(c.Keys) > maxSigningKeys {
-		return config.Errorf(&c.Keys, "more than %d keys", maxSigningKeys)
+	most, least := maxSigningKeys, minSigningKey
+	if c.foreign() {
+		most, least = maxForeignKeys, minForeignKey
+	}
+	if len(c.Keys) > most {
+		return config.Errorf(&c.Keys, "more than %d keys", most)
+	}
+	if err := c.validateForeign(); err != nil {
+		return err
 	}
 	ids := map[string]bool{}
 	for i := range c.Keys {
@@ -48,8 +76,8 @@ func (c *SignedConfig) Validate() error {
 			return config.Errorf(&k.ID, "an id has 1 to %d letters, digits, dots, hyphens and underscores", maxSigningID)
 		case ids[k.ID]:
 			return config.Errorf(&k.ID, "two keys with the id %q", k.ID)
-		case len(k.Secret) < minSigningKey || len(k.Secret) > maxKey:
-			return config.Errorf(&k.Secret, "a signing key has %d to %d characters; `weir token` makes one", minSigningKey, maxKey)
+		case len(k.Secret) < least || len(k.Secret) > maxKey:
+			return config.Errorf(&k.Secret, "a signing key has %d to %d characters; `weir token` makes one", least, maxKey)
 		}
 		ids[k.ID] = true
 	}
@@ -125,7 +153,10 @@ func (q *linkQuery) mac(secret string, role session.Role, path string) (sum [sha
 }
 
 // verifier checks links. It does not change.
-type verifier struct{ keys map[string]*signer }
+type verifier struct {
+	keys    map[string]*signer
+	foreign *foreign // nil: the scheme is ours
+}
 
 type signer struct {
 	secret string
@@ -135,6 +166,7 @@ type signer struct {
 func newVerifier(c *SignedConfig) *verifier {
 	v := &verifier{keys: map[string]*signer{}}
 	if c != nil {
+		v.foreign = newForeign(c)
 		for _, k := range c.Keys {
 			v.keys[k.ID] = &signer{k.Secret, k.ID}
 		}
@@ -147,6 +179,9 @@ const maxSignedDepth = 8
 
 // decide is a Link for requests whose query was signed.
 func (v *verifier) decide(r *Request, now time.Time) (*session.Terms, error) {
+	if v.foreign != nil {
+		return v.foreign.decide(r, now)
+	}
 	given := param(r.RawQuery, "sig")
 	if given == "" {
 		return nil, nil //nolint:nilnil // it passes

@@ -131,7 +131,7 @@ func TestSignedConfigValidate(t *testing.T) {
 		{[]SigningKey{{"a", secret}, {"a", secret}}, `two keys with the id "a"`},
 		{many, "more than 100 keys"},
 	} {
-		err := (&SignedConfig{c.keys}).Validate()
+		err := (&SignedConfig{Keys: c.keys}).Validate()
 		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2")) {
 			t.Errorf("%v, want %q", err, c.want)
 		}

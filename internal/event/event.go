@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"weir/internal/session"
 )
 
 // Event is one thing that happened. What it points to is shared by all who get it, and must not be
@@ -48,6 +50,9 @@ type Session struct {
 	KeyID     string            `json:"key_id,omitempty"`
 	Label     string            `json:"label,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	// Shown is what the session showed when it came, nil unless a hook wants it. It may hold secrets: it is in no JSON
+	// and no file.
+	Shown *session.Shown `json:"-"`
 }
 
 // The types of events.
@@ -66,6 +71,9 @@ const (
 	PlayStart = "play.start"
 	// PlayStop ends what PlayStart began. Data: as of PublishStop, and skips.
 	PlayStop = "play.stop"
+	// Disconnect: a connection has ended about which the decision hook was asked when it connected. Data: app, reason,
+	// duration, bytes_received, bytes_sent.
+	Disconnect = "connection.stop"
 	// StreamOnline: a stream's first media frame, for as long as it has a publisher or waits for the
 	// return of one. Data: none.
 	StreamOnline = "stream.online"
@@ -122,7 +130,7 @@ const (
 // Types returns all types of events.
 func Types() []string {
 	return []string{
-		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, StreamOnline, StreamOffline,
+		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, Disconnect, StreamOnline, StreamOffline,
 		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, PushStart, PushStop, PushFailed, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, RecordingStart, RecordingDone, RecordingFailed,
 		UploadDone, UploadFailed, HookDropped,
 	}

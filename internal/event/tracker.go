@@ -93,6 +93,18 @@ func (t *Tracker) Ended(x *session.Session, e session.End) {
 	}
 }
 
+// Disconnected tells that a connection has ended that the decision hook was asked about when it connected.
+func (t *Tracker) Disconnected(x *session.Session, app string, e session.End) {
+	if !t.bus.Wanted(Disconnect) {
+		return
+	}
+	n := figuresOf(x)
+	t.bus.Publish(Event{Type: Disconnect, Session: Describe(x, e.Role), Data: map[string]any{
+		"app": app, "reason": e.Reason.String(), "duration": time.Since(x.Started).Round(time.Millisecond).Seconds(),
+		"bytes_received": n.in, "bytes_sent": n.out,
+	}})
+}
+
 // Refused tells of a publisher that was refused because of err. Only what the peer may know of err
 // is told.
 func (t *Tracker) Refused(who *Session, path string, err error) {
@@ -228,7 +240,7 @@ func (t *Tracker) Limit(name string, most int) {
 func Describe(x *session.Session, role session.Role) *Session {
 	t := x.Terms()
 	s := Peer(x.ID, x.Protocol, role, x.From(), x.UserAgent(), x.Via(), x.TLS())
-	s.User, s.KeyID, s.Label, s.Labels = t.User, t.KeyID, t.Label, t.Labels
+	s.User, s.KeyID, s.Label, s.Labels, s.Shown = t.User, t.KeyID, t.Label, t.Labels, x.Shown()
 	return s
 }
 

@@ -34,34 +34,57 @@ func remoteOf(e *event.Event) (addr string, port uint16) {
 	return address(a), a.Port()
 }
 
+// shownOf returns what an event's session showed when it came, as far as that was kept.
+func shownOf(e *event.Event) session.Shown {
+	if s := sessionOf(e); s.Shown != nil {
+		return *s.Shown
+	}
+	return session.Shown{}
+}
+
 // eventsNginx writes the end of a session as nginx-rtmp's on_publish_done or on_play_done, and
-// then on_done. What the module says at a start is the question about it.
+// then on_done, and that of a connection as on_disconnect. What the module says at a start is the question about it.
 func eventsNginx(e *event.Event, _ Server) []*Call {
+	s := sessionOf(e)
+	addr, _ := remoteOf(e)
+	shown := shownOf(e)
+	begin := func(app string) *form {
+		f := &form{}
+		f.session(app, s.UserAgent, shown.TCURL, shown.PageURL, addr, s.ID)
+		return f
+	}
 	var first string
 	switch e.Type {
 	case event.PublishStop:
 		first = "publish_done"
 	case event.PlayStop:
 		first = "play_done"
+	case event.Disconnect:
+		app, _ := e.Data["app"].(string)
+		f := begin(app)
+		f.add("call", "disconnect")
+		f.again("app", app)
+		f.addQuery(shown.ConnectQuery)
+		return []*Call{f.call()}
 	default:
 		return nil
 	}
 	var calls []*Call
+	app, name := appName(pathOf(e))
 	for _, call := range []string{first, "done"} {
-		s := sessionOf(e)
-		app, name := appName(pathOf(e))
-		addr, _ := remoteOf(e)
-		f := &form{}
-		f.session(app, s.UserAgent, "", "", addr, s.ID)
+		f := begin(app)
 		f.add("call", call)
 		f.add("name", name)
+		f.addQuery(shown.Query)
 		calls = append(calls, f.call())
 	}
 	return calls
 }
 
-// eventsSRS writes the end of a session as SRS's on_unpublish or on_stop, and a segment as its on_hls.
+// eventsSRS writes the end of a session as SRS's on_unpublish or on_stop, that of a connection as on_close, and a segment as
+// its on_hls.
 func eventsSRS(e *event.Event, s Server) []*Call {
+	addr, _ := remoteOf(e)
 	var action string
 	var segment *srsSegment
 	switch e.Type {
@@ -74,12 +97,20 @@ func eventsSRS(e *event.Event, s Server) []*Call {
 			return nil
 		}
 		action, segment = "on_hls", segmentSRS(e)
+	case event.Disconnect:
+		app := textOf(e, "app")
+		c := srsConnect(s, "on_close", sessionOf(e).ID, addr, app)
+		sent, received := uint64(amount(e, "bytes_sent")), uint64(amount(e, "bytes_received"))
+		c.SentBytes, c.RecvBytes = &sent, &received
+		return []*Call{callSRS(c)}
 	default:
 		return nil
 	}
-	addr, _ := remoteOf(e)
 	c := srs(s, action, sessionOf(e).ID, addr, pathOf(e))
 	c.srsSegment = segment
+	if shown := shownOf(e); shown.Query != "" || shown.TCURL != "" {
+		c.TCURL, c.Param = shown.TCURL, param(shown.Query)
+	}
 	return []*Call{c.call()}
 }
 
@@ -128,6 +159,7 @@ func eventsOME(e *event.Event, server Server) []*Call {
 	addr, port := remoteOf(e)
 	c := ome(role, s.Protocol, "closing", addr, e.Time)
 	c.Client.Port, c.Client.UserAgent = port, s.UserAgent
-	c.Request.URL = omeURL(s.Protocol, "", server.Name, pathOf(e), "")
+	shown := shownOf(e)
+	c.Request.URL = omeURL(s.Protocol, shown.TCURL, server.Name, pathOf(e), shown.Query)
 	return []*Call{c.call()}
 }

@@ -3,7 +3,6 @@ package hook
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -37,6 +36,9 @@ type Format struct {
 	Name string
 	// EncodeDecision returns the call that asks, without its target.
 	EncodeDecision func(q *Question) *Call
+	// EncodeConnect returns the call that asks about a connection (see admit.Request.Connects), without its target. It
+	// is nil for formats that do not ask about connections.
+	EncodeConnect func(q *Question) *Call
 	// DecodeDecision reads what was answered. An error says that the service failed: it did not decide.
 	DecodeDecision func(q *Question, r *Reply) (*Answer, error)
 	// EncodeEvent returns the calls that tell of an event, one to be made after the other, without their
@@ -107,12 +109,6 @@ func family(protocol, web string) string {
 		}
 	}
 	return web
-}
-
-// number returns a number that stands for a session: 31 bits, as integer columns of databases take; never 0.
-func number(id string) uint32 {
-	sum := sha256.Sum256([]byte(id))
-	return binary.BigEndian.Uint32(sum[:4])&(1<<31-1) | 1
 }
 
 // uuid returns a UUID (version 8, RFC 9562) that stands for a session.

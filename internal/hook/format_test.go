@@ -75,6 +75,17 @@ func TestGolden(t *testing.T) {
 		t.Error("a segment is told of by a server that has no such")
 	}
 	server := ask(publisher()).Server
+	connection := with(publisher(), func(r *admit.Request) {
+		r.Role, r.Path, r.RawQuery, r.PageURL = session.Pending, "live", "ticket=7&app=x", "https://site.example/"
+	})
+	shown := *stop
+	described := *stop.Session
+	described.Shown = &session.Shown{Query: "token=a%20b&vip", ConnectQuery: "ticket=7", TCURL: "rtmp://live.example.com:1935/live", PageURL: "https://site.example/"}
+	shown.Session = &described
+	closed := event.Event{Type: event.Disconnect, Time: stop.Time, Session: &described, Data: map[string]any{
+		"app": "live", "bytes_sent": uint64(3402), "bytes_received": float64(1802625000), // as it comes out of JSON
+	}}
+	sessionless := with(player(), func(r *admit.Request) { r.Session = "" })
 	for _, c := range []struct {
 		format, name string
 		call         *Call
@@ -82,6 +93,17 @@ func TestGolden(t *testing.T) {
 		{"nginx-rtmp", "publish-done", nginxFormat.EncodeEvent(stop, server)[0]},
 		{"nginx-rtmp", "done", nginxFormat.EncodeEvent(stop, server)[1]},
 		{"nginx-rtmp", "play-done", nginxFormat.EncodeEvent(left, server)[0]},
+		{"nginx-rtmp", "publish-done-query", nginxFormat.EncodeEvent(&shown, server)[0]},
+		{"nginx-rtmp", "done-query", nginxFormat.EncodeEvent(&shown, server)[1]},
+		{"nginx-rtmp", "disconnect", nginxFormat.EncodeEvent(&closed, server)[0]},
+		{"nginx-rtmp", "connect", nginxFormat.EncodeConnect(ask(connection))},
+		{"nginx-rtmp", "update-play", nginxFormat.EncodeDecision(ask(with(player(), func(r *admit.Request) { r.Recheck, r.Running = true, time.Minute })))},
+		{"srs", "unpublish-query", srsFormat.EncodeEvent(&shown, server)[0]},
+		{"srs", "close", srsFormat.EncodeEvent(&closed, server)[0]},
+		{"srs", "connect", srsFormat.EncodeConnect(ask(connection))},
+		{"srs", "play-sessionless", srsFormat.EncodeDecision(ask(sessionless))},
+		{"mediamtx", "read-sessionless", mediamtxFormat.EncodeDecision(ask(sessionless))},
+		{"ome", "closing-query", omeFormat.EncodeEvent(&shown, server)[0]},
 		{"srs", "unpublish", srsFormat.EncodeEvent(stop, server)[0]},
 		{"srs", "stop", srsFormat.EncodeEvent(left, server)[0]},
 		{"srs", "hls", srsFormat.EncodeEvent(segment, server)[0]},
@@ -151,7 +173,11 @@ func TestEventsLeftOut(t *testing.T) {
 		}
 		for _, typ := range event.Types() {
 			n := map[string]int{"nginx-rtmp": 2, "srs": 1, "ome": 1}[f.Name]
-			if typ != event.PublishStop && typ != event.PlayStop {
+			switch typ {
+			case event.PublishStop, event.PlayStop:
+			case event.Disconnect:
+				n = map[string]int{"nginx-rtmp": 1, "srs": 1}[f.Name]
+			default:
 				n = 0
 			}
 			if calls := f.EncodeEvent(&event.Event{Type: typ}, Server{}); len(calls) != n {
@@ -179,9 +205,6 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, id := range []string{"", "a", "b"} {
-		if n := number(id); n == 0 || n >= 1<<31 || n != number(id) {
-			t.Error(id, n)
-		}
 		if u := uuid(id); len(u) != 36 || u[14] != '8' || strings.IndexByte("89ab", u[19]) < 0 {
 			t.Error(id, u)
 		}
@@ -248,6 +271,10 @@ func TestAnswerNginx(t *testing.T) {
 	} {
 		a.check(t, &nginxFormat, q)
 	}
+	app := answer{status: 302, header: location("other/app"), want: terms(session.Terms{Path: "other/app"})}
+	app.check(t, &nginxFormat, ask(with(publisher(), func(r *admit.Request) { r.Role, r.Path = session.Pending, "live" })))
+	update := answer{status: 302, header: location("alice"), want: yes} // a session that runs keeps its name
+	update.check(t, &nginxFormat, ask(with(publisher(), func(r *admit.Request) { r.Recheck = true })))
 	elsewhere := answer{status: 302, header: location("rtmp://192.0.2.9/app/x"), want: terms(session.Terms{Pull: "rtmp://192.0.2.9/app/x"})}
 	elsewhere.check(t, &nginxFormat, ask(player()))
 }

@@ -12,22 +12,26 @@ var mediamtxFormat = Format{Name: "mediamtx", EncodeDecision: askMediaMTX, Decod
 
 // mediamtxCall is the body of a call, in MediaMTX's order.
 type mediamtxCall struct {
-	IP        string `json:"ip"`
-	User      string `json:"user"`
-	Password  string `json:"password"`
-	Token     string `json:"token"`
-	Action    string `json:"action"`
-	Path      string `json:"path"`
-	Protocol  string `json:"protocol"`
-	ID        string `json:"id"`
-	Query     string `json:"query"`
-	UserAgent string `json:"userAgent"`
+	IP        string  `json:"ip"`
+	User      string  `json:"user"`
+	Password  string  `json:"password"`
+	Token     string  `json:"token"`
+	Action    string  `json:"action"`
+	Path      string  `json:"path"`
+	Protocol  string  `json:"protocol"`
+	ID        *string `json:"id"` // a UUID; null for those who are asked about before they have a session
+	Query     string  `json:"query"`
+	UserAgent string  `json:"userAgent"`
 }
 
 func askMediaMTX(q *Question) *Call {
 	c := &mediamtxCall{
 		IP: address(q.Remote), Action: "read", Path: q.Path, Protocol: family(q.Protocol, "hls"),
-		ID: uuid(q.Session), Query: q.RawQuery, UserAgent: q.UserAgent,
+		Query: q.RawQuery, UserAgent: q.UserAgent,
+	}
+	if q.Session != "" {
+		id := uuid(q.Session)
+		c.ID = &id
 	}
 	if q.Role == session.Publish {
 		c.Action = "publish"

@@ -13,9 +13,11 @@ import (
 	"weir/internal/session"
 )
 
-// nginxFormat is that of nginx-rtmp-module's on_publish, on_play and on_update: a form, and a status. We
+// nginxFormat is that of nginx-rtmp-module's on_connect, on_publish, on_play and on_update: a form, and a status. We
 // speak HTTP/1.1 where the module speaks HTTP/1.0; all else is the same to the byte.
-var nginxFormat = Format{Name: "nginx-rtmp", EncodeDecision: askNginx, DecodeDecision: readNginx, EncodeEvent: eventsNginx}
+var nginxFormat = Format{
+	Name: "nginx-rtmp", EncodeDecision: askNginx, EncodeConnect: connectNginx, DecodeDecision: readNginx, EncodeEvent: eventsNginx,
+}
 
 // form is a form in the module's order and escaping.
 type form struct {
@@ -29,6 +31,12 @@ func (f *form) add(name, value string) {
 	}
 	f.names = append(f.names, name)
 	f.body.WriteString(name + "=")
+	escapeArg(&f.body, value)
+}
+
+// again adds a field that is there already, as nginx-rtmp does in one place.
+func (f *form) again(name, value string) {
+	f.body.WriteString("&" + name + "=")
 	escapeArg(&f.body, value)
 }
 
@@ -74,8 +82,7 @@ func (f *form) call() *Call {
 // AsGet turns a call into a GET with its body as query, as nginx-rtmp's "notify_method get" does.
 func (c *Call) AsGet() *Call {
 	g := *c
-	g.Method, g.Body, g.Header = http.MethodGet, nil, c.Header.Clone()
-	g.Header.Del("Content-Type")
+	g.Method, g.Body = http.MethodGet, nil
 	var b strings.Builder
 	for i := range len(c.Body) { // what a client sent may hold what no request line can
 		if x := c.Body[i]; x <= ' ' || x >= 0x7f || x == '#' {
@@ -128,20 +135,37 @@ func askNginx(q *Question) *Call {
 	return f.call()
 }
 
+// connectNginx asks as on_connect does, which knows no number of the client yet.
+func connectNginx(q *Question) *Call {
+	f := &form{}
+	f.peer(q.Path, q.UserAgent, q.TCURL, q.PageURL, address(q.Remote))
+	f.add("epoch", strconv.FormatUint(uint64(uint32(q.Time.UnixMilli())), 10)) //nolint:gosec // nginx has 32 bits, too
+	f.add("call", "connect")
+	f.addQuery(q.RawQuery)
+	return f.call()
+}
+
 // session adds the fields that each call of a session begins with.
 func (f *form) session(app, flashver, tcurl, pageurl, addr, id string) {
+	f.peer(app, flashver, tcurl, pageurl, addr)
+	f.add("clientid", session.Number(id))
+}
+
+// peer adds the fields that each call begins with.
+func (f *form) peer(app, flashver, tcurl, pageurl, addr string) {
 	f.add("app", app)
 	f.add("flashver", flashver)
 	f.add("swfurl", "")
 	f.add("tcurl", tcurl)
 	f.add("pageurl", pageurl)
 	f.add("addr", addr)
-	f.add("clientid", strconv.FormatUint(uint64(number(id)), 10))
 }
 
 func readNginx(q *Question, r *Reply) (*Answer, error) {
 	switch {
 	case r.Status/100 == 2:
+		return allowed(), nil
+	case r.Status/100 == 3 && q.Recheck: // a session that runs is not led elsewhere
 		return allowed(), nil
 	case r.Status/100 == 3:
 		return nginxRedirect(q, r.Header.Get("Location"))
@@ -161,6 +185,9 @@ func nginxRedirect(q *Question, to string) (*Answer, error) {
 	switch {
 	case to == "":
 		return a, nil
+	case q.Connects():
+		a.Terms.Path = to
+		return a, text("Location", to, maxPath)
 	case strings.HasPrefix(to, "http://"), strings.HasPrefix(to, "https://"):
 		return nil, errors.New("a redirect to a web address: answer with the new name alone as Location, or with rtmp://IP/APP/NAME")
 	case !elsewhere:

@@ -9,8 +9,13 @@ import (
 	"weir/internal/session"
 )
 
-// srsFormat is that of SRS's on_publish and on_play (SRS 5 to 7).
-var srsFormat = Format{Name: "srs", EncodeDecision: askSRS, DecodeDecision: readSRS, EncodeEvent: eventsSRS}
+// srsFormat is that of SRS's on_connect, on_publish and on_play (SRS 5 to 7).
+var srsFormat = Format{
+	Name: "srs", EncodeDecision: askSRS, EncodeConnect: connectSRS, DecodeDecision: readSRS, EncodeEvent: eventsSRS,
+}
+
+// srsAgent begins as the User-Agent of SRS does.
+const srsAgent = "SRS/7.0 (weir)"
 
 // srsVhost is the virtual host that SRS names where there is no other.
 const srsVhost = "__defaultVhost__"
@@ -48,18 +53,46 @@ type srsSegment struct {
 func srs(s Server, action, sessionID, ip, path string) *srsCall {
 	app, name := appName(path)
 	return &srsCall{
-		ServerID: srsID(s.ID), ServiceID: strconv.FormatUint(uint64(number(s.ID)), 36), Action: action,
+		ServerID: session.VID(s.ID), ServiceID: session.Service(s.ID), Action: action,
 		ClientID: sessionID, IP: ip, Vhost: srsVhost, App: app, Stream: name,
-		StreamURL: "/" + app + "/" + name, StreamID: srsID(path),
+		StreamURL: "/" + app + "/" + name, StreamID: session.VID(path),
 	}
 }
 
-// srsID returns an identifier such as SRS makes them.
-func srsID(of string) string { return "vid-" + strconv.FormatUint(uint64(number(of)), 36) }
+// srsConnection is the body of on_connect and on_close, in SRS's order.
+type srsConnection struct {
+	ServerID  string  `json:"server_id"`
+	ServiceID string  `json:"service_id"`
+	Action    string  `json:"action"`
+	ClientID  string  `json:"client_id"`
+	IP        string  `json:"ip"`
+	Vhost     string  `json:"vhost"`
+	App       string  `json:"app"`
+	TCURL     *string `json:"tcUrl,omitempty"`
+	PageURL   *string `json:"pageUrl,omitempty"`
+	SentBytes *uint64 `json:"send_bytes,omitempty"`
+	RecvBytes *uint64 `json:"recv_bytes,omitempty"`
+}
 
-func (c *srsCall) call() *Call {
-	k := jsonCall(c)
-	k.Header["Connection"] = []string{"Keep-Alive"}
+func srsConnect(s Server, action, sessionID, ip, app string) *srsConnection {
+	return &srsConnection{
+		ServerID: session.VID(s.ID), ServiceID: session.Service(s.ID), Action: action,
+		ClientID: sessionID, IP: ip, Vhost: srsVhost, App: app,
+	}
+}
+
+// connectSRS asks as on_connect does.
+func connectSRS(q *Question) *Call {
+	c := srsConnect(q.Server, "on_connect", q.Session, address(q.Remote), q.Path)
+	c.TCURL, c.PageURL = &q.TCURL, &q.PageURL
+	return callSRS(c)
+}
+
+func (c *srsCall) call() *Call { return callSRS(c) }
+
+func callSRS(body any) *Call {
+	k := jsonCall(body)
+	k.Header["Connection"], k.Header["User-Agent"] = []string{"Keep-Alive"}, []string{srsAgent}
 	return k
 }
 
@@ -69,14 +102,19 @@ func askSRS(q *Question) *Call {
 		action = "on_publish"
 	}
 	c := srs(q.Server, action, q.Session, address(q.Remote), q.Path)
-	c.TCURL = q.TCURL
-	if q.RawQuery != "" {
-		c.Param = "?" + q.RawQuery
-	}
+	c.TCURL, c.Param = q.TCURL, param(q.RawQuery)
 	if q.Role != session.Publish {
 		c.PageURL = &q.PageURL
 	}
 	return c.call()
+}
+
+// param returns a query as SRS has it, with its question mark; empty for none.
+func param(rawQuery string) string {
+	if rawQuery == "" {
+		return ""
+	}
+	return "?" + rawQuery
 }
 
 // readSRS allows only what SRS allows: status 200 or 201, and a body that is 0 or an object with the

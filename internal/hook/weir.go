@@ -36,6 +36,7 @@ type weirQuestion struct {
 	Time       string         `json:"time"`
 	Action     string         `json:"action"`
 	Role       string         `json:"role"`
+	Attempt    int            `json:"attempt"` // 1: no question is asked a second time
 	DeadlineMS int64          `json:"deadline_ms"`
 	Server     Server         `json:"server"`
 	Session    weirSession    `json:"session"`
@@ -97,7 +98,7 @@ func askWeir(q *Question) *Call {
 	app, name := appName(q.Path)
 	query, _ := url.ParseQuery(q.RawQuery) //nolint:errcheck // what can be read of it
 	return jsonCall(&weirQuestion{
-		Version: 1, ID: q.ID, Time: q.Time.UTC().Format(timeForm), Action: action, Role: q.Role.String(),
+		Version: 1, ID: q.ID, Time: q.Time.UTC().Format(timeForm), Action: action, Role: q.Role.String(), Attempt: 1,
 		DeadlineMS: q.Deadline.Milliseconds(), Server: q.Server,
 		Session: weirSession{
 			ID: q.Session, Protocol: q.Protocol, Remote: q.Remote.String(), Via: via, TLS: q.TLS,
@@ -277,7 +278,7 @@ func text(name, s string, most int) error {
 // webAddress refuses an address that has none of the schemes.
 func webAddress(name, s string, schemes ...string) error {
 	u, err := url.Parse(s)
-	if err == nil && u.Host != "" {
+	if err == nil && u.Hostname() != "" {
 		for _, scheme := range schemes {
 			if u.Scheme == scheme {
 				return nil

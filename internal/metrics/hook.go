@@ -54,6 +54,9 @@ func (d Decisions) Decided(result string, took time.Duration) {
 	d.m.HookCalled("decision", result, took)
 }
 
+// Failed counts a question that the service did not answer, or not with a decision.
+func (d Decisions) Failed() { d.m.HookFailed("decision") }
+
 // queue collects the lengths of the hooks' queues.
 type queue struct {
 	source func(yield func(hook string, events int))

@@ -104,6 +104,7 @@ func full() *Metrics {
 	m.RecordDropped(2)
 	m.RecordFailed("full")
 	m.Decisions().Decided("deny", 2*time.Millisecond)
+	m.Decisions().Failed()
 	m.Decided(Allowed, "", 2*time.Millisecond)
 	m.Decided("bad_key", "", 3*time.Second)
 	m.PullFailed("not_found")

@@ -57,6 +57,11 @@ type Door struct {
 	// Refused and Skipped, if not nil, are told of each refusal, with the path as far as it may be
 	// shown, and of each player that skipped ahead because it was lag behind. They must not block.
 	Refused func(r *admit.Request, path string, refusal *session.Refusal)
+	// Connects decides about a connection before it names a stream, and returns the app that it belongs to; ok is false
+	// if nobody is asked. It may be nil.
+	Connects func(ctx context.Context, r *admit.Request) (app string, ok bool, err error)
+	// Keeps reports whether what peers show is kept with their sessions; nil is no.
+	Keeps   func() bool
 	Skipped func(s *session.Session, lag time.Duration, bytes int64)
 }
 
@@ -76,6 +81,8 @@ type Ask struct {
 	// RawQuery is what followed the name, as sent. It holds keys: never log it.
 	RawQuery   string
 	Credential admit.Credential
+	// URL is as admit.Request has it.
+	URL string
 	// PageURL and TCURL are what RTMP's connect says of where the peer comes from and goes to.
 	PageURL, TCURL string
 	// Hops are the servers that a stream to publish came through, or one to play goes through, as the peer says.
@@ -112,9 +119,48 @@ func (d *Door) request(role session.Role, ask *Ask, who *session.Info) *admit.Re
 	return &admit.Request{
 		Role: role, Protocol: d.Name, Remote: who.Remote, Via: who.Via, TLS: who.TLS,
 		UserAgent: session.Printable(who.UserAgent, session.MaxUserAgent),
-		PageURL:   ask.PageURL, TCURL: ask.TCURL, Path: ask.Path, RawQuery: ask.RawQuery, Credential: ask.Credential,
+		PageURL:   ask.PageURL, TCURL: ask.TCURL, URL: ask.URL, Path: ask.Path, RawQuery: ask.RawQuery, Credential: ask.Credential,
 		Hops: ask.Hops, InProcess: who.InProcess,
 	}
+}
+
+// Connect lets a connection into an app, before it names a stream, and returns the app, which may be another than ask's
+// path. It fails with a *session.Refusal.
+func (d *Door) Connect(ctx context.Context, s *session.Session, ask Ask) (app string, err error) {
+	if d.Connects == nil {
+		return ask.Path, nil
+	}
+	r := d.RequestOf(s, session.Pending, &ask)
+	app, asked, err := d.Connects(ctx, r)
+	if err == nil && app != ask.Path {
+		if err = CheckPath(app + "/x"); err != nil {
+			err = session.Because(session.Path, fmt.Errorf("the app was renamed to one that is not valid: %w", err))
+		}
+	}
+	if err != nil {
+		return "", d.Refuse(r, err)
+	}
+	if asked {
+		s.SetConnected(app)
+		if d.keeps() {
+			s.SetShown(session.Shown{ConnectQuery: ask.RawQuery, TCURL: ask.TCURL, PageURL: ask.PageURL})
+		}
+	}
+	return app, nil
+}
+
+func (d *Door) keeps() bool { return d.Keeps != nil && d.Keeps() }
+
+// keep keeps what a session showed for the stream that it has got.
+func (d *Door) keep(s *session.Session, r *admit.Request) {
+	if !d.keeps() {
+		return
+	}
+	shown := session.Shown{Query: strings.Clone(r.RawQuery), TCURL: r.TCURL, PageURL: r.PageURL}
+	if before := s.Shown(); before != nil {
+		shown.ConnectQuery = before.ConnectQuery
+	}
+	s.SetShown(shown)
 }
 
 // Publish lets a session publish a stream, and makes it a publisher of the hub. The stream's path is that of
@@ -145,6 +191,7 @@ func (d *Door) Publish(ctx context.Context, s *session.Session, ask Ask, end con
 		return nil, d.Refuse(r, err)
 	}
 	d.Hold(s, &asked, grant)
+	d.keep(s, &asked)
 	s.Promote(session.Publish, r.Path)
 	return pub, nil
 }
@@ -184,6 +231,7 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 		}
 	}
 	d.Hold(s, &asked, grant)
+	d.keep(s, &asked)
 	return view, nil
 }
 

@@ -16,7 +16,7 @@ import (
 // r is what the session asked for.
 func (d *Door) Hold(s *session.Session, r *admit.Request, g session.Grant) {
 	s.SetGrant(g)
-	if g.Terms.End(s.Started).IsZero() && (g.Terms == nil || g.Terms.Recheck == 0) {
+	if g.Terms.End(s.Started).IsZero() && (g.Terms == nil || g.Terms.Recheck == 0 && g.Terms.Warn.IsZero()) {
 		s.OnClose(nil)
 		return
 	}
@@ -27,8 +27,9 @@ func (d *Door) Hold(s *session.Session, r *admit.Request, g session.Grant) {
 }
 
 const (
-	// recheckTime bounds one decision that is asked for again, and recheckLeast how soon it may be.
-	recheckTime  = 10 * time.Second
+	// recheckTime bounds one decision that is asked for again, by more than a service may take, and recheckLeast how soon
+	// it may be.
+	recheckTime  = 40 * time.Second
 	recheckLeast = time.Second
 )
 
@@ -44,6 +45,7 @@ type hold struct {
 	stopped bool
 	end     *time.Timer
 	recheck *time.Timer
+	ran     *time.Timer // logs that what the peer showed has run out; nil until it is known when
 }
 
 // wind sets the timers for the terms in force.
@@ -57,6 +59,9 @@ func (h *hold) wind(t *session.Terms) {
 	stopTimer(h.recheck)
 	if end := t.End(h.session.Started); !end.IsZero() {
 		h.end = time.AfterFunc(time.Until(end), func() { h.session.Kick(session.Because(session.Expired, errExpired)) })
+	}
+	if t != nil && !t.Warn.IsZero() && h.ran == nil {
+		h.ran = time.AfterFunc(time.Until(t.Warn), h.ranOut)
 	}
 	if t != nil && t.Recheck > 0 {
 		h.recheck = time.AfterFunc(max(t.Recheck, recheckLeast), h.again)
@@ -77,6 +82,13 @@ func (h *hold) begin() (done func(), ok bool) {
 		return nil, false
 	}
 	return h.session.Task(), true
+}
+
+// ranOut logs that the session outlives what it was let in by.
+func (h *hold) ranOut() {
+	h.door.Log.Warn("what the peer was let in by has run out: it goes on, and is refused when it comes again with the same",
+		slog.String("session", h.session.ID), slog.String("stream", h.session.Stream()), slog.String("remote", h.session.From()),
+		slog.String("by", h.session.Terms().By), slog.String("user", h.session.Terms().User))
 }
 
 // again asks for the decision once more.
@@ -133,6 +145,7 @@ func (h *hold) stop() {
 	h.stopped = true
 	stopTimer(h.end)
 	stopTimer(h.recheck)
+	stopTimer(h.ran)
 	h.mu.Unlock()
 	h.cancel()
 }

@@ -302,3 +302,21 @@ func TestClosedSessionIsNotAskedAbout(t *testing.T) {
 		}
 	})
 }
+
+// TestTokenThatRanOut: a publisher whose token runs out goes on, and the log says so once.
+func TestTokenThatRanOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		_, cause := h.held(&session.Terms{By: "jwt", User: "ann", Warn: time.Now().Add(time.Minute), Recheck: 20 * time.Second})
+		time.Sleep(time.Minute - time.Millisecond)
+		synctest.Wait()
+		if strings.Contains(h.log.String(), "run out") {
+			t.Error("it was logged too early")
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := strings.Count(h.log.String(), "has run out"); n != 1 || !strings.Contains(h.log.String(), `"user":"ann"`) || cause() != nil {
+			t.Errorf("logged %d times; %v", n, cause())
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -119,13 +120,22 @@ func (d *Door) Info(r *http.Request, cancel func(cause error)) session.Info {
 
 // AskOf returns what a request for the stream at path asks for and shows.
 func AskOf(r *http.Request, path string) Ask {
-	ask := Ask{Path: path, RawQuery: r.URL.RawQuery, PageURL: r.Referer(), Hops: hops.ParseVia(r.Header.Values("Via"))}
+	ask := Ask{Path: path, RawQuery: r.URL.RawQuery, PageURL: r.Referer(), URL: urlOf(r), Hops: hops.ParseVia(r.Header.Values("Via"))}
 	if user, secret, ok := r.BasicAuth(); ok {
 		ask.Credential = admit.Credential{Kind: "basic", User: user, Secret: secret}
 	} else if token, ok := session.BearerToken(r.Header.Get("Authorization")); ok {
 		ask.Credential = admit.Credential{Kind: "bearer", Token: token}
 	}
 	return ask
+}
+
+// urlOf returns what a request asks for, as its client named it.
+func urlOf(r *http.Request) string {
+	u := url.URL{Scheme: "http", Host: r.Host, Path: r.URL.Path}
+	if r.TLS != nil {
+		u.Scheme = "https"
+	}
+	return u.String()
 }
 
 // Request is what the sender of a request, who has no session, asks for.

@@ -95,6 +95,9 @@ func (c *AuthConfig) SetDefaults() { c.OnRemovedKey = "end" }
 func (c *AuthConfig) configured(link string, role session.Role) (key string, ok bool) {
 	switch link {
 	case admit.BySigned:
+		if !c.Signed.Admits(role) {
+			return "auth.signed.role", false
+		}
 		return "auth.signed.keys", len(c.Signed.Keys) > 0
 	case admit.ByJWT:
 		return "auth.jwt.jwks or auth.jwt.secret", c.JWT.Enabled()

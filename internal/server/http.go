@@ -36,7 +36,7 @@ func (s *Server) openHTTP(routes []protocol.Route) error {
 	}
 	ac := admin.Config{
 		Token: c.Admin.Token, Hosts: c.Admin.Hosts, Log: s.log,
-		Hub: s.hub, Sessions: s.sessions, Metrics: s.metrics.Handler(), Ready: s.ready.Load, Protocols: ProtocolNames(),
+		Hub: s.hub, Sessions: s.sessions, Metrics: s.metrics.Handler(), Ready: s.ready.Load, Protocols: ProtocolNames(), Instance: s.self.ID,
 		Health: s.findings, FrameRate: s.health.FrameRate, Events: s.events, Hooks: adminHooks{s.hooks}, Keys: s.keys, Pulls: adminPulls{s.pulls}, Pushes: adminPushes{s.push},
 		Recorders: adminRecorders{s.records}, Recordings: recordings{s.archive},
 	}

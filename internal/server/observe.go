@@ -117,6 +117,9 @@ func (s *Server) observer() session.Observer {
 			s.metrics.SessionClosed(x.Protocol, e.Role.String(), e.Reason.String())
 			s.traceSession(x, e)
 			s.ended(x, e)
+			if app, ok := x.Connected(); ok {
+				s.tracker.Disconnected(x, app, e)
+			}
 		},
 		Refused: func(info session.Info, reason error) {
 			s.metrics.Rejected(session.ReasonOf(reason).String())

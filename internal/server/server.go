@@ -238,7 +238,21 @@ func (s *Server) door(name string) *peer.Door {
 		Poller:   s.poller,
 		Refused:  s.refused,
 		Skipped:  s.tracker.Skipped,
+		Connects: s.connects,
+		Keeps:    func() bool { return s.hooks.Queries() },
 	}
+}
+
+// connects asks the decision hook about a connection before it names a stream.
+func (s *Server) connects(ctx context.Context, r *admit.Request) (app string, asked bool, err error) {
+	terms, err := s.decision.Decide(ctx, r)
+	switch {
+	case err != nil || terms == nil:
+		return r.Path, false, err
+	case terms.Path != "":
+		return terms.Path, true, nil
+	}
+	return r.Path, true, nil
 }
 
 // start returns where players of a stream begin that do not say so.
@@ -255,10 +269,17 @@ func (s *Server) env(name string) protocol.Env {
 	}
 }
 
-// admit decides about a peer, and counts the decision. A peer within the program needs none.
+// admit decides about a peer, and counts the decision. A peer within the program needs no key; the decision hook is
+// asked about it if the configuration says so.
 func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, error) {
 	if r.InProcess {
-		return session.Grant{Entry: s.gate.Rules().Match(r.Path)}, nil
+		rules := s.gate.Rules()
+		grant := session.Grant{Entry: rules.Match(r.Path)}
+		var err error
+		if rules.Asks(grant.Entry, r.Role, admit.ByHook) {
+			grant.Terms, err = s.decision.Decide(ctx, r)
+		}
+		return grant, err
 	}
 	begin := time.Now()
 	grant, err := s.decide(ctx, r)

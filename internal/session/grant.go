@@ -108,7 +108,7 @@ func (g Grant) PathOf(asked string) string {
 // Terms are the conditions under which a peer was admitted, and what is known of it. They do not
 // change. Only Push and Pull may hold secrets.
 type Terms struct {
-	By     string            // what admitted it: "keys", "signed", "jwt", "hook" or "program"
+	By     string            // what admitted it: "keys", "signed", "jwt", "hook", "program" or "cdn"
 	KeyID  string            // the public id of the key, signing key or token, at most 128 bytes
 	Label  string            // of that key, for people, at most 128 bytes
 	User   string            // at most 128 bytes
@@ -118,6 +118,8 @@ type Terms struct {
 	Path string
 	// Until is when the session ends; zero for no end.
 	Until time.Time
+	// Warn is when what the peer showed runs out without an end of the session, which is logged; zero for never.
+	Warn time.Time
 	// Recheck is how often the decision is asked for again while the session runs; 0 for never.
 	Recheck time.Duration
 	// Duration is the longest that the session may last; 0 for no bound of its own.
@@ -145,13 +147,16 @@ func (t *Terms) With(later *Terms) *Terms {
 	}
 	sum := Terms{
 		By: cmp.Or(later.By, t.By), KeyID: cmp.Or(later.KeyID, t.KeyID), Label: cmp.Or(later.Label, t.Label),
-		User: cmp.Or(later.User, t.User), Labels: later.Labels, Path: cmp.Or(later.Path, t.Path), Until: later.Until,
+		User: cmp.Or(later.User, t.User), Labels: later.Labels, Path: cmp.Or(later.Path, t.Path), Until: later.Until, Warn: later.Warn,
 		Recheck: tighter(later.Recheck, t.Recheck), Duration: tighter(later.Duration, t.Duration),
 		Bitrate: tighter(later.Bitrate, t.Bitrate), Players: tighter(later.Players, t.Players),
 		Push: later.Push, Record: later.Record, Pull: cmp.Or(later.Pull, t.Pull), Redirect: cmp.Or(later.Redirect, t.Redirect),
 	}
 	if sum.Until.IsZero() || !t.Until.IsZero() && t.Until.Before(sum.Until) {
 		sum.Until = t.Until
+	}
+	if sum.Warn.IsZero() {
+		sum.Warn = t.Warn
 	}
 	if sum.Labels == nil {
 		sum.Labels = t.Labels

@@ -81,6 +81,8 @@ type Session struct {
 	cause    atomic.Pointer[cause]
 	grant    atomic.Pointer[Grant]
 	network  atomic.Pointer[func() (Network, bool)]
+	shown    atomic.Pointer[Shown]
+	app      atomic.Pointer[string]
 	open     bool   // guarded by reg.mu
 	cleanup  func() // guarded by reg.mu
 	counted  uint64 // of BytesOut, see Registry.settle; guarded by reg.mu
@@ -143,6 +145,31 @@ func (s *Session) SetUserAgent(name string) {
 
 // MaxUserAgent bounds what is kept of a peer's name for itself, in bytes.
 const MaxUserAgent = 128
+
+// Shown is what a peer showed when it came. It holds keys and tokens, and is kept in memory alone, for the hooks whose
+// services were written to get it back at the end: it is for no log, API or file.
+type Shown struct {
+	Query          string // of the stream's name, as sent, without its question mark
+	ConnectQuery   string // of RTMP's connect
+	TCURL, PageURL string
+}
+
+// Shown returns what was given to SetShown last, nil for nothing.
+func (s *Session) Shown() *Shown { return s.shown.Load() }
+
+// SetShown keeps what the peer showed.
+func (s *Session) SetShown(x Shown) { s.shown.Store(&x) }
+
+// Connected returns the app that a connection was let into before it named a stream; false if nobody was asked about it.
+func (s *Session) Connected() (app string, ok bool) {
+	if a := s.app.Load(); a != nil {
+		return *a, true
+	}
+	return "", false
+}
+
+// SetConnected notes that the connection was let into an app.
+func (s *Session) SetConnected(app string) { s.app.Store(&app) }
 
 // End is how a session ended.
 type End struct {

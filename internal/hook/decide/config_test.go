@@ -26,6 +26,13 @@ func TestConfig(t *testing.T) {
 		{"method: get\n  format: nginx-rtmp", ""},
 		{"method: get\n  format: nginx-rtmp\n  secret: whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "…questions are signed over their body, and a get has none: use post, or leave out auth.hook.secret"},
 		{"format: srs\n  recheck: 30s", `weir.yml:3:12: hook.recheck: services of the format srs do not expect to be asked again: leave it at 0s`},
+		{"publish_url: https://a/ http://b/x\n  format: srs", ""},
+		{"publish_url: https://a/ SECRET\n  format: srs", `…this is no URL: write https://HOST/PATH, http://HOST/PATH or unix:/SOCKET:/PATH`},
+		{"connect_url: https://a/", `weir.yml:2:16: hook.connect_url: services of the format weir are not asked about connections: leave it out`},
+		{"connect_url: https://a/\n  format: srs", ""},
+		{"update_url: https://a/\n  format: nginx-rtmp", `…nobody is asked again before auth.hook.recheck is set`},
+		{"update_url: https://a/\n  format: nginx-rtmp\n  recheck: 30s\n  update: strict", ""},
+		{"update: lenient", `…only the format nginx-rtmp has it, and auth.hook.format is weir`},
 		{"secret: SECRET", "…such as openssl rand -base64 32 prints"},
 		{"secret: SECRET\n  format: ome", ""},
 		{"timeout: 99ms", "…from 100ms to 30s"},
@@ -60,7 +67,7 @@ func TestFormatsOfConfig(t *testing.T) {
 	if conf.Enabled() || conf.Asks(session.Play) || conf.Timeout != 3*time.Second || conf.OnError != "deny" {
 		t.Errorf("%+v", conf)
 	}
-	if p, err := NewPlan(conf); err != nil || !p.target(session.Publish).IsZero() {
+	if p, err := NewPlan(conf); err != nil || len(p.targets(publisher(""))) != 0 {
 		t.Error(err)
 	}
 	conf.URL, conf.CA = "https://x/", "/does/not/exist.pem"

@@ -57,6 +57,8 @@ func Results() []string { return []string{Allowed, Denied, Cached, Failed, Skipp
 type Metrics interface {
 	// Decided counts one decision with its result and how long the peer waited for it.
 	Decided(result string, d time.Duration)
+	// Failed counts one question that the service failed to answer, however many peers waited for it.
+	Failed()
 }
 
 // Options are what a Client needs.
@@ -111,7 +113,7 @@ func (c *Client) Use(p *Plan) {
 	c.mu.Lock() // another service may say other things
 	c.breaker, c.fresh, c.last = breaker{}, memory{}, memory{}
 	c.mu.Unlock()
-	for _, t := range []hook.Target{p.publish, p.play} {
+	for _, t := range p.all() {
 		if !t.Private() {
 			c.log.Warn("credentials go to the decision hook unencrypted: use https", slog.String("hook", t.String()))
 		}
@@ -137,11 +139,12 @@ func (c *Client) Config() Config { return c.plan.Load().conf }
 // has let a peer in.
 func (c *Client) Confirms() bool { return c.plan.Load().conf.When == "always" }
 
-// Decide implements admit.Link. It waits for the service's answer, Config.Timeout at most. Peers of this
-// program and roles that no address is configured for pass.
+// Decide implements admit.Link. It waits for the service's answer, Config.Timeout at most. What no address is
+// configured for passes, and so do peers of this program unless Config.InProcess says otherwise. Of a connection that
+// is allowed the terms' path, if there is one, is the app that it is given instead.
 func (c *Client) Decide(ctx context.Context, r *admit.Request) (*session.Terms, error) {
 	p := c.plan.Load()
-	if r.InProcess || p.target(r.Role).IsZero() {
+	if r.InProcess && !p.conf.InProcess || len(p.targets(r)) == 0 {
 		return nil, nil //nolint:nilnil // as admit.Link has it
 	}
 	if err := bounded(r); err != nil {
@@ -162,7 +165,7 @@ func (c *Client) Decide(ctx context.Context, r *admit.Request) (*session.Terms, 
 // rename the stream.
 func (c *Client) NamesAreSecret(role session.Role) bool {
 	p := c.plan.Load()
-	return role == session.Publish && !p.target(role).IsZero() && p.conf.namesAreSecret()
+	return role == session.Publish && len(p.publish) > 0 && p.conf.namesAreSecret()
 }
 
 // decide returns a verdict with its result; the result is empty if the peer went away.
@@ -192,8 +195,11 @@ func (c *Client) decide(ctx context.Context, p *Plan, r *admit.Request) (*verdic
 
 // instead returns what holds when the service failed with err.
 func (c *Client) instead(p *Plan, r *admit.Request, asked keys, err error) (*verdict, error) {
-	if r.Recheck { // the session goes on under its terms: a service that fails withdraws nothing
-		return nil, failed(err)
+	if r.Recheck {
+		if p.endsUnanswered() && !errors.Is(err, errBusy) { // which is not the service's fault
+			return nil, &session.Refusal{Reason: session.Revoked, Err: fmt.Errorf("the decision hook: %w", err)}
+		}
+		return nil, failed(err) // the session goes on under its terms: a service that fails withdraws nothing
 	}
 	switch p.conf.OnError {
 	case "allow":
@@ -233,7 +239,7 @@ func (c *Client) apply(p *Plan, r *admit.Request, v *verdict) (*session.Terms, e
 	if !t.Until.IsZero() && !t.Until.After(time.Now()) {
 		return nil, &session.Refusal{Reason: session.Expired, Err: errors.New("the decision hook allowed it until a time that is over")}
 	}
-	if t.Path == "" || t.Path == r.Path || p.conf.Rename == "any" || p.conf.Rename == "entry" && c.may != nil && c.may(r.Path, t.Path) {
+	if t.Path == "" || t.Path == r.Path || p.conf.Rename == "any" || r.Connects() && p.conf.Rename != "never" || p.conf.Rename == "entry" && c.may != nil && c.may(r.Path, t.Path) {
 		return t, nil
 	}
 	err := fmt.Errorf("the decision hook renamed the stream to %q, which the entry of streams for the name asked for does not match: match both in one entry, or set auth.hook.rename to any",

@@ -31,6 +31,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type counter struct {
 	mu  sync.Mutex
 	all map[string]int
+	// failed is how many questions the service failed to answer.
+	failed int
+}
+
+func (c *counter) Failed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed++
 }
 
 func (c *counter) Decided(result string, _ time.Duration) {

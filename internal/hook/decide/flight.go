@@ -118,6 +118,9 @@ func (c *Client) fly(ctx context.Context, p *Plan, r *admit.Request) (*verdict, 
 
 // report tells the breaker how a question went.
 func (c *Client) report(p *Plan, err error) {
+	if err != nil && c.metrics != nil {
+		c.metrics.Failed()
+	}
 	c.mu.Lock()
 	if c.plan.Load().conf != p.conf { // it is not asked any more
 		c.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/internal/admit"
@@ -15,10 +16,10 @@ import (
 type Plan struct {
 	conf    Config
 	format  *hook.Format
-	publish hook.Target
-	play    hook.Target
 	secrets []hook.Secret
-	http    *hook.Client
+	// All of each must agree.
+	publish, play, update, connect []hook.Target
+	http                           *hook.Client
 }
 
 // NewPlan makes everything ready to ask the service of a configuration. That of one which is not Enabled asks nobody.
@@ -30,15 +31,15 @@ func NewPlan(conf Config) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{conf: conf, format: hook.FormatNamed(conf.Format)}
-	for role, t := range map[session.Role]*hook.Target{session.Publish: &p.publish, session.Play: &p.play} {
-		if u := conf.url(role); u != "" {
-			var err error
-			if *t, err = hook.ParseTarget(u); err != nil {
-				return nil, fmt.Errorf("auth.hook: %w", err)
-			}
+	var err error
+	for _, t := range []struct {
+		to  *[]hook.Target
+		url string
+	}{{&p.publish, conf.url(session.Publish)}, {&p.play, conf.url(session.Play)}, {&p.update, conf.UpdateURL}, {&p.connect, conf.ConnectURL}} {
+		if *t.to, err = conf.targets(t.url); err != nil {
+			return nil, fmt.Errorf("auth.hook: %w", err)
 		}
 	}
-	var err error
 	if p.secrets, err = conf.secrets(); err != nil {
 		return nil, err
 	}
@@ -48,19 +49,39 @@ func NewPlan(conf Config) (*Plan, error) {
 	return p, nil
 }
 
-// target returns whom to ask about a role.
-func (p *Plan) target(role session.Role) hook.Target {
-	if role == session.Publish {
-		return p.publish
+// targets returns whom to ask about a request; nobody if there are none.
+func (p *Plan) targets(r *admit.Request) []hook.Target {
+	first := p.play
+	switch {
+	case r.Connects():
+		return p.connect
+	case r.Role == session.Publish:
+		first = p.publish
 	}
-	return p.play
+	if r.Recheck && len(first) > 0 && len(p.update) > 0 {
+		return p.update
+	}
+	return first
 }
 
-// put asks the service one question and reads its answer.
-func (p *Plan) put(ctx context.Context, server hook.Server, r *admit.Request) (*hook.Answer, error) {
+// all returns every service that may be asked.
+func (p *Plan) all() []hook.Target { return slices.Concat(p.publish, p.play, p.update, p.connect) }
+
+// put asks one service after the other, until one denies, and returns the last answer.
+func (p *Plan) put(ctx context.Context, server hook.Server, r *admit.Request) (a *hook.Answer, err error) {
+	for _, t := range p.targets(r) {
+		if a, err = p.putTo(ctx, t, server, r); err != nil || !a.Allow {
+			break
+		}
+	}
+	return a, err
+}
+
+// putTo asks one service a question and reads its answer.
+func (p *Plan) putTo(ctx context.Context, to hook.Target, server hook.Server, r *admit.Request) (*hook.Answer, error) {
 	q := &hook.Question{Request: r, ID: rand.Text(), Time: time.Now(), Deadline: p.conf.Timeout, Server: server}
-	call := p.format.EncodeDecision(q)
-	call.Target = p.target(r.Role)
+	call := p.encode(q)
+	call.Target = to
 	if p.conf.Method == "get" {
 		call = call.AsGet()
 	}
@@ -76,9 +97,25 @@ func (p *Plan) put(ctx context.Context, server hook.Server, r *admit.Request) (*
 	if err != nil {
 		return nil, err
 	}
+	if r.Recheck && p.conf.Update == "strict" && p.conf.Format == "nginx-rtmp" && reply.Status/100 != 2 {
+		return &hook.Answer{Status: reply.Status}, nil
+	}
 	a, err := p.format.DecodeDecision(q, reply)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", call.Target, err)
 	}
 	return a, nil
+}
+
+// encode writes a question.
+func (p *Plan) encode(q *hook.Question) *hook.Call {
+	if q.Connects() {
+		return p.format.EncodeConnect(q)
+	}
+	return p.format.EncodeDecision(q)
+}
+
+// endsUnanswered reports whether a session ends when a service fails to answer what it is asked about it again.
+func (p *Plan) endsUnanswered() bool {
+	return p.conf.Format == "nginx-rtmp" && p.conf.Update != "lenient"
 }

@@ -23,6 +23,7 @@ type Config struct {
 	Events    []string      `yaml:"events" reload:"live" help:"types of events, such as publish.start; publish.* is all that begin so; empty is all"`
 	Match     string        `yaml:"match" reload:"live" help:"only events about streams whose path matches: * is one segment, ** any number; an empty one lets events about no stream pass, too"`
 	Format    string        `yaml:"format" reload:"live" enum:"weir,nginx-rtmp,srs,ome" help:"how events are written: our own JSON, or as the other server does; those that the other server does not know are left out"`
+	Query     bool          `yaml:"query" reload:"live" help:"tell also what a peer showed when it came, as the other server does: the query of its stream and the URLs of its connect, which may hold keys and tokens; they are kept in memory alone, so that what is told after a restart is without them; with the formats nginx-rtmp, srs and ome"`
 	Secret    string        `yaml:"secret" reload:"live" secret:"true" help:"signs what is posted as Standard Webhooks says: whsec_ and 24 to 64 random bytes in base64; an empty one signs nothing"`
 	OldSecret string        `yaml:"old_secret" reload:"live" secret:"true" help:"signs it a second time, while the receiver changes from this secret to the one in secret"`
 	CA        string        `yaml:"ca" reload:"live" help:"PEM file of the CA certificates to trust; an empty one uses the system's"`
@@ -99,6 +100,9 @@ func (c *Config) validatePost(fail func(field any, format string, args ...any)) 
 	if c.Batch > 1 && c.Format != "weir" {
 		fail(&c.Batch, "the format %s has one event a post: leave batch out", c.Format)
 	}
+	if c.Query && c.Format == "weir" {
+		fail(&c.Query, "the format weir tells of no queries: leave query out")
+	}
 	if c.While {
 		fail(&c.While, "only a command (run) can run from a start to its stop")
 	}
@@ -127,6 +131,7 @@ func (c *Config) validateCommand(fail func(field any, format string, args ...any
 		{&c.CA, c.CA != "", "ca"},
 		{&c.Format, c.Format != "weir", "format"},
 		{&c.Batch, c.Batch > 1, "batch"},
+		{&c.Query, c.Query, "query"},
 	} {
 		if s.set {
 			fail(s.field, "%s is for hooks with url: leave it out", s.key)

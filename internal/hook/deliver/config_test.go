@@ -58,6 +58,8 @@ func TestConfig(t *testing.T) {
 		{command("sh", "/usr/local/bin/notify", "{user}"), ""},
 		{change(command("x"), func(c *Config) { c.Secret = testSecret }), "secret is for hooks with url"},
 		{change(command("x"), func(c *Config) { c.Format = "srs" }), "format is for hooks with url"},
+		{change(command("x"), func(c *Config) { c.Query = true }), "query is for hooks with url"},
+		{change(post("https://x/"), func(c *Config) { c.Query = true }), "tells of no queries"},
 		{change(command("x"), func(c *Config) { c.Batch = 2 }), "batch is for hooks with url"},
 		{change(command("x"), func(c *Config) { c.CA = "ca.pem" }), "ca is for hooks with url"},
 		{change(command("x"), func(c *Config) { c.Restart = true }), "only with while: true"},

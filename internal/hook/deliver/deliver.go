@@ -226,6 +226,13 @@ func (d *Deliverer) all() []*runner {
 	return slices.Clone(d.hooks)
 }
 
+// Queries reports whether some hook tells what peers showed when they came.
+func (d *Deliverer) Queries() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.hooks, func(r *runner) bool { return r.conf.Query })
+}
+
 func (d *Deliverer) find(name string) *runner {
 	for _, r := range d.all() {
 		if r.name == name {

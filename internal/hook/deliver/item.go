@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/event"
 	"weir/internal/hook"
+	"weir/internal/session"
 )
 
 // envelope is how an event is written for its receiver.
@@ -36,8 +37,10 @@ type item struct {
 	stream string // path; empty for none
 	time   time.Time
 	body   []byte // the envelope
-	rank   rank
-	key    string // of its lane
+	// shown is what the session showed when it came, of a hook with query; it is in no journal.
+	shown *session.Shown
+	rank  rank
+	key   string // of its lane
 
 	inLane, inRank *list.Element // its places in the queue
 }
@@ -64,7 +67,13 @@ func newItem(e *event.Event, body []byte) *item {
 }
 
 // size is what an item takes in memory, about.
-func (it *item) size() int { return len(it.body) + itemSize }
+func (it *item) size() int {
+	n := len(it.body) + itemSize
+	if s := it.shown; s != nil {
+		n += len(s.Query) + len(s.ConnectQuery) + len(s.TCURL) + len(s.PageURL)
+	}
+	return n
+}
 
 // itemSize is what an item takes beside its body.
 const itemSize = 400
@@ -89,7 +98,7 @@ func rankOf(typ string) rank {
 		return rankPlayer
 	case "play":
 		return rankPlay
-	case "publisher", "limit", "config", "segment":
+	case "publisher", "limit", "config", "segment", "connection":
 		return rankOther
 	}
 	return rankKept

@@ -106,6 +106,9 @@ func (p *poster) translate(ctx context.Context, it *item) (res result) {
 		return result{err: err, final: true}
 	}
 	e := v.event()
+	if e.Session != nil {
+		e.Session.Shown = it.shown
+	}
 	p.mu.Lock()
 	skip := p.sent[it.id]
 	delete(p.sent, it.id)

@@ -2,15 +2,19 @@ package deliver
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +22,7 @@ import (
 	"time"
 
 	"weir/internal/event"
+	"weir/internal/session"
 )
 
 // received is one request at a receiver.
@@ -308,6 +313,45 @@ func TestFormats(t *testing.T) {
 	}
 	if !slices.Equal(calls, []string{"publish_done", "done", "done"}) {
 		t.Error(calls)
+	}
+}
+
+// TestQuery: what a peer showed is told to a hook that wants it, and is in no file; without the key it is not told.
+func TestQuery(t *testing.T) {
+	dir := t.TempDir()
+	url, got := receiver(t, func(http.ResponseWriter, int) {})
+	told, plain := post(url+"/told"), post(url+"/plain")
+	told.Name, told.Format, told.Query, told.Directory = "told", "nginx-rtmp", true, dir
+	plain.Name, plain.Format = "plain", "srs"
+	f := newFixture(t, []Config{told, plain}, nil)
+	if !f.Queries() {
+		t.Error("no hook wants what peers show")
+	}
+	e := publishEvent(event.PublishStop, "live/a", "s1")
+	e.Session.Shown = &session.Shown{Query: "token=hunter2", TCURL: "rtmp://host/live"}
+	f.bus.Publish(e)
+	for len(got()) < 3 {
+		<-time.After(time.Millisecond)
+	}
+	f.Close()
+	for _, r := range got() {
+		has := strings.Contains(string(r.body), "hunter2") && strings.Contains(string(r.body), "tcurl=rtmp://host/live")
+		if has == strings.Contains(string(r.body), "on_unpublish") {
+			t.Errorf("%s", r.body)
+		}
+	}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		if bytes.Contains(b, []byte("hunter2")) {
+			t.Errorf("%s has it", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -189,7 +189,7 @@ func TestRanks(t *testing.T) {
 			want = rankPlayer
 		case event.PlayStart, event.PlayStop:
 			want = rankPlay
-		case event.PublisherHealthy, event.PublisherUnhealthy, event.LimitReached, event.ConfigReloaded, event.SegmentDone:
+		case event.PublisherHealthy, event.PublisherUnhealthy, event.LimitReached, event.ConfigReloaded, event.SegmentDone, event.Disconnect:
 			want = rankOther
 		}
 		if got := rankOf(typ); got != want {

@@ -232,6 +232,9 @@ func (r *runner) entry(e event.Event) entry {
 		r.log.Error("event cannot be written as JSON", slog.String("type", e.Type), slog.Any("err", err))
 		return en
 	}
+	if r.conf.Query && e.Session != nil {
+		it.shown = e.Session.Shown
+	}
 	en.item, en.seq = it, seq
 	return en
 }

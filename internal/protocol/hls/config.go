@@ -14,10 +14,13 @@ type Config struct{}
 // Protocols implements protocol.Section.
 func (Config) Protocols() []protocol.Entry {
 	return []protocol.Entry{{Name: "hls", New: func(env protocol.Env) (protocol.Protocol, error) {
-		return New(env, func(path string) (hls.Settings, bool) {
-			c := env.Settings(path).(*StreamConfig) //nolint:forcetypeassert // the table's
+		of := func(path string) *StreamConfig { return env.Settings(path).(*StreamConfig) } //nolint:forcetypeassert // the table's
+		p := New(env, func(path string) (hls.Settings, bool) {
+			c := of(path)
 			return c.settings(), c.Enabled
-		}), nil
+		})
+		p.cdn = func(path string) string { return of(path).CDNSecret }
+		return p, nil
 	}}}
 }
 
@@ -29,6 +32,7 @@ type StreamConfig struct {
 	Part       time.Duration `yaml:"part" reload:"new sessions" min:"50ms" max:"5s" help:"how long the parts of a segment are at most"`
 	Window     int           `yaml:"window" reload:"new sessions" min:"3" max:"1000" help:"whole segments in a playlist"`
 	Directory  string        `yaml:"directory" reload:"new sessions" help:"where segments are kept instead of in memory, which is about bitrate × segment × (2 × window + 3) for each stream watched by HLS"`
+	CDNSecret  string        `yaml:"cdn_secret" reload:"new sessions" secret:"true" help:"what a CDN shows in the header X-CDN-Secret, at least 16 characters; it is one viewer then, whoever watches through it, its playlists can be kept for all, and nothing else is asked of it: it decides itself who may watch; empty is none"`
 	Container  string        `yaml:"container" reload:"new sessions" enum:"fmp4,ts" help:"what segments are: fragmented MP4, or MPEG-TS for old players"`
 }
 
@@ -43,8 +47,14 @@ func (c *StreamConfig) Validate() error {
 	if c.Part > c.Segment {
 		return config.Errorf(&c.Part, "%v is more than segment %v", c.Part, c.Segment)
 	}
+	if c.CDNSecret != "" && len(c.CDNSecret) < minCDNSecret {
+		return config.Errorf(&c.CDNSecret, "a secret of fewer than %d characters can be guessed; `weir token` makes one", minCDNSecret)
+	}
 	return nil
 }
+
+// minCDNSecret is the least length of the secret of a CDN, in bytes.
+const minCDNSecret = 16
 
 // settings returns what the packager needs of it.
 func (c *StreamConfig) settings() hls.Settings {

@@ -46,6 +46,7 @@ type HLS struct {
 	env     protocol.Env
 	conf    func(path string) (set hls.Settings, enabled bool)
 	set     *hls.Set
+	cdn     func(path string) string // the secret that a stream's CDN shows, "" for none; may be nil
 	viewers viewers
 	held    atomic.Int64
 
@@ -144,7 +145,7 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 		p.env.Fail(w, errOff)
 		return
 	}
-	grant, err := p.let(r, path)
+	grant, by, err := p.let(r, path)
 	if err != nil {
 		p.env.Fail(w, err)
 		return
@@ -153,21 +154,25 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 		// Everything that belongs to the stream has its public name; the name asked for may be a secret.
 		w.Header().Set("Cache-Control", "no-store")
 		root := strings.Repeat("../", strings.Count(path, "/")+1)
-		protocol.RedirectWith(w, root+public+"/index.m3u8", "v="+p.tokens.issue(public, grant, time.Now()))
+		protocol.RedirectWith(w, root+public+"/index.m3u8", "v="+p.tokens.issue(public, grant, by, time.Now()))
 		return
 	}
 	if err := p.env.Wanted(p.env.Request(r, path), grant); err != nil {
 		p.env.Fail(w, err)
 		return
 	}
-	text, err := p.multivariant(r, path, grant)
+	issue, caching := func() string { return "?v=" + p.tokens.issue(path, grant, by, time.Now()) }, "no-store" // the id in it is this viewer's alone
+	if grant == cdnGrant {
+		issue, caching = func() string { return "" }, "max-age=1"
+	}
+	text, err := p.multivariant(r, path, issue)
 	if err != nil {
 		p.env.Fail(w, err)
 		return
 	}
 	header := w.Header()
 	header.Set("Content-Type", playlistType)
-	header.Set("Cache-Control", "no-store") // the id in it is this viewer's alone
+	header.Set("Cache-Control", caching)
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	if r.Method == http.MethodHead {
 		return
@@ -177,18 +182,25 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 	p.env.Sessions.Sent(p.env.Name, uint64(n))
 }
 
-// let admits the sender of a request for a multivariant playlist, by its id if it was given one.
-func (p *HLS) let(r *http.Request, path string) (session.Grant, error) {
-	if id := r.URL.Query().Get("v"); id != "" {
-		if grant, _, good := p.tokens.open(path, id, time.Now()); good {
-			return grant, nil
+// let admits the sender of a request for a multivariant playlist, by its id if it was given one, and returns what it was
+// let in by.
+func (p *HLS) let(r *http.Request, path string) (session.Grant, proof, error) {
+	if p.isCDN(r, path) {
+		return cdnGrant, 0, nil
+	}
+	q := r.URL.Query()
+	if id := q.Get("v"); id != "" {
+		if grant, by, _, good := p.tokens.open(path, id, time.Now()); good {
+			return grant, by, nil
 		}
 	}
-	return p.env.Allow(r.Context(), p.env.Request(r, path))
+	grant, err := p.env.Allow(r.Context(), p.env.Request(r, path))
+	return grant, proofOf(r, q), err
 }
 
-// multivariant waits for the stream's first segments, and makes the playlist that a viewer begins with.
-func (p *HLS) multivariant(r *http.Request, path string, grant session.Grant) ([]byte, error) {
+// multivariant waits for the stream's first segments, and makes the playlist that a viewer begins with. issue returns what
+// is put behind the names in it.
+func (p *HLS) multivariant(r *http.Request, path string, issue func() string) ([]byte, error) {
 	s, err := p.env.Hub.Play(path)
 	if err != nil {
 		return nil, p.env.Refuse(p.env.Request(r, path), err)
@@ -198,8 +210,8 @@ func (p *HLS) multivariant(r *http.Request, path string, grant session.Grant) ([
 	if err != nil {
 		return nil, err
 	}
-	token := p.tokens.issue(path, grant, time.Now())
-	text, err := packager.Multivariant(func(name string) string { return name + "?v=" + token })
+	suffix := issue()
+	text, err := packager.Multivariant(func(name string) string { return name + suffix })
 	return text, reasoned(err)
 }
 

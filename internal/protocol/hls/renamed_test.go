@@ -29,7 +29,7 @@ func TestRenamed(t *testing.T) {
 			t.Fatalf("%d to %q", w.Code, to)
 		}
 		r.asked = 0
-		grant, err := r.let(httptest.NewRequest(http.MethodGet, "/live/a/index.m3u8?v="+id, nil), "live/a")
+		grant, _, err := r.let(httptest.NewRequest(http.MethodGet, "/live/a/index.m3u8?v="+id, nil), "live/a")
 		if err != nil || r.asked != 0 {
 			t.Fatalf("%v, asked %d times", err, r.asked)
 		}
@@ -37,7 +37,7 @@ func TestRenamed(t *testing.T) {
 		if grant.Entry != 2 || got == nil || got.KeyID != "k1" || got.User != "ann" || got.Labels["plan"] != "pro" || !got.Until.Equal(until) {
 			t.Errorf("%+v", got)
 		}
-		if _, err := r.let(httptest.NewRequest(http.MethodGet, "/live/b/index.m3u8?v="+id, nil), "live/b"); err != nil || r.asked != 1 {
+		if _, _, err := r.let(httptest.NewRequest(http.MethodGet, "/live/b/index.m3u8?v="+id, nil), "live/b"); err != nil || r.asked != 1 {
 			t.Errorf("%v, asked %d times with the id of another stream", err, r.asked)
 		}
 	})
@@ -55,8 +55,8 @@ func TestIDOfTheLargestGrant(t *testing.T) {
 		t.Fatal(err)
 	}
 	tokens, now := newTokens(), time.Now()
-	id := tokens.issue("live/a", g, now)
-	got, _, ok := tokens.open("live/a", id, now)
+	id := tokens.issue("live/a", g, 5, now)
+	got, _, _, ok := tokens.open("live/a", id, now)
 	if !ok || !reflect.DeepEqual(got, g) {
 		t.Errorf("%d characters, good: %v, %+v", len(id), ok, got.Terms)
 	}
@@ -71,7 +71,7 @@ func TestIDOfSeveral(t *testing.T) {
 		By: "hook", User: "ann", Until: until.Add(-time.Minute), Recheck: time.Minute, Duration: 50 * time.Minute,
 	})
 	tokens := newTokens()
-	got, _, ok := tokens.open("live/a", tokens.issue("live/a", g, now), now)
+	got, _, _, ok := tokens.open("live/a", tokens.issue("live/a", g, 0, now), now)
 	if !ok || got.Key != 7 || got.Terms.KeyID != "t" || got.Terms.User != "ann" || !got.Terms.Until.Equal(now.Add(50*time.Minute)) {
 		t.Fatalf("%v, %+v", ok, got.Terms)
 	}
@@ -89,7 +89,7 @@ func TestIDOfSeveral(t *testing.T) {
 // TestTimeOfAViewer: who comes and goes does not get its time anew.
 func TestTimeOfAViewer(t *testing.T) {
 	tokens, now := newTokens(), time.Now().Round(0)
-	got, _, ok := tokens.open("live/a", tokens.issue("live/a", session.Grant{Terms: &session.Terms{Duration: time.Minute}}, now), now)
+	got, _, _, ok := tokens.open("live/a", tokens.issue("live/a", session.Grant{Terms: &session.Terms{Duration: time.Minute}}, 0, now), now)
 	if !ok || !got.Terms.Until.Equal(now.Add(time.Minute)) || got.Terms.Duration != 0 {
 		t.Errorf("%v, %+v", ok, got.Terms)
 	}
@@ -99,7 +99,7 @@ func TestTimeOfAViewer(t *testing.T) {
 func TestViewerEndsWithItsGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, session.Limits{})
-		id := "v=" + r.tokens.issue("live/a", session.Grant{Terms: &session.Terms{Until: time.Now().Add(20 * time.Second)}}, time.Now())
+		id := "v=" + r.tokens.issue("live/a", session.Grant{Terms: &session.Terms{Until: time.Now().Add(20 * time.Second)}}, 0, time.Now())
 		if _, err := r.playlist(addrA, id, 0); err != nil {
 			t.Fatal(err)
 		}

@@ -17,12 +17,13 @@ import (
 const tokenTime = 2 * time.Minute
 
 const (
-	tokenPlain = 4 + 2 + 8 // bytes: the time, and the grant's entry and key; the terms follow, if there are any
+	// tokenPlain is in bytes: the time, the grant's entry and key, and the proof; the terms follow, if there are any.
+	tokenPlain = 4 + 2 + 8 + 8
 	// maxToken bounds an id, in characters: the terms' texts have 1 KiB, which JSON at most doubles, and three
 	// may have had a say.
 	maxToken = 3 * 4096
 	// shortToken is the length of an id without terms: with a nonce and a tag.
-	shortToken = (12 + tokenPlain + 16) / 3 * 4
+	shortToken = ((12+tokenPlain+16)*4 + 2) / 3
 )
 
 // terms is what an id holds of a grant's terms: what matters for a player.
@@ -53,12 +54,13 @@ func newTokens() *tokens {
 	return &tokens{aead}
 }
 
-// issue returns a new id for a viewer of a stream.
-func (t *tokens) issue(path string, g session.Grant, now time.Time) string {
+// issue returns a new id for a viewer of a stream, who was let in by a proof.
+func (t *tokens) issue(path string, g session.Grant, by proof, now time.Time) string {
 	b := make([]byte, 0, tokenPlain)
 	b = binary.BigEndian.AppendUint32(b, uint32(now.Unix()))
 	b = binary.BigEndian.AppendUint16(b, uint16(g.Entry))
 	b = binary.BigEndian.AppendUint64(b, g.Key)
+	b = binary.BigEndian.AppendUint64(b, uint64(by))
 	if g.Terms != nil {
 		b = append(b, sealed(g, now)...)
 	}
@@ -88,24 +90,24 @@ func sealed(g session.Grant, now time.Time) []byte {
 	return text.Bytes()
 }
 
-// open returns the grant in an id, and how long ago the id was given out. It reports false for
+// open returns the grant and the proof in an id, and how long ago the id was given out. It reports false for
 // what is not an id of that stream, or is too old to begin with.
-func (t *tokens) open(path, token string, now time.Time) (g session.Grant, age time.Duration, ok bool) {
+func (t *tokens) open(path, token string, now time.Time) (g session.Grant, by proof, age time.Duration, ok bool) {
 	if len(token) < shortToken || len(token) > maxToken {
-		return g, 0, false
+		return g, 0, 0, false
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil {
-		return g, 0, false
+		return g, 0, 0, false
 	}
 	b, err := t.aead.Open(nil, nil, sealed, []byte(path))
 	if err != nil || len(b) < tokenPlain {
-		return g, 0, false
+		return g, 0, 0, false
 	}
 	if len(b) > tokenPlain {
 		var all []terms
 		if err := json.Unmarshal(b[tokenPlain:], &all); err != nil {
-			return g, 0, false
+			return g, 0, 0, false
 		}
 		for _, t := range all {
 			g = g.And(&session.Terms{
@@ -114,6 +116,7 @@ func (t *tokens) open(path, token string, now time.Time) (g session.Grant, age t
 		}
 	}
 	g.Entry, g.Key = int(int16(binary.BigEndian.Uint16(b[4:]))), binary.BigEndian.Uint64(b[6:])
+	by = proof(binary.BigEndian.Uint64(b[14:]))
 	age = time.Duration(int32(uint32(now.Unix())-binary.BigEndian.Uint32(b))) * time.Second
-	return g, age, age <= tokenTime
+	return g, by, age, age <= tokenTime
 }

@@ -42,6 +42,9 @@ type viewer struct {
 	used     time.Time
 	barred   error     // it was sent away
 	barredAt time.Time // and does not come back, or not for barTime if the operator did that
+	// proof is the one that it was asked about last, at askedAt; 0 is the one in its id.
+	proof   proof
+	askedAt time.Time
 	// forgotten says that it is not in the table any more: it gets no session.
 	forgotten bool
 }
@@ -140,6 +143,9 @@ func (v *viewer) sentAway() error {
 func (v *viewer) bar(cause error) {
 	v.mu.Lock()
 	v.barred, v.barredAt = cause, time.Now()
+	if v.session != nil && session.ReasonOf(cause) == session.Expired && v.lasts(v.barredAt) {
+		v.barred = nil // its time was extended when it had just run out: it comes back
+	}
 	v.mu.Unlock()
 	v.end(cause)
 }
@@ -203,13 +209,20 @@ func (v *viewer) review(now time.Time) (forget bool) {
 // its query: those behind one address share a viewer only if they show the same key.
 func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Duration) (*viewer, error) {
 	now, remote := time.Now(), peer.Remote(r)
+	if p.isCDN(r, path) {
+		v, err := p.enter(viewerKey{path, cdnToken}, cdnGrant, p.env.Info(r, nil))
+		if err == nil {
+			v.touch(silence)
+		}
+		return v, err
+	}
 	key := viewerKey{path, q.Get("v")}
 	v := p.viewers.get(key)
 	var grant session.Grant
 	var age time.Duration
 	if v == nil {
 		var good bool
-		if grant, age, good = p.tokens.open(path, key.token, now); !good {
+		if grant, _, age, good = p.tokens.open(path, key.token, now); !good {
 			key.token, age = sharedToken(remote.Addr(), q), 0
 			if v = p.viewers.get(key); v == nil {
 				var err error
@@ -218,6 +231,9 @@ func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Du
 				}
 			}
 		}
+	}
+	if v != nil {
+		p.renew(r, v, q)
 	}
 	if v == nil && !p.newcomers.note(remote.Addr(), key, grant, now) && age < reloadTime {
 		return nil, nil

@@ -82,7 +82,7 @@ func (r *rig) playlist(addr, query string, silence time.Duration) (*viewer, erro
 // media asks for a segment.
 func (r *rig) media(addr string) { r.asks(r.request(addr, ""), "live/a") }
 
-func (r *rig) token() string { return "v=" + r.tokens.issue("live/a", grant, time.Now()) }
+func (r *rig) token() string { return "v=" + r.tokens.issue("live/a", grant, 0, time.Now()) }
 
 // wantSessions fails unless there are n sessions.
 func (r *rig) wantSessions(n int, when string) {
@@ -293,7 +293,7 @@ func TestRefusedIsNotKept(t *testing.T) {
 		r.refused = errors.New("no")
 		forged := []byte(r.token())
 		forged[len(forged)-1] ^= 1
-		for _, query := range []string{"", old, string(forged), "v=" + strings.Repeat("a", shortToken), "v=x", "v=" + r.tokens.issue("live/b", grant, time.Now()), "key=x"} {
+		for _, query := range []string{"", old, string(forged), "v=" + strings.Repeat("a", shortToken), "v=x", "v=" + r.tokens.issue("live/b", grant, 0, time.Now()), "key=x"} {
 			if _, err := r.playlist(addrA, query, 0); err == nil {
 				t.Errorf("let in with %q", query)
 			}

@@ -69,11 +69,16 @@ func (c *connection) publisher(p *Protocol, rs *rtmp.ServerSession) (*session.Se
 	return s, err
 }
 
-// refuse returns err with the status that tells the peer of it.
+// refuse returns err with the status that tells the peer of it. A peer that is sent elsewhere is told so by the status
+// of RTMP's redirection, whatever it has asked for.
 func refuse(code string, err error) error {
 	st := &rtmp.StatusError{Level: rtmp.LevelError, Code: code, Description: session.PeerText(err)}
 	if session.ReasonOf(err) == session.Loop { // which a server must know from other refusals
 		st.Properties = amf.Object{{Key: hops.Reason, Value: session.Loop.String()}}
+	}
+	if r, ok := errors.AsType[*session.Refusal](err); ok && r.Redirect != "" {
+		st.Code = rtmp.CodeConnectRejected
+		st.Properties = amf.Object{{Key: "ex", Value: amf.Object{{Key: "code", Value: 302.0}, {Key: "redirect", Value: r.Redirect}}}}
 	}
 	return session.Because(session.ReasonOf(err), errors.Join(st, err))
 }

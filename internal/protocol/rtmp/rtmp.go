@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,7 +128,11 @@ func connectionOf(ctx context.Context) *connection { return ctx.Value(connection
 
 // ask is what the peer asks for with a stream's path and query.
 func (c *connection) ask(path, rawQuery string) peer.Ask {
-	return peer.Ask{Path: path, RawQuery: rawQuery, PageURL: c.pageURL, TCURL: c.tcURL, Credential: c.credential, Hops: c.hops}
+	ask := peer.Ask{Path: path, RawQuery: rawQuery, PageURL: c.pageURL, TCURL: c.tcURL, Credential: c.credential, Hops: c.hops}
+	if u, err := url.Parse(c.tcURL); err == nil && u.Host != "" {
+		ask.URL = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/" + path}).String()
+	}
+	return ask
 }
 
 // maxURL bounds what is kept of each URL that connect brings, in bytes.
@@ -274,8 +279,8 @@ func (p *Protocol) observe(e rtmp.Event) {
 	}
 }
 
-// Connect implements rtmp.Handler: every application is welcome, streams decide. Where all publishers need a user,
-// they are asked for it here.
+// Connect implements rtmp.Handler: every application is welcome, streams decide, unless a service is asked about
+// connections. Where all publishers need a user, they are asked for it here.
 func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.ConnectRequest) error {
 	c := connectionOf(ctx)
 	c.session.SetUserAgent(r.FlashVer)
@@ -286,6 +291,11 @@ func (p *Protocol) Connect(ctx context.Context, _ *rtmp.ServerSession, r *rtmp.C
 	if err := p.authenticate(c, r); err != nil {
 		return err
 	}
+	app, err := p.env.Connect(ctx, c.session, c.ask(r.App, r.RawQuery))
+	if err != nil {
+		return refuse(rtmp.CodeConnectRejected, err)
+	}
+	r.App = app
 	p.env.Log.Debug("connected", c.about(), slog.String("app", session.Redact(r.App)), slog.String("vhost", session.Redact(r.Vhost)))
 	return nil
 }

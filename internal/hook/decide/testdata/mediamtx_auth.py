@@ -12,7 +12,8 @@ class Auth(BaseHTTPRequestHandler):
             time.sleep(60)
         if req["path"] == "live/dead":
             os._exit(1)
-        uuid.UUID(req["id"])
+        if req["id"] is not None:
+            uuid.UUID(req["id"])
         if req["action"] not in ("publish", "read"):
             status = 400
         elif not req["user"] and not req["password"] and not req["token"]:

@@ -13,7 +13,7 @@ class Auth(BaseHTTPRequestHandler):
             time.sleep(60)
         if name == "dead":
             os._exit(1)
-        if question["action"] == "publish" and name in KEYS:
+        if name in KEYS:
             answer = {"allow": True, "path": "live/" + KEYS[name], "user": KEYS[name]}
         elif question["stream"]["query"].get("token") == ["good"]:
             answer = {"allow": True}
