@@ -112,7 +112,7 @@ func TestNginxItself(t *testing.T) {
 	viewer := peer
 	viewer.Role, viewer.RawQuery, viewer.UserAgent, viewer.TCURL = session.Play, "watch", asked.field("flashver"), asked.field("tcurl")
 	compare(t, asked, nginxFormat.EncodeDecision(ask(viewer)))
-	told(t, calls, viewer, []string{event.PlayStop}, "play_done", "done")
+	told(t, calls, viewer, []string{event.PlayStop, event.Disconnect}, "play_done", "done", "disconnect")
 
 	_ = publish.Process.Signal(os.Interrupt)
 	told(t, calls, peer, []string{event.PublishStop, event.Disconnect}, "publish_done", "done", "disconnect")
@@ -133,7 +133,8 @@ func TestNginxItself(t *testing.T) {
 func told(t *testing.T, calls chan heard, r admit.Request, types []string, names ...string) {
 	t.Helper()
 	e := &event.Event{Stream: &event.Stream{Path: r.Path}, Session: &event.Session{ID: r.Session, Remote: r.Remote.String(), UserAgent: r.UserAgent}, Data: map[string]any{"app": "live"}}
-	e.Session.Shown = &session.Shown{Query: r.RawQuery, ConnectQuery: "ticket=7", TCURL: r.TCURL}
+	_, ofConnect, _ := strings.Cut(r.TCURL, "?")
+	e.Session.Shown = &session.Shown{Query: r.RawQuery, ConnectQuery: ofConnect, TCURL: r.TCURL}
 	var ours []*Call
 	for _, e.Type = range types {
 		ours = append(ours, nginxFormat.EncodeEvent(e, Server{})...)

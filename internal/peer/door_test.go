@@ -310,7 +310,7 @@ func TestRequestOfAViewer(t *testing.T) {
 	got := d.Request(r, "live/a")
 	want := &admit.Request{
 		Role: session.Play, Protocol: "test", Remote: netip.MustParseAddrPort("192.0.2.1:5"), Via: via, TLS: true,
-		UserAgent: session.Printable(strings.Repeat("x", 200), 128), PageURL: "https://example.com/", Path: "live/a", RawQuery: "token=x",
+		UserAgent: session.Printable(strings.Repeat("x", 200), 128), PageURL: "https://example.com/", URL: "https://example.com/live/a.flv", Path: "live/a", RawQuery: "token=x",
 		Credential: admit.Credential{Kind: "bearer", Token: "t"},
 	}
 	if !reflect.DeepEqual(got, want) {
