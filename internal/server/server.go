@@ -276,7 +276,7 @@ func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, er
 		rules := s.gate.Rules()
 		grant := session.Grant{Entry: rules.Match(r.Path)}
 		var err error
-		if rules.Asks(grant.Entry, r.Role, admit.ByHook) {
+		if r.Protocol == ofProgram && rules.Asks(grant.Entry, r.Role, admit.ByHook) { // what the server fetches itself is not asked about
 			grant.Terms, err = s.decision.Decide(ctx, r)
 		}
 		return grant, err
@@ -335,7 +335,10 @@ func (s *Server) ask(ctx context.Context, r *admit.Request) (*session.Terms, err
 func (s *Server) Configuration() *Configuration { return s.opt.Configuration }
 
 // InProcess is the door for publishers and players within the program.
-func (s *Server) InProcess() *peer.Door { return s.door("in-process") }
+func (s *Server) InProcess() *peer.Door { return s.door(ofProgram) }
+
+// ofProgram is the protocol of what the program publishes and plays itself.
+const ofProgram = "in-process"
 
 // Events is the bus of what happens in the server.
 func (s *Server) Events() *event.Bus { return s.events }
