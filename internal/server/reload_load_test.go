@@ -37,7 +37,7 @@ func otherValues(t *testing.T) map[string]string {
 		"rtmp.listen": "localhost:0", "rtmp.tls.listen": "127.0.0.1:0", "rtmp.tls.cert": cert + "\nrtmp.tls.listen=127.0.0.1:0\nrtmp.tls.key=" + key,
 		"rtmp.chunk_size": "4096", "rtmp.handshake_timeout": "3s", "rtmp.ingest_delay": "10ms", "rtmp.idle_timeout": "20s", "rtmp.proxy_protocol": "[192.0.2.0/24]",
 		"streams[].hls.enabled": "false", "streams[].hls.low_latency": "false", "streams[].hls.segment": "4s", "streams[].hls.part": "100ms",
-		"streams[].hls.window": "9", "streams[].hls.directory": t.TempDir(), "streams[].hls.container": "ts",
+		"streams[].hls.window": "9", "streams[].hls.directory": t.TempDir(), "streams[].hls.container": "ts", "streams[].hls.cdn_secret": strings.Repeat("s", 16),
 		"tracing.url": "http://127.0.0.1:1/v1/traces", "tracing.authorization": "Bearer x", "tracing.percent": "50",
 		"auth.jwt.jwks": "http://127.0.0.1:1/jwks", "auth.jwt.refresh": "5m", "auth.jwt.secret": strings.Repeat("s", 32), "auth.jwt.issuer": "https://a.example",
 		"auth.jwt.audience": "weir", "auth.jwt.claim": "other", "auth.jwt.end_publishers": "true",
@@ -52,7 +52,7 @@ func hookValues(t *testing.T) (values, before map[string]string) {
 	const post, run = "url: 'http://127.0.0.1:1/'", "run: [sleep, '1000'], events: [stream.online]"
 	for key, c := range map[string]struct{ has, gets string }{
 		"name": {post, "name: other"}, "url": {"name: x, " + post, "name: x, url: 'http://127.0.0.1:2/'"}, "events": {post, "events: [publish.*]"},
-		"match": {post, "match: live/*"}, "format": {post, "format: srs"}, "secret": {post, "secret: " + secret}, "old_secret": {post, "old_secret: " + secret},
+		"match": {post, "match: live/*"}, "query": {post + ", format: srs", "query: true"}, "format": {post, "format: srs"}, "secret": {post, "secret: " + secret}, "old_secret": {post, "old_secret: " + secret},
 		"ca": {post, "ca: " + cert}, "timeout": {post, "timeout: 1s"}, "batch": {post, "batch: 2"}, "directory": {post, "directory: " + t.TempDir()},
 		"run": {"name: x, run: [sleep, '1000']", "name: x, run: [sleep, '2000']"}, "while": {run, "while: true"}, "restart": {run + ", while: true", "restart: true"},
 	} {

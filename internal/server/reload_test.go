@@ -257,6 +257,14 @@ func probesOfKeys() map[string]probe {
 	for _, key := range []string{"id", "secret"} {
 		all["auth.signed.keys[]."+key] = probe{strings.TrimPrefix(signingKey("a"), "auth.signed.keys="), followed, true}
 	}
+	signed := func(see func(c *admit.SignedConfig) any) func(*testing.T, *Server) any {
+		return func(_ *testing.T, s *Server) any { return see(&s.current.Load().conf.Auth.Signed) }
+	}
+	const url, expression = "https://cdn.example.com:443", "$uri$arg_expires$secret"
+	all["auth.signed.scheme"] = probe{"ome", signed(func(c *admit.SignedConfig) any { return c.Scheme }), "ome"}
+	all["auth.signed.role"] = probe{"publish", signed(func(c *admit.SignedConfig) any { return c.Role }), "publish"}
+	all["auth.signed.urls"] = probe{"['" + url + "']", signed(func(c *admit.SignedConfig) any { return strings.Join(c.URLs, " ") }), url}
+	all["auth.signed.expression"] = probe{expression, signed(func(c *admit.SignedConfig) any { return c.Expression }), expression}
 	return all
 }
 
