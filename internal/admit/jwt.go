@@ -149,9 +149,37 @@ type claims struct {
 	all map[string]json.RawMessage
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
+// registered are the claims of RFC 7519 §4.1 by their names; those of times are true.
+var registered = map[string]bool{"iss": false, "sub": false, "aud": false, "jti": false, "exp": true, "nbf": true, "iat": true}
+
+// maxDate is the last second of the year 9999: later ones overflow what they are compared with.
+const maxDate = 253402300799
+
+// UnmarshalJSON implements json.Unmarshaler. The names of claims are exact: encoding/json by itself would take "Exp" for
+// "exp", which a user may have been let choose.
 func (c *claims) UnmarshalJSON(b []byte) error {
-	return errors.Join(json.Unmarshal(b, &c.RegisteredClaims), json.Unmarshal(b, &c.all))
+	if err := json.Unmarshal(b, &c.all); err != nil {
+		return err
+	}
+	exact := map[string]json.RawMessage{}
+	for name, isTime := range registered {
+		v, ok := c.all[name]
+		if !ok {
+			continue
+		}
+		if isTime {
+			var t float64
+			if err := json.Unmarshal(v, &t); err != nil || t < 0 || t > maxDate {
+				return fmt.Errorf("%s is no time", name)
+			}
+		}
+		exact[name] = v
+	}
+	text, err := json.Marshal(exact)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &c.RegisteredClaims)
 }
 
 // Decide implements Link.
@@ -199,11 +227,18 @@ const maxTermText = 128
 
 // key returns the key with which a token is to be checked.
 func (j *JWT) key(ctx context.Context, t *jwt.Token) (any, error) {
+	if _, ok := t.Header["crit"]; ok {
+		return nil, errCritical
+	}
 	if slices.Contains(symmetric, t.Method.Alg()) {
 		return []byte(j.conf.Secret), nil // the parser lets these through only if there is a secret
 	}
 	return j.set.key(ctx, t)
 }
+
+// errCritical refuses a token that says that it must not be taken by who does not know its extensions, of which we know
+// none (RFC 7515 §4.1.11).
+var errCritical = errors.New("the token has critical extensions")
 
 // whatIsWrong says what is wrong with a token, without showing any of it.
 func whatIsWrong(err error) (why string, reason session.Reason, guess bool) {
@@ -214,6 +249,7 @@ func whatIsWrong(err error) (why string, reason session.Reason, guess bool) {
 		guess  bool
 	}{
 		{errNoKeys, "cannot be checked: the key set could not be fetched so far", session.Internal, false},
+		{errCritical, "has critical extensions (crit), of which none is known here", session.BadKey, false},
 		{errUnknownKey, "was signed with a key that is not in the key set", session.BadKey, false},
 		{jwt.ErrTokenMalformed, "is not a JSON Web Token", session.BadKey, true},
 		{jwt.ErrTokenExpired, "has run out", session.Expired, false},
@@ -278,11 +314,11 @@ func (j *JWT) allows(c *claims, r *Request) (bool, error) {
 	return false, nil
 }
 
-// fitsPermission reports whether the path of a permission fits a stream's: none fits all, what begins with ~ is
-// a regular expression, and the rest is a pattern in our claim and a path in MediaMTX's.
+// fitsPermission reports whether the path of a permission fits a stream's: none fits all in MediaMTX's claim and nothing
+// in ours, what begins with ~ is a regular expression, and the rest is a pattern in our claim and a path in MediaMTX's.
 func fitsPermission(want, path string, own bool) (bool, error) {
 	if want == "" {
-		return true, nil
+		return !own, nil
 	}
 	if text, ok := strings.CutPrefix(want, "~"); ok {
 		if len(text) > maxRegexp {

@@ -334,8 +334,9 @@ func (d *Door) Refuse(r *admit.Request, err error) error {
 		remote = d.Name
 	}
 	path := r.Path
-	if app, _, ok := strings.Cut(path, "/"); ok && r.SecretName {
+	if app, name, ok := strings.Cut(path, "/"); ok && r.SecretName {
 		path = app + "/***"
+		refusal = withoutName(refusal, name)
 	}
 	if d.Refused != nil {
 		d.Refused(r, path, refusal)
@@ -344,6 +345,17 @@ func (d *Door) Refuse(r *admit.Request, err error) error {
 		slog.String("session", r.Session), slog.String("remote", remote), slog.String("reason", refusal.Reason.String()),
 		slog.String("err", session.Printable(refusal.Err.Error(), maxLogged)))
 	return refusal
+}
+
+// withoutName takes a name that may be a key out of what a refusal says: a service may have repeated it.
+func withoutName(r *session.Refusal, name string) *session.Refusal {
+	if name == "" || r.Err == nil || !strings.Contains(r.Peer+"\n"+r.Err.Error(), name) {
+		return r
+	}
+	masked := *r
+	masked.Peer = strings.ReplaceAll(r.Peer, name, "***")
+	masked.Err = errors.New(strings.ReplaceAll(r.Err.Error(), name, "***"))
+	return &masked
 }
 
 // maxLogged bounds what a peer can make a log line hold, in bytes.

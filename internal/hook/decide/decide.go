@@ -80,6 +80,7 @@ type Client struct {
 	plan    atomic.Pointer[Plan]
 	calls   chan struct{} // holds one for each question under way
 	players chan struct{} // likewise, of those about players
+	crowd   crowd         // of the same, by address
 	asking  sync.WaitGroup
 
 	mu      sync.Mutex // guards below; a leaf

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -738,12 +739,78 @@ func TestPublishersGoFirst(t *testing.T) {
 	defer wg.Wait()
 	defer cancel()
 	for i := range 200 {
-		wg.Go(func() { _, _ = c.Decide(ctx, player(fmt.Sprint("token=", i))) })
+		r := player(fmt.Sprint("token=", i))
+		r.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 1)
+		wg.Go(func() { _, _ = c.Decide(ctx, r) })
 	}
 	<-full
 	if _, err := c.Decide(t.Context(), publisher("token=a")); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestOneAddressLeavesPlaces: the players of one address are asked about with half of the questions that may be under way.
+func TestOneAddressLeavesPlaces(t *testing.T) {
+	hang := make(chan struct{})
+	var busy atomic.Int32
+	full := make(chan struct{})
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if !strings.Contains(string(b), "203.0.113.7") {
+			return
+		}
+		if busy.Add(1) == maxOfAddress {
+			close(full)
+		}
+		<-hang
+	})
+	defer close(hang)
+	c := newRig(t, url, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	for i := range 100 {
+		wg.Go(func() { _, _ = c.Decide(ctx, player(fmt.Sprint("token=", i))) })
+	}
+	<-full
+	other := player("token=other")
+	other.Remote = netip.MustParseAddrPort("198.51.100.1:1")
+	if _, err := c.Decide(t.Context(), other); err != nil {
+		t.Error("a player at another address:", err)
+	}
+	if n := busy.Load(); n != maxOfAddress {
+		t.Errorf("%d questions about one address are under way", n)
+	}
+}
+
+// TestWaitIsNotTheServicesFault: a question that waited for its turn has the whole time for its answer, and so does not open
+// the breaker.
+func TestWaitIsNotTheServicesFault(t *testing.T) {
+	const timeout = 2 * time.Second
+	release := make(chan struct{})
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(b), "early") {
+			<-release
+			return
+		}
+		time.Sleep(timeout * 6 / 10) // less than the service has, more than is left of it for who waited
+	})
+	c := newRig(t, url, func(c *Config) { c.Timeout = timeout })
+	var wg sync.WaitGroup
+	for i := range maxOfAddress {
+		wg.Go(func() { _, _ = c.Decide(t.Context(), player(fmt.Sprint("token=early", i))) })
+	}
+	for range 10 {
+		wg.Go(func() {
+			if _, err := c.Decide(t.Context(), player(fmt.Sprint("token=late", rand.Int()))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	time.AfterFunc(timeout*6/10, func() { close(release) })
+	wg.Wait()
 }
 
 // TestSigned: questions are signed with both secrets, and OvenMediaEngine's as it does.

@@ -63,7 +63,7 @@ func (c *Client) board(ctx context.Context, p *Plan, asked keys, r *admit.Reques
 	}
 	f := &flight{waiting: 1, done: make(chan struct{})}
 	// The first of the peers may leave while others wait.
-	ctx, f.cancel = context.WithTimeout(context.WithoutCancel(ctx), p.conf.Timeout)
+	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.flights[at] = f
 	question := *r
 	c.asking.Go(func() {
@@ -88,24 +88,32 @@ func (c *Client) leave(at seat, f *flight) {
 	f.cancel()
 }
 
-// fly waits for its turn and asks the service.
+// fly waits for its turn and asks the service. Both have a time of their own: the service is not to blame for the wait.
 func (c *Client) fly(ctx context.Context, p *Plan, r *admit.Request) (*verdict, error) {
 	turns := []chan struct{}{c.calls}
 	if r.Role != session.Publish {
+		own, leave := c.crowd.join(r.Remote.Addr())
+		defer leave()
 		turns = []chan struct{}{c.players, c.calls}
+		if own != nil {
+			turns = append([]chan struct{}{own}, turns...)
+		}
 	}
+	patience := time.NewTimer(p.conf.Timeout)
+	defer patience.Stop()
 	for _, turn := range turns {
 		select {
 		case turn <- struct{}{}:
 			defer func() { <-turn }()
+		case <-patience.C:
+			return nil, errBusy
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, errBusy
-			}
 			return nil, errClosed
 		}
 	}
-	a, err := p.put(ctx, c.server, r)
+	asking, cancel := context.WithTimeout(ctx, p.conf.Timeout)
+	defer cancel()
+	a, err := p.put(asking, c.server, r)
 	if errors.Is(ctx.Err(), context.Canceled) { // nobody waits any more, or the client is closed
 		return nil, errClosed
 	}
