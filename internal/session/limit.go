@@ -66,12 +66,28 @@ const reserveShare = 20
 func (r *Registry) watch(s *Session, role Role, stream string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.room(s.Remote.Addr()); err != nil {
+		return err
+	}
+	r.moveLocked(s, role, stream)
+	return nil
+}
+
+// Room reports whether one more player at an address may begin now. It fails with a *LimitError.
+func (r *Registry) Room(from netip.Addr) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.room(from)
+}
+
+// room is Room. mu is held.
+func (r *Registry) room(from netip.Addr) error {
 	players := 0
 	for _, t := range r.totals {
 		players += t.Roles[Play] + t.Roles[Waiting]
 	}
 	here := 0
-	if ip, counted := CountedAddr(s.Remote.Addr()); counted && !r.exempt(s.Remote.Addr()) {
+	if ip, counted := CountedAddr(from); counted && !r.exempt(from) {
 		here = int(r.perIP[ip].players)
 	}
 	for _, l := range []struct {
@@ -89,7 +105,6 @@ func (r *Registry) watch(s *Session, role Role, stream string) error {
 	if most := r.limits.Egress; most > 0 && r.egress.rate > most {
 		return &LimitError{egressBitrate, int(most)}
 	}
-	r.moveLocked(s, role, stream)
 	return nil
 }
 

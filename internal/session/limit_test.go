@@ -180,3 +180,27 @@ func TestEgress(t *testing.T) {
 		}
 	})
 }
+
+// TestRoom: it is asked for before a session begins, and is what a session finds.
+func TestRoom(t *testing.T) {
+	r := New(Limits{Players: 1}, Observer{})
+	at := netip.MustParseAddrPort("192.0.2.1:1")
+	if err := r.Room(at.Addr()); err != nil {
+		t.Error(err)
+	}
+	s, err := r.Open(Info{Protocol: "a", Remote: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Watch(Play, "live/a"); err != nil {
+		t.Fatal(err)
+	}
+	var limit *LimitError
+	if err := r.Room(at.Addr()); !errors.As(err, &limit) || limit.Key() != "players" {
+		t.Error(err)
+	}
+	s.Close(EOF, nil)
+	if err := r.Room(at.Addr()); err != nil {
+		t.Error("after it has gone:", err)
+	}
+}

@@ -222,7 +222,8 @@ func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Du
 	var age time.Duration
 	if v == nil {
 		var good bool
-		if grant, _, age, good = p.tokens.open(path, key.token, now); !good {
+		grant, _, age, good = p.tokens.open(path, key.token, now)
+		if end := grant.Terms.End(now.Add(-age)); !good || !end.IsZero() && now.After(end) {
 			key.token, age = sharedToken(remote.Addr(), q), 0
 			if v = p.viewers.get(key); v == nil {
 				var err error
@@ -236,6 +237,10 @@ func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Du
 		p.renew(r, v, q)
 	}
 	if v == nil && !p.newcomers.note(remote.Addr(), key, grant, now) && age < reloadTime {
+		// One who comes as another each time never becomes a session, but where no player may come it gets nothing either.
+		if err := p.env.Sessions.Room(remote.Addr()); err != nil {
+			return nil, p.env.Refuse(p.env.Request(r, path), err)
+		}
 		return nil, nil
 	}
 	key.token = strings.Clone(key.token) // it may be part of a long query
