@@ -47,16 +47,13 @@ func (a *Archive) Run(ctx context.Context) error {
 // bring makes the index say what there is: questions wait for that only if it was not closed in order.
 func (a *Archive) bring(ctx context.Context) {
 	begin := time.Now()
-	a.mu.RLock()
-	ready := a.ready
-	a.mu.RUnlock()
 	added, gone, err := a.scan(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return
 	case err != nil:
 		a.log.Error("looking through the recordings failed; what is in the index is shown all the same", slog.Any("err", err))
-	case !ready || added+gone > 0:
+	case added+gone > 0:
 		a.log.Info("the index of recordings is whole", slog.Int("added", added), slog.Int("gone", gone), slog.Duration("dur", time.Since(begin).Round(time.Millisecond)))
 	}
 	a.mu.Lock()

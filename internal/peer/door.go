@@ -347,9 +347,12 @@ func (d *Door) Refuse(r *admit.Request, err error) error {
 	return refusal
 }
 
+// leastKey is the least length of a name that is taken for a key, in bytes: shorter ones are parts of words.
+const leastKey = 6
+
 // withoutName takes a name that may be a key out of what a refusal says: a service may have repeated it.
 func withoutName(r *session.Refusal, name string) *session.Refusal {
-	if name == "" || r.Err == nil || !strings.Contains(r.Peer+"\n"+r.Err.Error(), name) {
+	if len(name) < leastKey || r.Err == nil || !strings.Contains(r.Peer+"\n"+r.Err.Error(), name) {
 		return r
 	}
 	masked := *r

@@ -119,6 +119,18 @@ func TestNameThatMayBeAKey(t *testing.T) {
 		_, err := h.Publish(t.Context(), h.session(), Ask{Path: "live/hunter2/x"}, func(error) {})
 		h.wantRefusal(err, session.Denied, "live/***", "Not allowed.")
 	})
+	synctest.Test(t, func(t *testing.T) { // and neither if the service repeats it
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		h.Admit = func(_ context.Context, r *admit.Request) (session.Grant, error) {
+			r.SecretName = true
+			return session.Grant{}, &session.Refusal{Reason: session.Denied, Peer: "no to hunter2", Err: errors.New("it said no to live/hunter2")}
+		}
+		_, err := h.Publish(t.Context(), h.session(), Ask{Path: "live/hunter2"}, func(error) {})
+		h.wantRefusal(err, session.Denied, "live/***", "no to ***")
+		if strings.Contains(h.log.String(), "hunter2") {
+			t.Error(h.log)
+		}
+	})
 	for name, c := range map[string]struct {
 		terms  session.Terms
 		asked  string
