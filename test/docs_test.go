@@ -107,7 +107,7 @@ func newDesk(t *testing.T, kind string) *desk {
 	for name, text := range map[string]string{
 		"weir.yml": fmt.Sprintf("state: %s/state\nauth: {signed: {keys: [{id: a, secret: %s}]}}\nhooks: [{name: billing, url: \"http://%s/\", secret: %q}]\n",
 			d.dir, docSigning, d.said.addr, docWebhook),
-		"signing.key": docSigning, "alice": "the-key-of-alice", "hook.secret": docWebhook,
+		"signing.key": docSigning, "ome.key": docSigning, "secure_link.key": docSigning, "cdn.secret": docSigning, "alice": "the-key-of-alice", "hook.secret": docWebhook,
 	} {
 		d.write(name, text, 0o600)
 	}

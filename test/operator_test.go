@@ -323,6 +323,9 @@ func (d *day) keys() {
 	}
 	bob := d.publish("live/bob?key=" + secret)
 	d.until("bob publishes", func() bool { id, k := d.publisher("live/bob"); return id != "" && k == made[1] })
+	if err := d.s.waitLive(d.t.Context(), "live/bob", 5*sec); err != nil { // one without media is never told of
+		d.t.Fatal(err)
+	}
 	if code, said := d.run("key", "revoke", made[1], "-c", d.file); code != 0 {
 		d.t.Fatalf("key revoke: %s", said)
 	}
@@ -361,7 +364,7 @@ func (d *day) invited() {
 	d.until("it is heard", func() bool {
 		return slices.ContainsFunc(d.receiver.events(d.t), func(e hookEvent) bool { return e.Type == "publish.start" && e.path() == "quiet/a" })
 	})
-	if err := d.quiet.signal(syscall.SIGSTOP); err != nil {
+	if err := d.quiet.signal(stopped); err != nil {
 		d.t.Fatal(err)
 	}
 }

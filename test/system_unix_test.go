@@ -17,5 +17,8 @@ func attributes(nobody bool) *syscall.SysProcAttr {
 	return a
 }
 
+// stopped is the signal that makes a command stand still.
+const stopped = syscall.SIGSTOP
+
 // signalGroup sends a signal to a command and all that it has started.
 func signalGroup(p *os.Process, sig syscall.Signal) error { return syscall.Kill(-p.Pid, sig) }

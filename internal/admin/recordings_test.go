@@ -103,7 +103,9 @@ func TestRecordings(t *testing.T) {
 		status int
 		code   string
 	}{
-		{ErrNoRecording, 404, "recording_not_found"}, {ErrRecording, 409, "recording"}, {ErrIndexing, 503, "indexing"},
+		{ErrNoRecording, 404, "recording_not_found"},
+		{ErrRecording, 409, "recording"},
+		{ErrIndexing, 503, "indexing"},
 		{&RecordingError{409, "codec_change", "the codecs change"}, 409, "codec_change"},
 	} {
 		fake.fail = c.fail

@@ -196,10 +196,22 @@ func TestC422Ranges(t *testing.T) {
 		from, to time.Duration
 		status   int
 	}{
-		{-time.Hour, 0, 404}, {-time.Hour, us, 200}, {-us, us, 200}, {0, us, 200}, {length - us, length, 200}, {length, length + us, 404},
-		{length - us, length + us, 200}, {length + us, 20*time.Second - us, 404}, {20*time.Second - us, 20*time.Second + us, 200},
-		{length, 20 * time.Second, 404}, {end, end + time.Hour, 404}, {end - us, end + time.Hour, 200}, {5 * time.Second, 5 * time.Second, 400},
-		{6 * time.Second, 5 * time.Second, 400}, {-50 * year, 50 * year, 200}, {0, 150 * year, 200},
+		{-time.Hour, 0, 404},
+		{-time.Hour, us, 200},
+		{-us, us, 200},
+		{0, us, 200},
+		{length - us, length, 200},
+		{length, length + us, 404},
+		{length - us, length + us, 200},
+		{length + us, 20*time.Second - us, 404},
+		{20*time.Second - us, 20*time.Second + us, 200},
+		{length, 20 * time.Second, 404},
+		{end, end + time.Hour, 404},
+		{end - us, end + time.Hour, 200},
+		{5 * time.Second, 5 * time.Second, 400},
+		{6 * time.Second, 5 * time.Second, 400},
+		{-50 * year, 50 * year, 200},
+		{0, 150 * year, 200},
 	} {
 		from, to := epoch.Add(c.from), epoch.Add(c.to)
 		if to.After(latest) {
@@ -317,8 +329,13 @@ func TestC424RangeRequests(t *testing.T) {
 		asked    string
 		from, to int // excluded
 	}{
-		{"bytes=0-0", 0, 1}, {"bytes=-1", size - 1, size}, {"bytes=-100", size - 100, size}, {fmt.Sprintf("bytes=%d-", size-5), size - 5, size},
-		{"bytes=1000-70000", 1000, 70001}, {fmt.Sprintf("bytes=10-%d", size+1000), 10, size}, {fmt.Sprintf("bytes=-%d", size+1), 0, size},
+		{"bytes=0-0", 0, 1},
+		{"bytes=-1", size - 1, size},
+		{"bytes=-100", size - 100, size},
+		{fmt.Sprintf("bytes=%d-", size-5), size - 5, size},
+		{"bytes=1000-70000", 1000, 70001},
+		{fmt.Sprintf("bytes=10-%d", size+1000), 10, size},
+		{fmt.Sprintf("bytes=-%d", size+1), 0, size},
 	} {
 		a := w.get(http.MethodGet, path, "Range", c.asked)
 		if a.status != 206 || !bytes.Equal(a.body, whole.body[c.from:c.to]) || a.header.Get("Content-Range") != fmt.Sprintf("bytes %d-%d/%d", c.from, c.to-1, size) || a.header.Get("ETag") != tag {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -205,10 +204,4 @@ func codecs(parts []Part) string {
 		}
 	}
 	return name
-}
-
-// number is an integer of a query; 0 if it is none.
-func number(text string) int64 {
-	n, _ := strconv.ParseInt(text, 10, 64)
-	return n
 }

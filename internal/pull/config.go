@@ -15,21 +15,21 @@ import (
 
 // Config is streams[].pull.
 type Config struct {
-	URL      string   `yaml:"url" reload:"live" reload:"live" secret:"true" short:"true" help:"where the streams are fetched from, if nobody publishes them here: rtmp, rtmps, http, https (FLV, MPEG-TS or HLS), ws or wss; {app}, {name}, {path} and {query} stand for those of the stream that is asked for; a text in the place of the group is this; an empty one fetches nothing"`
-	Sources  []string `yaml:"sources" reload:"live" reload:"live" secret:"true" help:"several such URLs instead of one: the next is taken when one fails"`
-	OnDemand bool     `yaml:"on_demand" reload:"live" reload:"live" help:"fetch a stream only while somebody plays it; false fetches it always, which needs a match without *"`
-	Private  bool     `yaml:"allow_private" reload:"live" reload:"live" help:"let sources that the API or the decision hook name, and redirects, lead to addresses of this machine and of private networks"`
+	URL      string   `yaml:"url" reload:"live" secret:"true" short:"true" help:"where the streams are fetched from, if nobody publishes them here: rtmp, rtmps, http, https (FLV, MPEG-TS or HLS), ws or wss; {app}, {name}, {path} and {query} stand for those of the stream that is asked for; a text in the place of the group is this; an empty one fetches nothing"`
+	Sources  []string `yaml:"sources" reload:"live" secret:"true" help:"several such URLs instead of one: the next is taken when one fails"`
+	OnDemand bool     `yaml:"on_demand" reload:"live" help:"fetch a stream only while somebody plays it; false fetches it always, which needs a match without *"`
+	Private  bool     `yaml:"allow_private" reload:"live" help:"let sources that the API or the decision hook name, and redirects, lead to addresses of this machine and of private networks"`
 	Tuning
 }
 
 // Tuning is what pulls and edges have in common.
 type Tuning struct {
-	Linger    time.Duration `yaml:"linger" reload:"live" reload:"live" min:"1s" max:"24h" help:"how long a stream that is fetched on demand is fetched on after its last player has left"`
-	Silence   time.Duration `yaml:"silence" reload:"live" reload:"live" min:"500ms" max:"5m" help:"a source that does not answer, or sends no media, for this long has failed"`
-	Prefer    string        `yaml:"prefer" reload:"live" reload:"live" enum:"sticky,first" help:"sticky stays with a source while it is good; first goes back to the first one once that has been good for 30s"`
-	Insecure  bool          `yaml:"insecure" reload:"live" reload:"live" help:"accept every certificate of rtmps, https and wss"`
-	UserAgent string        `yaml:"user_agent" reload:"live" reload:"live" help:"what sources of HTTP are told as User-Agent; an empty one is Go's"`
-	Headers   []string      `yaml:"headers" reload:"live" reload:"live" secret:"true" help:"further header fields for sources of HTTP, such as \"Authorization: Bearer TOKEN\"; they are sent to the host of the URL only, not to those that it redirects to"`
+	Linger    time.Duration `yaml:"linger" reload:"live" min:"1s" max:"24h" help:"how long a stream that is fetched on demand is fetched on after its last player has left"`
+	Silence   time.Duration `yaml:"silence" reload:"live" min:"500ms" max:"5m" help:"a source that does not answer, or sends no media, for this long has failed"`
+	Prefer    string        `yaml:"prefer" reload:"live" enum:"sticky,first" help:"sticky stays with a source while it is good; first goes back to the first one once that has been good for 30s"`
+	Insecure  bool          `yaml:"insecure" reload:"live" help:"accept every certificate of rtmps, https and wss"`
+	UserAgent string        `yaml:"user_agent" reload:"live" help:"what sources of HTTP are told as User-Agent; an empty one is Go's"`
+	Headers   []string      `yaml:"headers" reload:"live" secret:"true" help:"further header fields for sources of HTTP, such as \"Authorization: Bearer TOKEN\"; they are sent to the host of the URL only, not to those that it redirects to"`
 }
 
 // DefaultConfig returns the section when nothing is configured.

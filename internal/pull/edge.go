@@ -13,8 +13,8 @@ import (
 
 // EdgeConfig is the section "edge".
 type EdgeConfig struct {
-	Origin string   `yaml:"origin" reload:"live" reload:"live" secret:"true" short:"true" help:"server whose streams are played here, each fetched once while somebody plays it: rtmp://HOST, rtmps://HOST, http://HOST:8080 or https://HOST; it may have a query with a key, which all streams are fetched with; a text in the place of the group is this; an empty one makes no edge"`
-	Backup []string `yaml:"backup" reload:"live" reload:"live" secret:"true" help:"servers with the same streams, which are taken when the origin fails"`
+	Origin string   `yaml:"origin" reload:"live" secret:"true" short:"true" help:"server whose streams are played here, each fetched once while somebody plays it: rtmp://HOST, rtmps://HOST, http://HOST:8080 or https://HOST; it may have a query with a key, which all streams are fetched with; a text in the place of the group is this; an empty one makes no edge"`
+	Backup []string `yaml:"backup" reload:"live" secret:"true" help:"servers with the same streams, which are taken when the origin fails"`
 	Tuning
 }
 
