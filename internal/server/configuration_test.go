@@ -270,7 +270,10 @@ func TestPatchThatCannotBeKept(t *testing.T) {
 	dir := t.TempDir()
 	state, file := filepath.Join(dir, "state"), filepath.Join(dir, "weir.yml")
 	r := startRig(t, file, "state: "+state+"\n")
-	write(t, state, "a file, where a folder should be")
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(state, "config.d"), "a file, where a folder should be")
 	if _, _, err := r.Patch(t.Context(), []byte(`{"limits":{"streams":7}}`), ""); err == nil || r.streams() == 7 {
 		t.Error(err, r.streams())
 	}
