@@ -138,6 +138,30 @@ func testWatch(t *testing.T, chrome *chromium) {
 		b = chrome.open(t, page("return/silent", ""), "")
 		b.until("a page that is opened later plays", func(s sight) bool { return s.Transport == "hls" && s.State == "playing" && s.Frames > 5 })
 	})
+	t.Run("an answer that comes late", func(t *testing.T) {
+		t.Parallel()
+		p := live(t, s, "return/answer", filmed)
+		b := chrome.open(t, page("return/answer", ""), "")
+		b.watches("flv", true, true)
+		// What the server says of the standstill comes when it is just over, and the browser says only once that it is.
+		b.do(`run { const f = fetch; let said = 0; addEventListener("playing", (e) => { if (said++ > 0) e.stopImmediatePropagation(); }, true);` +
+			` window.fetch = async (...a) => { const r = await f(...a); if (String(a[0]).includes("stream.json"))` +
+			` await new Promise((ok) => document.querySelector("video").addEventListener("playing", ok, { once: true })); return r; } }`)
+		if err := p.signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		last := b.sight()
+		b.until("it stands still", func(s sight) bool {
+			if s.Time != last.Time {
+				last = s
+			}
+			return s.At > last.At+2
+		})
+		if err := p.signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		b.watches("flv", true, true)
+	})
 	t.Run("plain HLS", func(t *testing.T) {
 		t.Parallel()
 		plain := startServer(t, "streams.0.hls.low_latency=false")

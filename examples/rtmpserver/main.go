@@ -14,7 +14,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-
 	"weir/rtmp"
 )
 

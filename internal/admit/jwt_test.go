@@ -204,6 +204,17 @@ func TestTokens(t *testing.T) {
 		}
 	}
 
+	// A token that demands an extension is for those who know it.
+	critical := jwt.NewWithClaims(jwt.SigningMethodRS256, player())
+	critical.Header["kid"], critical.Header["crit"] = "r", []string{"b64"}
+	text, err := critical.SignedString(rsaKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if terms, err := decideJWT(keys, session.Play, "live/a", text); terms != nil || session.ReasonOf(err) != session.BadKey || !strings.Contains(err.Error(), "critical extensions (crit)") {
+		t.Errorf("crit: %+v, %v", terms, err)
+	}
+
 	// A publisher goes on when its token ends, unless it is to end.
 	publisher := token(t, jwt.SigningMethodRS256, "r", rsaKey, player("jti", nil, "weir", []any{map[string]any{"action": "publish", "path": "live/a"}}))
 	if terms, err := decideJWT(keys, session.Publish, "live/a", publisher); err != nil || !terms.Until.IsZero() || terms.KeyID != "r" {

@@ -40,8 +40,8 @@ type Door struct {
 	Users Users
 	// Reserved is the names that publishers may not take.
 	Reserved *Reserved
-	// Want, if not nil, is told of each player that was admitted, before it waits for its stream: the stream may have to
-	// be fetched. An error refuses the player.
+	// Want, if not nil, is told of each player that was admitted and has joined its stream, which may have to be fetched.
+	// An error refuses the player.
 	Want func(r *admit.Request, g session.Grant) error
 	// Wait returns how long a player of the path waits for a publisher.
 	Wait func(path string) time.Duration
@@ -214,12 +214,13 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	if err != nil {
 		return nil, d.Refuse(r, err)
 	}
-	if err := d.Wanted(r, grant); err != nil {
+	view, err := d.ViewFor(s, r.Path, v)
+	if err != nil {
 		undo()
 		return nil, err
 	}
-	view, err := d.ViewFor(s, r.Path, v)
-	if err != nil {
+	if err := d.Wanted(r, grant); err != nil {
+		view.Leave()
 		undo()
 		return nil, err
 	}
@@ -235,8 +236,9 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	return view, nil
 }
 
-// Wanted passes on that an admitted player is about to wait for the stream at r.Path, which may have to be fetched from
-// elsewhere. It fails with a *session.Refusal, also for a server that would send the stream back to this one.
+// Wanted passes on that an admitted player waits for the stream at r.Path, which may have to be fetched from elsewhere. The
+// player has joined the stream before, so that it hears at once if that fails. It fails with a *session.Refusal, also for a
+// server that would send the stream back to this one.
 func (d *Door) Wanted(r *admit.Request, g session.Grant) error {
 	if err := hops.Check(r.Hops, hops.Entry(d.Server, r.Path)); err != nil {
 		return d.Refuse(r, err)

@@ -297,6 +297,32 @@ func TestWaitIsOver(t *testing.T) {
 	})
 }
 
+// TestWantedByAPlayerOfTheStream: when a stream is to be fetched its player has joined it, and so hears at once that it cannot
+// be; one that is refused then leaves it.
+func TestWantedByAPlayerOfTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		refuse, why := error(nil), errors.New("it cannot be fetched")
+		h.Want = func(r *admit.Request, _ session.Grant) error {
+			if st := h.Hub.Get(r.Path); st == nil || st.Stats().Players != 1 {
+				t.Error("the player has not joined the stream")
+			}
+			h.Hub.End(r.Path, why)
+			return refuse
+		}
+		for _, refuse = range []error{nil, session.Because(session.Loop, why)} {
+			begun := time.Now()
+			_, err := h.PlayLive(t.Context(), h.session(), Ask{Path: "live/a"}, func(string) mux.Variant { return variant(0) })
+			if took := time.Since(begun); err == nil || took > 0 || refuse != nil && session.ReasonOf(err) != session.Loop {
+				t.Errorf("%v after %v", err, took)
+			}
+			if h.Hub.Get("live/a") != nil {
+				t.Error("the stream is kept for nobody")
+			}
+		}
+	})
+}
+
 // TestRequestOfAViewer: what is asked about one without a session is what is asked about one with a session.
 func TestRequestOfAViewer(t *testing.T) {
 	d := &Door{Name: "test"}

@@ -105,7 +105,7 @@ func (m *Manager) plan(path, query string) (Plan, bool) {
 	return Plan{}, false
 }
 
-// Want is told of a player that was admitted by a grant and is about to wait for its stream, which is fetched if it is to be
+// Want is told of a player that was admitted by a grant and waits for its stream, which is fetched if it is to be
 // and nobody publishes it. It fails with a *session.Refusal if that is not possible now.
 func (m *Manager) Want(r *admit.Request, g session.Grant) error {
 	m.mu.Lock()

@@ -215,7 +215,6 @@ func (p *pull) serve(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-t.C:
-		p.dismiss() // who was on its way when the others were told
 		return nil
 	}
 }

@@ -216,12 +216,13 @@ type player struct {
 
 // play lets a player in.
 func (r *rig) play(path string, hops ...string) (*player, error) {
-	if err := r.Want(&admit.Request{Role: session.Play, Path: path, RawQuery: "key=k y", Hops: hops}, session.Grant{}); err != nil {
-		return nil, err
-	}
 	s, err := r.hub.Play(path)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if err := r.Want(&admit.Request{Role: session.Play, Path: path, RawQuery: "key=k y", Hops: hops}, session.Grant{}); err != nil {
+		s.Leave()
+		return nil, err
 	}
 	return &player{r, s}, nil
 }

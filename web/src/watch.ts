@@ -40,6 +40,7 @@ const silentDetail = "One of its tracks has fallen silent, and this way of playi
  */
 export class Watch {
   private running: Running | undefined;
+  private state: State = "connecting"; // what the viewer has been told
   private chosen: string | undefined; // by the viewer
   private readonly unusable = new Set<string>(); // players that failed with the stream as it was described
   private described = "";
@@ -60,7 +61,7 @@ export class Watch {
     private readonly video: HTMLVideoElement,
     private readonly source: Source,
     private readonly ways: readonly Way[],
-    private readonly changed: (state: State, detail: string) => void,
+    private readonly show: (state: State, detail: string) => void,
   ) {
     video.addEventListener("playing", () => {
       if (this.running === undefined) return;
@@ -70,6 +71,11 @@ export class Watch {
     setInterval(() => {
       this.look();
     }, 200);
+  }
+
+  private changed(state: State, detail: string): void {
+    this.state = state;
+    this.show(state, detail);
   }
 
   /** What is played, or why nothing is; undefined while it is not known. */
@@ -276,6 +282,9 @@ export class Watch {
     this.judge(now);
     this.unfreeze(now);
     if (this.video.currentTime !== this.moved.time) {
+      // What the server said of a standstill may have come when it was just over.
+      const plays = this.moved.time >= 0 && !this.video.seeking && this.video.readyState > HTMLMediaElement.HAVE_CURRENT_DATA;
+      if (plays && this.state !== "playing") this.changed("playing", "");
       this.moved = { at: now, time: this.video.currentTime };
       this.isStalled = false;
       void this.comeBack(now);

@@ -8,6 +8,7 @@
 //   NAME open URL WIDTH HEIGHT light|dark      NAME close
 //   NAME key KEY        NAME click SELECTOR    NAME select WAY
 //   NAME size WIDTH HEIGHT                     NAME shot FILE
+//   NAME run SCRIPT
 import { once } from "node:events";
 import readline from "node:readline";
 import { chromium } from "playwright-core";
@@ -103,6 +104,8 @@ async function obey(name, command, args) {
       return page.setViewportSize({ width: Number(args[0]), height: Number(args[1]) });
     case "select":
       return page.selectOption("#transport", args[0] ?? "");
+    case "run":
+      return page.evaluate(args.join(" "));
     case "shot":
       return page.screenshot({ path: args[0] });
   }

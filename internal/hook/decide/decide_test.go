@@ -717,32 +717,46 @@ func TestO14_HangingHook(t *testing.T) {
 	}
 }
 
-// TestPublishersGoFirst: players that fill all turns of a slow service keep no publisher waiting.
-func TestPublishersGoFirst(t *testing.T) {
+// hanging is a service that never answers questions which hold a text, and answers the others at once. full is closed once most
+// of the former are under way, which busy counts.
+func hanging(t *testing.T, text string, most int32) (url string, busy *atomic.Int32, full chan struct{}) {
+	t.Helper()
 	hang := make(chan struct{})
-	var busy atomic.Int32
-	full := make(chan struct{})
-	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+	busy, full = new(atomic.Int32), make(chan struct{})
+	url = serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		if strings.Contains(string(b), `"action":"publish"`) {
+		if !strings.Contains(string(b), text) {
 			return
 		}
-		if busy.Add(1) == maxPlayCalls {
+		if busy.Add(1) == most {
 			close(full)
 		}
 		<-hang
 	})
-	defer close(hang)
-	c := newRig(t, url, nil)
+	t.Cleanup(func() { close(hang) })
+	return url, busy, full
+}
+
+// crowded has n players at addresses wait for answers until the test ends.
+func crowded(t *testing.T, c *rig, n int, from func(i int) netip.AddrPort) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	for i := range 200 {
+	for i := range n {
 		r := player(fmt.Sprint("token=", i))
-		r.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 1)
+		r.Remote = from(i)
 		wg.Go(func() { _, _ = c.Decide(ctx, r) })
 	}
+	t.Cleanup(func() { cancel(); wg.Wait() })
+}
+
+// TestPublishersGoFirst: players that fill all turns of a slow service keep no publisher waiting.
+func TestPublishersGoFirst(t *testing.T) {
+	url, _, full := hanging(t, `"action":"play"`, maxPlayCalls)
+	c := newRig(t, url, nil)
+	crowded(t, c, 200, func(i int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 1)
+	})
 	<-full
 	if _, err := c.Decide(t.Context(), publisher("token=a")); err != nil {
 		t.Error(err)
@@ -751,28 +765,9 @@ func TestPublishersGoFirst(t *testing.T) {
 
 // TestOneAddressLeavesPlaces: the players of one address are asked about with half of the questions that may be under way.
 func TestOneAddressLeavesPlaces(t *testing.T) {
-	hang := make(chan struct{})
-	var busy atomic.Int32
-	full := make(chan struct{})
-	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		b, _ := io.ReadAll(r.Body)
-		if !strings.Contains(string(b), "203.0.113.7") {
-			return
-		}
-		if busy.Add(1) == maxOfAddress {
-			close(full)
-		}
-		<-hang
-	})
-	defer close(hang)
+	url, busy, full := hanging(t, "203.0.113.7", maxOfAddress)
 	c := newRig(t, url, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	for i := range 100 {
-		wg.Go(func() { _, _ = c.Decide(ctx, player(fmt.Sprint("token=", i))) })
-	}
+	crowded(t, c, 100, func(int) netip.AddrPort { return netip.MustParseAddrPort("203.0.113.7:1") })
 	<-full
 	other := player("token=other")
 	other.Remote = netip.MustParseAddrPort("198.51.100.1:1")

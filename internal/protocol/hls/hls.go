@@ -157,15 +157,11 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 		protocol.RedirectWith(w, root+public+"/index.m3u8", "v="+p.tokens.issue(public, grant, by, time.Now()))
 		return
 	}
-	if err := p.env.Wanted(p.env.Request(r, path), grant); err != nil {
-		p.env.Fail(w, err)
-		return
-	}
 	issue, caching := func() string { return "?v=" + p.tokens.issue(path, grant, by, time.Now()) }, "no-store" // the id in it is this viewer's alone
 	if grant == cdnGrant {
 		issue, caching = func() string { return "" }, "max-age=1"
 	}
-	text, err := p.multivariant(r, path, issue)
+	text, err := p.multivariant(r, path, grant, issue)
 	if err != nil {
 		p.env.Fail(w, err)
 		return
@@ -200,12 +196,15 @@ func (p *HLS) let(r *http.Request, path string) (session.Grant, proof, error) {
 
 // multivariant waits for the stream's first segments, and makes the playlist that a viewer begins with. issue returns what
 // is put behind the names in it.
-func (p *HLS) multivariant(r *http.Request, path string, issue func() string) ([]byte, error) {
+func (p *HLS) multivariant(r *http.Request, path string, grant session.Grant, issue func() string) ([]byte, error) {
 	s, err := p.env.Hub.Play(path)
 	if err != nil {
 		return nil, p.env.Refuse(p.env.Request(r, path), err)
 	}
 	defer s.Leave()
+	if err := p.env.Wanted(p.env.Request(r, path), grant); err != nil {
+		return nil, err
+	}
 	packager, err := p.packager(r, s)
 	if err != nil {
 		return nil, err

@@ -101,6 +101,49 @@ func TestRenewalThatIsNone(t *testing.T) {
 	}
 }
 
+// TestIDEndsWithItsGrant: who has taken no media has no session yet, and is given nothing after its time either.
+func TestIDEndsWithItsGrant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, session.Limits{})
+		q := r.request(addrA, "token=a")
+		id := "v=" + r.tokens.issue("live/a", until("ann", 3*time.Second), proofOf(q, q.URL.Query()), time.Now())
+		r.refused = session.Because(session.BadKey, errors.New("no"))
+		time.Sleep(3 * time.Second)
+		if _, err := r.playlist(addrA, id, 0); err != nil || r.asked != 0 {
+			t.Errorf("within its time: %v, asked %d times", err, r.asked)
+		}
+		time.Sleep(time.Nanosecond)
+		if _, err := r.playlist(addrA, id, 0); session.ReasonOf(err) != session.BadKey || r.asked != 1 {
+			t.Errorf("after its time: %v, asked %d times", err, r.asked)
+		}
+		r.wantSessions(0, "without media")
+	})
+}
+
+// TestNewViewersAtTheLimit: who comes with another id each time never gets a session, and no playlist where no player may come.
+func TestNewViewersAtTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, session.Limits{Players: 1})
+		fresh := func() string {
+			q := r.request(addrB, "")
+			return "v=" + r.tokens.issue("live/a", until("bob", time.Hour), proofOf(q, q.URL.Query()), time.Now())
+		}
+		if _, err := r.playlist(addrB, fresh(), 0); err != nil {
+			t.Error("while there is room:", err)
+		}
+		id := r.watching(time.Hour)
+		for range 3 {
+			if _, err := r.playlist(addrB, fresh(), 0); session.ReasonOf(err) != session.Limit {
+				t.Error(err)
+			}
+		}
+		if _, err := r.playlist(addrA, id, 0); err != nil {
+			t.Error("the one who plays:", err)
+		}
+		r.wantSessions(1, "at the limit")
+	})
+}
+
 // TestO10_CDN: whoever shows the secret of a stream's CDN is one session and is not asked about; who shows another is.
 func TestO10_CDN(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
