@@ -57,7 +57,7 @@ lint: pages ## the linters of .golangci.yml, of the pages and of the scripts
 	shellcheck scripts/* .ci/run
 
 fmt: ## format the Go sources
-	go tool -modfile=tools/go.mod gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
+	go tool -modfile=tools/go.mod gofumpt -modpath weir -w $$(git ls-files -co --exclude-standard '*.go')
 
 fuzz: ## every fuzz target for T (1m) each
 	@scripts/fuzz $(or $(T),1m)

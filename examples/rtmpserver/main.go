@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+
 	"weir/rtmp"
 )
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
 	"weir/rtmp"
 )
 
