@@ -29,7 +29,7 @@ var layers = []struct{ folder, ours, outside string }{
 
 	// The server.
 	{"internal/strictjson", "", ""},
-	{"internal/config", "internal/strictjson", "github.com/goccy/go-yaml github.com/google/jsonschema-go"},
+	{"internal/config", "internal/strictjson", "github.com/google/jsonschema-go go.yaml.in/yaml/v4"},
 	{"internal/timeline", "", ""},
 	{"internal/stream", "av codec internal/timeline", ""},
 	{"internal/health", "av amf codec format/flv internal/stream", ""},

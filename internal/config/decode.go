@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
+	"go.yaml.in/yaml/v4"
 )
 
 // loader lays one source after the other over the values of root.
@@ -23,7 +23,6 @@ type loader struct {
 	source  Origin   // the place is that of the node at hand in a file
 	environ []string // NAME=value, for secrets kept in the environment
 	layer   bool     // it is laid over another: null takes a value back
-	anchors map[string]ast.Node
 	nodes   int
 }
 
@@ -50,7 +49,7 @@ func (l *loader) readFile(name string, data []byte) {
 	if n == nil {
 		return
 	}
-	l.anchors, l.nodes = anchors(n), 0
+	l.nodes = 0
 	l.decode(l.root, l.conf, n, "")
 }
 
@@ -69,56 +68,37 @@ func (l *loader) syntax(path string, err error, secret bool) {
 }
 
 // at is the origin of n.
-func (l *loader) at(n ast.Node) Origin {
+func (l *loader) at(n *yaml.Node) Origin {
 	o := l.source
 	if o.Kind != FromFile {
 		return o
 	}
-	t := n.GetToken()
-	if values, ok := pairs(n); ok && len(values) > 0 {
-		t = values[0].Key.GetToken() // a block mapping's own token is its first colon
-	}
-	if t != nil && t.Position != nil {
-		o.Line, o.Column = t.Position.Line, t.Position.Column
-	}
+	o.Line, o.Column = n.Line, n.Column
 	return o
 }
 
-func (l *loader) problem(n ast.Node, path, found, allowed string) {
+func (l *loader) problem(n *yaml.Node, path, found, allowed string) {
 	l.problems.add(&Problem{Origin: l.at(n), Path: path, Found: found, Allowed: allowed})
 }
 
-// resolve follows anchors and aliases to the node that holds the value.
-func (l *loader) resolve(n ast.Node, path string) (ast.Node, bool) {
-	for range maxNesting {
-		if l.nodes++; l.nodes > maxNodes {
-			l.problem(n, path, fmt.Sprintf("found more than %d values", maxNodes), "")
-			return nil, false
-		}
-		switch a := n.(type) {
-		case *ast.AnchorNode:
-			n = a.Value
-		case *ast.AliasNode:
-			name := a.Value.GetToken().Value
-			target, ok := l.anchors[name]
-			if !ok {
-				l.problem(n, path, "found an alias without its anchor, *"+name, `a value that begins with * is written in quotes: "**"`)
-				return nil, false
-			}
-			n = target
-		case *ast.TagNode:
-			l.problem(n, path, "found a tag", "values without tags")
-			return nil, false
-		default:
-			return n, n != nil
-		}
+// resolve follows aliases to the node that holds the value.
+func (l *loader) resolve(n *yaml.Node, path string) (*yaml.Node, bool) {
+	if l.nodes++; l.nodes > maxNodes {
+		l.problem(n, path, fmt.Sprintf("found more than %d values", maxNodes), "")
+		return nil, false
 	}
-	l.problem(n, path, "found an alias that leads to itself", "")
-	return nil, false
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		l.problem(n, path, "found a tag", "values without tags")
+		return nil, false
+	}
+	return n, true
 }
 
 // decode sets v, the value of f at path, from n.
-func (l *loader) decode(f *field, v reflect.Value, n ast.Node, path string) {
+func (l *loader) decode(f *field, v reflect.Value, n *yaml.Node, path string) {
 	if l.problems.full() || strings.Count(path, ".") > 2*maxNesting {
 		return
 	}
@@ -126,7 +106,7 @@ func (l *loader) decode(f *field, v reflect.Value, n ast.Node, path string) {
 	if !ok {
 		return
 	}
-	if _, null := n.(*ast.NullNode); null && l.layer && l.restore(v, path) {
+	if kindOf(n) == nothing && l.layer && l.restore(v, path) {
 		return
 	}
 	switch f.kind {
@@ -139,14 +119,13 @@ func (l *loader) decode(f *field, v reflect.Value, n ast.Node, path string) {
 	}
 }
 
-func (l *loader) decodeGroup(f *field, v reflect.Value, n ast.Node, path string) {
-	values, ok := pairs(n)
+func (l *loader) decodeGroup(f *field, v reflect.Value, n *yaml.Node, path string) {
 	if f.short != nil && f.isShort(n) {
 		l.origins[path] = l.at(n)
 		l.decode(f.short, f.short.of(v), n, join(path, f.short.name))
 		return
 	}
-	if _, null := n.(*ast.NullNode); !ok && !null {
+	if k := kindOf(n); k != mapping && k != nothing {
 		l.problem(n, path, found(n, f.secret), "a group of keys: "+strings.Join(f.keys(), ", "))
 		return
 	}
@@ -154,34 +133,33 @@ func (l *loader) decodeGroup(f *field, v reflect.Value, n ast.Node, path string)
 		l.origins[path] = l.at(n)
 	}
 	first := map[string]Origin{}
-	for _, kv := range values {
-		if kv.Key.IsMergeKey() {
-			l.merge(f, v, kv, values, path)
+	for key, value := range pairs(n) {
+		if isMerge(key) {
+			l.merge(f, v, key, value, n, path)
 			continue
 		}
-		name, ok := keyText(kv.Key)
+		name, ok := keyText(key)
 		if !ok {
-			l.problem(kv.Key, path, "found a key that is not text", strings.Join(f.keys(), ", "))
+			l.problem(key, path, "found a key that is not text", strings.Join(f.keys(), ", "))
 			continue
 		}
 		if before, twice := first[name]; twice {
-			l.problem(kv.Key, join(path, clip(name)), "given twice, first in line "+fmt.Sprint(before.Line), "")
+			l.problem(key, join(path, clip(name)), "given twice, first in line "+fmt.Sprint(before.Line), "")
 			continue
 		}
-		first[name] = l.at(kv.Key)
+		first[name] = l.at(key)
 		c := f.child(name)
 		if c == nil {
-			l.unknown(f, l.at(kv.Key), path, name)
+			l.unknown(f, l.at(key), path, name)
 			continue
 		}
-		l.decode(c, c.of(v), kv.Value, join(path, name))
+		l.decode(c, c.of(v), value, join(path, name))
 	}
 }
 
 // isShort reports whether n is the short form of the group f: its one text, or where that is kept.
-func (f *field) isShort(n ast.Node) bool {
-	switch n.(type) {
-	case *ast.StringNode, *ast.LiteralNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+func (f *field) isShort(n *yaml.Node) bool {
+	if isScalar(n) {
 		return true
 	}
 	r, ok := secretReference(n)
@@ -201,33 +179,32 @@ func (l *loader) restore(v reflect.Value, path string) bool {
 	return true
 }
 
-// merge takes the keys of kv ("<<: *base") that are not among those written out.
-func (l *loader) merge(f *field, v reflect.Value, kv *ast.MappingValueNode, written []*ast.MappingValueNode, path string) {
-	n, ok := l.resolve(kv.Value, path)
+// merge takes the keys of a value behind "<<" that are not among those written out in the group.
+func (l *loader) merge(f *field, v reflect.Value, key, value, written *yaml.Node, path string) {
+	base, ok := l.resolve(value, path)
 	if !ok {
 		return
 	}
-	base, ok := pairs(n)
-	if !ok {
-		l.problem(kv.Key, path, found(n, f.secret)+" after <<", "an alias of one group of keys")
+	if kindOf(base) != mapping {
+		l.problem(key, path, found(base, f.secret)+" after <<", "an alias of one group of keys")
 		return
 	}
 	own := map[string]bool{}
-	for _, w := range written {
-		if name, ok := keyText(w.Key); ok {
+	for k := range pairs(written) {
+		if name, ok := keyText(k); ok {
 			own[name] = true
 		}
 	}
-	for _, b := range base {
-		name, ok := keyText(b.Key)
+	for k, below := range pairs(base) {
+		name, ok := keyText(k)
 		switch c := f.child(name); {
 		case !ok:
-			l.problem(b.Key, path, "found a key that is not text", strings.Join(f.keys(), ", "))
+			l.problem(k, path, "found a key that is not text", strings.Join(f.keys(), ", "))
 		case own[name]:
 		case c == nil:
-			l.unknown(f, l.at(b.Key), path, name)
+			l.unknown(f, l.at(k), path, name)
 		default:
-			l.decode(c, c.of(v), b.Value, join(path, name))
+			l.decode(c, c.of(v), below, join(path, name))
 		}
 	}
 }
@@ -245,12 +222,11 @@ func (l *loader) unknown(f *field, at Origin, path, name string) {
 	l.problems.add(p)
 }
 
-func (l *loader) decodeList(f *field, v reflect.Value, n ast.Node, path string) {
-	if _, null := n.(*ast.NullNode); null {
+func (l *loader) decodeList(f *field, v reflect.Value, n *yaml.Node, path string) {
+	if kindOf(n) == nothing {
 		return // a key whose entries are all commented out
 	}
-	s, ok := n.(*ast.SequenceNode)
-	if !ok {
+	if kindOf(n) != sequence {
 		l.problem(n, path, found(n, f.secret), f.listAllowed())
 		return
 	}
@@ -258,8 +234,8 @@ func (l *loader) decodeList(f *field, v reflect.Value, n ast.Node, path string) 
 		l.forget(path)
 	}
 	l.origins[path] = l.at(n)
-	out := reflect.MakeSlice(f.typ, 0, min(len(s.Values), 1024))
-	for i, n := range s.Values {
+	out := reflect.MakeSlice(f.typ, 0, min(len(n.Content), 1024))
+	for i, n := range n.Content {
 		e := f.newEntry()
 		l.decode(f.elem, e, n, join(path, fmt.Sprint(i)))
 		out = reflect.Append(out, e)
@@ -286,7 +262,7 @@ func (l *loader) forget(path string) {
 	}
 }
 
-func (l *loader) decodeValue(f *field, v reflect.Value, n ast.Node, path string) {
+func (l *loader) decodeValue(f *field, v reflect.Value, n *yaml.Node, path string) {
 	if r, ok := secretReference(n); ok && f.takesReference() {
 		l.decodeReference(f, v, r, path)
 		return
@@ -314,14 +290,6 @@ func (l *loader) store(f *field, v, next reflect.Value, path string, at Origin, 
 	}
 	v.Set(next)
 	l.origins[path] = at
-}
-
-func keyText(k ast.MapKeyNode) (string, bool) {
-	s, ok := k.(*ast.StringNode)
-	if !ok {
-		return "", false
-	}
-	return s.Value, true
 }
 
 // clip makes an unknown key fit for a message.

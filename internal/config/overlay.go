@@ -177,7 +177,7 @@ func (l *loader) setTo(f *field, v reflect.Value, path, text string) {
 		l.problems.add(p)
 		return
 	}
-	l.anchors, l.nodes = anchors(n), 0
+	l.nodes = 0
 	l.decode(f, v, n, path)
 }
 

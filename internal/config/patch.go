@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
+	"go.yaml.in/yaml/v4"
 
 	"weir/internal/strictjson"
 )
@@ -79,7 +79,7 @@ func readPlain(data []byte) (map[string]any, error) {
 	if err != nil || n == nil {
 		return map[string]any{}, err
 	}
-	r := &plainReader{anchors: anchors(n)}
+	r := &plainReader{}
 	v, err := r.read(n, 0)
 	if err != nil {
 		return nil, err
@@ -165,33 +165,25 @@ func expand(f *field, v any) any {
 }
 
 // plainReader makes plain values of a YAML document.
-type plainReader struct {
-	anchors map[string]ast.Node
-	nodes   int
-}
+type plainReader struct{ nodes int }
 
-func (r *plainReader) read(n ast.Node, depth int) (any, error) {
+func (r *plainReader) read(n *yaml.Node, depth int) (any, error) {
 	if r.nodes++; r.nodes > maxNodes || depth > 2*maxNesting {
 		return nil, errors.New("too many values, or nested too deep")
 	}
-	switch n := n.(type) {
-	case *ast.AnchorNode:
-		return r.read(n.Value, depth+1)
-	case *ast.AliasNode:
-		return r.read(r.anchors[n.Value.GetToken().Value], depth+1)
-	case *ast.NullNode:
+	if n.Kind == yaml.AliasNode {
+		return r.read(n.Alias, depth+1)
+	}
+	switch kindOf(n) {
+	case nothing:
 		return nil, nil
-	case *ast.StringNode:
-		return n.Value, nil
-	case *ast.LiteralNode:
-		return n.Value.Value, nil
-	case *ast.BoolNode:
-		return n.Value, nil
-	case *ast.IntegerNode, *ast.FloatNode:
-		return json.Number(n.GetToken().Value), nil
-	case *ast.SequenceNode:
-		list := make([]any, len(n.Values))
-		for i, e := range n.Values {
+	case boolean:
+		return strings.EqualFold(n.Value, "true"), nil
+	case integer, number:
+		return json.Number(n.Value), nil
+	case sequence:
+		list := make([]any, len(n.Content))
+		for i, e := range n.Content {
 			v, err := r.read(e, depth+1)
 			if err != nil {
 				return nil, err
@@ -199,24 +191,22 @@ func (r *plainReader) read(n ast.Node, depth int) (any, error) {
 			list[i] = v
 		}
 		return list, nil
-	}
-	values, ok := pairs(n)
-	if !ok {
-		return nil, errors.New("a value that is none of text, number, bool, list and group")
-	}
-	m := map[string]any{}
-	for _, kv := range values {
-		name, ok := keyText(kv.Key)
-		if !ok {
-			return nil, errors.New("a key that is no text")
+	case mapping:
+		m := map[string]any{}
+		for key, value := range pairs(n) {
+			name, ok := keyText(key)
+			if !ok {
+				return nil, errors.New("a key that is no text")
+			}
+			v, err := r.read(value, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			m[name] = v
 		}
-		v, err := r.read(kv.Value, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		m[name] = v
+		return m, nil
 	}
-	return m, nil
+	return n.Value, nil
 }
 
 // writeBlock writes a group, key by key in the order of their names.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml/ast"
+	"go.yaml.in/yaml/v4"
 )
 
 // valueError says why a value was refused, where that adds to what is allowed.
@@ -24,67 +24,51 @@ func (e *valueError) Error() string { return e.why }
 var errType = &valueError{}
 
 // setNode sets v, a value of f, from a scalar node, strictly by type: 123 is not text, "123" not a number.
-func (f *field) setNode(v reflect.Value, n ast.Node) error {
-	text, isText := "", true
-	switch n := n.(type) {
-	case *ast.StringNode:
-		text = n.Value
-	case *ast.LiteralNode:
-		text = n.Value.Value
-	default:
-		isText = false
-	}
+func (f *field) setNode(v reflect.Value, n *yaml.Node) error {
+	kind := kindOf(n)
 	if f.form != nil && v.Kind() != reflect.String {
-		switch n.(type) {
-		case *ast.IntegerNode, *ast.FloatNode:
-			text, isText = n.GetToken().Value, true
+		switch kind {
+		case text, integer, number:
+			return f.form.parse(v, n.Value)
 		}
-		if !isText {
-			return errType
-		}
-		return f.form.parse(v, text)
+		return errType
 	}
-	switch k := v.Kind(); k {
-	case reflect.String:
-		if !isText {
-			if n.Type() == ast.IntegerType || n.Type() == ast.FloatType || n.Type() == ast.BoolType {
-				return &valueError{why: "write it in quotes"}
-			}
+	plain := strings.ReplaceAll(n.Value, "_", "")
+	switch k := v.Kind(); {
+	case k == reflect.String:
+		switch kind {
+		case text:
+		case integer, number, boolean:
+			return &valueError{why: "write it in quotes"}
+		default:
 			return errType
 		}
 		if f.form != nil {
-			return f.form.parse(v, text)
+			return f.form.parse(v, n.Value)
 		}
-		v.SetString(text)
-		return nil
-	case reflect.Bool:
-		b, ok := n.(*ast.BoolNode)
-		if !ok {
+		v.SetString(n.Value)
+	case k == reflect.Bool && kind == boolean:
+		v.SetBool(strings.EqualFold(n.Value, "true"))
+	case v.CanFloat() && kind == number:
+		x, err := strconv.ParseFloat(plain, 64)
+		if err != nil || math.IsInf(x, 0) || v.OverflowFloat(x) {
 			return errType
 		}
-		v.SetBool(b.Value)
-		return nil
-	case reflect.Float32, reflect.Float64:
-		if f, ok := n.(*ast.FloatNode); ok && !math.IsInf(f.Value, 0) && !v.OverflowFloat(f.Value) {
-			v.SetFloat(f.Value)
-			return nil
-		}
-	}
-	i, ok := n.(*ast.IntegerNode)
-	if !ok {
+		v.SetFloat(x)
+	case kind == integer:
+		return setInteger(v, plain)
+	default:
 		return errType
 	}
-	return setInteger(v, i.Value)
+	return nil
 }
 
-func setInteger(v reflect.Value, n any) error {
-	var neg bool
-	var abs uint64
-	switch n := n.(type) {
-	case int64:
-		neg, abs = n < 0, uint64(max(n, -n))
-	case uint64:
-		abs = n
+// setInteger sets v, a number, from text such as 12, -1 or 0x1f.
+func setInteger(v reflect.Value, text string) error {
+	text, neg := strings.CutPrefix(strings.TrimPrefix(text, "+"), "-")
+	abs, err := strconv.ParseUint(text, 0, 64)
+	if err != nil {
+		return errType
 	}
 	switch {
 	case v.CanFloat():

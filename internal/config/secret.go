@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml/ast"
+	"go.yaml.in/yaml/v4"
 )
 
 // maxSecretFile is the largest file that a secret is read from, in bytes.
@@ -19,18 +19,17 @@ const maxSecretFile = 64 << 10
 // reference is what stands in the place of a secret that is kept elsewhere: {file: NAME} or {env: NAME}.
 type reference struct {
 	kind string // "file" or "env"
-	name ast.Node
+	name *yaml.Node
 }
 
 // secretReference returns the reference that n is. A group of several keys is none.
-func secretReference(n ast.Node) (reference, bool) {
-	values, ok := pairs(n)
-	if !ok || len(values) != 1 {
+func secretReference(n *yaml.Node) (reference, bool) {
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
 		return reference{}, false
 	}
-	switch kind, _ := keyText(values[0].Key); kind {
+	switch kind, _ := keyText(n.Content[0]); kind {
 	case "file", "env":
-		return reference{kind, values[0].Value}, true
+		return reference{kind, n.Content[1]}, true
 	}
 	return reference{}, false
 }
@@ -46,19 +45,18 @@ func (l *loader) decodeReference(f *field, v reflect.Value, r reference, path st
 	if !ok {
 		return
 	}
-	text, isText := name.(*ast.StringNode)
-	if !isText || text.Value == "" {
+	if kindOf(name) != text || name.Value == "" {
 		l.problem(name, path, found(name, false)+" as the "+r.kind+" of a secret", "{file: NAME} or {env: NAME}")
 		return
 	}
-	secret, err := l.lookUp(r.kind, text.Value)
+	secret, err := l.lookUp(r.kind, name.Value)
 	if err != nil {
 		l.problem(name, path, err.Error(), "")
 		return
 	}
 	next := reflect.New(f.typ).Elem()
 	if err := f.setText(next, secret); err != nil {
-		l.problem(name, path, "found a secret in "+r.kind+" "+show(text.Value, false)+" that is none", f.refuse(err))
+		l.problem(name, path, "found a secret in "+r.kind+" "+show(name.Value, false)+" that is none", f.refuse(err))
 		return
 	}
 	l.store(f, v, next, path, l.at(name), func() string { return "found ***" })

@@ -57,7 +57,7 @@ func TestShortForm(t *testing.T) {
 	}
 	_, _, err := loadSecrets(t, "users: [5, hunter2]\nname: {file: x}\n", nil)
 	want := `a.yml:1:9: users.0.password: found the number ***, allowed: text (write it in quotes)
-a.yml:2:8: name: found a group of keys, allowed: text`
+a.yml:2:7: name: found a group of keys, allowed: text`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
@@ -101,8 +101,8 @@ func TestSecretsKeptElsewhere(t *testing.T) {
 		"{env: hunt}":       `the environment variable "hunt", which is to hold this secret, is not set`,
 		"{env: [hunter2]}":  "found a list as the env of a secret, allowed: {file: NAME} or {env: NAME}",
 		"{file: ''}":        `found text "" as the file of a secret, allowed: {file: NAME} or {env: NAME}`,
-		"{file: a, env: b}": "a.yml:1:9: token: found a group of keys, allowed: text",
-		"{fil: a}":          "a.yml:1:9: token: found a group of keys, allowed: text",
+		"{file: a, env: b}": "a.yml:1:8: token: found a group of keys, allowed: text",
+		"{fil: a}":          "a.yml:1:8: token: found a group of keys, allowed: text",
 	} {
 		_, _, err := loadSecrets(t, "token: "+data+"\n", env)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter") {

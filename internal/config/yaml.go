@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"go.yaml.in/yaml/v4"
 )
 
-// maxNesting bounds brackets within brackets and dashes on one line: the parser
-// takes quadratic time and stack for them.
+// maxNesting bounds how deep the values of a document may be nested.
 const maxNesting = 64
 
 // maxNodes bounds what aliases can multiply a document to.
@@ -30,7 +26,7 @@ type syntaxError struct {
 func (e *syntaxError) Error() string { return e.message }
 
 // parse returns the one document in data, nil if it is empty.
-func parse(data []byte) (ast.Node, error) {
+func parse(data []byte) (*yaml.Node, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(data) > MaxFileSize {
 		return nil, &syntaxError{message: fmt.Sprintf("found %d bytes, allowed: at most %d", len(data), MaxFileSize)}
@@ -38,38 +34,70 @@ func parse(data []byte) (ast.Node, error) {
 	if line, column, ok := validText(data); !ok {
 		return nil, &syntaxError{line, column, "found a byte that is not UTF-8 or a NUL"}
 	}
-	tokens := lexer.Tokenize(string(data))
-	if err := checkNesting(tokens); err != nil {
-		return nil, err
+	var documents []yaml.Node
+	if err := yaml.Load(data, &documents, yaml.WithAllDocuments()); err != nil {
+		return nil, newSyntaxError(data, err)
 	}
-	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		return nil, newSyntaxError(err)
-	}
-	var body ast.Node
-	for i, d := range file.Docs {
-		if i > 0 && d.Body != nil {
-			p := d.Body.GetToken().Position
-			return nil, &syntaxError{p.Line, p.Column, "found a second document, allowed: one"}
+	var body *yaml.Node
+	for i, d := range documents {
+		if len(d.Content) == 0 || kindOf(d.Content[0]) == nothing && d.Content[0].Value == "" {
+			continue
 		}
-		body = d.Body
+		if i > 0 {
+			return nil, &syntaxError{d.Content[0].Line, d.Content[0].Column, "found a second document, allowed: one"}
+		}
+		body = d.Content[0]
+	}
+	if n := tooDeep(body, 0); n != nil {
+		return nil, &syntaxError{n.Line, n.Column, fmt.Sprintf("nested more than %d deep", maxNesting)}
 	}
 	return body, nil
 }
 
-// newSyntaxError keeps the place and the reason of err, and leaves out the excerpt of
-// the source that the parser adds: it may hold a secret.
-func newSyntaxError(err error) error {
-	var se *yaml.SyntaxError
-	if !errors.As(err, &se) || se.Token == nil {
+// tooDeep returns a value below n, itself at a depth, that is nested too deep; nil if there is none.
+func tooDeep(n *yaml.Node, depth int) *yaml.Node {
+	if n == nil || depth > maxNesting {
+		return n
+	}
+	for _, c := range n.Content {
+		if deep := tooDeep(c, depth+1); deep != nil {
+			return deep
+		}
+	}
+	return nil
+}
+
+// newSyntaxError says where data is no YAML: where that begins which has no end, or where something was found that
+// cannot be there. It has no text of the source, which may be a secret.
+func newSyntaxError(data []byte, err error) error {
+	var le *yaml.LoadError
+	if !errors.As(err, &le) {
 		return &syntaxError{message: "not YAML"}
 	}
-	reason := strings.NewReplacer("\t", `\t`, "\n", `\n`).Replace(se.Message)
-	e := &syntaxError{se.Token.Position.Line, se.Token.Position.Column, "not YAML: " + reason}
-	if strings.HasPrefix(se.Token.Value, "*") || strings.Contains(se.Message, "alias") || strings.HasPrefix(se.Message, "unexpected scalar") {
-		e.message += ` (a value that begins with * is written in quotes: "**")`
+	at, message := le.Mark, "not YAML: "+le.Message
+	if le.ContextMsg != "" {
+		message += ", " + le.ContextMsg
+		if le.ContextMark.Line > 0 && !strings.Contains(le.ContextMsg, "a block") {
+			at = le.ContextMark
+		}
 	}
-	return e
+	switch {
+	case strings.Contains(le.Message, "anchor"), strings.Contains(le.ContextMsg, "alias"):
+		message = `not YAML: found an alias without its anchor (a value that begins with * is written in quotes: "**")`
+	case strings.Contains(le.ContextMsg, "quoted scalar") && strings.Contains(le.Message, "end of stream"):
+		message = "not YAML: found a quote without the one that ends its text"
+	case strings.HasPrefix(lineOf(data, at.Line), "\t"):
+		message = "not YAML: found a tab at the beginning of a line, allowed: spaces"
+	}
+	return &syntaxError{at.Line, at.Column, message}
+}
+
+// lineOf returns a line of data, counted from 1, and what follows it.
+func lineOf(data []byte, line int) string {
+	for range line - 1 {
+		_, data, _ = bytes.Cut(data, []byte("\n"))
+	}
+	return string(data)
 }
 
 func validText(data []byte) (line, column int, ok bool) {
@@ -89,78 +117,85 @@ func validText(data []byte) (line, column int, ok bool) {
 	return 0, 0, true
 }
 
-func checkNesting(tokens token.Tokens) error {
-	open, dashes, line := 0, 0, 0
-	for _, t := range tokens {
-		if t.Position.Line != line {
-			line, dashes = t.Position.Line, 0
+// nodeKind is what a value is, as it stands in a document.
+type nodeKind uint8
+
+const (
+	nothing nodeKind = iota
+	text
+	integer
+	number
+	boolean
+	sequence
+	mapping
+)
+
+// kindOf returns what n is, which is no alias. What looks like a date is text, as is what is in quotes.
+func kindOf(n *yaml.Node) nodeKind {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return sequence
+	case yaml.MappingNode:
+		return mapping
+	}
+	switch n.Tag {
+	case "!!null":
+		return nothing
+	case "!!int":
+		return integer
+	case "!!float":
+		return number
+	case "!!bool":
+		return boolean
+	}
+	return text
+}
+
+// isScalar reports whether n is a text, number or bool.
+func isScalar(n *yaml.Node) bool {
+	switch kindOf(n) {
+	case text, integer, number, boolean:
+		return n.Kind == yaml.ScalarNode
+	}
+	return false
+}
+
+// pairs yields the keys and values of a mapping.
+func pairs(n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(key, value *yaml.Node) bool) {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if !yield(n.Content[i], n.Content[i+1]) {
+				return
+			}
 		}
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			open++
-		case token.SequenceEndType, token.MappingEndType:
-			open--
-		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
-			dashes++
-		}
-		if open > maxNesting || dashes > maxNesting {
-			return &syntaxError{t.Position.Line, t.Position.Column, fmt.Sprintf("nested more than %d deep", maxNesting)}
-		}
 	}
-	return nil
 }
 
-// anchors collects the anchors below n by name. A name set twice means the last.
-func anchors(n ast.Node) map[string]ast.Node {
-	found := anchorFinder{}
-	if n != nil {
-		ast.Walk(found, n)
+// keyText returns a key that is text, and not the "<<" that merges.
+func keyText(k *yaml.Node) (string, bool) {
+	if k.Kind != yaml.ScalarNode || k.Style&yaml.TaggedStyle != 0 || kindOf(k) != text || isMerge(k) {
+		return "", false
 	}
-	return found
+	return k.Value, true
 }
 
-type anchorFinder map[string]ast.Node
-
-// Visit implements ast.Visitor.
-func (f anchorFinder) Visit(n ast.Node) ast.Visitor {
-	if a, ok := n.(*ast.AnchorNode); ok && a.Name != nil {
-		f[a.Name.GetToken().Value] = a.Value
-	}
-	return f
-}
-
-// pairs returns the keys and values of a mapping; ok is false if n is none.
-func pairs(n ast.Node) (values []*ast.MappingValueNode, ok bool) {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		return n.Values, true
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, true
-	}
-	return nil, false
-}
+func isMerge(k *yaml.Node) bool { return k.Kind == yaml.ScalarNode && k.Tag == "!!merge" }
 
 // found describes n in the words of a message. The text of a secret stays out.
-func found(n ast.Node, secret bool) string {
-	switch n := n.(type) {
-	case *ast.NullNode:
+func found(n *yaml.Node, secret bool) string {
+	switch kindOf(n) {
+	case nothing:
 		return "found nothing"
-	case *ast.SequenceNode:
+	case sequence:
 		return "found a list"
-	case *ast.MappingNode, *ast.MappingValueNode:
+	case mapping:
 		return "found a group of keys"
-	case *ast.StringNode:
-		return "found text " + show(n.Value, secret)
-	case *ast.LiteralNode:
-		return "found text " + show(n.Value.Value, secret)
-	case *ast.IntegerNode:
-		return "found the number " + bare(n.Token.Value, secret)
-	case *ast.FloatNode:
-		return "found the number " + bare(n.Token.Value, secret)
-	case *ast.BoolNode:
-		return "found " + n.Token.Value
+	case integer, number:
+		return "found the number " + bare(n.Value, secret)
+	case boolean:
+		return "found " + n.Value
 	}
-	return "found " + strings.ToLower(n.Type().String())
+	return "found text " + show(n.Value, secret)
 }
 
 // show quotes text for a message, at most 64 characters of it.
