@@ -49,6 +49,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/listen", "internal/config", "github.com/pires/go-proxyproto golang.org/x/sys"},
 	{"internal/loglimit", "", ""},
 	{"internal/version", "", ""},
+	{"internal/freeport", "", ""}, // of tests alone
 	{"internal/httpserver", "internal/httpserver/http1 internal/peer internal/protocol/. internal/session", ""},
 	{"internal/httpserver/http1", "", ""},
 	{"internal/admin", "av internal/event internal/session internal/stream internal/strictjson internal/version", "github.com/danielgtaylor/huma/v2"},

@@ -30,6 +30,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/freeport"
 	"weir/rtmp"
 )
 
@@ -400,12 +401,7 @@ func TestO16_NobodySlipsIn(t *testing.T) {
 // slipIn has others try again and again to publish while a server with a configuration starts three times.
 func slipIn(t *testing.T, conf string) {
 	t.Helper()
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := probe.Addr().String()
-	_ = probe.Close()
+	addr := freeport.Addr(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var in, refused atomic.Int32

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"weir/internal/freeport"
 )
 
 // nginxConfig serves Weir below /tv/, as README.md says. The files of nginx's own are in a folder.
@@ -46,12 +48,7 @@ http {
 // startNginx serves weir below /tv/ and returns where that is, with a slash at its end.
 func startNginx(t *testing.T, weir string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	_ = ln.Close() // nginx takes no listener
+	addr := freeport.Addr(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, fmt.Appendf(nil, nginxConfig, dir, addr, weir), 0o600); err != nil {

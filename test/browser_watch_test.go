@@ -147,7 +147,7 @@ func testWatch(t *testing.T, chrome *chromium) {
 		b.do(`run { const f = fetch; let said = 0; addEventListener("playing", (e) => { if (said++ > 0) e.stopImmediatePropagation(); }, true);` +
 			` window.fetch = async (...a) => { const r = await f(...a); if (String(a[0]).includes("stream.json"))` +
 			` await new Promise((ok) => document.querySelector("video").addEventListener("playing", ok, { once: true })); return r; } }`)
-		if err := p.signal(syscall.SIGSTOP); err != nil {
+		if err := p.signal(stopped); err != nil {
 			t.Fatal(err)
 		}
 		last := b.sight()
@@ -157,7 +157,7 @@ func testWatch(t *testing.T, chrome *chromium) {
 			}
 			return s.At > last.At+2
 		})
-		if err := p.signal(syscall.SIGCONT); err != nil {
+		if err := p.signal(resumed); err != nil {
 			t.Fatal(err)
 		}
 		b.watches("flv", true, true)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/freeport"
 	"weir/rtmp"
 )
 
@@ -140,22 +141,11 @@ func (d *desk) write(name, text string, mode os.FileMode) {
 	}
 }
 
-// free is an address that nobody listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // here puts the places of the desk for those that a document has.
 func (d *desk) here(text string) string {
 	admin := d.server.admin
 	if strings.Contains(text, "weir serve") { // it asks the one that it starts
-		admin = free(d.t)
+		admin = freeport.Addr(d.t)
 	}
 	_, port, _ := net.SplitHostPort(admin)
 	return strings.NewReplacer(
@@ -301,7 +291,7 @@ func TestConfigurationsOfTheDocuments(t *testing.T) {
 func TestServiceOfTheDocuments(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, "demo")
-	at := free(t)
+	at := freeport.Addr(t)
 	_, port, _ := net.SplitHostPort(at)
 	for _, b := range blocks(t) {
 		if b.language == "python" && strings.Contains(b.text, "class Auth") {

@@ -9,6 +9,6 @@ import (
 
 func attributes(bool) *syscall.SysProcAttr { return nil }
 
-const stopped = syscall.SIGKILL // there is none
+const stopped, resumed = syscall.SIGKILL, syscall.SIGKILL // there are none
 
 func signalGroup(p *os.Process, _ syscall.Signal) error { return p.Kill() }

@@ -17,8 +17,8 @@ func attributes(nobody bool) *syscall.SysProcAttr {
 	return a
 }
 
-// stopped is the signal that makes a command stand still.
-const stopped = syscall.SIGSTOP
+// stopped makes a command stand still, and resumed lets it go on.
+const stopped, resumed = syscall.SIGSTOP, syscall.SIGCONT
 
 // signalGroup sends a signal to a command and all that it has started.
 func signalGroup(p *os.Process, sig syscall.Signal) error { return syscall.Kill(-p.Pid, sig) }

@@ -23,6 +23,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"weir/internal/archive/s3"
+	"weir/internal/freeport"
 	"weir/internal/record"
 )
 
@@ -43,10 +44,7 @@ func newStorage(t *testing.T) *storage {
 	}
 	dir := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(dir, "weir"), 0o755))
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := ln.Addr().String()
-	must(t, ln.Close())
+	address := freeport.Addr(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, "--port", address, "--access", "key", "--secret", "secretsecret", "--quiet", "posix", dir)
 	must(t, cmd.Start())

@@ -82,7 +82,7 @@ func Load(conf any, src Source) (*Loaded, error) {
 	before.Set(v)
 	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, origins: map[string]Origin{}}
 	l.read(src)
-	if !l.unread {
+	if !l.unread && (len(l.problems.list) > 0 || root.fails(validateRule, v)) {
 		root.apply(validateRule, v, "", l.problems.under, l.problems.reporter(l.origins, l.file))
 	}
 	if err := l.problems.err(); err != nil {

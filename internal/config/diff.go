@@ -72,7 +72,7 @@ func (f *field) diff(changes []Change, path string, a, b reflect.Value) []Change
 		return changes
 	case f.kind == list && f.elem.kind == group && a.Len() == b.Len():
 		for i := range a.Len() {
-			if reflect.DeepEqual(a.Index(i).Interface(), b.Index(i).Interface()) {
+			if reflect.DeepEqual(a.Index(i).Addr().Interface(), b.Index(i).Addr().Interface()) {
 				continue // most of a thousand entries are the same
 			}
 			changes = f.elem.diff(changes, join(path, fmt.Sprint(i)), a.Index(i), b.Index(i))

@@ -139,6 +139,33 @@ func checkRule(v any) error {
 	return nil
 }
 
+// fails reports whether any struct below f breaks the rule r. It is apply without the paths, which cost more than the rules.
+func (f *field) fails(r rule, v reflect.Value) bool {
+	switch f.kind {
+	case value:
+		return false
+	case list:
+		for i := range v.Len() {
+			if f.elem.fails(r, v.Index(i)) {
+				return true
+			}
+		}
+		return false
+	case group:
+		for _, c := range f.fields {
+			if c.hasStructs() && c.fails(r, c.of(v)) {
+				return true
+			}
+		}
+	}
+	for _, at := range f.inlined {
+		if r(v.FieldByIndex(at).Addr().Interface()) != nil {
+			return true
+		}
+	}
+	return r(v.Addr().Interface()) != nil
+}
+
 // apply calls r on every struct below f in which nothing was wrong, inner ones first.
 func (f *field) apply(r rule, v reflect.Value, path string, bad func(path string) bool, report reporter) {
 	switch f.kind {
@@ -229,6 +256,9 @@ func validate(conf any, rules ...rule) error {
 // Check calls every Checker of the configuration. It reports every mistake, with its
 // place, as Errors.
 func (l *Loaded) Check() error {
+	if !l.root.fails(checkRule, l.conf) {
+		return nil
+	}
 	var ps problems
 	l.root.apply(checkRule, l.conf, "", ps.under, ps.reporter(l.origins, l.file))
 	return ps.err()

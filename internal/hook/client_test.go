@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"weir/internal/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -165,12 +167,7 @@ func TestCallFails(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 10*time.Second || err.Error() != s.URL+": no answer in time: context deadline exceeded" {
 		t.Errorf("no answer: %v", err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = ln.Close()
-	_, err = c.Do(t.Context(), post(t, "http://u:SECRET@"+ln.Addr().String()+"/SECRET?key=SECRET", ""))
+	_, err = c.Do(t.Context(), post(t, "http://u:SECRET@"+freeport.Addr(t)+"/SECRET?key=SECRET", ""))
 	if err == nil || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("nobody there: %v", err)
 	}

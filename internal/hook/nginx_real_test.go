@@ -20,6 +20,7 @@ import (
 
 	"weir/internal/admit"
 	"weir/internal/event"
+	"weir/internal/freeport"
 	"weir/internal/session"
 )
 
@@ -69,7 +70,7 @@ func TestNginxItself(t *testing.T) {
 	}))
 	defer recorder.Close()
 	defer close(over)
-	port := freePort(t)
+	port := freeport.Port(t)
 	startNginx(t, nginx, port, recorder.URL)
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -180,16 +181,6 @@ func next(t *testing.T, calls chan heard, names ...string) heard {
 			t.Fatalf("no call %v", names)
 		}
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 func startNginx(t *testing.T, nginx string, port int, hook string) {

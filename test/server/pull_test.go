@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/freeport"
 	"weir/internal/server"
 )
 
@@ -72,17 +73,6 @@ rtmp { server {
 	return stop
 }
 
-// freeAddr is an address that nobody listens at.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // pulling makes entries that fetch streams.
 func pulling(sources map[string]string) func(*server.Config) {
 	return func(c *server.Config) {
@@ -133,7 +123,7 @@ func (r *running) looksRight(path string, pictures int) {
 // TestPullFromOthers fetches from nginx-rtmp by RTMP and by the HLS that it makes, and HLS that ffmpeg makes; a player stays while
 // nginx is killed and started again.
 func TestPullFromOthers(t *testing.T) {
-	addr, folder, own := freeAddr(t), t.TempDir(), t.TempDir()
+	addr, folder, own := freeport.Addr(t), t.TempDir(), t.TempDir()
 	files := httptest.NewServer(http.FileServer(http.Dir(folder)))
 	defer files.Close()
 	ownFiles := httptest.NewServer(http.FileServer(http.Dir(own)))

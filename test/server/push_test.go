@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"weir/format/flv"
+	"weir/internal/freeport"
 	"weir/internal/listen/listentest"
 	"weir/internal/push"
 	"weir/internal/server"
@@ -193,12 +194,7 @@ func startNginx(t *testing.T) (port int) {
 	if _, err := os.Stat(module); err != nil {
 		t.Fatal("nginx's RTMP module is missing: scripts/install test installs it")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port = ln.Addr().(*net.TCPAddr).Port
-	_ = ln.Close() // nginx takes no listener
+	port = freeport.Port(t)
 	dir := t.TempDir()
 	conf := fmt.Sprintf("load_module %s;\ndaemon off; master_process off; pid %[2]s/pid; error_log %[2]s/log info;\nevents { worker_connections 64; }\nrtmp { server { listen 127.0.0.1:%d; application app { live on; wait_key on; } } }\n", module, dir, port)
 	file := filepath.Join(dir, "nginx.conf")

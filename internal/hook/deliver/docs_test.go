@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"weir/internal/event"
+	"weir/internal/freeport"
 )
 
 // block returns the code block of a language in docs/hooks.md that has a text.
@@ -45,12 +46,7 @@ func TestDocumentedReceivers(t *testing.T) {
 			if err := os.WriteFile(file, []byte(block(t, c.language, c.text)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			free, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			addr := free.Addr().String()
-			_ = free.Close()
+			addr := freeport.Addr(t)
 			_, port, _ := net.SplitHostPort(addr)
 			cmd := exec.CommandContext(t.Context(), program, file) //nolint:gosec // ours
 			cmd.Env = append(os.Environ(), "SECRET="+testSecret, "PORT="+port)
