@@ -74,7 +74,7 @@ type Loaded struct {
 // defaults are then as they were. Any other error is a mistake in the struct itself: an
 // unsupported type, a missing or doubled tag.
 func Load(conf any, src Source) (*Loaded, error) {
-	root, v, err := newTree(conf)
+	root, v, err := treeOf(conf)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func Load(conf any, src Source) (*Loaded, error) {
 // elsewhere: a program needs it of the key that says where the layers are. conf, a pointer to a struct
 // with the defaults, is of no use afterwards.
 func Lookup(conf any, src Source, path string) (string, error) {
-	root, v, err := newTree(conf)
+	root, v, err := treeOf(conf)
 	if err != nil {
 		return "", err
 	}

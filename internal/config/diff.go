@@ -52,7 +52,7 @@ type Change struct {
 // Diff returns what differs between two configurations, pointers to structs of one type, in the
 // order of the keys.
 func Diff(before, after any) ([]Change, error) {
-	root, a, err := newTree(before)
+	root, a, err := treeOf(before)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (f *field) diff(changes []Change, path string, a, b reflect.Value) []Change
 // CopyLive gives conf the values that from has in all keys but those that take a restart. Both
 // point to structs of one type; lists are shared.
 func CopyLive(conf, from any) error {
-	root, a, err := newTree(conf)
+	root, a, err := treeOf(conf)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (f *field) copyLive(to, from reflect.Value) {
 // Keys returns the paths of all keys of conf, with [] behind those of lists, and when a change
 // of each applies.
 func Keys(conf any) ([]Change, error) {
-	root, _, err := newTree(conf)
+	root, _, err := treeOf(conf)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func Keys(conf any) ([]Change, error) {
 // Undated returns the paths of the keys of conf that do not say when a change applies, neither by a tag of their own
 // nor by one of a group above them. Live is said by each key itself.
 func Undated(conf any) ([]string, error) {
-	root, _, err := newTree(conf)
+	root, _, err := treeOf(conf)
 	if err != nil {
 		return nil, err
 	}

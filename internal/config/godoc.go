@@ -10,7 +10,7 @@ import (
 // comment: for each key the field to set, its type, its default and what it does. The fields of a list's
 // entries are left to a GoDoc of their own.
 func GoDoc(conf any) (string, error) {
-	root, v, err := newTree(conf)
+	root, v, err := treeOf(conf)
 	if err != nil {
 		return "", err
 	}

@@ -23,7 +23,7 @@ import (
 //
 // Whether the keys exist and the values are allowed is for Load to say.
 func Amend(conf any, old, patch []byte) ([]byte, error) {
-	root, _, err := newTree(conf)
+	root, _, err := treeOf(conf)
 	if err != nil {
 		return nil, err
 	}

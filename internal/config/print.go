@@ -13,7 +13,7 @@ import (
 // WriteDefaults writes a file that holds every key with its default, each under a
 // comment that explains it. Loading the file gives the defaults.
 func WriteDefaults(w io.Writer, conf any) error {
-	root, v, err := newTree(conf)
+	root, v, err := treeOf(conf)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // WriteReference writes the reference of all keys as Markdown: a table per section
 // with each key, what it takes, its default, when a change of it applies, and what it does.
 func WriteReference(w io.Writer, conf any) error {
-	root, v, err := newTree(conf)
+	root, v, err := treeOf(conf)
 	if err != nil {
 		return err
 	}

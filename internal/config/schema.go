@@ -13,7 +13,7 @@ import (
 // little wider than Load: it does not know the bounds of values with units, nor the
 // rules of Validate.
 func Schema(conf any) (*jsonschema.Schema, error) {
-	root, v, err := newTree(conf)
+	root, v, err := treeOf(conf)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 type kind uint8
@@ -42,25 +43,42 @@ var keyPattern = regexp.MustCompile(`^[a-z][a-z0-9]*([_-][a-z0-9]+)*$`)
 // maxDepth bounds the nesting of struct types; a type that contains itself runs into it.
 const maxDepth = 16
 
-// newTree returns the tree of the keys of conf, a pointer to a struct, and that struct.
-func newTree(conf any) (*field, reflect.Value, error) {
+// trees has the tree of each type that was asked for. A type has always the same one, and to make it takes milliseconds.
+var trees sync.Map // of *field by reflect.Type
+
+// treeOf returns the tree of the keys of conf, a pointer to a struct, and that struct.
+func treeOf(conf any) (*field, reflect.Value, error) {
 	v := reflect.ValueOf(conf)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		return nil, v, fmt.Errorf("config: %T is not a pointer to a struct", conf)
 	}
-	root, err := newField(v.Type().Elem(), "", "", "", 0)
+	v = v.Elem()
+	if root, ok := trees.Load(v.Type()); ok {
+		return root.(*field), v, nil
+	}
+	root, err := newTree(v.Type())
 	if err != nil {
 		return nil, v, err
+	}
+	trees.Store(v.Type(), root)
+	return root, v, nil
+}
+
+// newTree returns the tree of the keys of a struct.
+func newTree(t reflect.Type) (*field, error) {
+	root, err := newField(t, "", "", "", 0)
+	if err != nil {
+		return nil, err
 	}
 	seen := map[string]string{}
 	for _, p := range root.leaves("0") {
 		name := envName(p)
 		if other := seen[name]; other != "" {
-			return nil, v, fmt.Errorf("config: %s and %s have the same environment name %s", other, p, name)
+			return nil, fmt.Errorf("config: %s and %s have the same environment name %s", other, p, name)
 		}
 		seen[name] = p
 	}
-	return root, v.Elem(), nil
+	return root, nil
 }
 
 // newField returns the key of a value of type t. What is secret, and when a change applies, holds for

@@ -234,7 +234,7 @@ func Validate(conf any) error { return validate(conf, validateRule) }
 func Check(conf any) error { return validate(conf, validateRule, checkRule) }
 
 func validate(conf any, rules ...rule) error {
-	root, v, err := newTree(conf)
+	root, v, err := treeOf(conf)
 	if err != nil {
 		return err
 	}

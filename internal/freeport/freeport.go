@@ -17,7 +17,7 @@ const (
 	each   = 64 // the ports of one process, so that packages tested side by side try others
 )
 
-var next = struct { //nolint:gochecknoglobals // a port is given once in a process
+var next = struct { // a port is given once in a process
 	sync.Mutex
 	n int
 }{n: os.Getpid() % (count / each) * each}
