@@ -40,12 +40,15 @@ func (a Access) client(origin *url.URL) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: follow, Jar: &boundedJar{CookieJar: jar, names: map[string]bool{}}}
 }
 
+// errRedirects ends an opening for which servers redirect again and again.
+var errRedirects = session.Becausef(session.Redirected, "the server redirects more than %d times", maxRedirects)
+
 func isSecure(u *url.URL) bool { return u.Scheme == "https" || u.Scheme == "wss" }
 
 // follow decides about a redirect.
 func follow(req *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return session.Becausef(session.Redirected, "the server redirects more than %d times", maxRedirects)
+		return errRedirects
 	}
 	if s := req.URL.Scheme; s != "http" && s != "https" {
 		return session.Becausef(session.Redirected, "the server redirects to %.20s://, not to http:// or https://", s)

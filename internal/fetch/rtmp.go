@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"weir/amf"
 	"weir/av"
@@ -19,19 +20,44 @@ type rtmpSource struct {
 	flvFeed
 }
 
+// openRTMP plays the stream of a URL, and follows its server's redirects.
 func openRTMP(ctx context.Context, name string, a Access) (Source, error) {
+	s, err := playRTMP(ctx, name, a)
+	for range maxRedirects {
+		to, whole, ok := redirection(err)
+		if !ok {
+			break
+		}
+		if name, err = redirected(name, to, whole); err != nil {
+			return nil, err
+		}
+		if s, err = playRTMP(ctx, name, a); err != nil {
+			err = fmt.Errorf("the server has sent its player on to %s: %w", session.Redact(name), err)
+		}
+	}
+	if _, _, again := redirection(err); again {
+		return nil, errRedirects
+	}
+	if err != nil {
+		return nil, refused(err)
+	}
+	return s, nil
+}
+
+// playRTMP plays the stream of one URL.
+func playRTMP(ctx context.Context, name string, a Access) (*rtmpSource, error) {
 	o := rtmp.DialOptions{Plays: true, Caps: rtmp.AnyCodec(), TLSConfig: a.TLS(), Timeout: a.Patience(), Dial: a.dialer().DialContext}
 	if len(a.Hops) > 0 {
 		o.Properties = amf.Object{{Key: hops.Property, Value: hops.Join(a.Hops)}}
 	}
 	c, err := rtmp.Dial(ctx, name, o)
 	if err != nil {
-		return nil, refused(Plain(err))
+		return nil, Plain(err)
 	}
 	p, err := c.Play(ctx)
 	if err != nil {
 		_ = c.Close()
-		return nil, refused(err)
+		return nil, err
 	}
 	return &rtmpSource{client: c, play: p}, nil
 }
