@@ -174,6 +174,13 @@ import "weir/internal/server"
 //	    empty one makes no edge. Default "".
 //	Edge.Backup []string
 //	    Servers with the same streams, which are taken when the origin fails.
+//	Edge.Publish string
+//	    What becomes of streams that are published here: local keeps them here; forward sends them
+//	    on to the origin as well, so that its other edges have them, too; the origin decides about
+//	    them as about those of any publisher. One of local, forward. Default local.
+//	Edge.PublishKey string
+//	    Key with which streams are forwarded, sent as ?key=KEY behind their names; with an empty
+//	    one the origin is sent the query that the publisher has sent here. Default "".
 //	Edge.Linger time.Duration
 //	    How long a stream that is fetched on demand is fetched on after its last player has left.
 //	    From 1s to 24h. Default 30s.

@@ -29,6 +29,7 @@ var layers = []struct{ folder, ours, outside string }{
 
 	// The server.
 	{"internal/strictjson", "", ""},
+	{"internal/statefile", "", ""},
 	{"internal/config", "internal/strictjson", "github.com/google/jsonschema-go go.yaml.in/yaml/v4"},
 	{"internal/timeline", "", ""},
 	{"internal/stream", "av codec internal/timeline", ""},
@@ -55,7 +56,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/admin", "av internal/event internal/session internal/stream internal/strictjson internal/version", "github.com/danielgtaylor/huma/v2"},
 	{"internal/websocket", "", ""},
 	{"internal/hops", "internal/session", ""},
-	{"internal/push", "av amf codec format/flv rtmp internal/accessunit internal/config internal/event internal/hops internal/session internal/stream", ""},
+	{"internal/push", "av amf codec format/flv rtmp internal/accessunit internal/config internal/event internal/fetch internal/hops internal/session internal/statefile internal/stream", ""},
 	{"internal/peer", "av internal/admit internal/fanout internal/hops internal/intake internal/mux internal/session internal/stream", "golang.org/x/sys"},
 	{"internal/ingest", "av amf format/flv internal/session internal/stream", ""},
 	{"internal/flvbody", "av amf format/flv internal/accessunit internal/fanout internal/mux internal/stream", ""},
@@ -69,7 +70,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/fetch", "av amf format rtmp internal/hops internal/session", "github.com/coder/websocket"},
 	{"internal/record", "av codec format internal/accessunit internal/config internal/event internal/stream", ""},
 	{"internal/relay", "av codec amf format rtmp internal/fetch internal/timeline internal/session", ""},
-	{"internal/pull", "av internal/admit internal/config internal/fetch internal/hops internal/ingest internal/peer internal/session internal/stream", ""},
+	{"internal/pull", "av internal/admit internal/config internal/fetch internal/hops internal/ingest internal/peer internal/session internal/statefile internal/stream", ""},
 	{"internal/probe", "av codec amf format internal/health internal/timeline internal/fetch", ""},
 	{"internal/archive", "format/fmp4 format/m3u8 format/mp4 internal/archive/clip internal/archive/s3 internal/event internal/peer internal/protocol/. internal/record internal/session", "golang.org/x/sys modernc.org/sqlite"},
 	{"internal/archive/clip", "format/mp4", ""},

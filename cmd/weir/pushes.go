@@ -113,7 +113,7 @@ type pushesAddCmd struct {
 	Service string `enum:"custom,youtube,twitch,facebook,kick,ivs,x,cloudflare,linkedin,restream,trovo,vimeo,dlive" default:"custom" help:"A known service, whose URL need not be given: ${enum}."`
 	Key     string `placeholder:"FILE" help:"File with the stream key there; - is standard input."`
 	Name    string `placeholder:"NAME" help:"What it is called; made of the service or the host otherwise."`
-	Slate   string `enum:"off,repeat" default:"off" help:"What the server is sent while the publisher is away: nothing, or with repeat the last key frame and silence."`
+	Slate   string `default:"off" placeholder:"SLATE" help:"What the server is sent while the publisher is away: off is nothing, repeat the last key frame and silence, else a file of the server, .flv, .mp4 or .ts, that is played again and again."`
 	Caps    string `enum:"auto,on" default:"auto" help:"Whether Enhanced RTMP is announced there: auto as OBS does, on."`
 	Pin     string `placeholder:"SHA256" help:"Fingerprint of the server's certificate, which alone is accepted then."`
 	api

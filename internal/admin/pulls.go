@@ -99,7 +99,7 @@ func (s *Server) routePulls(api huma.API) {
 	})
 	register(api, huma.Operation{
 		OperationID: "createPull", Method: http.MethodPost, Path: "/pulls", Tags: []string{"pulls"}, DefaultStatus: http.StatusCreated, MaxBodyBytes: 128 << 10,
-		Summary: "Fetch a stream from another server", Description: "Until it is deleted or the server stops, instead of what the configuration says of the stream.",
+		Summary: "Fetch a stream from another server", Description: "Until it is deleted, with a folder of state across restarts, too; instead of what the configuration says of the stream.",
 	}, func(ctx context.Context, q *newPullQuery) (*pullAnswer, error) {
 		p, err := s.conf.Pulls.Add(ctx, q.Body)
 		if err != nil {

@@ -45,9 +45,9 @@ type Push struct {
 	Name        string     `json:"name" example:"youtube"`
 	Service     string     `json:"service" example:"youtube"`
 	URL         string     `json:"url" doc:"Where to, without what may be secret." example:"rtmps://a.rtmps.youtube.com:443/live2"`
-	Origin      string     `json:"origin" enum:"config,api,hook" doc:"What made it: the configuration, this API, or the decision about the stream's publisher."`
+	Origin      string     `json:"origin" enum:"config,api,hook,edge" doc:"What made it: the configuration, this API, the decision about the stream's publisher, or edge.publish."`
 	Enabled     bool       `json:"enabled"`
-	Slate       string     `json:"slate" enum:"off,repeat"`
+	Slate       string     `json:"slate" doc:"off, repeat or the name of a file." example:"repeat"`
 	Caps        string     `json:"caps" enum:"auto,on"`
 	Pin         string     `json:"pin,omitempty"`
 	MaxAttempts int        `json:"max_attempts,omitempty"`
@@ -72,7 +72,7 @@ type PushSettings struct {
 	URL         *string `json:"url,omitempty" maxLength:"2048" doc:"rtmp://HOST/APP or rtmps://HOST/APP, or both URL and key in one: rtmp://HOST/APP/KEY. {app}, {name} and {query} are replaced." example:"rtmps://live.example.org/app"`
 	Key         *string `json:"key,omitempty" maxLength:"1024" doc:"The stream key or name there. It is never shown."`
 	Enabled     *bool   `json:"enabled,omitempty"`
-	Slate       *string `json:"slate,omitempty" enum:"off,repeat" doc:"What the server is sent while the stream waits for its publisher's return: nothing, or the last key frame and silence."`
+	Slate       *string `json:"slate,omitempty" maxLength:"1024" doc:"What the server is sent while the stream waits for its publisher's return: off is nothing, repeat the last key frame and silence, and else the name of a file of this server, .flv, .mp4 or .ts, that is played again and again." example:"repeat"`
 	Caps        *string `json:"caps,omitempty" enum:"auto,on" doc:"on announces Enhanced RTMP."`
 	Pin         *string `json:"pin,omitempty" maxLength:"128" doc:"SHA-256 of the server's certificate in hex; that one alone is accepted then."`
 	MaxAttempts *int    `json:"max_attempts,omitempty" minimum:"0" maximum:"1000000" doc:"Failures in a row after which it is not tried again; 0 for no end."`
@@ -205,7 +205,7 @@ func pushProblem(err error, name string) error {
 	case errors.Is(err, ErrPushTaken):
 		return newProblem(http.StatusConflict, "name_taken", "The stream has a target of this name already: choose another, or change that one.")
 	case errors.Is(err, ErrPushConfigured):
-		return newProblem(http.StatusConflict, "configured", "The target was not made by the API, which can turn it on and off alone: change streams[].push in the configuration, or what your decision hook answers.")
+		return newProblem(http.StatusConflict, "configured", "The target was not made by the API, which can turn it on and off alone: change streams[].push or edge.publish in the configuration, or what your decision hook answers.")
 	case errors.Is(err, ErrTooManyPushes):
 		return newProblem(http.StatusConflict, "too_many", "There are as many targets as may be: 32 for a stream, and 1000 that the API made.")
 	}

@@ -13,13 +13,23 @@ import (
 
 // EdgeConfig is the section "edge".
 type EdgeConfig struct {
-	Origin string   `yaml:"origin" reload:"live" secret:"true" short:"true" help:"server whose streams are played here, each fetched once while somebody plays it: rtmp://HOST, rtmps://HOST, http://HOST:8080 or https://HOST; it may have a query with a key, which all streams are fetched with; a text in the place of the group is this; an empty one makes no edge"`
-	Backup []string `yaml:"backup" reload:"live" secret:"true" help:"servers with the same streams, which are taken when the origin fails"`
+	Origin     string   `yaml:"origin" reload:"live" secret:"true" short:"true" help:"server whose streams are played here, each fetched once while somebody plays it: rtmp://HOST, rtmps://HOST, http://HOST:8080 or https://HOST; it may have a query with a key, which all streams are fetched with; a text in the place of the group is this; an empty one makes no edge"`
+	Backup     []string `yaml:"backup" reload:"live" secret:"true" help:"servers with the same streams, which are taken when the origin fails"`
+	Publish    string   `yaml:"publish" reload:"live" enum:"local,forward" help:"what becomes of streams that are published here: local keeps them here; forward sends them on to the origin as well, so that its other edges have them, too; the origin decides about them as about those of any publisher"`
+	PublishKey string   `yaml:"publish_key" reload:"live" secret:"true" help:"key with which streams are forwarded, sent as ?key=KEY behind their names; with an empty one the origin is sent the query that the publisher has sent here"`
 	Tuning
 }
 
 // DefaultEdge returns the section when nothing is configured.
-func DefaultEdge() EdgeConfig { return EdgeConfig{Backup: []string{}, Tuning: defaultTuning()} }
+func DefaultEdge() EdgeConfig {
+	return EdgeConfig{Backup: []string{}, Publish: publishLocal, Tuning: defaultTuning()}
+}
+
+const (
+	publishLocal   = "local"
+	publishForward = "forward"
+	maxPublishKey  = 1024 // bytes
+)
 
 // SetDefaults implements config.Defaulter.
 func (c *EdgeConfig) SetDefaults() { *c = DefaultEdge() }
@@ -32,6 +42,16 @@ func (c *EdgeConfig) Validate() error {
 	}
 	if err := checkOrigin(c.Origin); c.Origin != "" && err != nil {
 		errs = append(errs, config.Errorf(&c.Origin, "%w", err))
+	}
+	switch isRTMP := strings.HasPrefix(c.Origin, "rtmp"); {
+	case c.Publish != publishForward:
+	case c.Origin == "":
+		errs = append(errs, config.Errorf(&c.Publish, "there is no edge.origin to which streams could be forwarded"))
+	case !isRTMP:
+		errs = append(errs, config.Errorf(&c.Publish, "streams are forwarded by RTMP: write the origin as rtmp://HOST or rtmps://HOST"))
+	}
+	if len(c.PublishKey) > maxPublishKey || !isFieldValue(c.PublishKey) {
+		errs = append(errs, config.Errorf(&c.PublishKey, "a key has at most %d bytes and no control characters", maxPublishKey))
 	}
 	if len(c.Backup) >= maxSources {
 		errs = append(errs, config.Errorf(&c.Backup, "more than %d servers", maxSources-1))
@@ -60,6 +80,22 @@ func (c *EdgeConfig) plan(path string) Plan {
 		p.Sources = append(p.Sources, atOrigin(o, path))
 	}
 	return p
+}
+
+// Forward returns where the stream at path is sent on to when it is published here, as package push has it: the URL of the
+// application, and the name there with its query, in which {query} stands for that of the publisher. ok is false if it is not
+// sent on.
+func (c *EdgeConfig) Forward(path string) (app, name string, ok bool) {
+	if c.Publish != publishForward || c.Origin == "" {
+		return "", "", false
+	}
+	query := "{query}"
+	if c.PublishKey != "" {
+		query = "key=" + strings.ReplaceAll(url.QueryEscape(c.PublishKey), "+", "%20") // in RTMP a + is one
+	}
+	base, _, _ := strings.Cut(c.Origin, "?") // the query is for playing
+	first, rest, _ := strings.Cut(path, "/")
+	return strings.TrimRight(base, "/") + "/" + escape(first), escape(rest) + "?" + query, true
 }
 
 // atOrigin returns the URL of a stream on a server: by HTTP and WebSocket as FLV.

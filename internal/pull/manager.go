@@ -3,7 +3,9 @@ package pull
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +29,9 @@ type Options struct {
 	// Config returns streams[].pull for a path; what is empty is fetched from the edge's origin, if there is one.
 	Config func(path string) *Config
 	Edge   func() *EdgeConfig
+	// Forwards, if not nil, reports whether a stream that was published here is sent on to the origin. While its publisher is
+	// away it is not fetched from there: it would be what was sent.
+	Forwards func(path string) bool
 	// Always returns the paths that the configuration has fetched always.
 	Always func() []string
 	// Bitrate bounds what a source sends, in bits per second; 0 is no bound.
@@ -34,6 +39,8 @@ type Options struct {
 	// Changed is told of each change of a status but Connecting, and Failed of each try that failed. They must not block.
 	Changed func(State)
 	Failed  func(session.Reason)
+	// State is the folder in which pulls that the API has made are kept; empty: in memory.
+	State string
 	// Open opens a source: fetch.Open.
 	Open func(ctx context.Context, url string, a fetch.Access) (fetch.Source, error)
 }
@@ -49,21 +56,32 @@ const (
 
 // Manager has the pulls of a server.
 type Manager struct {
-	opt  Options
-	ctx  context.Context //nolint:containedctx // Close ends it
-	stop context.CancelCauseFunc
-	wg   sync.WaitGroup
+	opt   Options
+	store store
+	ctx   context.Context //nolint:containedctx // Close ends it
+	stop  context.CancelCauseFunc
+	wg    sync.WaitGroup
 
 	mu     sync.Mutex // guards below; taken before that of a pull
 	closed bool
 	pulls  map[string]*pull
-	added  map[string]Plan // by the API
+	added  map[string]Plan // by the API; it does not change, but is replaced
 }
 
-// NewManager returns a manager without pulls: Apply begins with those of the configuration. Close it.
-func NewManager(o Options) *Manager {
-	ctx, stop := context.WithCancelCause(context.Background())
-	return &Manager{opt: o, ctx: ctx, stop: stop, pulls: map[string]*pull{}, added: map[string]Plan{}}
+// NewManager returns a manager that fetches nothing: Apply begins with what the configuration and the API have fetched always. It
+// fails if what is kept in the folder of state cannot be read. Close it.
+func NewManager(o Options) (*Manager, error) {
+	m := &Manager{opt: o, store: storeIn(o.State), pulls: map[string]*pull{}}
+	var err error
+	if m.added, err = m.store.read(); err != nil {
+		return nil, err
+	}
+	m.ctx, m.stop = context.WithCancelCause(context.Background())
+	for path := range m.added {
+		plan, _ := m.plan(path, "")
+		m.add(path).use(plan, "")
+	}
+	return m, nil
 }
 
 // Run fetches what is to be fetched always, and all that Want asks for, until ctx ends. It closes the manager.
@@ -93,10 +111,12 @@ func (m *Manager) Close() {
 
 // plan returns how the stream at path is pulled, false if it is not. mu is held.
 func (m *Manager) plan(path, query string) (Plan, bool) {
+	c := m.opt.Config(path)
 	if p, ok := m.added[path]; ok {
+		p.Private = c.Private
 		return p, true
 	}
-	if c := m.opt.Config(path); c.Enabled() {
+	if c.Enabled() {
 		return c.plan(path, query), true
 	}
 	if e := m.opt.Edge(); e.Origin != "" {
@@ -121,7 +141,7 @@ func (m *Manager) Want(r *admit.Request, g session.Grant) error {
 			c := m.opt.Config(r.Path)
 			plan, ok = Plan{Sources: []string{g.Terms.Pull}, OnDemand: true, Private: c.Private, By: ByHook, Tuning: c.Tuning}, true
 		}
-		if !ok || online(m.opt.Hub, r.Path) {
+		if !ok || online(m.opt.Hub, r.Path) || m.forwards(r.Path, plan.By) {
 			return nil
 		}
 		if p == nil {
@@ -132,6 +152,11 @@ func (m *Manager) Want(r *admit.Request, g session.Grant) error {
 		p.use(plan, r.RawQuery)
 	}
 	return p.want(r.Hops)
+}
+
+// forwards reports whether a stream that would be pulled by who made its plan is sent to where it would come from.
+func (m *Manager) forwards(path, by string) bool {
+	return by == ByEdge && m.opt.Forwards != nil && m.opt.Forwards(path)
 }
 
 // online reports whether somebody publishes a stream.
@@ -189,6 +214,11 @@ func (m *Manager) Apply() {
 	for _, path := range m.opt.Always() {
 		m.begin(path)
 	}
+	for path, plan := range m.added {
+		if !plan.OnDemand {
+			m.begin(path)
+		}
+	}
 }
 
 // refresh puts the plan of the moment into force for a pull. mu is held.
@@ -234,31 +264,49 @@ var (
 	ErrTooMany    = errors.New("pull: the API has as many streams fetched as may be")
 )
 
-// Add fetches the stream at path by a plan of the API's, instead of what the configuration says of it. It fails with
+// Add fetches the stream at path by a plan of the API's, instead of what the configuration says of it, and keeps it. It fails with
 // ErrExists or ErrTooMany.
 func (m *Manager) Add(path string, plan Plan) (State, error) {
 	plan.By = ByAPI
-	if c := m.opt.Config(path); c.Private {
-		plan.Private = true
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.added[path]; ok {
 		return State{}, ErrExists
 	}
-	p := m.pulls[path]
-	if p == nil {
-		p = m.add(path)
-	}
-	if p == nil || m.closed || len(m.added) >= maxAdded {
+	if m.closed || len(m.added) >= maxAdded {
 		return State{}, ErrTooMany
 	}
-	m.added[path] = plan
+	p := m.pulls[path]
+	fresh := p == nil
+	if fresh {
+		p = m.add(path)
+	}
+	if p == nil {
+		return State{}, ErrTooMany
+	}
+	next := maps.Clone(m.added)
+	next[path] = plan
+	if err := m.keep(next); err != nil {
+		if fresh {
+			delete(m.pulls, path)
+		}
+		return State{}, err
+	}
+	plan, _ = m.plan(path, "")
 	p.use(plan, "")
 	if !p.interrupt(errAgain) && !plan.OnDemand {
 		p.retry()
 	}
 	return p.look(), nil
+}
+
+// keep writes down what the API has fetched, and makes it so. mu is held.
+func (m *Manager) keep(added map[string]Plan) error {
+	if err := m.store.write(added); err != nil {
+		return fmt.Errorf("pull: keeping the streams that the API has fetched: %w", err)
+	}
+	m.added = added
+	return nil
 }
 
 // Remove undoes Add: the stream ends, unless the configuration has it fetched. It fails with ErrNoPull or ErrConfigured.
@@ -272,7 +320,11 @@ func (m *Manager) Remove(path string) error {
 		}
 		return ErrConfigured
 	}
-	delete(m.added, path)
+	next := maps.Clone(m.added)
+	delete(next, path)
+	if err := m.keep(next); err != nil {
+		return err
+	}
 	if p != nil {
 		m.refresh(path, p)
 	}

@@ -365,14 +365,16 @@ func (p *pull) standBy(ctx context.Context) error {
 	return nil
 }
 
-// occupied reports whether somebody else publishes the stream.
+// occupied reports whether somebody else publishes the stream, or did and is waited for by the origin, too.
 func (p *pull) occupied() bool {
 	s := p.m.opt.Hub.Get(p.path)
 	if s == nil {
 		return false
 	}
-	info, ok := s.Publisher()
-	return ok && info.Protocol != p.m.opt.Door.Name
+	if info, ok := s.Publisher(); ok {
+		return info.Protocol != p.m.opt.Door.Name
+	}
+	return p.m.forwards(p.path, p.current().By)
 }
 
 // reasonOf returns the word for why a source failed.

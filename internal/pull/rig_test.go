@@ -173,13 +173,29 @@ func newRig(t *testing.T, sources ...string) *rig {
 		Admit:    func(context.Context, *admit.Request) (session.Grant, error) { return session.Grant{}, nil },
 		Reserved: new(peer.Reserved), Server: "here",
 	}
+	r.begin("")
+	t.Cleanup(func() {
+		r.Close()
+		r.hub.Close(nil)
+		for name, o := range r.origins {
+			if _, open := o.counts(); open != 0 {
+				t.Errorf("%d connections to %c are open at the end", open, name)
+			}
+		}
+	})
+	return r
+}
+
+// begin makes the manager, which keeps what the API has fetched in a folder.
+func (r *rig) begin(folder string) {
+	r.t.Helper()
 	locked := func(f func()) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		f()
 	}
-	r.Manager = NewManager(Options{
-		Log: log, Door: r.door, Hub: r.hub, Server: "here",
+	m, err := NewManager(Options{
+		Log: slog.New(slog.NewTextHandler(r.log, nil)), State: folder, Door: r.door, Hub: r.hub, Server: "here",
 		Config: func(string) *Config {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -196,16 +212,10 @@ func newRig(t *testing.T, sources ...string) *rig {
 			return r.origins[url[len("rtmp://")]].connect(ctx, a)
 		},
 	})
-	t.Cleanup(func() {
-		r.Close()
-		r.hub.Close(nil)
-		for name, o := range r.origins {
-			if _, open := o.counts(); open != 0 {
-				t.Errorf("%d connections to %c are open at the end", open, name)
-			}
-		}
-	})
-	return r
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.Manager = m
 }
 
 // player is one that waits for a stream or plays it.

@@ -17,7 +17,7 @@ type Config struct {
 	URL         string `yaml:"url" reload:"live" json:"url,omitempty" secret:"true" short:"true" help:"where to: rtmp://HOST/APP or rtmps://HOST/APP, with the key as key; or both in one, rtmp://HOST/APP/KEY; {app} and {name} are those of the stream and {query} what its publisher sent behind the name, with its key; services have one of their own; a text in the place of the entry is this"`
 	Key         string `yaml:"key" reload:"live" json:"key,omitempty" secret:"true" help:"stream key or name there, with its query, sent as it is written but for {app}, {name} and {query}"`
 	Enabled     bool   `yaml:"enabled" reload:"live" json:"enabled" help:"whether the stream is sent there; the API turns targets on and off, too"`
-	Slate       string `yaml:"slate" reload:"live" json:"slate,omitempty" enum:"off,repeat" help:"what the server is sent while the stream waits for its publisher's return: off is nothing, and most services wait about a minute; repeat is the last key frame once a second and silence"`
+	Slate       string `yaml:"slate" reload:"live" json:"slate,omitempty" help:"what the server is sent while the stream waits for its publisher's return: off is nothing, and most services wait about a minute; repeat is the last key frame once a second and silence; else the name of a file, .flv, .mp4 or .ts, that is played again and again, and is repeat where its codecs or their parameters are not the stream's"`
 	Caps        string `yaml:"caps" reload:"live" json:"caps,omitempty" enum:"auto,on" help:"on announces Enhanced RTMP, so that the server may say which codecs and how many tracks it takes; auto announces as little as OBS does"`
 	Pin         string `yaml:"pin" reload:"live" json:"pin,omitempty" help:"SHA-256 of the server's certificate in hex, as openssl x509 -fingerprint -sha256 prints it: that certificate alone is accepted then, also one that nobody vouches for"`
 	MaxAttempts int    `yaml:"max_attempts" reload:"live" json:"max_attempts,omitempty" min:"0" max:"1000000" help:"failures in a row after which the target is not tried again until it is asked to be; 0 goes on for ever"`
@@ -56,6 +56,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, config.Errorf(&c.Key, "a key has at most %d bytes and no control characters", maxKey))
 	} else if _, err := c.address(vars{path: "app/name", query: "query=1"}); err != nil {
 		errs = append(errs, config.Errorf(&c.URL, "%w", err))
+	}
+	if s := c.Slate; s != "" && s != slateOff && s != slateRepeat && !isLoop(s) {
+		errs = append(errs, config.Errorf(&c.Slate, "%.60q is neither %s nor %s, nor the name of a file that ends with %s", s, slateOff, slateRepeat, strings.Join(loopFormats, ", ")))
 	}
 	if _, err := c.pin(); err != nil {
 		errs = append(errs, config.Errorf(&c.Pin, "%w", err))

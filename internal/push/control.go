@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"weir/internal/session"
 )
 
 // Errors of the Manager's changes.
@@ -15,7 +13,7 @@ var (
 	// ErrTaken: the stream has a target of the name.
 	ErrTaken = errors.New("push: the stream has a target of this name already")
 	// ErrConfigured: the target is not the API's to change, but for turning it on and off.
-	ErrConfigured = errors.New("push: the target comes from the configuration or the decision hook")
+	ErrConfigured = errors.New("push: the target comes from the configuration or the decision hook, or is the origin of this edge")
 	// ErrTooMany: there are as many as may be.
 	ErrTooMany = errors.New("push: too many targets")
 )
@@ -29,19 +27,27 @@ func (e *InvalidError) Error() string { return e.err.Error() }
 // Unwrap returns the cause.
 func (e *InvalidError) Unwrap() error { return e.err }
 
+// check is Validate, and looks at the file that is the slate.
+func (c *Config) check() error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	return CheckSlate(c.Slate)
+}
+
 // maxAdded bounds the targets that the API made.
 const maxAdded = 1000
 
 // Add makes a target of a stream, live or not, and keeps it. An empty name becomes one of the service or
 // host. It fails with ErrTaken, ErrTooMany, or an *InvalidError.
 func (m *Manager) Add(path string, c Config) (Status, error) {
-	if err := c.Validate(); err != nil {
+	if err := c.check(); err != nil {
 		return Status{}, &InvalidError{err}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	taken, own := map[string]bool{}, 0
-	for _, w := range m.wanted(path, m.granted(path)) {
+	for _, w := range m.wanted(path) {
 		taken[w.Name] = true
 		if w.origin == FromAPI {
 			own++
@@ -73,7 +79,7 @@ func (m *Manager) Change(path, name string, change func(*Config)) (Status, error
 	c := w.Config
 	change(&c)
 	c.Name = name
-	if err := c.Validate(); err != nil {
+	if err := c.check(); err != nil {
 		return Status{}, &InvalidError{err}
 	}
 	next := m.kept.clone()
@@ -126,17 +132,9 @@ func (m *Manager) Retry(path, name string) (Status, error) {
 	return m.status(path, name), nil
 }
 
-// granted returns where the decision about a live stream's publisher sends it. mu is held.
-func (m *Manager) granted(path string) []session.Push {
-	if l := m.lines[path]; l != nil {
-		return l.granted
-	}
-	return nil
-}
-
 // find returns a target that a stream is to have. mu is held.
 func (m *Manager) find(path, name string) (wanted, bool) {
-	list := m.wanted(path, m.granted(path))
+	list := m.wanted(path)
 	at := slices.IndexFunc(list, func(w wanted) bool { return w.Name == name })
 	if at < 0 {
 		return wanted{}, false

@@ -74,7 +74,7 @@ func (t *target) attempt(ctx context.Context, a *Address, published *bool) (*lin
 	if strings.HasPrefix(a.URL, "rtmps:") {
 		opts.Timeout += tlsTime
 	}
-	if t.conf.Caps == "on" {
+	if t.Caps == "on" {
 		opts.Caps = rtmp.AnyCodec()
 		opts.Caps.CapsEx |= rtmp.CapReconnect
 	}
@@ -158,8 +158,9 @@ func follow(from, to string) (string, error) {
 // tls returns how the target's server is verified.
 func (t *target) tls() *tls.Config {
 	conf := &tls.Config{RootCAs: t.m.opt.Roots, MinVersion: tls.VersionTLS12}
-	want, _ := t.conf.pin()
+	want, _ := t.pin()
 	if want == nil {
+		conf.InsecureSkipVerify = t.insecure //nolint:gosec // only on request
 		return conf
 	}
 	conf.InsecureSkipVerify = true //nolint:gosec // the certificate itself is known
@@ -228,22 +229,31 @@ type patientConn struct {
 	hurried atomic.Bool
 }
 
+// stallStep is how often a write looks whether some of what is written was taken.
+const stallStep = stallTime / 10
+
 // SetWriteDeadline notes a deadline that is to be kept: the connection is being closed.
 func (c *patientConn) SetWriteDeadline(at time.Time) error {
-	c.hurried.Store(!at.IsZero() && time.Until(at) < stallTime/2)
+	hurried := !at.IsZero() && time.Until(at) < stallTime/2
+	c.hurried.Store(hurried)
+	if !hurried {
+		at = time.Now().Add(stallStep)
+	}
 	return c.TCPConn.SetWriteDeadline(at)
 }
 
 // Write implements net.Conn.
 func (c *patientConn) Write(b []byte) (n int, err error) {
-	for {
+	for taken := time.Now(); ; {
 		var m int
 		m, err = c.TCPConn.Write(b[n:])
-		n += m
-		if m == 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.hurried.Load() {
+		if n += m; m > 0 {
+			taken = time.Now()
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.hurried.Load() || time.Since(taken) >= stallTime {
 			return n, err
 		}
-		if err = c.TCPConn.SetWriteDeadline(time.Now().Add(stallTime)); err != nil {
+		if err = c.TCPConn.SetWriteDeadline(time.Now().Add(stallStep)); err != nil {
 			return n, err
 		}
 	}

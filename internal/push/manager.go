@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -25,6 +26,10 @@ type Options struct {
 	// Granted returns where the decision about a publisher, by the id of its session, sends its
 	// stream. It is asked when the publisher's media begins. nil: there are no decisions.
 	Granted func(session string) []session.Push
+	// Edge, if not nil, returns where the stream of a publisher goes because this server is the edge of another one, and
+	// whether every certificate is accepted there; ok is false if it goes nowhere. It is asked when the publisher's media
+	// begins, and by Apply.
+	Edge func(path string, p stream.Info) (to Config, insecure, ok bool)
 	// Server is this server's id, by which it finds streams that have been here.
 	Server string
 	// Own reports whether a port is one at which this server takes publishers; nil: none is.
@@ -48,6 +53,7 @@ type Options struct {
 type Manager struct {
 	opt   Options
 	store store
+	loops loops
 	sent  map[*service]*atomic.Int64 // bytes; of every service
 
 	wg sync.WaitGroup // the targets' goroutines
@@ -64,16 +70,18 @@ type ident struct{ path, name string }
 
 // line is one live stream.
 type line struct {
-	stream  *stream.Stream
-	granted []session.Push // by the decision about its newest publisher
-	targets map[string]*target
-	noted   map[string]time.Time // when each thing that a service does not want was found, by service and setting
+	stream    *stream.Stream
+	publisher stream.Info    // the newest
+	granted   []session.Push // by the decision about it
+	targets   map[string]*target
+	noted     map[string]time.Time // when each thing that a service does not want was found, by service and setting
 }
 
 // wanted is a target that a stream is to have.
 type wanted struct {
 	Config
-	origin Origin
+	origin   Origin
+	insecure bool // every certificate is accepted
 }
 
 // New returns a manager. It fails if what is kept in the folder of state cannot be read.
@@ -88,6 +96,7 @@ func New(o Options) (*Manager, error) {
 	for _, s := range services {
 		m.sent[s] = &atomic.Int64{}
 	}
+	m.loops.byName = map[string]weak.Pointer[loop]{}
 	var err error
 	m.kept, err = m.store.read()
 	return m, err
@@ -138,8 +147,13 @@ func (m *Manager) Stream(e stream.Event) {
 	if l == nil {
 		return
 	}
-	if comes && m.opt.Granted != nil {
-		l.granted = m.opt.Granted(e.Session)
+	if comes {
+		if p, ok := l.stream.Publisher(); ok {
+			l.publisher = p
+		}
+		if m.opt.Granted != nil {
+			l.granted = m.opt.Granted(e.Session)
+		}
 	}
 	m.sync(e.Path, l)
 	for _, t := range l.targets {
@@ -170,11 +184,11 @@ func (m *Manager) sync(path string, l *line) {
 	if m.closed {
 		return
 	}
-	want := m.wanted(path, l.granted)
+	want := m.wanted(path)
 	for name, t := range l.targets {
-		if !slices.ContainsFunc(want, func(w wanted) bool { return w.Config == t.conf && w.origin == t.origin }) {
+		if !slices.ContainsFunc(want, func(w wanted) bool { return w == t.wanted }) {
 			cause := errRemoved
-			if slices.ContainsFunc(want, func(w wanted) bool { return w.Name == name && !w.Enabled && t.conf.Enabled }) {
+			if slices.ContainsFunc(want, func(w wanted) bool { return w.Name == name && !w.Enabled && t.Enabled }) {
 				cause = errOff
 			}
 			m.halt(t, cause)
@@ -185,7 +199,7 @@ func (m *Manager) sync(path string, l *line) {
 		if l.targets[w.Name] != nil {
 			continue
 		}
-		t := newTarget(m, path, l.stream, w.Config, w.origin)
+		t := newTarget(m, path, l.stream, w)
 		l.targets[w.Name] = t
 		if w.Enabled {
 			m.start(t)
@@ -194,25 +208,37 @@ func (m *Manager) sync(path string, l *line) {
 }
 
 // wanted returns the targets that a stream is to have, those that are turned off among them. mu is held.
-func (m *Manager) wanted(path string, granted []session.Push) []wanted {
+func (m *Manager) wanted(path string) []wanted {
 	var list []wanted
 	taken := map[string]bool{}
-	for _, c := range withNames(m.opt.Configured(path)) {
-		list = append(list, wanted{c, FromConfig})
+	add := func(c Config, o Origin, insecure bool) {
+		list = append(list, wanted{c, o, insecure})
 		taken[c.Name] = true
+	}
+	for _, c := range withNames(m.opt.Configured(path)) {
+		add(c, FromConfig, false)
 	}
 	for _, k := range m.kept.Added {
 		if k.Stream == path && !taken[k.Name] {
-			list = append(list, wanted{k.Config, FromAPI})
-			taken[k.Name] = true
+			add(k.Config, FromAPI, false)
+		}
+	}
+	var publisher stream.Info
+	var granted []session.Push
+	if l := m.lines[path]; l != nil {
+		publisher, granted = l.publisher, l.granted
+	}
+	if m.opt.Edge != nil {
+		if c, insecure, ok := m.opt.Edge(path, publisher); ok {
+			c.Name = free(c.Name, taken)
+			add(c, FromEdge, insecure)
 		}
 	}
 	for _, p := range granted {
 		c := DefaultConfig()
 		c.URL, c.Key = p.URL, p.Key
 		c.Name = free(nameFrom(p.Name), taken)
-		list = append(list, wanted{c, FromHook})
-		taken[c.Name] = true
+		add(c, FromHook, false)
 	}
 	for i := range list {
 		if at := m.kept.override(path, list[i].Name); at >= 0 {
@@ -228,7 +254,7 @@ func (m *Manager) start(t *target) {
 	waiting, end := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	t.stop, t.end, t.done = stop, end, done
-	id := ident{t.path, t.conf.Name}
+	id := ident{t.path, t.Name}
 	after := m.ending[id]
 	delete(m.ending, id)
 	m.wg.Go(func() {
@@ -257,8 +283,25 @@ func (m *Manager) halt(t *target, cause error) {
 // ends notes that a target ends, so that the next of its name waits for it. mu is held.
 func (m *Manager) ends(t *target) {
 	if !closed(t.done) { // else it has already looked for itself
-		m.ending[ident{t.path, t.conf.Name}] = t.done
+		m.ending[ident{t.path, t.Name}] = t.done
 	}
+}
+
+// Forwards reports whether a stream is sent on to the origin of this edge, or will be once it can be: not if the origin
+// refuses it.
+func (m *Manager) Forwards(path string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.lines[path]
+	if l == nil {
+		return false
+	}
+	for _, t := range l.targets {
+		if t.origin == FromEdge && t.Enabled {
+			return t.now() != Refused
+		}
+	}
+	return false
 }
 
 // tell tells of an event.
@@ -318,7 +361,7 @@ func (m *Manager) List(path string) []Status {
 	}
 	var list []Status
 	for _, p := range m.idle(path) {
-		for _, w := range m.wanted(p, nil) {
+		for _, w := range m.wanted(p) {
 			if !seen[ident{p, w.Name}] && m.lines[p] == nil {
 				list = append(list, idleStatus(p, w))
 			}
@@ -371,7 +414,7 @@ func (m *Manager) Notes(path string) []Note {
 	found := map[string]time.Time{}
 	var list []Note
 	for _, t := range l.targets {
-		if !t.conf.Enabled {
+		if !t.Enabled {
 			continue
 		}
 		for _, n := range notes(t.service, t.stream) {

@@ -52,6 +52,8 @@ type sender struct {
 	begun bool
 	shift time.Duration    // from the stream's time to the session's
 	last  [2]time.Duration // of the session, the newest of each kind that was written
+	shown time.Duration    // likewise, when the newest picture is shown
+	floor [2]time.Duration // likewise, up to which there is a slate: what the stream has for that time is left out
 	key   av.Frame         // the newest of the main video, on the stream's time; it has no payload before there is one
 	said  map[trackKey]bool
 
@@ -200,8 +202,14 @@ func (s *sender) put(f *av.Frame) {
 		return
 	}
 	at := s.time(f.DTS)
+	if f.Kind != av.Data && f.Type == av.Media && at <= s.floor[f.Kind] && s.floor[f.Kind] > 0 {
+		return
+	}
 	if f.Kind != av.Data && f.Type == av.Media {
 		s.last[f.Kind] = max(s.last[f.Kind], at)
+		if f.Kind == av.Video {
+			s.shown = max(s.shown, s.time(f.PTS))
+		}
 		if f.IsKey() && f.Kind == av.Video && f.Track == s.main[av.Video] {
 			s.key = *f
 		}

@@ -39,7 +39,15 @@ const (
 	FromConfig Origin = "config" // streams[].push
 	FromAPI    Origin = "api"
 	FromHook   Origin = "hook" // the decision about the stream's publisher
+	FromEdge   Origin = "edge" // the server is the edge of another one
 )
+
+// now returns what it does.
+func (t *target) now() State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state
+}
 
 // set changes the state.
 func (t *target) set(s State) {
@@ -135,7 +143,7 @@ func (t *target) failed(_ error, again time.Duration) {
 
 // about returns what every event says of the target. mu is held.
 func (t *target) about() map[string]any {
-	d := map[string]any{"target": t.conf.Name, "service": t.service.name, "origin": string(t.origin)}
+	d := map[string]any{"target": t.Name, "service": t.service.name, "origin": string(t.origin)}
 	if t.address != nil {
 		d["url"] = t.address.String()
 	}
@@ -176,14 +184,14 @@ func (t *target) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := Status{
-		Stream: t.path, Config: t.conf, Origin: t.origin, State: t.state, Since: t.since,
+		Stream: t.path, Config: t.Config, Origin: t.origin, State: t.state, Since: t.since,
 		Reason: t.verdict.reason, Error: t.verdict.text, Attempts: t.attempts, NextTry: t.next, Sessions: t.sessions,
 		Bytes: t.sent.bytes, Frames: t.sent.frames, Skips: t.sent.skips, LeftOut: append([]string(nil), t.omitted...),
 	}
 	if t.address != nil {
 		s.URL = t.address.String()
 	} else {
-		s.URL = shown(&t.conf, t.path)
+		s.URL = shown(&t.Config, t.path)
 	}
 	if f := t.follower; f != nil {
 		st := f.Stats()
@@ -191,6 +199,9 @@ func (t *target) Status() Status {
 	}
 	if t.state != Off {
 		s.Notes = notes(t.service, t.stream)
+		if t.slate != "" {
+			s.Notes = append(s.Notes, Note{Sentence: t.slate, Setting: "Make the slate with the encoder and the settings of the stream."})
+		}
 	}
 	return s
 }

@@ -2,13 +2,11 @@ package push
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
+
+	"weir/internal/statefile"
 )
 
 // kept is what the API has changed, as the file holds it.
@@ -58,20 +56,12 @@ func (s store) read() (k kept, err error) {
 	if s.name == "" {
 		return kept{}, nil
 	}
-	f, err := os.Open(s.name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return kept{}, nil
-	}
+	b, err := statefile.Read(s.name, maxStore)
 	if err != nil {
 		return kept{}, fmt.Errorf("push: %w", err)
 	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxStore+1))
-	switch {
-	case err != nil:
-		return kept{}, fmt.Errorf("push: reading %s: %w", s.name, err)
-	case len(b) > maxStore:
-		return kept{}, fmt.Errorf("push: %s has more than %d bytes", s.name, maxStore)
+	if b == nil {
+		return kept{}, nil
 	}
 	if err := json.Unmarshal(b, &k); err != nil {
 		return kept{}, fmt.Errorf("push: %s, in which the targets made by the API are kept, is damaged: mend it, or remove it to begin without them", s.name)
@@ -79,8 +69,8 @@ func (s store) read() (k kept, err error) {
 	return k, nil
 }
 
-// write replaces the file in one step: after a crash there is the old or the new one.
-func (s store) write(k kept) (err error) {
+// write replaces the file.
+func (s store) write(k kept) error {
 	if s.name == "" {
 		return nil
 	}
@@ -88,30 +78,5 @@ func (s store) write(k kept) (err error) {
 	if err != nil {
 		return err
 	}
-	folder := filepath.Dir(s.name)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(folder, ".pushes.*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp.Name())
-		}
-	}()
-	_, err = tmp.Write(b)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp.Name(), s.name); err != nil {
-		return err
-	}
-	d, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	return d.Sync()
+	return statefile.Write(s.name, b)
 }

@@ -43,13 +43,12 @@ type target struct {
 	m      *Manager
 	path   string
 	stream *stream.Stream
-	conf   Config
-	origin Origin
+	wanted
 	// service is that of the configuration, or else the one whose host is in the URL.
 	service *service
 	log     *slog.Logger
 
-	now  chan struct{}           // has an element when the target is to be tried at once
+	try  chan struct{}           // has an element when the target is to be tried at once
 	stop context.CancelCauseFunc // ends it; nil while it is off
 	end  context.CancelCauseFunc // ends waiting and connecting
 	done chan struct{}           // closed once it has ended; nil while it is off
@@ -57,7 +56,7 @@ type target struct {
 	// Of the goroutine.
 	seen  [2]time.Duration // the newest of each kind that was read of the stream; -1: none
 	quick int              // closes right after publish, in a row
-	moved string           // URL at which the server wants its publishers; "": that of conf
+	moved string           // URL at which the server wants its publishers; "": that of the configuration
 
 	mu sync.Mutex // guards below
 	status
@@ -77,17 +76,18 @@ type status struct {
 	before   figures   // when the present session began
 	follower *stream.Follower
 	omitted  []string
+	slate    string // why the file that is the slate is not used; empty if it is
 	told     string // what was said of failures
 }
 
 // figures are what was sent.
 type figures struct{ bytes, frames, skips int64 }
 
-func newTarget(m *Manager, path string, s *stream.Stream, c Config, o Origin) *target {
+func newTarget(m *Manager, path string, s *stream.Stream, w wanted) *target {
 	return &target{
-		m: m, path: path, stream: s, conf: c, origin: o, service: serviceOf(c.Service, hostOfURL(shown(&c, path))),
-		log: m.opt.Log.With(slog.String("stream", path), slog.String("target", c.Name)),
-		now: make(chan struct{}, 1), seen: [2]time.Duration{-1, -1},
+		m: m, path: path, stream: s, wanted: w, service: serviceOf(w.Service, hostOfURL(shown(&w.Config, path))),
+		log: m.opt.Log.With(slog.String("stream", path), slog.String("target", w.Name)),
+		try: make(chan struct{}, 1), seen: [2]time.Duration{-1, -1},
 		status: status{state: Off, since: time.Now()},
 	}
 }
@@ -97,7 +97,7 @@ func (t *target) run(ctx, waiting context.Context, after <-chan struct{}) {
 	if after != nil {
 		<-after // it ends soon: its context has ended
 	}
-	v := stream.Supervision{Min: firstWait, Max: longestWait, Delay: t.delay, Now: t.now, Failed: t.failed}
+	v := stream.Supervision{Min: firstWait, Max: longestWait, Delay: t.delay, Now: t.try, Failed: t.failed}
 	_ = v.Run(waiting, func(context.Context) error { return t.work(ctx, waiting) })
 	t.set(Off)
 }
@@ -108,7 +108,7 @@ func (t *target) retry() {
 	t.attempts = 0
 	t.mu.Unlock()
 	select {
-	case t.now <- struct{}{}:
+	case t.try <- struct{}{}:
 	default:
 	}
 }
@@ -127,7 +127,7 @@ func (t *target) anew() {
 func (t *target) delay(error) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.conf.MaxAttempts > 0 && t.attempts >= t.conf.MaxAttempts {
+	if t.MaxAttempts > 0 && t.attempts >= t.MaxAttempts {
 		e := &exhaustedError{t.attempts, t.verdict.text}
 		t.verdict = verdict{true, t.verdict.reason, e.Error()}
 		return never
@@ -144,7 +144,7 @@ var errFailed = errors.New("failed")
 // work runs sessions until one fails. It returns nil once the stream has ended.
 func (t *target) work(ctx, waiting context.Context) error {
 	select {
-	case <-t.now: // what was asked for before is done now
+	case <-t.try: // what was asked for before is done now
 	default:
 	}
 	var err error
@@ -246,7 +246,7 @@ func endOf(err error) error {
 // place returns where the stream goes now.
 func (t *target) place() (*Address, error) {
 	p, _ := t.stream.Publisher()
-	a, err := t.conf.address(vars{t.path, p.Query})
+	a, err := t.Config.address(vars{t.path, p.Query})
 	if err == nil && t.moved != "" {
 		a.URL, t.moved = t.moved, ""
 	}
@@ -335,6 +335,7 @@ func (t *target) pump(ctx context.Context, s *sender, f *stream.Follower, first 
 	if err := t.take(s, &stand, first); err != nil {
 		return err
 	}
+	stand.with = t.loop(ctx, s)
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
@@ -380,6 +381,32 @@ func (t *target) remark() {
 	}
 }
 
+// loop returns the slate that is a file; nil if there is none, or it does not fit what is sent, which is said.
+func (t *target) loop(ctx context.Context, s *sender) *loop {
+	if !isLoop(t.Slate) {
+		return nil
+	}
+	l, err := t.m.loops.get(ctx, t.Slate)
+	if err == nil {
+		if err = l.fits(s); err != nil {
+			err = fmt.Errorf("the slate %s does not fit the stream: %w", t.Slate, err)
+		}
+	}
+	what := ""
+	if err != nil {
+		what = session.Printable(err.Error(), maxText) + "; the last key frame is repeated instead"
+		l = nil
+	}
+	t.mu.Lock()
+	told := t.status.slate == what
+	t.status.slate = what
+	t.mu.Unlock()
+	if !told && what != "" {
+		t.log.Warn("push: the slate is not used", slog.String("what", what))
+	}
+	return l
+}
+
 // orCause returns why ctx has ended, if it has: that is why writing failed.
 func orCause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -390,7 +417,9 @@ func orCause(ctx context.Context, err error) error {
 
 // take gathers one frame.
 func (t *target) take(s *sender, stand *slate, e *stream.Entry) error {
-	stand.over(s, e)
+	if !stand.over(s, e) {
+		return nil
+	}
 	if err := s.add(e); err != nil {
 		return err
 	}
@@ -402,11 +431,11 @@ func (t *target) take(s *sender, stand *slate, e *stream.Entry) error {
 
 // wait waits for the next frame. While the stream has no publisher it sends a slate, if that is wanted.
 func (t *target) wait(ctx context.Context, s *sender, f *stream.Follower, stand *slate) (stream.Entry, error) {
-	if t.conf.Slate != slateRepeat {
+	if t.Slate == "" || t.Slate == slateOff {
 		return f.Next(ctx)
 	}
 	for {
-		bounded, cancel := context.WithTimeout(ctx, slateEvery)
+		bounded, cancel := context.WithTimeout(ctx, stand.every())
 		e, err := f.Next(bounded)
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"weir/internal/hops"
 	"weir/internal/session"
 	"weir/rtmp"
 )
@@ -116,6 +117,12 @@ var statuses = map[string]string{
 const codeInternalKill = "NetStream.Unpublish.InternalKill"
 
 func judgeStatus(st *rtmp.StatusError, a *Address) verdict {
+	switch word, _ := st.Properties.GetString(hops.Reason); word { // of a server of our kind
+	case session.Takeover.String():
+		return verdict{true, session.Takeover, "another publisher has taken the stream over on the server: " + st.Description}
+	case session.Loop.String():
+		return verdict{true, session.Loop, "the stream would go in a circle: " + st.Description}
+	}
 	text, known := statuses[st.Code]
 	if !known {
 		return verdict{false, session.Denied, "the server has ended the stream: " + st.Error()}

@@ -48,7 +48,7 @@ type Config struct {
 
 // Check implements config.Checker: it refuses an entry of streams that no stream ever gets.
 func (c *Config) Check() error {
-	errs := c.checkUploads()
+	errs := append(c.checkUploads(), c.checkSlates()...)
 	before := newCovering()
 	for i := range c.Streams {
 		match := &c.Streams[i].Match
@@ -73,6 +73,25 @@ func (c *Config) checkUploads() (errs []error) {
 			to := &c.Streams[i].Record[k].Upload
 			if *to != "" && !slices.ContainsFunc(c.S3, func(e s3.Config) bool { return e.Name == *to }) {
 				errs = append(errs, config.Errorf(to, "there is no entry of s3 that is called %q", *to))
+			}
+		}
+	}
+	return errs
+}
+
+// checkSlates refuses slates that are files which cannot be used, each file once.
+func (c *Config) checkSlates() (errs []error) {
+	wrong := map[string]error{}
+	for i := range c.Streams {
+		for k := range c.Streams[i].Push {
+			slate := &c.Streams[i].Push[k].Slate
+			err, known := wrong[*slate]
+			if !known {
+				err = push.CheckSlate(*slate)
+				wrong[*slate] = err
+			}
+			if err != nil {
+				errs = append(errs, config.Errorf(slate, "%w", err))
 			}
 		}
 	}

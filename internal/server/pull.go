@@ -16,15 +16,19 @@ import (
 )
 
 // newPulls makes what fetches streams from other servers.
-func (s *Server) newPulls() *pull.Manager {
+func (s *Server) newPulls() (*pull.Manager, error) {
 	return pull.NewManager(pull.Options{
-		Log: s.log, Door: s.door("pull"), Hub: s.hub, Server: s.self.ID,
-		Config: func(path string) *pull.Config { return &s.streamConfig(path).Pull },
-		Edge:   func() *pull.EdgeConfig { return &s.current.Load().conf.Edge },
-		Always: s.alwaysPulled, Bitrate: func() int64 { return s.current.Load().conf.Limits.StreamBitrate },
+		Log: s.log, Door: s.door(ofPulls), Hub: s.hub, Server: s.self.ID, State: s.conf.State,
+		Config:   func(path string) *pull.Config { return &s.streamConfig(path).Pull },
+		Edge:     func() *pull.EdgeConfig { return &s.current.Load().conf.Edge },
+		Forwards: func(path string) bool { return s.push.Forwards(path) },
+		Always:   s.alwaysPulled, Bitrate: func() int64 { return s.current.Load().conf.Limits.StreamBitrate },
 		Changed: s.pullChanged, Failed: func(why session.Reason) { s.metrics.PullFailed(why.String()) }, Open: fetch.Open,
 	})
 }
+
+// ofPulls is the protocol of what the server fetches from elsewhere.
+const ofPulls = "pull"
 
 // want has the stream of a player fetched, if it is to be.
 func (s *Server) want(r *admit.Request, g session.Grant) error { return s.pulls.Want(r, g) }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"testing"
 	"time"
 
 	"weir/internal/pull"
@@ -9,8 +10,13 @@ import (
 // probesOfPull are those of the keys of pulls and edges.
 func probesOfPull() map[string]probe {
 	all := map[string]probe{
-		"edge.origin": {"rtmp://127.0.0.1:2", ofConfig(func(c *Config) any { return c.Edge.Origin }), "rtmp://127.0.0.1:2"},
-		"edge.backup": {"[rtmp://127.0.0.1:2]", ofConfig(func(c *Config) any { return c.Edge.Backup }), []string{"rtmp://127.0.0.1:2"}},
+		"edge.origin":  {"rtmp://127.0.0.1:2", ofConfig(func(c *Config) any { return c.Edge.Origin }), "rtmp://127.0.0.1:2"},
+		"edge.backup":  {"[rtmp://127.0.0.1:2]", ofConfig(func(c *Config) any { return c.Edge.Backup }), []string{"rtmp://127.0.0.1:2"}},
+		"edge.publish": {"forward", func(_ *testing.T, s *Server) any { return len(s.push.List("live/a")) }, 1},
+		"edge.publish_key": {"k2", func(_ *testing.T, s *Server) any {
+			_, name, _ := (&pull.EdgeConfig{Origin: "rtmp://127.0.0.1:2", Publish: "forward", PublishKey: s.current.Load().conf.Edge.PublishKey}).Forward("live/a")
+			return name
+		}, "a?key=k2"},
 
 		"streams[].pull.url":           {"rtmp://127.0.0.1:2/a/b", ofEntry(func(c *StreamConfig) any { return c.Pull.URL }), "rtmp://127.0.0.1:2/a/b"},
 		"streams[].pull.sources":       {"[rtmp://127.0.0.1:2/a/b]", ofEntry(func(c *StreamConfig) any { return c.Pull.Sources }), []string{"rtmp://127.0.0.1:2/a/b"}},

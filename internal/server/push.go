@@ -10,6 +10,7 @@ import (
 	"weir/internal/pull"
 	"weir/internal/push"
 	"weir/internal/session"
+	"weir/internal/stream"
 )
 
 // buildPush makes what sends streams on to other servers.
@@ -23,6 +24,7 @@ func (s *Server) buildPush() (err error) {
 			}
 			return nil
 		},
+		Edge:   s.forward,
 		Own:    s.listensAt,
 		Pulled: s.pulledFrom,
 		Failed: func(service string, reason session.Reason) { s.metrics.PushFailed(service, reason.String()) },
@@ -31,6 +33,19 @@ func (s *Server) buildPush() (err error) {
 		s.services = append(s.services, service{"push", s.push.Run})
 	}
 	return err
+}
+
+// forward returns where a publisher's stream goes if this server is an edge that forwards its publishers. What is fetched from
+// elsewhere is not sent on.
+func (s *Server) forward(path string, p stream.Info) (to push.Config, insecure, ok bool) {
+	edge := &s.current.Load().conf.Edge
+	app, name, ok := edge.Forward(path)
+	if !ok || p.Protocol == ofPulls {
+		return push.Config{}, false, false
+	}
+	to = push.DefaultConfig()
+	to.Name, to.URL, to.Key = "origin", app, name
+	return to, edge.Insecure, true
 }
 
 // pulledFrom returns the host from which a stream is fetched now; empty if it is not.

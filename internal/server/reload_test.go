@@ -127,6 +127,7 @@ func lasts(role session.Role) func(*testing.T, *Server) any {
 var besides = map[string][]string{
 	"streams[].record[].upload": {"s3=" + storage("x", "")},
 	"edge.backup":               {"edge.origin=rtmp://127.0.0.1:1"},
+	"edge.publish":              {"edge.origin=rtmp://127.0.0.1:1"},
 	"streams[].publish.auth":    {signingKey("a")},
 	"streams[].play.auth":       {signingKey("a")},
 	"auth.signed.keys[].id":     {signingKey("b"), "streams.0.publish.auth=[signed]"},

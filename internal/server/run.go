@@ -114,7 +114,9 @@ func (s *Server) release() {
 	if s.hooks != nil {
 		s.hooks.Close()
 	}
-	s.pulls.Close()
+	if s.pulls != nil {
+		s.pulls.Close()
+	}
 	s.records.Close()
 	s.archive.Close()
 	for _, l := range s.listeners { // services have closed most of them

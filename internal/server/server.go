@@ -126,6 +126,10 @@ func New(conf Config, opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.build()
+	if s.pulls, err = s.newPulls(); err != nil {
+		s.release()
+		return nil, err
+	}
 	if c := opt.Configuration; c != nil {
 		c.serve(s)
 		s.services = append(s.services, service{"configuration", c.watch})
@@ -170,7 +174,6 @@ func (s *Server) build() {
 	s.health = health.NewMonitor(health.Options{Streams: s.hub.List, Changed: s.healthChanged})
 	s.records = s.newRecords()
 	s.traces = s.newTraces()
-	s.pulls = s.newPulls()
 	s.setGlobals(c)
 }
 

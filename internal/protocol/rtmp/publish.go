@@ -73,8 +73,9 @@ func (c *connection) publisher(p *Protocol, rs *rtmp.ServerSession) (*session.Se
 // of RTMP's redirection, whatever it has asked for.
 func refuse(code string, err error) error {
 	st := &rtmp.StatusError{Level: rtmp.LevelError, Code: code, Description: session.PeerText(err)}
-	if session.ReasonOf(err) == session.Loop { // which a server must know from other refusals
-		st.Properties = amf.Object{{Key: hops.Reason, Value: session.Loop.String()}}
+	switch reason := session.ReasonOf(err); reason {
+	case session.Loop, session.Takeover: // which a server must know from other refusals
+		st.Properties = amf.Object{{Key: hops.Reason, Value: reason.String()}}
 	}
 	if r, ok := errors.AsType[*session.Refusal](err); ok && r.Redirect != "" {
 		st.Code = rtmp.CodeConnectRejected
