@@ -127,7 +127,7 @@ func newDesk(t *testing.T, kind string) *desk {
 	}
 	d.server = runServer(t, append([]string{kind, "-c", filepath.Join(d.dir, "weir.yml")}, demoPorts...)...)
 	t.Cleanup(func() { d.server.stop(t) })
-	for _, film := range []string{"input.mp4", "film.mp4"} {
+	for _, film := range []string{"input.mp4", "film.mp4", "back-soon.flv"} {
 		output(t, debian12(), time.Minute, "ffmpeg", "-nostdin", "-v", "error", "-i", sample, "-t", "2", "-c", "copy", filepath.Join(d.dir, film))
 	}
 	return d

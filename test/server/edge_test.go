@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -338,5 +340,55 @@ func TestC237_SourcesOfTheAPI(t *testing.T) {
 	eventually(t, "it ends", func() bool { return r.hub.Get("open/x") == nil })
 	if s := r.hub.Get("shut/x"); s != nil && s.Stats().Frames[av.Video] > 0 {
 		t.Error("it was fetched all the same")
+	}
+}
+
+// TestPullsOfTheAPIAreKept: what the API has fetched is fetched again after a restart, if there is a folder of state; a file that is
+// damaged keeps the server from starting, with a sentence that says what to do.
+func TestPullsOfTheAPIAreKept(t *testing.T) {
+	t.Parallel()
+	origin := start(t, nil)
+	origin.film("live/x", 0)
+	folder := t.TempDir()
+	change := func(c *server.Config) {
+		e := server.DefaultStream()
+		e.Pull.Private = true
+		c.State, c.Streams = folder, []server.StreamConfig{e}
+	}
+	r := start(t, change)
+	body := fmt.Sprintf(`{"stream": "live/y", "sources": [%q], "silence": 2}`, origin.url("live/x?key="+secret))
+	if status, answer := r.ask("POST", "/api/v1/pulls", body); status != http.StatusCreated {
+		t.Fatal(status, answer)
+	}
+	r.arrived("live/y", 10)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, change)
+	r.arrived("live/y", 10)
+	if p := r.pulls(); len(p) != 1 || p[0].By != "api" || p[0].Status != "live" || strings.Contains(fmt.Sprint(p), secret) {
+		t.Errorf("%+v", p)
+	}
+	if status, answer := r.ask("DELETE", "/api/v1/pulls/live/y", ""); status != http.StatusNoContent {
+		t.Fatal(status, answer)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, change)
+	if p := r.pulls(); len(p) != 0 {
+		t.Errorf("%+v", p)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "pulls.json")
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf := server.Default()
+	conf.RTMP.Listen, conf.HTTP.Listen, conf.Admin.Listen, conf.State = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", folder
+	if _, err := server.New(conf, server.Options{}); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "mend it, or remove it") {
+		t.Error(err)
 	}
 }
