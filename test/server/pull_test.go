@@ -13,12 +13,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"weir/av"
+	"weir/internal/admit"
 	"weir/internal/freeport"
 	"weir/internal/server"
+	"weir/internal/session"
 )
 
 // encoded is what ffmpeg sends or writes in real time: 25 pictures a second, a key frame each second, and sound.
@@ -245,4 +248,31 @@ func TestP23_ExpiringRedirects(t *testing.T) {
 	if w.err != nil || len(w.got) < 100 {
 		t.Errorf("%d pictures; %v", len(w.got), w.err)
 	}
+}
+
+// TestRedirectsByRTMP: a server of ours that sends its players on to another one, as its program or its decision hook says, is followed
+// there by a server that fetches from it; each new try begins with the one that was given.
+func TestRedirectsByRTMP(t *testing.T) {
+	t.Parallel()
+	second := start(t, nil)
+	second.film("other/y", 0)
+	var asked atomic.Int64
+	first := start(t, nil, func(o *server.Options) {
+		o.Admit = func(_ context.Context, r *admit.Request) (*session.Terms, error) {
+			asked.Add(1)
+			return &session.Terms{Redirect: second.url("other/y?key=" + secret)}, nil
+		}
+	})
+	r := start(t, pulling(map[string]string{"live/*": first.url("live/x?key=" + secret)}))
+	w := r.watch("live/x")
+	eventually(t, "pictures come", func() bool { return w.pictures() >= 30 })
+	if p := r.pulls(); len(p) != 1 || p[0].Status != "live" || p[0].Source != first.url("live/x?key=***") {
+		t.Errorf("%+v", p)
+	}
+	for _, s := range second.players() {
+		s.Kick(session.ErrKicked)
+	}
+	eventually(t, "it is asked again", func() bool { return asked.Load() >= 2 })
+	before := w.pictures()
+	eventually(t, "pictures come again", func() bool { return w.pictures() >= before+30 })
 }
