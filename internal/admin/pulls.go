@@ -56,8 +56,8 @@ type NewPull struct {
 	Stream   string   `json:"stream" minLength:"3" maxLength:"255" doc:"The path of the stream here." example:"live/cam"`
 	Sources  []string `json:"sources" minItems:"1" maxItems:"16" nullable:"false" doc:"From where, in the order in which they are tried: URLs of rtmp, rtmps, http, https, ws or wss. They may not lead to private addresses unless streams[].pull.allow_private is set." example:"[\"rtmp://origin.example/live/cam\"]"`
 	OnDemand bool     `json:"on_demand,omitempty" doc:"Fetch it only while somebody plays it."`
-	Linger   float64  `json:"linger,omitempty" minimum:"0" maximum:"86400" doc:"Seconds for which it is fetched on after its last player has left; absent for 30."`
-	Silence  float64  `json:"silence,omitempty" minimum:"0" maximum:"300" doc:"Seconds without media after which a source has failed; absent for 5."`
+	Linger   float64  `json:"linger,omitempty" minimum:"1" maximum:"86400" doc:"Seconds for which it is fetched on after its last player has left; absent for 30."`
+	Silence  float64  `json:"silence,omitempty" minimum:"0.5" maximum:"300" doc:"Seconds without media after which a source has failed; absent for 5."`
 	Prefer   string   `json:"prefer,omitempty" enum:"sticky,first" doc:"sticky stays with a source while it is good; first goes back to the first one once that has been good for 30 s."`
 	Insecure bool     `json:"insecure,omitempty" doc:"Accept every certificate."`
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,7 +20,8 @@ const (
 	maxHeader = 64 << 10
 	// maxRedirects bounds the redirects of one request.
 	maxRedirects = 5
-	// maxCookies bounds the cookies of one source by their names, and maxCookie each of them, in bytes.
+	// maxCookies bounds the cookies of one source, of which the one that was not used for the longest time is forgotten, and maxCookie
+	// each of them, in bytes.
 	maxCookies = 64
 	maxCookie  = 4096
 )
@@ -37,7 +39,7 @@ func (a Access) client(origin *url.URL) *http.Client {
 	if len(a.Hops) > 0 {
 		t.via = hops.Via(a.Hops)
 	}
-	return &http.Client{Transport: t, CheckRedirect: follow, Jar: &boundedJar{CookieJar: jar, names: map[string]bool{}}}
+	return &http.Client{Transport: t, CheckRedirect: follow, Jar: &boundedJar{CookieJar: jar}}
 }
 
 // errRedirects ends an opening for which servers redirect again and again.
@@ -95,27 +97,53 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
-// boundedJar keeps only so many cookies.
+// boundedJar keeps only so many cookies: those that were set or sent last.
 type boundedJar struct {
 	http.CookieJar
-	mu    sync.Mutex // guards names
-	names map[string]bool
+	mu   sync.Mutex // guards kept
+	kept []cookie   // the one that is forgotten next first
+}
+
+// cookie is one that was kept, as far as it must be known to forget it.
+type cookie struct {
+	from                      *url.URL
+	name, path, domain, value string
 }
 
 // SetCookies implements http.CookieJar.
 func (j *boundedJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
-	var fit []*http.Cookie
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	for _, c := range cookies {
-		key := u.Host + " " + c.Name + " " + c.Path
-		if len(key)+len(c.Value) > maxCookie || !j.names[key] && len(j.names) >= maxCookies {
+		if len(u.Host)+len(c.Name)+len(c.Path)+len(c.Domain)+len(c.Value) > maxCookie {
 			continue
 		}
-		j.names[key] = true
-		fit = append(fit, c)
+		j.kept = slices.DeleteFunc(j.kept, func(k cookie) bool {
+			return k.from.Host == u.Host && k.name == c.Name && k.path == c.Path && k.domain == c.Domain
+		})
+		if len(j.kept) >= maxCookies {
+			oldest := &j.kept[0]
+			j.CookieJar.SetCookies(oldest.from, []*http.Cookie{{Name: oldest.name, Path: oldest.path, Domain: oldest.domain, MaxAge: -1}})
+			j.kept = slices.Delete(j.kept, 0, 1)
+		}
+		j.kept = append(j.kept, cookie{u, c.Name, c.Path, c.Domain, c.Value})
+		j.CookieJar.SetCookies(u, []*http.Cookie{c})
 	}
-	j.mu.Unlock()
-	j.CookieJar.SetCookies(u, fit)
+}
+
+// Cookies implements http.CookieJar.
+func (j *boundedJar) Cookies(u *url.URL) []*http.Cookie {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	sent := j.CookieJar.Cookies(u)
+	for _, c := range sent {
+		at := slices.IndexFunc(j.kept, func(k cookie) bool { return k.name == c.Name && k.value == c.Value })
+		if at >= 0 {
+			used := j.kept[at]
+			j.kept = append(slices.Delete(j.kept, at, at+1), used)
+		}
+	}
+	return sent
 }
 
 // decode undoes a compression of an answer that was not asked for; what was asked for, the transport has undone.

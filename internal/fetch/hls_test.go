@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/av"
@@ -65,6 +66,9 @@ type station struct {
 
 	mu    sync.Mutex // guards below
 	list  string
+	shown time.Time // when list was made
+	// target is that of list, and before that of the list before, in seconds.
+	target, before int
 	files map[string]string
 	asked []string
 	also  func(w http.ResponseWriter, r *http.Request) bool // answers first
@@ -76,7 +80,7 @@ func newStation(t *testing.T) *station {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &station{t: t, tapes: list, files: map[string]string{}}
+	s := &station{t: t, tapes: list, files: map[string]string{}, target: 1}
 	s.web = httptest.NewServer(s)
 	t.Cleanup(s.web.Close)
 	return s
@@ -105,16 +109,35 @@ func (s *station) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // show makes the playlist one that begins with a number and has these lines: names of segments, or tags.
 func (s *station) show(number int, lines ...string) {
-	b := fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:%d\n", number)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:%d\n", s.target, number)
 	for _, l := range lines {
 		if !strings.HasPrefix(l, "#") {
 			b += "#EXTINF:0.2,\n"
 		}
 		b += l + "\n"
 	}
+	s.list, s.shown = b, time.Now()
+}
+
+// showTarget is show of a playlist with another target duration, in seconds, which holds from now on.
+func (s *station) showTarget(target, number int, lines ...string) {
+	s.mu.Lock()
+	s.before, s.target = s.target, target
+	s.mu.Unlock()
+	s.show(number, lines...)
+}
+
+// late reports whether a picture comes more than two target durations after it could be had.
+func (s *station) late(before time.Time) (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list = b
+	if before.Before(s.shown) {
+		before = s.shown
+	}
+	took := time.Since(before)
+	return took, took > 2*time.Duration(max(s.target, s.before))*time.Second
 }
 
 func (s *station) open() Source {
@@ -127,9 +150,11 @@ func (s *station) open() Source {
 	return src
 }
 
-// read reads n pictures whose times run on from the last one, which is returned with the next call's start.
+// read reads n pictures whose times run on from the last one, which is returned with the next call's start. Each must come within two
+// target durations after it was there.
 func (s *station) read(src Source, last *time.Duration, n int) {
 	s.t.Helper()
+	before := time.Now()
 	for i := 0; i < n; {
 		f, err := src.ReadFrame()
 		if err != nil {
@@ -139,6 +164,10 @@ func (s *station) read(src Source, last *time.Duration, n int) {
 			continue
 		}
 		i++
+		if took, late := s.late(before); late {
+			s.t.Errorf("picture %d of %d comes after %v", i, n, took)
+		}
+		before = time.Now()
 		if d := f.DTS - *last; *last != 0 && (d < pictureTime-time.Millisecond || d > pictureTime+time.Millisecond) {
 			s.t.Fatalf("picture %d of %d comes %v after the one before", i, n, d)
 		}
@@ -190,6 +219,29 @@ func TestC435_NumbersThatJump(t *testing.T) {
 	}
 	if c := strings.Join(src.Condition().Damage, ", "); c != "998 segments gone before it could be read" {
 		t.Errorf("damage: %s", c)
+	}
+}
+
+// TestC435_TargetsThatChange: a target duration that grows and shrinks holds from the next playlist on, and nothing is left out.
+func TestC435_TargetsThatChange(t *testing.T) {
+	t.Parallel()
+	s := newStation(t)
+	s.show(0, "0-0.ts", "0-1.ts", "0-2.ts")
+	src := s.open()
+	last := time.Duration(0)
+	s.read(src, &last, 14)
+	s.showTarget(3, 1, "0-1.ts", "0-2.ts", "0-3.ts")
+	s.read(src, &last, 5)
+	s.showTarget(1, 2, "0-2.ts", "0-3.ts", "0-4.ts")
+	s.read(src, &last, 5)
+	begin := time.Now()
+	s.show(3, "0-3.ts", "0-4.ts", "0-5.ts", "#EXT-X-ENDLIST")
+	s.read(src, &last, 6)
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("the longer target held on: %v", took)
+	}
+	if _, err := src.ReadFrame(); !errors.Is(err, io.EOF) {
+		t.Error(err)
 	}
 }
 
@@ -375,6 +427,35 @@ func TestHLSReloads(t *testing.T) {
 	if want := "/live.m3u8 /0-2.ts /0-3.ts /0-4.ts /live.m3u8?_HLS_msn=25 /0-5.ts"; strings.Join(s.asked, " ") != want {
 		t.Errorf("asked for %q, want %q", s.asked, want)
 	}
+}
+
+// reel is a source with frames at these times.
+type reel struct {
+	Source
+	times []time.Duration
+}
+
+// ReadFrame implements Source.
+func (r *reel) ReadFrame() (*av.Frame, error) {
+	if len(r.times) == 0 {
+		return nil, io.EOF
+	}
+	f := &av.Frame{Kind: av.Video, DTS: r.times[0]}
+	r.times = r.times[1:]
+	return f, nil
+}
+
+// TestPacedSlides: pictures that are seconds apart come when they are due, too; a clock that goes on by an hour or falls holds nothing up.
+func TestPacedSlides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPaced(&reel{times: []time.Duration{0, 5 * time.Second, 14 * time.Second, time.Hour, time.Second, 6 * time.Second}})
+		begin := time.Now()
+		for i, want := range []time.Duration{0, 5, 14, 14, 14, 19} {
+			if _, err := p.ReadFrame(); err != nil || time.Since(begin) != want*time.Second {
+				t.Errorf("picture %d comes after %v, %v", i, time.Since(begin), err)
+			}
+		}
+	})
 }
 
 // TestPaced: frames of HLS come when they are due; a clock that jumps by an hour holds nothing up, and a playlist that

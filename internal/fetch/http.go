@@ -103,9 +103,19 @@ func get(ctx context.Context, client *http.Client, name, span string) (*http.Res
 		}
 		return res, nil
 	}
-	text, _ := io.ReadAll(io.LimitReader(res.Body, maxComplaint))
+	err = refusal(res, complaint(res.Body))
 	_ = res.Body.Close()
-	return nil, refusal(res, string(text))
+	return nil, err
+}
+
+// complaint reads the beginning of a server's error text. It ends with a whole word, so that no part of a secret is left that would
+// not be known for one.
+func complaint(body io.Reader) string {
+	b, _ := io.ReadAll(io.LimitReader(body, maxComplaint))
+	if len(b) == maxComplaint {
+		b = b[:bytes.LastIndexAny(b, " \t\r\n")+1]
+	}
+	return string(b)
 }
 
 // refusal returns an error for a server's answer that is no success.
@@ -133,24 +143,28 @@ func openWebSocket(ctx context.Context, u *url.URL, a Access) (Source, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	limit := time.AfterFunc(a.Patience(), func() { cancel(errLate) })
 	defer limit.Stop()
-	c, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: a.client(u)}) //nolint:bodyclose // the library closes it
+	client := a.client(u)
+	end := func() {
+		cancel(nil)
+		client.CloseIdleConnections() // one that has answered no is kept for the next request, which there is not
+	}
+	c, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: client}) //nolint:bodyclose // the library closes it
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
-			text, _ := io.ReadAll(io.LimitReader(res.Body, maxComplaint))
-			err = refusal(res, string(text))
+			err = refusal(res, complaint(res.Body))
 		}
 		err = late(ctx, Plain(err), a.Patience())
-		cancel(nil)
+		end()
 		return nil, err
 	}
 	c.SetReadLimit(flv.MaxBody + 64)
 	s, err := sniff(bufio.NewReaderSize(websocket.NetConn(ctx, c, websocket.MessageBinary), sniffSize), true, func() error {
-		cancel(nil)
+		end()
 		return c.CloseNow()
 	})
 	if err != nil {
 		err = late(ctx, err, a.Patience())
-		cancel(nil)
+		end()
 		_ = c.CloseNow()
 		return nil, err
 	}

@@ -305,6 +305,120 @@ func TestCookiesAreBounded(t *testing.T) {
 	}
 }
 
+// TestCookiesOfEachPath: a server that gives each segment a cookie of its own does not push out the one that it asks for each time.
+func TestCookiesOfEachPath(t *testing.T) {
+	base, _ := url.Parse("http://127.0.0.1/")
+	jar := Access{}.client(base).Jar
+	jar.SetCookies(base, []*http.Cookie{{Name: "session", Value: "s", Path: "/"}})
+	for i := range 1000 {
+		u, _ := url.Parse(fmt.Sprintf("http://127.0.0.1/seg-%d", i))
+		jar.SetCookies(u, []*http.Cookie{{Name: "one", Value: fmt.Sprint(i), Path: u.Path}})
+		if kept := jar.Cookies(u); len(kept) != 2 || kept[0].Value != fmt.Sprint(i) || kept[1].Value != "s" {
+			t.Fatalf("segment %d: %v", i, kept)
+		}
+	}
+	first, _ := url.Parse("http://127.0.0.1/seg-0")
+	if kept := jar.Cookies(first); len(kept) != 1 {
+		t.Errorf("the first segment's is kept: %v", kept)
+	}
+}
+
+// TestC436_EndlessHeaders: header fields without end are not read, and neither are informational answers without end.
+func TestC436_EndlessHeaders(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for name, c := range map[string]struct{ head, again string }{
+		"fields":  {"HTTP/1.1 200 OK\r\n", "X-Field: " + strings.Repeat("x", 1000) + "\r\n"},
+		"a field": {"HTTP/1.1 200 OK\r\nX-Field: ", strings.Repeat("x", 1000)},
+		"a line":  {"HTTP/1.1 200 ", strings.Repeat("x", 1000)},
+		"answers": {"", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"},
+	} {
+		sent := make(chan int, 1)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			nc, err := ln.Accept()
+			if err != nil {
+				sent <- 0
+				return
+			}
+			defer nc.Close()
+			_, _ = nc.Read(make([]byte, 4096))
+			_ = nc.SetWriteDeadline(time.Now().Add(10 * time.Second))
+			n, err := io.WriteString(nc, c.head)
+			for err == nil && n < 64<<20 {
+				var m int
+				m, err = io.WriteString(nc, c.again)
+				n += m
+			}
+			sent <- n
+		})
+		begin := time.Now()
+		_, err := Open(t.Context(), "http://"+ln.Addr().String()+"/x.flv", Access{Timeout: 5 * time.Second})
+		if err == nil || time.Since(begin) > 3*time.Second {
+			t.Errorf("%s: %v after %v", name, err, time.Since(begin))
+		}
+		if n := <-sent; n > 16<<20 { // what is beyond 64 KiB waits in the buffers of the connection
+			t.Errorf("%s: %d bytes were taken", name, n)
+		}
+		wg.Wait()
+	}
+}
+
+// TestErrorsShowNoSecret: a server that says what it was asked for does not get a key into the log.
+func TestErrorsShowNoSecret(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text := "there is no " + r.URL.String()
+		if r.URL.Path == "/long" {
+			text = strings.Repeat("x ", 95) + "k=" + r.URL.Query().Get("key") // which is cut within the key
+		}
+		http.Error(w, text, http.StatusNotFound)
+	}))
+	defer s.Close()
+	for path, says := range map[string]string{"/x": "the server answers 404 Not Found: there is no /x?key=***", "/long": "x x"} {
+		_, err := Open(t.Context(), s.URL+path+"?key=s3cret-and-long", Access{})
+		if err == nil || strings.Contains(err.Error(), "s3c") || !strings.Contains(err.Error(), says) || session.ReasonOf(err) != session.NotFound {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// TestRefusedWebSockets: a server of WebSockets that says no and keeps the connection is left at once, however often it is tried.
+func TestRefusedWebSockets(t *testing.T) {
+	var mu sync.Mutex
+	open := map[net.Conn]bool{}
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ConnState = func(c net.Conn, to http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		if to == http.StateNew {
+			open[c] = true
+		} else if to == http.StateClosed {
+			delete(open, c)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	for range 5 {
+		if _, err := Open(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+"/x", Access{}); session.ReasonOf(err) != session.NotFound {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	for range 200 {
+		mu.Lock()
+		n = len(open)
+		mu.Unlock()
+		if n == 0 {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Errorf("%d connections are open", n)
+}
+
 // TestLostAndEnded: a stream whose connection breaks is told from one that ended.
 func TestLostAndEnded(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

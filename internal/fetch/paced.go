@@ -9,7 +9,8 @@ import (
 
 const (
 	// maxAhead is the longest that a frame is held back: one that would be due later has a clock that jumped.
-	maxAhead = 3 * time.Second
+	// Slides, each a picture with no sound, are seconds apart.
+	maxAhead = 10 * time.Second
 	// maxBehind is how late frames may be before what follows is due later, too, instead of coming in a burst.
 	maxBehind = 500 * time.Millisecond
 )

@@ -87,9 +87,9 @@ func (a Access) TLS() *tls.Config {
 func Open(ctx context.Context, name string, a Access) (Source, error) {
 	s, err := open(ctx, name, a)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", session.Redact(name), err)
+		return nil, called(name, err)
 	}
-	return &named{s, session.Redact(name)}, nil
+	return &named{s, name}, nil
 }
 
 // named is a source whose errors begin with its name.
@@ -98,11 +98,30 @@ type named struct {
 	name string
 }
 
+// called puts a name before an error, and hides what is secret in it: servers say what they were asked for.
+func called(name string, err error) error {
+	if text, open := err.Error(), session.Mask(err.Error(), session.Secrets(name)); open != text {
+		err = &masked{err, open}
+	}
+	return fmt.Errorf("%s: %w", session.Redact(name), err)
+}
+
+// masked is an error with a text without secrets.
+type masked struct {
+	err  error
+	text string
+}
+
+func (e *masked) Error() string { return e.text }
+
+// Unwrap returns the error, whose text may show secrets.
+func (e *masked) Unwrap() error { return e.err }
+
 // ReadFrame implements Source.
 func (s *named) ReadFrame() (*av.Frame, error) {
 	f, err := s.Source.ReadFrame()
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%s: %w", s.name, err)
+		err = called(s.name, err)
 	}
 	return f, err
 }

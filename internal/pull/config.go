@@ -169,6 +169,14 @@ func escapeQuery(query string) string {
 	return b.String()
 }
 
+// hookPlan returns how a stream is pulled from a source that the decision hook has named. What the entry says of its own sources,
+// header fields with keys among it, does not hold for that.
+func (c *Config) hookPlan(source string) Plan {
+	t := defaultTuning()
+	t.Linger, t.Silence, t.Prefer = c.Linger, c.Silence, c.Prefer
+	return Plan{Sources: []string{source}, OnDemand: true, Private: c.Private, By: ByHook, Tuning: t}
+}
+
 // plan returns how the stream at path is pulled.
 func (c *Config) plan(path, query string) Plan {
 	sources := c.Sources

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -135,11 +136,14 @@ func (m *Manager) Want(r *admit.Request, g session.Grant) error {
 	}
 	p := m.pulls[r.Path]
 	hook := g.Terms != nil && g.Terms.Pull != ""
+	if p != nil && p.occupied() {
+		return nil // who publishes it here goes before, whatever has failed
+	}
 	if p == nil || !p.isRunning() {
 		plan, ok := m.plan(r.Path, r.RawQuery)
 		if hook {
 			c := m.opt.Config(r.Path)
-			plan, ok = Plan{Sources: []string{g.Terms.Pull}, OnDemand: true, Private: c.Private, By: ByHook, Tuning: c.Tuning}, true
+			plan, ok = c.hookPlan(g.Terms.Pull), true
 		}
 		if !ok || online(m.opt.Hub, r.Path) || m.forwards(r.Path, plan.By) {
 			return nil
@@ -342,11 +346,25 @@ func (m *Manager) Retry(path string) error {
 	if p == nil || m.closed {
 		return ErrNoPull
 	}
-	if plan, ok := m.plan(path, ""); ok && !p.isRunning() {
-		p.use(plan, "")
+	if by, query := p.origin(); by != ByHook && !p.isRunning() { // what a hook has named, only it can name again
+		if plan, ok := m.plan(path, query); ok {
+			p.use(plan, query)
+		}
 	}
 	p.retry()
 	return nil
+}
+
+// Source returns where the stream at path is fetched from now: the URL, and the addresses that have been connected to; empty if it is
+// not fetched.
+func (m *Manager) Source(path string) (url string, addrs []netip.Addr) {
+	m.mu.Lock()
+	p := m.pulls[path]
+	m.mu.Unlock()
+	if p == nil {
+		return "", nil
+	}
+	return p.source()
 }
 
 // List returns the states of all pulls, ordered by path.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +46,8 @@ type pull struct {
 	cancel  context.CancelCauseFunc // of what runs
 	closing bool                    // it ends for want of players, unless one comes
 	asked   int                     // players that came, ever
-	hops    []string                // the longest chain of servers to a player, since the last try
+	hops    []string                // the longest chain of servers to a player, while there are any
+	live    *opened                 // the source that sends; nil: none does
 	state   State
 	told    news // what the log and the events know
 
@@ -223,7 +225,7 @@ func (p *pull) serve(ctx context.Context) error {
 func (p *pull) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	left, seen := time.Now(), -1
+	left, seen, asked := time.Now(), -1, -1
 	for {
 		select {
 		case <-ctx.Done():
@@ -240,6 +242,10 @@ func (p *pull) watch(ctx context.Context, stop context.CancelCauseFunc) {
 		}
 		p.closing = time.Since(left) >= p.plan.Linger
 		over := p.closing
+		if players == 0 && p.asked == asked {
+			p.hops = nil // whoever they led to has left
+		}
+		asked = p.asked
 		p.mu.Unlock()
 		if over {
 			stop(errUnwatched)
@@ -264,12 +270,10 @@ func (p *pull) fail(err error) {
 
 // dismiss tells players that wait for a stream that never began that it does not come.
 func (p *pull) dismiss() {
-	if s := p.m.opt.Hub.Get(p.path); s != nil && !kept(s) && !online(p.m.opt.Hub, p.path) {
-		p.mu.Lock()
-		err := p.failed
-		p.mu.Unlock()
-		p.m.opt.Hub.End(p.path, err)
-	}
+	p.mu.Lock()
+	err := p.failed
+	p.mu.Unlock()
+	p.m.opt.Hub.EndUnbegun(p.path, err) // somebody may begin to publish it just now
 }
 
 // kept reports whether a stream has begun, so that its players wait for its source's return.
@@ -327,7 +331,7 @@ func (p *pull) round(ctx context.Context) error {
 func (p *pull) try(ctx context.Context, plan *Plan) end {
 	i := p.index
 	p.trying(plan.Sources[i])
-	src, err := p.open(ctx, plan, i, p.takeHops())
+	src, err := p.open(ctx, plan, i, p.through())
 	if err != nil {
 		return end{i, 0, err}
 	}
@@ -338,13 +342,12 @@ func (p *pull) try(ctx context.Context, plan *Plan) end {
 	return end{i, lived, err}
 }
 
-// takeHops returns the longest chain of servers to a player that has come since the last try.
-func (p *pull) takeHops() []string {
+// through returns the longest chain of servers to a player. Each source is told of it for as long as there are players: they go on
+// waiting while one after the other fails, and any of them may be a server that waits for this one.
+func (p *pull) through() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	hops := p.hops
-	p.hops = nil
-	return hops
+	return slices.Clone(p.hops)
 }
 
 // standBy waits while somebody else publishes the stream.

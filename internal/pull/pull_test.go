@@ -13,6 +13,7 @@ import (
 	"weir/internal/hops"
 	"weir/internal/peer"
 	"weir/internal/session"
+	"weir/internal/stream"
 )
 
 const path = "live/x"
@@ -122,7 +123,7 @@ func TestC438_Failover(t *testing.T) {
 		}
 		b.become(silent)
 		r.lives(7*time.Second, path, 'a')
-		time.Sleep(steady)
+		time.Sleep(steady + 2*frameTime)
 		a.become(breaks)
 		b.become(sends)
 		if took := r.lives(2*time.Second, path, 'b'); took > 100*time.Millisecond {
@@ -434,6 +435,105 @@ func TestHookPull(t *testing.T) {
 	})
 }
 
+// TestHookPullHasItsOwnAccess: what the entry says of its sources, keys in header fields and trust in every certificate, does not hold for the
+// source that a hook names; and when it is tried again it is that one, not the entry's.
+func TestHookPullHasItsOwnAccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}")
+		r.conf.Headers, r.conf.Insecure, r.conf.Linger = []string{"Authorization: Bearer hunter2"}, true, time.Minute
+		b := r.origins['b']
+		b.become(refuses)
+		grant := session.Grant{Terms: &session.Terms{Pull: "rtmp://b/x/y"}}
+		if err := r.Want(requestFor(path), grant); err != nil {
+			t.Fatal(err)
+		}
+		r.within(3*time.Second, "it has failed", func() bool { return r.state(path).Status == Failed })
+		if len(b.header) != 0 || b.trust {
+			t.Errorf("it is told %v, trust %v", b.header, b.trust)
+		}
+		time.Sleep(2 * time.Second)
+		b.become(sends)
+		if err := r.Retry(path); err != nil {
+			t.Fatal(err)
+		}
+		r.lives(time.Second, path, 'b')
+		time.Sleep(45 * time.Second)
+		if r.state(path).Status != Live {
+			t.Error("the entry's linger does not hold")
+		}
+		p := r.mustPlay("live/own")
+		r.lives(time.Second, "live/own", 'a')
+		if a := r.origins['a']; a.header.Get("Authorization") != "Bearer hunter2" || !a.trust {
+			t.Errorf("the entry's own source is told %v, trust %v", a.header, a.trust)
+		}
+		p.s.Leave()
+	})
+}
+
+// TestRetryKeepsTheQuery: sources that want what the first player has sent get it again when somebody asks for another try.
+func TestRetryKeepsTheQuery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}?{query}")
+		r.origins['a'].become(refuses)
+		p := r.mustPlay(path)
+		r.within(3*time.Second, "it has failed", func() bool { return r.state(path).Status == Failed })
+		p.s.Leave()
+		time.Sleep(2 * time.Second)
+		if err := r.Retry(path); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if want := "rtmp://a/live/x?key=k%20y"; !slices.Equal(r.urls, []string{want, want}) {
+			t.Errorf("%q", r.urls)
+		}
+	})
+}
+
+// TestSourcesThatSendOneFrame: sources that send a frame and hang were never good: when all do it the round is over, and players are told.
+func TestSourcesThatSendOneFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+		r.origins['a'].become(once)
+		r.origins['b'].become(once)
+		p := r.mustPlay(path)
+		r.within(12*time.Second, "the round is over", func() bool { return slices.Contains(r.statuses(), Retrying) })
+		opened := func() int {
+			a, _ := r.origins['a'].counts()
+			b, _ := r.origins['b'].counts()
+			return a + b
+		}
+		if n := opened(); n != 2 {
+			t.Errorf("%d connections in a round", n)
+		}
+		p.s.Leave()
+	})
+}
+
+// TestWantWhatIsPublishedHere: a player of a stream that somebody publishes here is not told that a source has failed just before.
+func TestWantWhatIsPublishedHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}")
+		r.always = []string{path}
+		r.conf.OnDemand = false
+		r.origins['a'].become(refuses)
+		r.Apply()
+		r.within(time.Second, "it has failed", func() bool { return r.state(path).Status == Retrying })
+		pub, err := r.hub.Publish(path, stream.Info{Session: "p", Protocol: "rtmp"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pub.Write(&av.Frame{Kind: av.Audio, Codec: av.MP3, Payload: []byte{0xff, 0xfb, 0x90, 0}}); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := r.play(path); err != nil {
+			t.Error(err)
+		} else {
+			p.s.Leave()
+		}
+		pub.Close(session.ErrKicked)
+	})
+}
+
 // TestHops: a server is told through which others the stream goes, by the longest way; what it says of a circle, players are told.
 func TestHops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -447,14 +547,69 @@ func TestHops(t *testing.T) {
 		if !slices.Equal(a.hops, []string{"one", "two", hops.Entry("here", path)}) {
 			t.Errorf("%q", a.hops)
 		}
-		a.become(breaks)
-		time.Sleep(500 * time.Millisecond)
-		a.become(sends)
-		r.lives(2*time.Second, path, 'a')
-		if !slices.Equal(a.hops, []string{hops.Entry("here", path)}) {
+		again := func() {
+			a.become(breaks)
+			time.Sleep(500 * time.Millisecond)
+			a.become(sends)
+			r.lives(2*time.Second, path, 'a')
+		}
+		again() // the player is there
+		if !slices.Equal(a.hops, []string{"one", "two", hops.Entry("here", path)}) {
 			t.Errorf("%q", a.hops)
 		}
 		p.s.Leave()
+		time.Sleep(time.Second)
+		again() // it is not, and the stream lingers
+		if !slices.Equal(a.hops, []string{hops.Entry("here", path)}) {
+			t.Errorf("%q", a.hops)
+		}
+	})
+}
+
+// TestC439_EachSourceIsTold: all sources of a round are told through which servers the player has come, so that none of them waits for
+// this one while this one waits for it; a player that comes later has a chain of its own.
+func TestC439_EachSourceIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+		a, b := r.origins['a'], r.origins['b']
+		a.become(refuses)
+		b.become(refuses)
+		p, err := r.play(path, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.within(time.Second, "it is told", p.over)
+		p.s.Leave()
+		own := hops.Entry("here", path)
+		if want := []string{"one", own}; !slices.Equal(a.hops, want) || !slices.Equal(b.hops, want) {
+			t.Errorf("%q, %q", a.hops, b.hops)
+		}
+		time.Sleep(2 * holdOff)
+		b.become(sends)
+		p = r.mustPlay(path)
+		r.lives(2*time.Second, path, 'b')
+		if want := []string{own}; !slices.Equal(a.hops, want) || !slices.Equal(b.hops, want) {
+			t.Errorf("%q, %q", a.hops, b.hops)
+		}
+		p.s.Leave()
+	})
+}
+
+// TestSource: where a stream is fetched from is known while it is, with the addresses.
+func TestSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/x/y?key=k")
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'a')
+		if url, addrs := r.Source(path); url != "rtmp://a/x/y?key=k" || len(addrs) != 1 || addrs[0].String() != "192.0.2.7" {
+			t.Error(url, addrs)
+		}
+		if url, addrs := r.Source("live/other"); url != "" || addrs != nil {
+			t.Error(url, addrs)
+		}
+		r.origins['a'].become(breaks)
+		p.s.Leave()
+		r.within(time.Second, "it is lost", func() bool { url, _ := r.Source(path); return url == "" })
 	})
 }
 

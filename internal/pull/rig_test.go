@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +34,7 @@ const (
 	silent            // answers, and sends nothing
 	ends              // ends the stream properly
 	breaks            // closes its connections
+	once              // sends one frame, and then nothing
 )
 
 // frameTime is the time between two frames of an origin.
@@ -45,6 +47,8 @@ type origin struct {
 	opened int
 	open   int // of them, those that are not closed
 	hops   []string
+	header http.Header // of the newest connection
+	trust  bool        // it accepts every certificate
 }
 
 func (o *origin) become(b behaviour) {
@@ -71,8 +75,9 @@ var errNobody = session.Because(session.NotFound, errors.New("nobody publishes i
 func (o *origin) connect(ctx context.Context, a fetch.Access) (fetch.Source, error) {
 	o.mu.Lock()
 	o.opened++
-	o.hops = a.Hops
+	o.hops, o.header, o.trust = a.Hops, a.Header, a.Insecure
 	o.mu.Unlock()
+	_ = a.Control("tcp", "192.0.2.7:1935", nil)
 	switch o.now() {
 	case refuses:
 		time.Sleep(100 * time.Millisecond)
@@ -113,7 +118,10 @@ func (f *feedOf) ReadFrame() (*av.Frame, error) {
 			return nil, io.EOF
 		case breaks:
 			return nil, fetch.ErrLost
-		case sends:
+		case sends, once:
+			if f.at > 0 && f.o.now() == once {
+				break
+			}
 			f.at += frameTime
 			return &av.Frame{Kind: av.Audio, Codec: av.MP3, DTS: f.at, PTS: f.at, Payload: []byte{0xff, 0xfb, 0x90, 0}}, nil
 		}

@@ -63,7 +63,7 @@ func (p *pull) scout(ctx context.Context, plan *Plan, state *atomic.Int32) (end,
 			return end{}, false
 		case <-t.C:
 		}
-		if src, err := p.open(ctx, plan, 0, nil); err == nil {
+		if src, err := p.open(ctx, plan, 0, p.through()); err == nil {
 			h := &heads{}
 			if err := prove(src, h); err != nil {
 				src.close()

@@ -11,6 +11,7 @@ import (
 	"weir/internal/hops"
 	"weir/internal/ingest"
 	"weir/internal/peer"
+	"weir/internal/reach"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -21,6 +22,7 @@ type opened struct {
 	url    string
 	number int // among the sources of the plan
 	close  func()
+	guard  *reach.Guard
 }
 
 // errSlow ends a source that does not answer.
@@ -33,9 +35,8 @@ func (p *pull) open(ctx context.Context, plan *Plan, i int, through []string) (*
 	access := fetch.Access{
 		Insecure: plan.Insecure, Timeout: plan.Silence, Header: plan.header(), Hops: append(through, hops.Entry(p.m.opt.Server, p.path)), Paced: true,
 	}
-	if !plan.Private {
-		access.Control = (&guard{foreign: plan.By == ByAPI || plan.By == ByHook}).control
-	}
+	g := &reach.Guard{Open: plan.Private, Foreign: plan.By == ByAPI || plan.By == ByHook}
+	access.Control = g.Control
 	src, err := p.m.opt.Open(ctx, plan.Sources[i], access)
 	if !limit.Stop() && err == nil {
 		_ = src.Close()
@@ -55,18 +56,19 @@ func (p *pull) open(ctx context.Context, plan *Plan, i int, through []string) (*
 		stop()
 		cancel(nil)
 		_ = src.Close()
-	}}, nil
+	}, g}, nil
 }
 
 // errOccupied says that somebody else publishes the stream.
 var errOccupied = errors.New("somebody publishes the stream here")
 
 // feed publishes what a source sends, the headers in h first, until it ends or ctx does. It returns for how long it sent
-// media, and why it ended, never nil.
+// media, more than 0 if it sent any, and why it ended, never nil.
 func (p *pull) feed(ctx context.Context, src *opened, h *heads) (time.Duration, error) {
 	defer src.close()
 	var pub *peer.LocalPublisher
 	var feed *ingest.Feed
+	var first, last time.Time
 	for {
 		f, err := src.ReadFrame()
 		if err != nil && ctx.Err() != nil {
@@ -84,7 +86,16 @@ func (p *pull) feed(ctx context.Context, src *opened, h *heads) (time.Duration, 
 			err = p.write(pub, feed, f)
 		}
 		if err != nil {
-			return p.end(ctx, pub, err)
+			err = p.end(ctx, pub, err)
+			if pub == nil {
+				return 0, err
+			}
+			return max(last.Sub(first), 1), err
+		}
+		if f.Type == av.Media {
+			if last = time.Now(); first.IsZero() {
+				first = last
+			}
 		}
 	}
 }
@@ -100,7 +111,7 @@ func (p *pull) publish(ctx context.Context, src *opened, h *heads) (*peer.LocalP
 	}
 	pub.Session().SetUserAgent(session.Redact(src.url))
 	feed := ingest.NewFeed(pub, ingest.Options{Now: p.m.opt.Hub.Now, Bitrate: func() (int64, bool) { return p.m.opt.Bitrate(), false }})
-	p.live(src, pub.Session().ID)
+	p.alive(src, pub.Session().ID)
 	for _, f := range h.frames {
 		if err := p.write(pub, feed, f); err != nil {
 			return pub, feed, err
@@ -123,10 +134,11 @@ func (p *pull) write(pub *peer.LocalPublisher, feed *ingest.Feed, f *av.Frame) e
 	return err
 }
 
-// end ends the publisher, if there is one, as its source ended.
-func (p *pull) end(ctx context.Context, pub *peer.LocalPublisher, err error) (time.Duration, error) {
+// end ends the publisher, if there is one, as its source ended, and returns why.
+func (p *pull) end(ctx context.Context, pub *peer.LocalPublisher, err error) error {
+	p.dead()
 	if pub == nil {
-		return 0, p.because(err)
+		return p.because(err)
 	}
 	switch cause := context.Cause(ctx); {
 	case cause != nil && !errors.Is(cause, errAgain):
@@ -136,7 +148,7 @@ func (p *pull) end(ctx context.Context, pub *peer.LocalPublisher, err error) (ti
 	default:
 		pub.Lose(p.because(err))
 	}
-	return time.Since(pub.Session().Started), p.because(err)
+	return p.because(err)
 }
 
 // because gives the end of a source a reason and a sentence; io.EOF, which would end all tries, too.

@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"weir/internal/session"
@@ -87,10 +88,27 @@ func (p *pull) shown() State {
 	return s
 }
 
-// live notes that a source sends.
-func (p *pull) live(src *opened, id string) {
+// source returns the URL and the addresses of the source that sends.
+func (p *pull) source() (url string, addrs []netip.Addr) {
 	p.mu.Lock()
-	p.failed = nil
+	defer p.mu.Unlock()
+	if p.live == nil {
+		return "", nil
+	}
+	return p.live.url, p.live.guard.Reached()
+}
+
+// dead notes that no source sends any more.
+func (p *pull) dead() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live = nil
+}
+
+// alive notes that a source sends.
+func (p *pull) alive(src *opened, id string) {
+	p.mu.Lock()
+	p.failed, p.live = nil, src
 	p.mu.Unlock()
 	p.set(Live, func(s *State) {
 		s.Source, s.Session, s.Tries, s.Err = session.Redact(src.url), id, 0, nil

@@ -36,8 +36,9 @@ func (s *Server) want(r *admit.Request, g session.Grant) error { return s.pulls.
 // alwaysPulled returns the paths of the entries that are fetched always.
 func (s *Server) alwaysPulled() []string {
 	var paths []string
-	for i := range s.current.Load().conf.Streams {
-		e := &s.current.Load().conf.Streams[i]
+	streams := s.current.Load().conf.Streams // once: a reload may be under way
+	for i := range streams {
+		e := &streams[i]
 		if e.Pull.Enabled() && !e.Pull.OnDemand {
 			paths = append(paths, e.Match)
 		}

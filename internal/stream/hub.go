@@ -307,6 +307,13 @@ func (h *Hub) End(path string, cause error) bool {
 	return s != nil && s.endIf(cause, func() bool { return true })
 }
 
+// EndUnbegun ends the stream at path with cause if players wait for it to begin and nobody is connected who could make it. It reports
+// whether it ended it.
+func (h *Hub) EndUnbegun(path string, cause error) bool {
+	s := h.Get(path)
+	return s != nil && s.endIf(cause, func() bool { return s.live == nil && s.next == nil && s.stats.Publishers == 0 })
+}
+
 // Close ends every publisher with cause, without grace, and with them their streams. There are
 // no new ones from then on.
 func (h *Hub) Close(cause error) {

@@ -330,3 +330,30 @@ func TestMaxLagAndMaxPlayersChangeAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestPlayersThatWaitAreSentAwayUnlessSomebodyIsConnectedWhoCouldPublish(t *testing.T) {
+	h := New(Options{})
+	defer h.Close(nil)
+	if h.EndUnbegun("live/none", nil) {
+		t.Error("a stream that is not there ended")
+	}
+	waiting := playAt(t, h, "live/a")
+	defer waiting.Leave()
+	if !h.EndUnbegun("live/a", errors.New("not found")) || !isOver(waiting) {
+		t.Error("who waits is not sent away")
+	}
+	waiting = playAt(t, h, "live/a")
+	defer waiting.Leave()
+	p, err := h.Publish("live/a", Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.EndUnbegun("live/a", nil) || isOver(waiting) {
+		t.Error("a publisher that has sent nothing so far was sent away")
+	}
+	write(t, p, vcfg(), keyFrame(0))
+	p.Close(nil)
+	if h.EndUnbegun("live/a", nil) || isOver(waiting) {
+		t.Error("a stream that waits for its publisher's return was ended")
+	}
+}

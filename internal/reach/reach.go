@@ -1,8 +1,12 @@
-package pull
+// Package reach decides which addresses servers may be connected to whose URLs come from elsewhere: by the API, the decision hook, and
+// redirects. Names are resolved before, so that none leads into the operator's network unseen.
+package reach
 
 import (
 	"errors"
 	"net/netip"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -66,24 +70,57 @@ func embedded(a netip.Addr) (netip.Addr, bool) {
 }
 
 // errPrivate refuses an address.
-var errPrivate = session.Because(session.Address, errors.New("it leads to an address of this machine or of a private network; allow_private allows that"))
+var errPrivate = session.Because(session.Address, errors.New("it leads to an address of this machine or of a private network; pull.allow_private of the stream allows that"))
 
-// guard decides which addresses one source may be connected to, after names were resolved and for each redirect
-// anew. A source that the operator has configured may be anywhere, but one that can be reached from everywhere cannot lead to
+// Guard decides which addresses may be connected to for one URL, after names were resolved and for each redirect
+// anew. A URL that the operator has configured may lead anywhere, but from one that everybody can reach none may lead to
 // addresses here. Others may only lead to those that can be reached from everywhere.
-type guard struct {
-	foreign bool // the source is not the operator's own
-	first   atomic.Int32
+type Guard struct {
+	Open    bool // everything may be reached
+	Foreign bool // the URL is not the operator's own
+
+	first atomic.Int32
+
+	mu    sync.Mutex // guards below
+	addrs []netip.Addr
 }
 
-// control is for a net.Dialer.
-func (g *guard) control(_, address string, _ syscall.RawConn) error {
+// maxAddrs bounds the addresses that a Guard remembers: the newest.
+const maxAddrs = 32
+
+// Reached returns the addresses that have been connected to, or tried.
+func (g *Guard) Reached() []netip.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.addrs)
+}
+
+// note remembers an address.
+func (g *Guard) note(a netip.Addr) {
+	a = a.Unmap().WithZone("")
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if slices.Contains(g.addrs, a) {
+		return
+	}
+	if len(g.addrs) >= maxAddrs {
+		g.addrs = slices.Delete(g.addrs, 0, 1)
+	}
+	g.addrs = append(g.addrs, a)
+}
+
+// Control is for a net.Dialer. What it refuses has the reason session.Address.
+func (g *Guard) Control(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return errPrivate
 	}
+	g.note(ap.Addr())
+	if g.Open {
+		return nil
+	}
 	to := reachOf(ap.Addr())
-	if g.foreign {
+	if g.Foreign {
 		if to != public {
 			return errPrivate
 		}
