@@ -69,9 +69,9 @@ type station struct {
 	shown time.Time // when list was made
 	// target is that of list, and before that of the list before, in seconds.
 	target, before int
-	files map[string]string
-	asked []string
-	also  func(w http.ResponseWriter, r *http.Request) bool // answers first
+	files          map[string]string
+	asked          []string
+	also           func(w http.ResponseWriter, r *http.Request) bool // answers first
 }
 
 func newStation(t *testing.T) *station {

@@ -222,6 +222,7 @@ func TestAlways(t *testing.T) {
 		a.become(refuses)
 		r.Apply()
 		time.Sleep(10 * time.Minute)
+		r.within(200*time.Millisecond, "no try is under way", func() bool { return r.state(path).Status == Retrying })
 		opened, _ := a.counts()
 		if opened < 18 || opened > 35 {
 			t.Errorf("%d tries in ten minutes", opened)
