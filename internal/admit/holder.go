@@ -14,10 +14,17 @@ func (g *Gate) Holders(r *Rules) map[Holder]struct{} {
 	all := map[Holder]struct{}{}
 	add := func(c *compiled) {
 		for _, role := range [...]session.Role{session.Publish, session.Play} {
-			for _, keys := range c.of(role).keys.keys {
+			ring := c.of(role).keys
+			take := func(keys []*held) {
 				for _, k := range keys {
 					all[Holder{k.hash.id(), role}] = struct{}{}
 				}
+			}
+			for _, keys := range ring.keys {
+				take(keys)
+			}
+			for _, keys := range ring.passwords {
+				take(keys)
 			}
 		}
 	}

@@ -204,17 +204,17 @@ func (s *KeyStore) withdraw(before, after *stored) {
 	still := make(map[digest]*held, len(after.list))
 	for _, k := range after.list {
 		still[k.hash] = k
+		if !k.revoked { // perhaps it is back
+			delete(s.withdrawn, k.hash.id())
+		}
 	}
 	for _, k := range before.list {
-		switch now := still[k.hash]; {
-		case now == nil || now.revoked && !now.stored.keep && (!k.revoked || k.stored.keep):
+		if now := still[k.hash]; now == nil || now.revoked && !now.stored.keep && (!k.revoked || k.stored.keep) {
 			s.withdrawn[k.hash.id()] = time.Now()
 			select {
 			case s.wake <- struct{}{}:
 			default:
 			}
-		case !now.revoked:
-			delete(s.withdrawn, k.hash.id())
 		}
 	}
 }

@@ -226,6 +226,23 @@ func TestStoredKeys(t *testing.T) {
 	}
 }
 
+// TestRevokedTwice: the time is that of the first revocation, and what becomes of the sessions is what the last one says.
+func TestRevokedTwice(t *testing.T) {
+	f := newFile(t)
+	synctest.Test(t, func(t *testing.T) {
+		_, k := mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*"})
+		first, err := f.Revoke(k.ID, true)
+		if err != nil || !first.Keep || !first.Revoked.Equal(time.Now()) {
+			t.Fatalf("%+v, %v", first, err)
+		}
+		time.Sleep(time.Minute)
+		again, err := f.Revoke(k.ID, false)
+		if err != nil || again.Keep || !again.Revoked.Equal(first.Revoked) {
+			t.Errorf("%+v, %v; first %v", again, err, first.Revoked)
+		}
+	})
+}
+
 // TestRunWatches follows the file as a server does: what --keep says, what is taken out, and when keys were used.
 func TestRunWatches(t *testing.T) {
 	f := newFile(t)
@@ -294,6 +311,14 @@ func TestRunWatches(t *testing.T) {
 		}
 		if got := next(); got != "013" {
 			t.Error("one was taken out:", got)
+		}
+		list[1].Revoked = time.Time{}
+		b, _ = json.Marshal(keyFile{keyFileVersion, list})
+		if err := writeFile(f.Name, b); err != nil {
+			t.Fatal(err)
+		}
+		if got := next(); got != "0" {
+			t.Error("one is back, and one is not revoked any more:", got)
 		}
 		time.Sleep(endingTime)
 		synctest.Wait()
