@@ -217,6 +217,12 @@ func (q *queue) clear() (dropped []*item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.off = true
+	for _, l := range q.waiting {
+		dropped = append(dropped, l.sending...)
+	}
+	for e := q.ready.Front(); e != nil; e = e.Next() { // one that has waited is ready with what it tries again
+		dropped = append(dropped, e.Value.(*lane).sending...) //nolint:forcetypeassert // only lanes are in it
+	}
 	for _, l := range q.lanes {
 		for e := l.items.Front(); e != nil; e = e.Next() {
 			dropped = append(dropped, e.Value.(*item)) //nolint:forcetypeassert // only items are in it

@@ -143,6 +143,57 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
+// TestTurnedOff: at 410 all that waits is thrown away, what is to be tried again with it, and a restart brings none of it back.
+func TestTurnedOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conf := post("http://192.0.2.1/")
+		conf.Directory = t.TempDir()
+		f := newFixture(t, []Config{conf}, &fake{func(_ context.Context, v []envelope, _ int) result {
+			if v[0].Stream.Path == "live/gone" {
+				return result{status: 410, err: errDown, off: true}
+			}
+			return result{err: errDown}
+		}})
+		for _, path := range []string{"live/a", "live/a", "live/b"} {
+			f.bus.Publish(publishEvent(event.PublishStart, path, "s1"))
+		}
+		synctest.Wait() // two wait for another try, and one for its turn
+		f.bus.Publish(publishEvent(event.PublishStart, "live/gone", "s2"))
+		synctest.Wait()
+		if s := f.List()[0]; s.Status != "off" || s.Queue != 0 || s.Dropped != 3 {
+			t.Errorf("%+v", s)
+		}
+		sub := f.bus.Subscribe(1, []string{event.HookDropped})
+		f.all()[0].lose(2) // that were on their way to the queue
+		if n := len(sub.C()); n != 0 {
+			t.Error("its queue is said to be full")
+		}
+		sub.Close()
+		f.Close()
+		if left := reopen(t, conf.Directory).unsent(); len(left) != 0 {
+			t.Errorf("a restart sends %s", ids(left))
+		}
+	})
+}
+
+// TestFinalFailure: what is not to be tried again is not tried by the next server either.
+func TestFinalFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conf := post("http://192.0.2.1/")
+		conf.Directory = t.TempDir()
+		f := newFixture(t, []Config{conf}, &fake{func(context.Context, []envelope, int) result { return result{err: errDown, final: true} }})
+		f.bus.Publish(publishEvent(event.PublishStart, "live/a", "s1"))
+		synctest.Wait()
+		if s := f.List()[0]; s.Failed != 1 || s.Queue != 0 {
+			t.Errorf("%+v", s)
+		}
+		f.Close()
+		if left := reopen(t, conf.Directory).unsent(); len(left) != 0 {
+			t.Errorf("a restart sends %s", ids(left))
+		}
+	})
+}
+
 // TestO06_LastEventIsTheStart: whatever the latency, a takeover is told in its order.
 func TestO06_LastEventIsTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
