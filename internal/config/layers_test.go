@@ -119,6 +119,19 @@ func TestOverridden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	secret := testConf()
+	env, err := Load(secret, Source{Environ: []string{"WEIR_ADMIN_TOKEN=hunter2", "WEIR_LIMITS={small: 3}"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for patch, want := range map[string]string{
+		`{"admin":{"token":{"file":"/run/token"}}}`: "admin.token", `{"admin":{"token":"x"}}`: "admin.token", `{"admin":{"tokn":{"file":"x"}}}`: "",
+		`{"limits":{"connections":1}}`: "", `{"limits":{"small":1}}`: "limits.small",
+	} {
+		if path, _, found := env.Overridden([]byte(patch)); path != want || found != (want != "") {
+			t.Errorf("%s: %q", patch, path)
+		}
+	}
 	for patch, want := range map[string]string{
 		`{"log":{"level":"info"}}`: "log.level --set", `{"log":null}`: "log.level --set", `{"limits":{"small":1}}`: "limits.small env WEIR_LIMITS_SMALL",
 		`{"limits":{"connections":1}}`: "", `{}`: "",

@@ -58,7 +58,8 @@ func (l *Loaded) Overridden(patch []byte) (path string, by Origin, found bool) {
 	walk = func(m map[string]any, at string) {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			p := join(at, k)
-			if below, ok := m[k].(map[string]any); ok {
+			f, _ := l.root.at(l.conf, p)
+			if below, ok := m[k].(map[string]any); ok && (f == nil || f.kind != value) { // {file: NAME} is a secret's value
 				walk(below, p)
 				continue
 			}
