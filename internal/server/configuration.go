@@ -33,7 +33,8 @@ type Configuration struct {
 	server  *Server     // nil until a server runs with it
 	changed chan string // says that the key reload may be another; of one
 
-	changing sync.Mutex // held over a change
+	changing sync.Mutex // held over a change; guards wrong
+	wrong    bool       // the files were wrong when they were read last
 
 	mu     sync.Mutex // guards below
 	read   files      // what the files held when they were last good
@@ -115,6 +116,7 @@ func (c *Configuration) reload(f files, cause string) (Report, error) {
 
 // applied logs a change, and passes on that there was one.
 func (c *Configuration) applied(r Report, cause string, same bool) {
+	c.wrong = false
 	c.server.metrics.Reloaded(true)
 	about := []any{slog.String("cause", cause), slog.Any("changed", keysOf(r, false)), slog.Any("waiting", keysOf(r, true))}
 	switch {
@@ -151,6 +153,7 @@ func keysOf(r Report, waiting bool) []string {
 
 // failed logs why nothing has been changed, and returns it.
 func (c *Configuration) failed(cause string, err error) error {
+	c.wrong = true
 	c.server.metrics.Reloaded(false)
 	var all config.Errors
 	if !errors.As(err, &all) {

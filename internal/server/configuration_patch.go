@@ -73,7 +73,11 @@ func (c *Configuration) Patch(_ context.Context, patch []byte, ifMatch string) (
 // amend returns files with a patch added to the overlay of a name.
 func (c *Configuration) amend(f files, name string, patch []byte) (files, error) {
 	old := f.layer(name)
-	if now, err := readFile(name); err == nil && !bytes.Equal(now, old) || err != nil && !errors.Is(err, os.ErrNotExist) {
+	now, err := readFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if err != nil || !bytes.Equal(now, old) {
 		return f, fmt.Errorf("%w: %s is not what was read of it; read the configuration again first", ErrConfigChanged, name)
 	}
 	scratch := Default()

@@ -246,7 +246,13 @@ func TestPatch(t *testing.T) {
 	if !r.good() {
 		t.Error("a refused patch counts as a bad file")
 	}
-	// What was written by hand is not lost.
+	// What was taken away by hand does not come back, and what was written by hand is not lost.
+	if err := os.Remove(overlay); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := patch(`{"limits":{"pending_per_ip":7}}`, ""); !errors.Is(err, ErrConfigChanged) {
+		t.Error(err)
+	}
 	write(t, overlay, "limits: {streams: 11}\n")
 	if _, _, err := patch(`{"limits":{"pending_per_ip":7}}`, ""); !errors.Is(err, ErrConfigChanged) {
 		t.Error(err)
@@ -338,6 +344,14 @@ func TestO21_Watch(t *testing.T) {
 	r.log.next(t, most, "weir.yml:3:19: limits.streams")
 	if r.streams() != n {
 		t.Error("a file with a mistake is applied")
+	}
+	if r.good() {
+		t.Error("the metric says that a file with a mistake is good")
+	}
+	write(t, r.file, body("limits: {streams: 6}\n"))
+	r.log.next(t, most, `"configuration unchanged" cause=watch`)
+	if !r.good() {
+		t.Error("the metric says that a mistake that was taken back is still there")
 	}
 	write(t, r.file, "") // as one that is being written
 	n++

@@ -134,14 +134,14 @@ func (c *Configuration) present() files {
 // look reads the files and applies them if they are others than tried. It returns what they hold now. A file that is
 // empty or missing is one that is just being written.
 func (c *Configuration) look(tried files) files {
+	c.changing.Lock() // before they are read: what another change writes meanwhile would be taken back
+	defer c.changing.Unlock()
 	f, err := c.readFiles()
 	if err != nil || f.equal(tried) || c.source.File != "" && isBlank(f.main) ||
 		slices.ContainsFunc(f.layers, func(l config.Layer) bool { return isBlank(l.Data) }) {
 		return tried
 	}
-	c.changing.Lock()
-	defer c.changing.Unlock()
-	if !f.equal(c.present()) {
+	if !f.equal(c.present()) || c.wrong { // a mistake that was taken back is told, too
 		_, _ = c.reload(f, "watch") // it has logged an error
 	}
 	return f

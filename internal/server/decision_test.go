@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -111,6 +112,36 @@ func TestOnlyTheHookIsAskedAgain(t *testing.T) {
 		t.Errorf("%+v, %v, after %d calls", now.Terms, err, calls.Load())
 	}
 	denies.Store(true)
+	if _, err := s.admit(t.Context(), again(r, now)); session.ReasonOf(err) != session.Revoked {
+		t.Errorf("the hook's no: %v", err)
+	}
+}
+
+// TestProgramsStreamIsAskedAboutAgain: what the program publishes itself keeps the name that the hook gave it when the hook is
+// asked again and does not repeat the name, and ends when the hook says no.
+func TestProgramsStreamIsAskedAboutAgain(t *testing.T) {
+	status, answer := http.StatusOK, `{"path":"live/b","user":"ann"}`
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, answer)
+	}))
+	defer hook.Close()
+	s, err := New(configured(t, "auth.hook.url="+hook.URL, "auth.hook.in_process=true", "auth.hook.recheck=30s", "streams.0.publish.auth=[hook]"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := &admit.Request{Role: session.Publish, Protocol: ofProgram, InProcess: true, Path: "live/a"}
+	first, err := s.admit(t.Context(), r)
+	if err != nil || first.PathOf(r.Path) != "live/b" {
+		t.Fatalf("%+v, %v", first.Terms, err)
+	}
+	answer = `{"user":"bob"}`
+	now, err := s.admit(t.Context(), again(r, first))
+	if err != nil || now.PathOf(r.Path) != "live/b" || now.Terms.User != "bob" || now.Terms.Recheck != 30*time.Second {
+		t.Errorf("%+v, %v", now.Terms, err)
+	}
+	status = http.StatusForbidden
 	if _, err := s.admit(t.Context(), again(r, now)); session.ReasonOf(err) != session.Revoked {
 		t.Errorf("the hook's no: %v", err)
 	}

@@ -183,9 +183,11 @@ func (c *Change) Apply() {
 	s.decision.Use(c.next.asked)
 	before := s.gate.Rules()
 	s.gate.SetRules(c.next.rules)
+	var gone map[admit.Holder]struct{}
 	if c.conf.Auth.OnRemovedKey == "end" {
-		s.removed.note(s.gate.Holders(before), s.gate.Holders(c.next.rules), time.Now())
+		gone = s.gate.Holders(before)
 	}
+	s.removed.note(gone, s.gate.Holders(c.next.rules), time.Now()) // also if none go: one may be back
 	s.sessions.SetLimits(c.conf.sessionLimits())
 	s.hub.SetLimits(c.conf.Limits.streams())
 	s.hub.Apply(func(path string) stream.Settings { return s.streamConfig(path).settings() })

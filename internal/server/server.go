@@ -275,6 +275,9 @@ func (s *Server) env(name string) protocol.Env {
 // admit decides about a peer, and counts the decision. A peer within the program needs no key; the decision hook is
 // asked about it if the configuration says so.
 func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, error) {
+	if r.InProcess && r.Recheck {
+		return s.decide(ctx, r)
+	}
 	if r.InProcess {
 		rules := s.gate.Rules()
 		grant := session.Grant{Entry: rules.Match(r.Path)}
