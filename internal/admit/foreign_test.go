@@ -102,6 +102,15 @@ func TestForeignLinks(t *testing.T) {
 		})
 	}
 	_, v := verifierOf(t, func(s *SignedConfig) { s.Scheme = "ome" }, "1kU^b6")
+	for nearest, want := range map[string]bool{"10.0.0.1": false, "10.0.0.2": true, "127.0.0.1": false} { // allow_ip is that of who connects
+		query := "policy=" + base64.RawURLEncoding.EncodeToString([]byte(`{"url_expire":1800000060000,"allow_ip":"`+nearest+`"}`))
+		query += "&signature=" + base64.RawURLEncoding.EncodeToString(signOME("1kU^b6", "http://h:80/live/a?"+query))
+		r := linked("http://h/live/a", "live/a", query)
+		r.Via = []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}
+		if terms, err := v.decide(r, now); (terms != nil) != want || !want && session.ReasonOf(err) != session.Address {
+			t.Errorf("through two proxies, for %s: %+v, %v", nearest, terms, err)
+		}
+	}
 	if terms, err := v.decide(linked("http://h/live/a", "live/a", "key=x"), now); terms != nil || err != nil {
 		t.Errorf("who shows no link: %+v, %v", terms, err)
 	}

@@ -40,6 +40,9 @@ func TestRefusalsAreBounded(t *testing.T) {
 	if left, ok := r.admit("192.0.2.1:1", at); !ok || left != 20 {
 		t.Errorf("a second later: %v, %d left out", ok, left)
 	}
+	if left, ok := r.admit("192.0.2.1:2", at); !ok || left != 0 {
+		t.Errorf("told twice of those that were left out: %v, %d", ok, left)
+	}
 	for range 300 {
 		if _, ok := r.admit("program", at); !ok {
 			t.Fatal("a peer within the program is left out")

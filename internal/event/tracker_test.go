@@ -259,6 +259,55 @@ func TestPlayers(t *testing.T) {
 	}
 }
 
+// TestPlayersEnds: who wants the ends of players alone is told of them.
+func TestPlayersEnds(t *testing.T) {
+	w := newWorld()
+	w.sub.Close()
+	w.sub = w.bus.Subscribe(100, []string{PlayStop})
+	p := w.open(t)
+	p.Promote(session.Play, "live/a")
+	p.Close(session.EOF, nil)
+	if text := types(w.drain(), map[*session.Session]string{p: "P"}); text != "play.stop P eof" {
+		t.Error(text)
+	}
+}
+
+// TestTakeoverIsForgotten: a stream that ends before the one who took it over has sent media is not taken over by the next
+// publisher, also if players keep the stream known.
+func TestTakeoverIsForgotten(t *testing.T) {
+	w := newWorld()
+	w.open(t).Promote(session.Play, "live/a")
+	a := w.publisher(t, "live/a")
+	w.tell(stream.Started, "live/a", a)
+	a.Close(session.Takeover, nil)
+	w.tell(stream.Ended, "live/a", nil)
+	w.tell(stream.Started, "live/a", w.publisher(t, "live/a"))
+	const want = "play.start, stream.online, publish.start, publish.stop takeover, stream.offline, stream.online, publish.start"
+	if text := types(w.drain(), nil); text != want {
+		t.Error(text)
+	}
+}
+
+// TestDisconnected: what a connection did is told in all, whatever its role.
+func TestDisconnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		a := w.open(t)
+		a.BytesIn.Add(500)
+		a.BytesOut.Add(7)
+		time.Sleep(1500 * time.Millisecond)
+		w.Disconnected(a, "live", session.End{Reason: session.Kicked})
+		got := w.drain()
+		if len(got) != 1 || got[0].Type != Disconnect || got[0].Session.ID != a.ID || got[0].Session.Role != "pending" {
+			t.Fatal(got)
+		}
+		const want = "map[app:live bytes_received:500 bytes_sent:7 duration:1.5 reason:kicked]"
+		if d := fmt.Sprint(got[0].Data); d != want {
+			t.Errorf("%s, want %s", d, want)
+		}
+	})
+}
+
 func TestLimitIsToldOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

@@ -246,6 +246,17 @@ func terms(t session.Terms) Answer { return Answer{Allow: true, Terms: t} }
 
 func location(l string) http.Header { return http.Header{"Location": {l}} }
 
+// TestNearestProxy: of several proxies OvenMediaEngine's services are told of the one that connects.
+func TestNearestProxy(t *testing.T) {
+	q := ask(with(publisher(), func(r *admit.Request) {
+		r.Remote, r.Via = netip.MustParseAddrPort("203.0.113.7:51234"), []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}
+	}))
+	const want = `"address":"10.0.0.2","port":51234,"real_ip":"203.0.113.7"`
+	if body := string(omeFormat.EncodeDecision(q).Body); !strings.Contains(body, want) {
+		t.Errorf("%s, want %s", body, want)
+	}
+}
+
 func TestAnswerNginx(t *testing.T) {
 	q := ask(publisher())
 	for _, a := range []answer{

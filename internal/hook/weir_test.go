@@ -54,6 +54,8 @@ func TestAnswerWeir(t *testing.T) {
 		{status: 403, body: `{"reason":"  blocked\u0007\n for\t good\u202e "}`, want: no(403, "blocked  for  good")},
 		{status: 403, body: `<html>no`, want: no(403, "")},
 		{status: 403, body: `{"allow":true}`, want: no(403, "")},
+		{status: 403, body: `{"cache":"1h"}`, want: Answer{Status: 403, Cache: time.Hour}},
+		{status: 403, body: `{"cache":"1h1s"}`, want: Answer{Status: 403, Cache: time.Hour}},
 		{status: 404, body: `{"reason":"` + reason200 + `"}`, want: no(404, reason200)},
 		{status: 409, body: `{"reason":"` + reason200 + `x"}`, want: no(409, reason200)},
 		{status: 410, want: no(410, "")},

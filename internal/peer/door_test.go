@@ -323,6 +323,21 @@ func TestWantedByAPlayerOfTheStream(t *testing.T) {
 	})
 }
 
+// TestRefusedByTheSource: a player whose stream may not be fetched leaves the stream, also if that goes on.
+func TestRefusedByTheSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		h.Want = func(*admit.Request, session.Grant) error {
+			return session.Because(session.Loop, errors.New("it goes in a circle"))
+		}
+		_, err := h.Play(t.Context(), h.session(), Ask{Path: "live/a"}, func(string) mux.Variant { return variant(0) })
+		h.wantRefusal(err, session.Loop, "live/a", "in a circle")
+		if h.Hub.Get("live/a") != nil {
+			t.Error("the stream is kept for nobody")
+		}
+	})
+}
+
 // TestRequestOfAViewer: what is asked about one without a session is what is asked about one with a session.
 func TestRequestOfAViewer(t *testing.T) {
 	d := &Door{Name: "test"}

@@ -331,4 +331,14 @@ func TestTokenThatRanOut(t *testing.T) {
 			t.Errorf("logged %d times; %v", n, cause())
 		}
 	})
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		s, _ := h.held(&session.Terms{By: "jwt", Warn: time.Now().Add(time.Minute)})
+		s.CloseWith(nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if strings.Contains(h.log.String(), "has run out") {
+			t.Error("it was logged of a session that had ended")
+		}
+	})
 }

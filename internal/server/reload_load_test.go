@@ -493,4 +493,41 @@ func TestReloadAfterFailure(t *testing.T) {
 	if !errors.Is(err, failed) || s.current.Load() != before || s.Addr("http").String() != at {
 		t.Errorf("%v; %v", err, s.Addr("http"))
 	}
+	// The ports that were opened for it are free again.
+	for name, fail := range map[string]func(listen string) error{
+		"what goes first": func(listen string) error {
+			_, err := s.reloadAfter(configured(t, "http.listen="+listen), func() error { return failed })
+			return err
+		},
+		"a hook": func(listen string) error {
+			_, err := s.Prepare(configured(t, "http.listen="+listen, "hooks.0.url=https://127.0.0.1/x", "hooks.0.ca=/does/not/exist"))
+			return err
+		},
+		"a certificate": func(listen string) error {
+			conf := configured(t, "http.listen="+listen)
+			conf.HTTP.TLS.Listen, conf.HTTP.TLS.Cert, conf.HTTP.TLS.Key = "127.0.0.1:0", "/does/not/exist", "/does/not/exist"
+			_, err := s.Prepare(conf)
+			return err
+		},
+	} {
+		port, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listen := port.Addr().String()
+		if err := fail(listen); err == nil || !strings.Contains(err.Error(), "http: ") {
+			t.Errorf("%s: the port is taken: %v", name, err)
+		}
+		if err := port.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := fail(listen); err == nil || strings.Contains(err.Error(), "http: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if port, err = net.Listen("tcp", listen); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_ = port.Close()
+	}
 }

@@ -128,8 +128,10 @@ func TestAskedAgain(t *testing.T) {
 	if _, err := g.Again(func(*Terms) (*Terms, error) { return nil, errors.New("no") }); err == nil {
 		t.Error("a denial was lost")
 	}
-	only, err := Grant{Key: 7, Terms: hook}.Again(func(*Terms) (*Terms, error) { return &Terms{By: "hook", User: "new"}, nil })
-	if err != nil || only.Key != 7 || only.Terms.User != "new" || only.Terms.Path != "live/a" || !only.Terms.Until.IsZero() {
+	named := *hook
+	named.KeyID, named.Label = "name", "front door"
+	only, err := Grant{Key: 7, Terms: &named}.Again(func(*Terms) (*Terms, error) { return &Terms{By: "hook", User: "new"}, nil })
+	if err != nil || only.Key != 7 || only.Terms.User != "new" || only.Terms.Path != "live/a" || only.Terms.KeyID != "name" || only.Terms.Label != "front door" || !only.Terms.Until.IsZero() {
 		t.Errorf("asked alone: %+v, %v", only.Terms, err)
 	}
 	if open, err := (Grant{Entry: -1}).Again(nil); err != nil || open != (Grant{Entry: -1}) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -490,6 +491,9 @@ func TestReasonWords(t *testing.T) {
 		text, _ := r.MarshalText()
 		if !regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`).Match(text) || seen[r.String()] {
 			t.Errorf("%d: %q", r, text)
+		}
+		if want := slices.Contains([]Reason{Kicked, Expired, Revoked}, r); r.Final() != want {
+			t.Errorf("%v: somebody decided that the publisher may not go on: %v", r, r.Final())
 		}
 		seen[r.String()] = true
 	}

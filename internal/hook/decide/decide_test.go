@@ -290,6 +290,17 @@ func TestRoles(t *testing.T) {
 	if terms, err := only.Decide(t.Context(), publisher("")); terms == nil || err != nil || len(seen) != 3 {
 		t.Error(terms, err, seen)
 	}
+	// A role that nobody is asked about is not asked about again either.
+	update := newRig(t, "", func(c *Config) { c.PublishURL, c.UpdateURL = url+"/publish", url+"/update" })
+	for _, r := range []*admit.Request{player(""), publisher("")} {
+		r.Recheck = true
+		if _, err := update.Decide(t.Context(), r); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(seen) != 4 || seen[3] != "/update" {
+		t.Error(seen)
+	}
 }
 
 // TestCache: an answer holds for as long as it says, and only for what it was given for.
@@ -300,6 +311,9 @@ func TestCache(t *testing.T) {
 		b, _ := io.ReadAll(r.Body)
 		switch {
 		case strings.Contains(string(b), "nocache"):
+		case strings.Contains(string(b), "later"):
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(http.StatusTooManyRequests)
 		case strings.Contains(string(b), "deny"):
 			_, _ = io.WriteString(w, `{"allow":false,"cache":"30s"}`)
 		default:
@@ -339,6 +353,8 @@ func TestCache(t *testing.T) {
 	expect("a session that runs", again, 1)
 	expect("a denial", player("token=deny"), 1)
 	expect("a denial again", player("token=deny"), 0)
+	expect("to come later", player("token=later"), 1)
+	expect("too early", player("token=later"), 0)
 	expect("no cache", player("token=nocache"), 1)
 	expect("no cache again", player("token=nocache"), 1)
 	page := player("token=nocache")
@@ -640,6 +656,55 @@ func TestCloseAndUse(t *testing.T) {
 		t.Error(err)
 	}
 	wg.Wait()
+}
+
+// TestServiceOfBefore: what the service of a configuration before still says holds for nobody who asks under the next, and
+// that it fails is not the next one's fault.
+func TestServiceOfBefore(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	before := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		arrived <- struct{}{}
+		<-release
+		if strings.Contains(string(b), "token=") {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		_, _ = io.WriteString(w, `{"user":"before","cache":"1h"}`)
+	})
+	c := newRig(t, before, nil)
+	var wg sync.WaitGroup
+	for i := range 5 {
+		wg.Go(func() { _, _ = c.Decide(t.Context(), player(fmt.Sprint("token=", i))) })
+	}
+	wg.Go(func() {
+		if terms, err := c.Decide(t.Context(), player("")); err != nil || terms.User != "before" {
+			t.Errorf("%+v, %v", terms, err)
+		}
+	})
+	for range 6 {
+		<-arrived
+	}
+	conf := DefaultConfig()
+	conf.URL = serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"user":"next"}`) })
+	use(t, c.Client, conf)
+	close(release)
+	wg.Wait()
+	if terms, err := c.Decide(t.Context(), player("")); err != nil || terms.User != "next" {
+		t.Errorf("%+v, %v", terms, err)
+	}
+}
+
+// TestNotTheServicesFault: a session is not ended where its service ends those that it does not answer about, if it was not asked.
+func TestNotTheServicesFault(t *testing.T) {
+	c := newRig(t, "http://127.0.0.1:9/", func(c *Config) { c.Format, c.Recheck = "nginx-rtmp", time.Minute })
+	r := publisher("")
+	r.Recheck = true
+	for err, want := range map[error]session.Reason{errBusy: session.Hook, context.DeadlineExceeded: session.Revoked} {
+		if _, got := c.instead(c.plan.Load(), r, keysOf(r), err); session.ReasonOf(got) != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
 }
 
 // TestWaveOfPlayers: 1,000 players at once and a service that takes 50 ms. At most 64 questions are under way, and

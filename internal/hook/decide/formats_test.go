@@ -120,6 +120,10 @@ func TestConnections(t *testing.T) {
 	if terms, err := client.Decide(t.Context(), connection("ticket=7")); err != nil || terms.Path != "studio/7" {
 		t.Errorf("%+v, %v", terms, err)
 	}
+	never := newRig(t, "", func(c *Config) { c.Format, c.ConnectURL, c.Rename = "nginx-rtmp", to+"/connect", "never" })
+	if _, err := never.Decide(t.Context(), connection("ticket=7")); session.ReasonOf(err) != session.Hook || !strings.Contains(err.Error(), "rename is never") {
+		t.Error(err)
+	}
 	if _, err := client.Decide(t.Context(), connection("ticket=8")); session.ReasonOf(err) != session.Denied {
 		t.Error(err)
 	}

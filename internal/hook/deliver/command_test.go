@@ -105,6 +105,27 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestStartedTwice: a start that is told again, or after the end of all, begins no command and takes no place.
+func TestStartedTwice(t *testing.T) {
+	conf := DefaultConfig()
+	conf.Run, conf.While = []string{"sleep", "1000"}, true
+	h, slots := newHost(), make(chan struct{}, 3)
+	defer h.close()
+	c := newCommander(&conf, discard, h, slots)
+	it := entryOf(t, publishEvent(event.PublishStart, "live/a", "s1"), 1).item
+	for _, want := range []int{1, 1, 0} {
+		if res := c.send(t.Context(), []*item{it}, 0); res.err != nil || len(slots) != want {
+			t.Errorf("%d places are taken, want %d; %v", len(slots), want, res.err)
+		}
+		if want == 1 && len(c.runs) != 1 {
+			t.Errorf("%d commands", len(c.runs))
+		}
+		if it.n++; it.n == 2 {
+			c.close()
+		}
+	}
+}
+
 func TestCommandFails(t *testing.T) {
 	for _, c := range []struct {
 		conf   Config

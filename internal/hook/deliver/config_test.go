@@ -53,6 +53,7 @@ func TestConfig(t *testing.T) {
 		{command("sh", "-c", "-e", "notify {user}"), `write "$WEIR_USER" instead`},
 		{command("sh", "-ce", "notify {user}"), `write "$WEIR_USER" instead`},
 		{command("bash", "-o", "errexit", "-c", "notify {user}"), `write "$WEIR_USER" instead`},
+		{command("bash", "-O", "extglob", "-c", "notify {user}"), `write "$WEIR_USER" instead`},
 		{command("bash", "--rcfile", "/etc/rc", "+o", "errexit", "-c", "notify {user}"), `write "$WEIR_USER" instead`},
 		{command("sh", "-c", "notify \"$1\"", "sh", "{user}"), ""},
 		{command("sh", "/usr/local/bin/notify", "{user}"), ""},

@@ -302,6 +302,14 @@ func TestFormats(t *testing.T) {
 	for len(got()) < 3 { // the retry comes a second later
 		<-time.After(10 * time.Millisecond)
 	}
+	all, _ := f.Deliveries("127-0-0-1") // what is sent again is sent from its beginning
+	for len(all) == 0 || !all[0].Done {
+		<-time.After(time.Millisecond)
+		all, _ = f.Deliveries("127-0-0-1")
+	}
+	if err := f.Replay("127-0-0-1", all[0].ID); err != nil {
+		t.Error(err)
+	}
 	f.Close()
 	var calls []string
 	for _, r := range got() {
@@ -311,7 +319,7 @@ func TestFormats(t *testing.T) {
 			}
 		}
 	}
-	if !slices.Equal(calls, []string{"publish_done", "done", "done"}) {
+	if !slices.Equal(calls, []string{"publish_done", "done", "done", "publish_done", "done"}) {
 		t.Error(calls)
 	}
 }
