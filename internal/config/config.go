@@ -80,7 +80,7 @@ func Load(conf any, src Source) (*Loaded, error) {
 	}
 	before := reflect.New(root.typ).Elem()
 	before.Set(v)
-	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, origins: map[string]Origin{}}
+	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, origins: make(map[string]Origin, len(src.Data)/32)}
 	l.read(src)
 	if !l.unread && (len(l.problems.list) > 0 || root.fails(validateRule, v)) {
 		root.apply(validateRule, v, "", l.problems.under, l.problems.reporter(l.origins, l.file))
@@ -102,7 +102,7 @@ func Lookup(conf any, src Source, path string) (string, error) {
 	}
 	before := reflect.New(root.typ).Elem()
 	before.Set(v)
-	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, origins: map[string]Origin{}}
+	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, origins: make(map[string]Origin, len(src.Data)/32)}
 	l.read(src)
 	f, v := root.at(v, path)
 	if f == nil || f.kind != value {
