@@ -11,7 +11,7 @@ const (
 	// maxResets is how many requests of an HTTP/2 connection may be taken back before they were answered, and
 	// resetsRefill how many more each second. A browser takes one back now and then; an attacker
 	// takes back hundreds of thousands a second, each of which costs a goroutine.
-	maxResets    = 50
+	maxResets    = 20
 	resetsRefill = 5
 	// Over an HTTP/2 connection requests are answered at once as long as they come at requestRate a second; requestBurst
 	// more may come at any time. Others wait their turn, so that who asks only to take back at once what it asked for is
