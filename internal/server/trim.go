@@ -16,11 +16,11 @@ const (
 	// Once in collectEvery garbage is collected, if collectWorth bytes were allocated since: left alone,
 	// the runtime collects a server that has become quiet only after two minutes, and until then
 	// what has ended is held, the files in memory of HLS among it.
-	collectEvery = 30 * time.Second
+	collectEvery = 15 * time.Second
 	collectWorth = 16 << 20
 	// quietAllocs in collectEvery are a quiet server's, which gives memory back to the system: a busy
 	// one would need it again at once.
-	quietAllocs = 256 << 20
+	quietAllocs = 128 << 20
 )
 
 // trim returns to the system the memory that nobody needs any more. A wave of sessions leaves much

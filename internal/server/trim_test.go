@@ -23,7 +23,7 @@ func TestEndsOfWaves(t *testing.T) {
 	}
 }
 
-// TestIdleness: garbage is collected every half a minute in which something was allocated and once
+// TestIdleness: garbage is collected every 15 seconds in which something was allocated and once
 // more after that, and memory given back by a server that is quiet.
 func TestIdleness(t *testing.T) {
 	begin := time.Now()
