@@ -29,8 +29,11 @@ type sight struct {
 	Frames, Sound                   int
 	Width, Height                   int
 	Muted, Wide                     bool
-	HEVC                            bool // the browser can decode it
-	Stills                          int  // pictures that were loaded
+	HEVC                            bool   // the browser can decode it
+	Stills                          int    // pictures that were loaded
+	Recorded, Back                  string // "true" if there is a bar to go back in time, and if the viewer has gone back
+	Ago                             string // by how much, in seconds
+	Shade, Told                     string // what a test has the page tell of itself
 }
 
 // A chromium is a running browser, in which each test has pages of its own.

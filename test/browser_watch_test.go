@@ -19,6 +19,7 @@ func TestBrowser(t *testing.T) {
 		{"changes", testChanges}, // takes longest
 		{"behind a proxy", testBehindProxy},
 		{"watch", testWatch},
+		{"past", testPast},
 		{"codecs", testCodecs},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -14,12 +14,13 @@ type spanned struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
-// writeSpans answers with spans and gaps as JSON.
-func writeSpans(w http.ResponseWriter, r *http.Request, spans []Span, gaps []Gap) {
+// writeSpans answers with spans and gaps as JSON, and with the time to which they are to be compared.
+func writeSpans(w http.ResponseWriter, r *http.Request, now time.Time, spans []Span, gaps []Gap) {
 	answer := struct {
+		Now   time.Time `json:"now"` // by the server's clock
 		Spans []spanned `json:"spans"`
 		Gaps  []spanned `json:"gaps"`
-	}{[]spanned{}, []spanned{}}
+	}{now.UTC(), []spanned{}, []spanned{}}
 	for _, s := range spans {
 		answer.Spans = append(answer.Spans, spanned{From: s.From, To: s.To, Codecs: s.Codecs})
 	}

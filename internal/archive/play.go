@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/protocol"
@@ -19,13 +20,18 @@ import (
 type Player struct {
 	env     protocol.Env
 	archive *Archive
+	lives   func(stream string, epoch uint64) bool
 	links   links
+	renewed renewals
 	lists   playlists
+	waiting atomic.Int64 // viewers, for the first segment of a recording
 }
 
-// NewPlayer returns what plays the recordings of an archive.
-func NewPlayer(env protocol.Env, a *Archive) *Player {
-	return &Player{env: env, archive: a, lists: playlists{byKey: map[listKey]*playlist{}}}
+// NewPlayer returns what plays the recordings of an archive. lives reports whether a life of a stream, by its epoch, goes on.
+func NewPlayer(env protocol.Env, a *Archive, lives func(stream string, epoch uint64) bool) *Player {
+	return &Player{
+		env: env, archive: a, lives: lives, renewed: renewals{until: map[string]time.Time{}}, lists: playlists{byKey: map[listKey]*playlist{}},
+	}
 }
 
 // Run returns when ctx ends: there is nothing to do.

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,11 @@ type web struct {
 	*rig
 	server *protocoltest.Server
 	base   string
+	player *Player
+	life   atomic.Uint64 // of the streams that are live; 0 for none
 }
+
+func (w *web) lives(_ string, epoch uint64) bool { return epoch != 0 && w.life.Load() == epoch }
 
 func newWeb(t *testing.T, opt protocoltest.Options, change func(*Options)) *web {
 	t.Helper()
@@ -45,7 +50,8 @@ func (w *web) serveDefault() { w.serve(protocoltest.Options{}) }
 
 func (w *web) serve(opt protocoltest.Options) {
 	w.server = protocoltest.Start(w.t, opt, protocol.Entry{Name: "recordings", New: func(env protocol.Env) (protocol.Protocol, error) {
-		return NewPlayer(env, w.Archive), nil
+		w.player = NewPlayer(env, w.Archive, w.lives)
+		return w.player, nil
 	}})
 	w.base = "http://" + w.server.Addr("http")
 }

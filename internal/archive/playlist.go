@@ -12,13 +12,45 @@ import (
 )
 
 // Lengths of segments: fragments are joined to segments of segmentLeast and more that begin with a key frame; where
-// there is none, a segment ends after segmentMost all the same.
+// there is none, a segment ends all the same before it gets longer than it may be.
 const (
 	segmentLeast = 4 * time.Second
-	segmentMost  = 10 * time.Second
-	// eventTarget is the target duration of playlists that grow, which must not change: segmentMost, and a fragment more.
-	eventTarget = 12
+	segmentMost  = 10 * time.Second // of playlists that do not grow
+	// nearly is by how much a segment may be too short: the times of key frames are rounded.
+	nearly = 50 * time.Millisecond
 )
+
+// The target duration of a playlist that grows, in seconds, must not change, whatever key frames will come. It is chosen
+// for those that have come (targetOf).
+const (
+	targetLeast = 6
+	targetMost  = 12
+	// targetLook is how many fragments of the newest file are looked at for it.
+	targetLook = 120
+)
+
+// targetOf returns the target duration that is enough for segments that begin with key frames as those of a file do.
+func targetOf(list []mp4.Fragment) int {
+	longest, last := time.Duration(0), -1
+	for i := max(0, len(list)-targetLook); i < len(list); i++ {
+		if !list[i].Key {
+			continue
+		}
+		if last >= 0 {
+			longest = max(longest, list[i].Time-list[last].Time)
+		}
+		last = i
+	}
+	if longest == 0 {
+		return targetMost
+	}
+	return max(targetLeast, min(targetMost, int((segmentLeast+longest).Round(time.Second)/time.Second)))
+}
+
+// longestFor returns how long a segment may be so that its duration, rounded, is no more than a target.
+func longestFor(target int) time.Duration {
+	return time.Duration(target)*time.Second + 400*time.Millisecond
+}
 
 // maxSegments bounds a playlist.
 const maxSegments = 50000
@@ -29,14 +61,15 @@ type clipping struct {
 	offset, size   int64
 }
 
-// segments joins fragments to segments. Those that may still grow are left out unless the file is whole.
-func segments(list []mp4.Fragment, whole bool) []clipping {
+// segments joins fragments to segments, which are not longer than most unless a fragment is. Those that may still grow
+// are left out unless the file is whole.
+func segments(list []mp4.Fragment, whole bool, most time.Duration) []clipping {
 	var out []clipping
 	for i := 0; i < len(list); {
 		first, k := &list[i], i+1
 		for k < len(list) {
 			length := list[k].Time - first.Time
-			if list[k].Key && length >= segmentLeast || length >= segmentMost {
+			if list[k].Key && length >= segmentLeast-nearly || length+list[k].Duration > most {
 				break
 			}
 			k++
@@ -101,14 +134,29 @@ func parseMedia(name string) (id string, init, ok bool) {
 	return id, rest == initSuffix, rest == initSuffix || rest == mediaSuffix
 }
 
-// write makes the playlist of parts. With event it may grow, until it is ended.
-func (p *Player) write(ctx context.Context, parts []Part, from time.Time, query string, event, ended bool) (*m3u8.Media, error) {
+// written is a playlist, and what else is known of it.
+type written struct {
+	*m3u8.Media
+	marks   []mark
+	offsets []int64 // of the segments, in their files
+}
+
+// mark is where a file begins in a playlist.
+type mark struct {
+	date time.Time
+	at   time.Duration // from the beginning of the playlist
+}
+
+// write makes the playlist of parts that key asks for. One that grows ends with what can be added to no more.
+func (p *Player) write(ctx context.Context, parts []Part, key *listKey, ended bool) (*written, error) {
 	m := &m3u8.Media{Version: 7, Type: "VOD", EndList: ended}
-	if event {
-		m.Type = "EVENT"
-		m.TargetDuration = eventTarget
+	w := &written{Media: m}
+	most, query := segmentMost, "?l="+key.link
+	if key.event {
+		m.Type, m.TargetDuration = "EVENT", key.target
+		most = longestFor(key.target)
 	}
-	var init []byte
+	length := time.Duration(0)
 	for i := range parts {
 		part := &parts[i]
 		if part.State == Damaged {
@@ -122,7 +170,8 @@ func (p *Player) write(ctx context.Context, parts []Part, from time.Time, query 
 			p.archive.log.Warn("a recording cannot be read, and is left out of a playlist", "stream", part.Stream, "file", part.Name, "err", err)
 			continue
 		}
-		list := segments(needed(x.Fragments, part.From.Sub(part.Start), part.To.Sub(part.Start)), part.State != Recording || !event)
+		grows := key.event && part.State == Recording
+		list := segments(needed(x.Fragments, part.From.Sub(part.Start), part.To.Sub(part.Start)), !grows, most)
 		if len(m.Segments)+len(list) > maxSegments {
 			return nil, fmt.Errorf("%w: it has more than %d segments; ask for less at a time", ErrQuery, maxSegments)
 		}
@@ -136,25 +185,48 @@ func (p *Player) write(ctx context.Context, parts []Part, from time.Time, query 
 			} else {
 				s.Discontinuity = len(m.Segments) > 0
 				s.ProgramDateTime = part.Start.Add(c.time)
-				if len(m.Segments) == 0 || string(init) != string(x.Init) {
-					init = x.Init
-					s.Map = &m3u8.Map{URI: mediaPrefix + part.ID + initSuffix + query}
-				}
-				if late := from.Sub(s.ProgramDateTime); len(m.Segments) == 0 && late > 0 && late < c.duration+segmentMost {
-					m.Start = &m3u8.Start{Offset: late, Precise: true}
-				}
+				s.Map = &m3u8.Map{URI: mediaPrefix + part.ID + initSuffix + query}
+				w.marks = append(w.marks, mark{s.ProgramDateTime, length})
 			}
-			if !event {
+			if !key.event {
 				m.TargetDuration = max(m.TargetDuration, int((c.duration+time.Second/2)/time.Second))
 			}
-			m.Segments = append(m.Segments, s)
+			m.Segments, w.offsets = append(m.Segments, s), append(w.offsets, c.offset)
+			length += s.Duration
+		}
+		if grows { // what follows it comes after its end
+			break
 		}
 	}
 	m.TargetDuration = max(m.TargetDuration, 1)
-	if event && !ended {
-		m.ServerControl = &m3u8.ServerControl{CanSkipUntil: 6 * eventTarget * time.Second, HoldBack: 3 * eventTarget * time.Second}
+	switch {
+	case !key.event && len(w.marks) > 0:
+		m.Start = startAt(w.marks, key.from, length)
+	case key.event && !ended:
+		target := time.Duration(key.target) * time.Second
+		m.ServerControl = &m3u8.ServerControl{CanSkipUntil: 6 * target, HoldBack: 3 * target}
 	}
-	return m, nil
+	return w, nil
+}
+
+// startAt tells players to begin with a date, or with what follows it if nothing was recorded then; nil if that is the
+// beginning. length is the playlist's.
+func startAt(marks []mark, date time.Time, length time.Duration) *m3u8.Start {
+	offset := time.Duration(0)
+	for i, k := range marks {
+		if k.date.After(date) {
+			break
+		}
+		end := length
+		if i+1 < len(marks) {
+			end = marks[i+1].at
+		}
+		offset = min(k.at+date.Sub(k.date), end)
+	}
+	if offset == 0 {
+		return nil
+	}
+	return &m3u8.Start{Offset: offset, Precise: true}
 }
 
 // delta returns the update of a playlist for those who have its beginning; false if there is nothing to leave out.

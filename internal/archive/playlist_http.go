@@ -2,10 +2,6 @@ package archive
 
 import (
 	"bytes"
-	"compress/gzip"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"weir/format/m3u8"
@@ -21,14 +16,6 @@ import (
 )
 
 const playlistType = "application/vnd.apple.mpegurl"
-
-// Bounds of time shift.
-const (
-	// maxShift is how far from its beginning a playlist that grows goes on at most.
-	maxShift = 24 * time.Hour
-	// maxPause is how long nothing may be recorded before such a playlist ends.
-	maxPause = time.Minute
-)
 
 // asksPast reports whether a query for a stream's playlist asks for what was recorded.
 func asksPast(q url.Values) bool {
@@ -45,43 +32,41 @@ func (p *Player) index(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	now := time.Now()
-	q := r.URL.Query()
-	next := url.Values{}
-	if name := q.Get("recording"); name != "" {
-		next.Set("recording", name)
+	key, err := p.links.secret(r.Context(), p.archive)
+	if err != nil {
+		p.fail(w, r, stream, err)
+		return
 	}
-	var from, to time.Time
-	if q.Get("start") != "" && !q.Has("from") {
-		if from, err = moment(q, "start", now); err == nil {
-			next.Set("start", stamp(from.Truncate(time.Millisecond)))
-			to = now
-			if !from.Before(now) {
-				err = fmt.Errorf("%w: start is in the future", ErrQuery)
-			}
-		}
-	} else if from, to, err = times(q, now); err == nil {
-		next.Set("from", stamp(from))
-		next.Set("to", stamp(to))
+	q := r.URL.Query()
+	want := listKey{stream: stream, recording: q.Get("recording"), link: link(key, stream, now)}
+	next := url.Values{}
+	if stream == path { // they are of no use for another name
+		next = evidence(q)
 	}
 	var parts []Part
-	if err == nil {
-		parts, err = p.archive.Range(r.Context(), stream, q.Get("recording"), from, to)
-	}
-	var key []byte
-	if err == nil {
-		key, err = p.links.secret(r.Context(), p.archive)
+	var start *m3u8.Start
+	if q.Get("start") != "" && !q.Has("from") {
+		parts, start, err = p.shift(r.Context(), q, now, &want)
+		next.Set("start", stamp(want.from))
+		next.Set("life", strconv.FormatUint(want.life, 10))
+		next.Set("target", strconv.Itoa(want.target))
+	} else if want.from, want.to, err = times(q, now); err == nil {
+		next.Set("from", stamp(want.from))
+		next.Set("to", stamp(want.to))
+		parts, err = p.archive.Range(r.Context(), stream, want.recording, want.from, want.to)
 	}
 	if err != nil {
 		p.fail(w, r, stream, err)
 		return
 	}
+	next.Set("recording", parts[0].Recording)
 	next.Set("v", pass(key, stream, grant, now))
-	next.Set("l", link(key, stream, now))
+	next.Set("l", want.link)
 	uri := playlistName + "?" + next.Encode()
 	if stream != path { // what belongs to the stream has its public name; the name asked for may be a secret
 		uri = strings.Repeat("../", strings.Count(path, "/")+1) + (&url.URL{Path: stream}).EscapedPath() + "/" + uri
 	}
-	m := m3u8.Multivariant{Version: 7, Variants: []m3u8.Variant{{
+	m := m3u8.Multivariant{Version: 7, Start: start, Variants: []m3u8.Variant{{
 		URI: uri, Bandwidth: bandwidth(parts), Codecs: codecs(parts), ClosedCaptions: "NONE",
 	}}}
 	text := m.Append(nil)
@@ -94,6 +79,22 @@ func (p *Player) index(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	n, _ := w.Write(text) // the viewer is gone if it fails
 	p.env.Sessions.Sent(p.env.Name, uint64(n))
+}
+
+// evidence returns what a query shows to be let in: all but what is of playlists. It stays in the playlist's address,
+// for when its proof has run out.
+func evidence(q url.Values) url.Values {
+	rest := url.Values{}
+	for name, values := range q {
+		switch name {
+		case "start", "from", "to", "duration", "recording", "life", "target", "v", "l":
+		default:
+			if !strings.HasPrefix(name, "_HLS_") {
+				rest[name] = values
+			}
+		}
+	}
+	return rest
 }
 
 // let admits the sender of a request who has no proof.
@@ -113,11 +114,16 @@ func (p *Player) playlist(w http.ResponseWriter, r *http.Request, stream string)
 		p.fail(w, r, stream, err)
 		return
 	}
-	if _, ok := proves(key, "playlist", stream, q.Get("v"), now); !ok {
+	if _, ok := proves(key, "playlist", stream, q.Get("v"), now); !ok && !p.renewed.has(stream, q, now) {
 		// Its time is over, or a person has written the address: whoever may begin may go on.
-		if stream, _, err = p.let(r, stream); err != nil {
+		asked := stream
+		var grant session.Grant
+		if stream, grant, err = p.let(r, asked); err != nil {
 			p.env.Fail(w, err)
 			return
+		}
+		if stream == asked && q.Has("v") {
+			p.renewed.note(stream, q, passEnd(grant, now), now)
 		}
 	}
 	l := q.Get("l")
@@ -126,22 +132,19 @@ func (p *Player) playlist(w http.ResponseWriter, r *http.Request, stream string)
 	}
 	want := listKey{stream: stream, recording: q.Get("recording"), link: l}
 	if q.Get("start") != "" {
-		want.event = true
-		if want.from, err = moment(q, "start", now); err == nil && strings.HasPrefix(q.Get("start"), "-") {
-			err = fmt.Errorf("%w: a start before now is for index.m3u8, which resolves it once", ErrQuery)
-		}
+		err = want.parse(q, now)
 	} else {
 		want.from, want.to, err = times(q, now)
 	}
-	var t *text
+	var e *playlist
 	if err == nil {
-		t, err = p.lists.get(r.Context(), p, want, q.Get("_HLS_skip") != "")
+		e, err = p.lists.get(r.Context(), p, want)
 	}
 	if err != nil {
 		p.fail(w, r, stream, err)
 		return
 	}
-	p.send(w, r, t)
+	p.send(w, r, e.text(q.Get("_HLS_skip") != ""))
 }
 
 // send answers with a playlist.
@@ -249,138 +252,6 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 	http.ServeContent(out, r, "", time.Time{}, f)
 }
 
-// listKey is what a playlist is of.
-type listKey struct {
-	stream, recording, link string
-	from, to                time.Time
-	event                   bool
-}
-
-// text is a playlist as it is sent.
-type text struct {
-	plain, gzip []byte
-	tag         string
-}
-
-func newText(b []byte) *text {
-	sum := sha256.Sum256(b)
-	var z bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&z, 5) // the level is one there is
-	_, _ = w.Write(b)                  // to memory
-	_ = w.Close()
-	return &text{b, z.Bytes(), `"` + hex.EncodeToString(sum[:8]) + `"`}
-}
-
-// maxLists bounds the playlists that are kept.
-const maxLists = 256
-
-// playlists are those that were asked for last: all who ask for one get the same.
-type playlists struct {
-	mu    sync.Mutex // guards below
-	byKey map[listKey]*playlist
-}
-
-// playlist is one of them.
-type playlist struct {
-	used time.Time // guarded by the list's lock
-
-	mu    sync.Mutex // guards below; held while it is made
-	made  time.Time
-	whole bool   // it does not change any more
-	sign  string // tells whether it has changed
-	full  *text
-	delta *text
-}
-
-// How long a playlist is given out without looking whether it has changed.
-const (
-	growingAge = time.Second
-	wholeAge   = 10 * time.Second
-)
-
-// get returns a playlist, or the update for those who have its beginning.
-func (l *playlists) get(ctx context.Context, p *Player, key listKey, skip bool) (*text, error) {
-	l.mu.Lock()
-	e := l.byKey[key]
-	if e == nil {
-		if len(l.byKey) >= maxLists {
-			l.forgetOldest()
-		}
-		e = &playlist{}
-		l.byKey[key] = e
-	}
-	e.used = time.Now()
-	l.mu.Unlock()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	age := time.Since(e.made)
-	if e.full == nil || age > wholeAge || !e.whole && age > growingAge {
-		if err := e.make(ctx, p, key); err != nil {
-			return nil, err
-		}
-	}
-	if skip && e.delta != nil {
-		return e.delta, nil
-	}
-	return e.full, nil
-}
-
-// forgetOldest forgets the playlist that nobody has asked for for longest.
-func (l *playlists) forgetOldest() {
-	var oldest listKey
-	first := true
-	for k, e := range l.byKey {
-		if first || e.used.Before(l.byKey[oldest].used) {
-			oldest, first = k, false
-		}
-	}
-	delete(l.byKey, oldest)
-}
-
-// make makes the playlist again if it has changed. mu is held.
-func (e *playlist) make(ctx context.Context, p *Player, key listKey) error {
-	now := time.Now()
-	to := key.to
-	if key.event {
-		to = key.from.Add(maxShift)
-	}
-	parts, err := p.archive.Range(ctx, key.stream, key.recording, key.from, to)
-	if err != nil {
-		return err
-	}
-	ended := true
-	if key.event {
-		parts, ended = running(parts, to, now)
-	}
-	m, err := p.write(ctx, parts, key.from, "?l="+key.link, key.event, ended)
-	if err != nil {
-		return err
-	}
-	if len(m.Segments) == 0 {
-		return fmt.Errorf("%w: nothing of this stream was recorded since %s", ErrNotFound, stamp(key.from))
-	}
-	e.made, e.whole = now, ended && parts[len(parts)-1].State != Recording
-	last := &m.Segments[len(m.Segments)-1]
-	if sign := fmt.Sprint(len(m.Segments), last.URI, last.Range, ended, len(parts)); sign != e.sign || e.full == nil {
-		e.sign, e.full, e.delta = sign, newText(m.Append(nil)), nil
-		if d, ok := delta(m); ok {
-			e.delta = newText(d.Append(nil))
-		}
-	}
-	return nil
-}
-
-// running returns the parts that follow the first one without a long pause, and whether there will be no more of them.
-func running(parts []Part, to, now time.Time) ([]Part, bool) {
-	for i := 1; i < len(parts); i++ {
-		if parts[i].From.Sub(parts[i-1].To) > maxPause {
-			return parts[:i], true
-		}
-	}
-	last := &parts[len(parts)-1]
-	return parts, !last.To.Before(to) || last.State != Recording && now.Sub(last.To) > maxPause
-}
-
 // spans answers with what was recorded of a stream, for the bar on its page.
 func (p *Player) spans(w http.ResponseWriter, r *http.Request, path string) {
 	stream, _, err := p.let(r, path)
@@ -388,10 +259,10 @@ func (p *Player) spans(w http.ResponseWriter, r *http.Request, path string) {
 		p.env.Fail(w, err)
 		return
 	}
-	q := r.URL.Query()
-	from, to := time.Now().Add(-maxShift), time.Now()
+	q, now := r.URL.Query(), time.Now()
+	from, to := now.Add(-maxShift), now
 	if q.Has("from") {
-		if from, to, err = times(q, time.Now()); err != nil {
+		if from, to, err = times(q, now); err != nil {
 			p.fail(w, r, stream, err)
 			return
 		}
@@ -402,5 +273,5 @@ func (p *Player) spans(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	spans, gaps := spansOf(parts)
-	writeSpans(w, r, spans, gaps)
+	writeSpans(w, r, now, spans, gaps)
 }

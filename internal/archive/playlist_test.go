@@ -149,20 +149,8 @@ func TestC425TimeShift(t *testing.T) {
 	w := newWeb(t, protocoltest.Options{}, nil)
 	m := encoded(t, "160x90")
 	begin := time.Now().Add(-5 * time.Minute).UTC()
-	name := filepath.Join(w.dir, "a.mp4")
-	m.write(t, name, "live/a", begin, 0, materialLength, false)
-	all := read(t, name)
-	must(t, os.Remove(name))
-	x, err := mp4.ReadIndex(bytes.NewReader(all), int64(len(all)))
-	must(t, err)
-	id := event.NewID(begin)
-	f := record.File{ID: id, Stream: "live/a", Recording: "main", Take: id, Dir: w.dir, Name: "a.mp4", Format: "mp4", Start: begin, Codecs: "avc1.64000b,mp4a.40.2"}
-	grow := func(fragments int) {
-		end := &x.Fragments[fragments-1]
-		must(t, os.WriteFile(name+partial, all[:min(end.Offset+end.Size+100, int64(len(all)))], 0o600)) // and a piece of the next one
-	}
-	grow(11)
-	must(t, w.Begun(f))
+	g := w.grows(m, "a.mp4", begin, 7)
+	g.grow(11)
 	if a := w.get(http.MethodGet, "/live/a/index.m3u8?start=-30"); a.status != 404 {
 		t.Error("nothing was recorded in the last 30 s:", a.status)
 	}
@@ -172,7 +160,7 @@ func TestC425TimeShift(t *testing.T) {
 	}
 	first := w.get(http.MethodGet, address)
 	p := w.list(address)
-	if p.Type != "EVENT" || p.EndList || p.TargetDuration != eventTarget || len(p.Segments) != 2 || p.MediaSequence != 0 {
+	if p.Type != "EVENT" || p.EndList || p.TargetDuration != targetLeast || len(p.Segments) != 2 || p.MediaSequence != 0 {
 		t.Errorf("%s", first.body)
 	}
 	for range 1000 {
@@ -181,7 +169,7 @@ func TestC425TimeShift(t *testing.T) {
 		}
 	}
 	// It grows: what there was stays.
-	grow(18)
+	g.grow(18)
 	var second answer
 	w.until(func() bool {
 		second = w.get(http.MethodGet, address)
@@ -190,16 +178,8 @@ func TestC425TimeShift(t *testing.T) {
 	if !bytes.HasPrefix(second.body, first.body) || len(w.list(address).Segments) != 4 {
 		t.Errorf("\n%s\n%s", first.body, second.body)
 	}
-	// It becomes whole, and nothing comes after it.
-	grow(len(x.Fragments))
-	must(t, os.WriteFile(name+partial, all, 0o600))
-	part, err := os.OpenFile(name+partial, os.O_RDWR, 0)
-	must(t, err)
-	must(t, mp4.Finish(part, int64(len(all))))
-	must(t, part.Close())
-	must(t, os.Rename(name+partial, name))
-	f.Duration, f.Bytes = materialLength, int64(len(all))
-	must(t, w.Done(f))
+	// It becomes whole, and the stream has ended.
+	g.finish()
 	var last answer
 	w.until(func() bool {
 		last = w.get(http.MethodGet, address)
@@ -227,7 +207,7 @@ func TestC425TimeShift(t *testing.T) {
 	must(t, err)
 	media, err := base.Parse(lastSegment(again.body))
 	must(t, err)
-	if a := w.get(http.MethodGet, media.String(), "Range", "bytes=100-199"); a.status != 206 || !bytes.Equal(a.body, all[100:200]) {
+	if a := w.get(http.MethodGet, media.String(), "Range", "bytes=100-199"); a.status != 206 || !bytes.Equal(a.body, g.all[100:200]) {
 		t.Error("what the playlist refers to cannot be got after a restart:", a.status)
 	}
 	if got := pictures(t, base.String()); len(got) != 600 {
@@ -261,7 +241,7 @@ func TestC426LongTimeShift(t *testing.T) {
 	}
 	address := w.follow("/live/a/index.m3u8?start=" + url.QueryEscape(stamp(begin)))
 	p := w.list(address)
-	if len(p.Segments) < 20000 || p.ServerControl == nil || p.ServerControl.CanSkipUntil != 72*time.Second {
+	if len(p.Segments) < 20000 || p.ServerControl == nil || p.ServerControl.CanSkipUntil != 6*targetLeast*time.Second {
 		t.Fatal(len(p.Segments), p.ServerControl)
 	}
 	full := w.get(http.MethodGet, address, "Accept-Encoding", "gzip")

@@ -7,6 +7,8 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"maps"
+	"net/url"
 	"sync"
 	"time"
 
@@ -68,6 +70,11 @@ func proves(key []byte, kind, stream, text string, now time.Time) (until time.Ti
 
 // pass returns the proof of a viewer that was granted to play a stream.
 func pass(key []byte, stream string, g session.Grant, now time.Time) string {
+	return prove(key, "playlist", stream, passEnd(g, now))
+}
+
+// passEnd returns until when a viewer that was let in is not asked for its key again.
+func passEnd(g session.Grant, now time.Time) time.Time {
 	until := now.Add(passTime)
 	if g.Terms != nil {
 		if end := g.Terms.End(now); !end.IsZero() && end.Before(until) {
@@ -77,7 +84,42 @@ func pass(key []byte, stream string, g session.Grant, now time.Time) string {
 			until = now.Add(g.Terms.Recheck)
 		}
 	}
-	return prove(key, "playlist", stream, until)
+	return until
+}
+
+// maxRenewals bounds the viewers that are remembered after their proof has run out.
+const maxRenewals = 1 << 14
+
+// renewals remember viewers whose proof, which is in the address of their playlist, has run out, and that were let in again since.
+type renewals struct {
+	mu    sync.Mutex // guards below
+	until map[string]time.Time
+}
+
+// renewalOf is what a viewer of a stream shows, as it is remembered.
+func renewalOf(stream string, q url.Values) string {
+	sum := sha256.Sum256([]byte(stream + "\x00" + q.Get("v") + "\x00" + evidence(q).Encode()))
+	return string(sum[:])
+}
+
+// has reports whether a viewer was let in again.
+func (n *renewals) has(stream string, q url.Values, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.until) > 0 && now.Before(n.until[renewalOf(stream, q)])
+}
+
+// note remembers that a viewer of a stream was let in until a time.
+func (n *renewals) note(stream string, q url.Values, until, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.until) >= maxRenewals {
+		maps.DeleteFunc(n.until, func(_ string, end time.Time) bool { return !now.Before(end) })
+	}
+	if len(n.until) >= maxRenewals {
+		clear(n.until) // they are asked again
+	}
+	n.until[renewalOf(stream, q)] = until
 }
 
 // link returns the proof in the URIs of the media of a stream, which does not change for a period from since on.

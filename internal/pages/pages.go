@@ -34,12 +34,16 @@ type Pages struct {
 	assets map[string]*asset
 	list   func() bool
 	open   func(path string, from netip.Addr) bool
+	past   func(ctx context.Context, path string) (time.Duration, bool)
 }
 
 // New returns the pages in files. While list says so, the live streams are shown to everybody of which open
-// says that everybody at an address may watch them.
-func New(env protocol.Env, files fs.FS, list func() bool, open func(path string, from netip.Addr) bool) (*Pages, error) {
-	p := &Pages{env: env, html: map[string][]byte{}, assets: map[string]*asset{}, list: list, open: open}
+// says that everybody at an address may watch them. past returns how far viewers can go back in a stream; false if it
+// is not recorded so that they can.
+func New(
+	env protocol.Env, files fs.FS, list func() bool, open func(path string, from netip.Addr) bool, past func(ctx context.Context, path string) (time.Duration, bool),
+) (*Pages, error) {
+	p := &Pages{env: env, html: map[string][]byte{}, assets: map[string]*asset{}, list: list, open: open, past: past}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"weir/av"
 	"weir/format/fmp4"
@@ -77,6 +78,8 @@ type description struct {
 	Stalled bool `json:"stalled,omitempty"`
 	// Silent is the track that sends nothing while the other one goes on: "video" or "audio".
 	Silent string `json:"silent,omitempty"`
+	// Past is how many seconds one can go back in the live stream; nil if it is not recorded.
+	Past *int64 `json:"past,omitempty"`
 }
 
 // trackEntry is a track in a description.
@@ -93,7 +96,15 @@ func (p *Pages) describe(w http.ResponseWriter, r *http.Request, path string) {
 		p.env.Fail(w, err)
 		return
 	}
-	send(w, r, descriptionOf(p.env.Hub.Get(grant.PathOf(path))))
+	path = grant.PathOf(path)
+	d := descriptionOf(p.env.Hub.Get(path))
+	if d.State == "live" {
+		if past, ok := p.past(r.Context(), path); ok {
+			seconds := int64(past / time.Second)
+			d.Past = &seconds
+		}
+	}
+	send(w, r, d)
 }
 
 func descriptionOf(s *stream.Stream) description {

@@ -22,10 +22,12 @@ var pageTable = []struct {
 	name string
 	new  func(env protocol.Env, s *Server) (page, error)
 }{
-	{"recordings", func(env protocol.Env, s *Server) (page, error) { return archive.NewPlayer(env, s.archive), nil }},
+	{"recordings", func(env protocol.Env, s *Server) (page, error) {
+		return archive.NewPlayer(env, s.archive, s.lives), nil
+	}},
 	{"snapshot", func(env protocol.Env, _ *Server) (page, error) { return snapshot.New(env), nil }},
 	{"pages", func(env protocol.Env, s *Server) (page, error) {
 		index := func() bool { return s.current.Load().conf.HTTP.Index }
-		return pages.New(env, web.Files(), index, s.openTo)
+		return pages.New(env, web.Files(), index, s.openTo, s.archive.Past)
 	}},
 }

@@ -50,6 +50,11 @@ func (s *Server) places() []archive.Place {
 	return list
 }
 
+// lives reports whether a life of a stream goes on.
+func (s *Server) lives(path string, epoch uint64) bool {
+	return s.hub.Get(path) != nil && s.tracker.Named(path).Epoch == epoch
+}
+
 // recordings shows the archive as the API has it.
 type recordings struct{ *archive.Archive }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/record"
 	"weir/internal/server"
 	"weir/rtmp"
 )
@@ -176,6 +177,45 @@ func TestDescription(t *testing.T) {
 	describes(`"stalled":true`, `"silent"`)
 	publishTags(p, slices.DeleteFunc(tags, func(m rtmp.Message) bool { return m.Type != rtmp.TypeVideo }), 10_000)
 	describes(`"silent":"audio"`, `"stalled"`)
+}
+
+// TestDescriptionOfThePast: who may watch a stream that is recorded is told how far it can go back, and nobody else.
+func TestDescriptionOfThePast(t *testing.T) {
+	r := start(t, func(c *server.Config) {
+		var keeps record.Config
+		keeps.SetDefaults()
+		keeps.Dir, keeps.MinFree = t.TempDir(), ""
+		recorded := server.DefaultStream()
+		recorded.Match, recorded.Play.Keys, recorded.Record = "live/recorded", []admit.Key{{Key: secret}}, []record.Config{keeps}
+		c.Streams = []server.StreamConfig{recorded, server.DefaultStream()}
+	})
+	tags, _, _ := readFLV(t, makeFLV(t, "320x180"))
+	for _, path := range []string{"live/recorded", "live/other"} {
+		publishTags(r.mustPublish(path), tags, 0)
+		r.arrived(path, 90)
+	}
+	for begin := time.Now(); ; <-time.After(10 * time.Millisecond) {
+		res, b := r.get("live/recorded/stream.json?key=" + secret)
+		var got struct{ Past *int }
+		if err := json.Unmarshal(b, &got); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s %v", res.Status, b, err)
+		}
+		if got.Past != nil {
+			if *got.Past < 0 || *got.Past > 10 {
+				t.Errorf("%s", b)
+			}
+			break
+		}
+		if time.Since(begin) > 10*time.Second {
+			t.Fatalf("it does not say how far one can go back: %s", b)
+		}
+	}
+	if res, b := r.get("live/recorded/stream.json"); res.StatusCode != http.StatusForbidden || bytes.Contains(b, []byte("past")) {
+		t.Errorf("%s %s", res.Status, b)
+	}
+	if _, b := r.get("live/other/stream.json"); bytes.Contains(b, []byte("past")) || !bytes.Contains(b, []byte("live")) {
+		t.Errorf("it is not recorded: %s", b)
+	}
 }
 
 // TestSnapshot takes the newest key frame as a film and as a still.

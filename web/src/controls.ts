@@ -1,3 +1,6 @@
+import { element, write } from "./elements";
+import { clock, SeekBar } from "./seek";
+import type { Source } from "./stream";
 import { nearestBuffered } from "./transport";
 import type { State, Watch } from "./watch";
 import type { Way } from "./ways";
@@ -28,12 +31,6 @@ const behindTime = 10;
 /** How long the controls stay after the pointer has moved, in milliseconds. */
 const restTime = 2500;
 
-function element<T extends HTMLElement>(id: string, type: new () => T): T {
-  const e = document.getElementById(id);
-  if (!(e instanceof type)) throw new Error(`the page has no ${id}`);
-  return e;
-}
-
 /** Controls are the page around the picture. */
 export class Controls {
   private readonly root = document.documentElement;
@@ -53,13 +50,16 @@ export class Controls {
   private readonly full = element("full", HTMLButtonElement);
   private frames = { count: 0, at: performance.now(), rate: 0 };
   private rest: ReturnType<typeof setTimeout> | undefined;
+  private readonly seek: SeekBar;
 
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly watch: Watch,
     ways: readonly Way[],
+    source: Source,
     title: string,
   ) {
+    this.seek = new SeekBar(watch, source);
     element("title", HTMLHeadingElement).textContent = title;
     this.transport.append(new Option("Automatic", ""));
     for (const w of ways) if (w.supported()) this.transport.append(new Option(w.label, w.id));
@@ -127,7 +127,7 @@ export class Controls {
 
   private toggle(): void {
     if (this.video.paused) {
-      this.watch.toLive();
+      if (this.watch.date === undefined) this.watch.toLive(); // who has gone back goes on there
       void this.video.play();
     } else {
       this.video.pause();
@@ -135,8 +135,9 @@ export class Controls {
   }
 
   private toLive(): void {
+    const isBack = this.watch.date !== undefined;
     this.watch.toLive();
-    if (this.video.paused) void this.video.play();
+    if (this.video.paused && !isBack) void this.video.play();
   }
 
   private silence(on: boolean): void {
@@ -176,11 +177,13 @@ export class Controls {
         break;
       case "ArrowLeft":
         if (onSlider) return;
-        this.video.currentTime = nearestBuffered(this.video, this.video.currentTime - 5) ?? this.video.currentTime;
+        if (this.seek.isShown) this.seek.step(-1);
+        else this.video.currentTime = nearestBuffered(this.video, this.video.currentTime - 5) ?? this.video.currentTime;
         break;
       case "ArrowRight":
         if (onSlider) return;
-        this.toLive();
+        if (this.seek.isShown && this.seek.position < 0) this.seek.step(1);
+        else this.toLive();
         break;
       default:
         return;
@@ -206,8 +209,11 @@ export class Controls {
     }
     const delay = this.watch.delay;
     const playing = this.root.dataset.state === "playing";
-    this.delay.value = playing && delay !== undefined ? `${delay.toFixed(1)} s` : "";
-    this.delay.title = "From the newest picture at the server to this one";
+    const isBack = this.watch.date !== undefined;
+    this.delay.value = isBack ? clock(this.seek.position) : playing && delay !== undefined ? `${delay.toFixed(1)} s` : "";
+    this.delay.title = isBack ? "Before what is live" : "From the newest picture at the server to this one";
+    this.root.dataset.back = String(isBack);
+    this.seek.show(this.root.dataset.state === "playing" || this.root.dataset.state === "connecting" || this.root.dataset.state === "stalled");
     this.root.dataset.delay = delay?.toFixed(2) ?? "";
     this.root.dataset.transport = this.watch.plan?.way?.id ?? "";
     const parts: string[] = [];
@@ -217,10 +223,10 @@ export class Controls {
     if (bitrate !== undefined && bitrate > 0) parts.push(bitrate >= 1e6 ? `${(bitrate / 1e6).toFixed(1)} Mbit/s` : `${(bitrate / 1e3).toFixed(0)} kbit/s`);
     this.quality.value = playing ? parts.join(" · ") : "";
     const behind = playing && (this.video.paused || (delay !== undefined && delay > behindTime));
-    this.live.dataset.behind = String(behind);
-    this.live.disabled = !playing;
+    this.live.dataset.behind = String(behind || isBack);
+    this.live.disabled = !playing && !isBack;
     const state = this.root.dataset.state as State | undefined;
-    write(this.word, behind ? "Go live" : texts[state ?? "connecting"].button);
+    write(this.word, isBack ? "Back to live" : behind ? "Go live" : texts[state ?? "connecting"].button);
   }
 
   private draw(): void {
@@ -232,11 +238,6 @@ export class Controls {
     this.unmute.hidden = !(v.muted && "silenced" in v.dataset && this.root.dataset.state === "playing" && this.root.dataset.silent !== "true");
     this.root.dataset.paused = String(v.paused);
   }
-}
-
-/** Changes a text: what has not changed must not be read out again. */
-function write(e: HTMLElement, text: string): void {
-  if (e.textContent !== text) e.textContent = text;
 }
 
 function icon(button: HTMLButtonElement, path: string, label: string, key: string): void {

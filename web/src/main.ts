@@ -18,9 +18,10 @@ document.documentElement.dataset.embedded = String(embedded);
 const video = document.querySelector<HTMLVideoElement>("#video");
 if (video !== null) {
   const text = query.toString();
-  const watch = new Watch(video, { base, query: text === "" ? "" : "?" + text }, ways, (state, detail) => {
+  const source = { base, query: text === "" ? "" : "?" + text };
+  const watch = new Watch(video, source, ways, (state, detail) => {
     controls.show(state, detail);
   });
-  const controls = new Controls(video, watch, ways, title);
+  const controls = new Controls(video, watch, ways, source, title);
   watch.choose(ways.some((w) => w.id === wanted) ? wanted : undefined);
 }

@@ -3,12 +3,14 @@ import type { Events, Running, Start } from "./transport";
 /** HLS by the browser itself, as on Apple's systems. */
 class Native implements Running {
   private stopped = false;
+  private readonly rewound: boolean; // what plays is a recording
 
   constructor(
     private readonly video: HTMLVideoElement,
     url: URL,
     private readonly events: Events,
   ) {
+    this.rewound = url.searchParams.has("start");
     video.addEventListener("error", this.failed);
     video.addEventListener("ended", this.ended);
     video.src = url.href;
@@ -22,13 +24,20 @@ class Native implements Running {
   };
 
   private readonly ended = (): void => {
-    if (!this.stopped) this.events.ended("the stream has ended");
+    if (this.stopped) return;
+    if (this.rewound) this.events.over("the recording ends here");
+    else this.events.ended("the stream has ended");
   };
 
   delay(): number | undefined {
+    const date = this.date();
+    return date === undefined ? undefined : Math.max(0, (Date.now() - date) / 1000);
+  }
+
+  date(): number | undefined {
     const v: HTMLVideoElement & { getStartDate?: () => Date } = this.video;
     const begun = v.getStartDate?.().getTime();
-    return begun === undefined || Number.isNaN(begun) ? undefined : Math.max(0, (Date.now() - begun) / 1000 - v.currentTime);
+    return begun === undefined || Number.isNaN(begun) ? undefined : begun + 1000 * v.currentTime;
   }
 
   bitrate(): number | undefined {

@@ -25,6 +25,8 @@ export interface Description {
   stalled?: boolean;
   /** The track that sends nothing while the other one goes on. */
   silent?: "video" | "audio";
+  /** How many seconds one can go back; only if the stream is recorded. */
+  past?: number;
 }
 
 /** How long the description may take to come, in milliseconds. */

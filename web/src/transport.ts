@@ -8,6 +8,8 @@ export interface Events {
   unusable(why: string): void;
   /** The stream goes on with another configuration, which is played too. */
   reconfigured(): void;
+  /** There is no more of what is played, or nothing of it at all: it is of no use to try again. */
+  over(why: string): void;
 }
 
 /** A player that is in use. */
@@ -18,6 +20,10 @@ export interface Running {
   bitrate(): number | undefined;
   /** Goes to the newest picture. */
   toLive(): void;
+  /** The date of what is shown, by the server's clock in milliseconds; undefined if unknown. Only a recording has one. */
+  date?(): number | undefined;
+  /** Goes to a date. Reports false if it cannot. */
+  seek?(date: number): boolean;
   stop(): void;
 }
 

@@ -1,6 +1,6 @@
 import { describe, type Description, type Source } from "./stream";
-import type { Events, Running } from "./transport";
-import { plan, type Plan, type Way } from "./ways";
+import type { Events, Running, Start } from "./transport";
+import { plan, wayBack, type Plan, type Way } from "./ways";
 
 /** What the viewer is told. */
 export type State = "connecting" | "playing" | "waiting" | "stalled" | "offline" | "forbidden" | "impossible" | "error";
@@ -56,6 +56,7 @@ export class Watch {
   private asked = { at: 0, wait: firstAsk }; // why nothing moves
   private isStalled = false; // the publisher sends nothing, as the server says
   private back = { looked: 0, since: 0, needed: backTime }; // since when no track is silent any more
+  private gone: number | undefined; // the date, by the server's clock, that is shown to a viewer who has gone back in time
 
   constructor(
     private readonly video: HTMLVideoElement,
@@ -94,13 +95,48 @@ export class Watch {
     return this.running?.bitrate();
   }
 
+  /** How many seconds the viewer can go back; undefined if not at all. */
+  get past(): number | undefined {
+    const d = this.description;
+    const way = d?.past === undefined ? undefined : wayBack(d);
+    return way === undefined || this.unusable.has(way.id) ? undefined : d?.past;
+  }
+
+  /** The date of what is shown, by the server's clock in milliseconds, if the viewer has gone back in time. */
+  get date(): number | undefined {
+    return this.gone;
+  }
+
+  /** Goes to the newest picture, by the normal way. */
   toLive(): void {
-    this.running?.toLive();
+    if (this.gone === undefined) {
+      this.running?.toLive();
+      return;
+    }
+    this.gone = undefined;
+    this.tries = 0;
+    this.looks = 0;
+    this.changed("connecting", "");
+    void this.start();
+  }
+
+  /** Shows what was recorded from a date on, by the server's clock in milliseconds. */
+  goBack(date: number): void {
+    const isThere = this.gone !== undefined && this.running?.seek?.(date) === true;
+    this.gone = date;
+    if (isThere) {
+      this.play();
+      return;
+    }
+    this.tries = 0;
+    this.changed("connecting", "");
+    void this.start();
   }
 
   /** Plays by the way with an id, or by the best one. */
   choose(id: string | undefined): void {
     this.chosen = id;
+    this.gone = undefined;
     this.unusable.clear();
     this.tries = 0;
     this.looks = 0;
@@ -111,6 +147,10 @@ export class Watch {
   /** Asks what the stream is, and plays it. */
   private async start(known?: Description): Promise<void> {
     const attempt = this.halt();
+    if (this.gone !== undefined) {
+      await this.rewind(attempt, this.gone);
+      return;
+    }
     const d = known ?? (await describe(this.source));
     if (attempt !== this.attempt) return;
     if (d.state !== "live" || (d.video === undefined && d.audio === undefined)) {
@@ -124,15 +164,38 @@ export class Watch {
       this.again(impossibleTime);
       return;
     }
+    const player = await this.load(way, attempt);
+    const url = way.url(this.source);
+    if (silent && way.silent !== undefined) url.searchParams.set(way.silent, "1");
+    if (player !== undefined) this.run(player, url, way, attempt);
+  }
+
+  /** Plays what was recorded from a date on. */
+  private async rewind(attempt: number, date: number): Promise<void> {
+    const way = this.description && wayBack(this.description);
+    if (way === undefined || this.unusable.has(way.id)) {
+      this.toLive();
+      return;
+    }
+    this.planned = { way, silent: false, sentence: "Plays what was recorded." };
+    const player = await this.load(way, attempt);
+    const url = way.url(this.source);
+    url.searchParams.set("start", new Date(date).toISOString());
+    if (player !== undefined) this.run(player, url, way, attempt);
+  }
+
+  /** Loads a player; undefined if that fails, which the viewer is told, or if the attempt is over. */
+  private async load(way: Way, attempt: number): Promise<Start | undefined> {
     const player = await way.load().catch(() => undefined);
-    if (attempt !== this.attempt) return;
+    if (attempt !== this.attempt) return undefined;
     if (player === undefined) {
       this.changed("error", "The player could not be loaded. Reload this page.");
       this.again(lastRetry);
-      return;
     }
-    const url = way.url(this.source);
-    if (silent && way.silent !== undefined) url.searchParams.set(way.silent, "1");
+    return player;
+  }
+
+  private run(player: Start, url: URL, way: Way, attempt: number): void {
     const now = performance.now();
     this.moved = { at: now, time: -1 };
     this.judged = { since: now, last: now, time: 0, played: 0, leaps: 0 };
@@ -200,6 +263,11 @@ export class Watch {
       },
       reconfigured: () => {
         void this.review(attempt);
+      },
+      over: (why) => {
+        if (attempt !== this.attempt) return;
+        console.info(`${way.label}: ${why}`);
+        this.toLive();
       },
       unusable: (why) => {
         if (attempt !== this.attempt) return;
@@ -279,6 +347,8 @@ export class Watch {
       this.judged = { since: now, last: now, time: this.video.currentTime, played: 0, leaps: 0 };
       return;
     }
+    const isBack = this.gone !== undefined;
+    this.gone = isBack ? (this.running.date?.() ?? this.gone) : undefined;
     this.judge(now);
     this.unfreeze(now);
     if (this.video.currentTime !== this.moved.time) {
@@ -287,12 +357,13 @@ export class Watch {
       if (plays && this.state !== "playing") this.changed("playing", "");
       this.moved = { at: now, time: this.video.currentTime };
       this.isStalled = false;
-      void this.comeBack(now);
+      if (!isBack) void this.comeBack(now);
       return;
     }
     const still = now - this.moved.at;
     if (still > gapTime) this.jump();
-    if (still > stillTime) void this.ask(now);
+    if (still > stillTime && isBack) this.changed("connecting", "");
+    else if (still > stillTime) void this.ask(now);
     else if (still > 2 * gapTime && this.shown === 0 && this.tries === 0) this.changed("connecting", "");
     if (still > stuckTime && !this.isStalled) this.restart("nothing comes any more");
   }
@@ -309,7 +380,8 @@ export class Watch {
       this.shown += step;
     } else if (step !== 0) j.leaps++;
     if (now - j.since < judgedTime) return;
-    const isBad = j.leaps > mostLeaps && j.played < (now - j.since) / 2000;
+    // A viewer who has gone back leaps at will.
+    const isBad = this.gone === undefined && j.leaps > mostLeaps && j.played < (now - j.since) / 2000;
     this.judged = { ...j, since: now, played: 0, leaps: 0 };
     if (isBad) this.restart("playback leaps again and again");
   }

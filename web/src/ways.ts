@@ -77,6 +77,25 @@ const native: Way = {
   load: async () => (await import("./native")).start,
 };
 
+// No browser takes MP3 in MP4, which recordings are.
+const recorded = { video: ["H.264", "H.265", "AV1", "VP9"], audio: ["AAC", "Opus", "FLAC", "AC-3", "E-AC-3"] };
+
+const rewound: Way = {
+  id: "past",
+  label: "HLS of the recording",
+  supported: hasMediaSource,
+  takes: recorded,
+  url: (s) => at(s, "/index.m3u8"),
+  load: async () => (await import("./rewound")).start,
+};
+
+/** How what was recorded of a stream is played, from a date on; undefined if this browser cannot. */
+export function wayBack(d: Description): Way | undefined {
+  const way = isApple ? { ...native, id: rewound.id, label: rewound.label } : rewound;
+  const takes = (["video", "audio"] as const).every((kind) => d[kind] === undefined || (recorded[kind].includes(d[kind].codec) && decodes(kind, d[kind])));
+  return takes && way.supported() ? way : undefined;
+}
+
 /** All ways, the best one first. */
 export const ways: readonly Way[] = isApple ? [native, flv, websocket, hls] : [flv, websocket, hls, native];
 

@@ -35,8 +35,9 @@ async function open(name, url, width, height, colorScheme) {
     const to = new URL(r.url());
     if (!["data:", "blob:"].includes(to.protocol) && to.host !== new URL(url).host) complain(name, `a request to ${to.host}`);
     if (!/\.(m4s|mp4)$/.test(to.pathname)) return;
-    const times = (asked.get(r.url()) ?? 0) + 1;
-    asked.set(r.url(), times);
+    const what = r.url() + (r.headers().range ?? "");
+    const times = (asked.get(what) ?? 0) + 1;
+    asked.set(what, times);
     if (times === 5) complain(name, `asks again and again for ${r.url()}`);
   });
   const devtools = await page.context().newCDPSession(page);

@@ -1,0 +1,200 @@
+package archive
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"time"
+
+	"weir/format/m3u8"
+)
+
+// listKey is what a playlist is of: of a range, or, with event, of all from a time on until a life of the stream ends.
+type listKey struct {
+	stream, recording, link string
+	from, to                time.Time
+	event                   bool
+	life                    uint64 // epoch of the stream
+	target                  int    // target duration in seconds
+}
+
+// text is a playlist as it is sent.
+type text struct {
+	plain, gzip []byte
+	tag         string
+}
+
+func newText(b []byte) *text {
+	sum := sha256.Sum256(b)
+	var z bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&z, 5) // the level is one there is
+	_, _ = w.Write(b)                  // to memory
+	_ = w.Close()
+	return &text{b, z.Bytes(), `"` + hex.EncodeToString(sum[:8]) + `"`}
+}
+
+// maxLists bounds the playlists that are kept.
+const maxLists = 256
+
+// playlists are those that were asked for last: all who ask for one get the same.
+type playlists struct {
+	mu    sync.Mutex // guards below
+	byKey map[listKey]*playlist
+}
+
+// playlist is one of them.
+type playlist struct {
+	used time.Time // guarded by the list's lock
+
+	mu      sync.Mutex // guards below; held while it is made
+	made    time.Time
+	whole   bool   // it does not change any more
+	sign    string // tells whether it has changed
+	full    *text
+	delta   *text
+	numbers numbers
+	marks   []mark
+	length  time.Duration
+}
+
+// How long a playlist is given out without looking whether it has changed.
+const (
+	growingAge = time.Second
+	wholeAge   = 10 * time.Second
+)
+
+// get returns a playlist as it is now.
+func (l *playlists) get(ctx context.Context, p *Player, key listKey) (*playlist, error) {
+	l.mu.Lock()
+	e := l.byKey[key]
+	if e == nil {
+		if len(l.byKey) >= maxLists {
+			l.forgetOldest()
+		}
+		e = &playlist{}
+		l.byKey[key] = e
+	}
+	e.used = time.Now()
+	l.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	age := time.Since(e.made)
+	if e.full == nil || age > wholeAge || !e.whole && age > growingAge {
+		if err := e.make(ctx, p, &key); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// forgetOldest forgets the playlist that nobody has asked for for longest.
+func (l *playlists) forgetOldest() {
+	var oldest listKey
+	first := true
+	for k, e := range l.byKey {
+		if first || e.used.Before(l.byKey[oldest].used) {
+			oldest, first = k, false
+		}
+	}
+	delete(l.byKey, oldest)
+}
+
+// text returns the playlist, or the update for those who have its beginning.
+func (e *playlist) text(skip bool) *text {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if skip && e.delta != nil {
+		return e.delta
+	}
+	return e.full
+}
+
+// startAt tells players to begin with a date.
+func (e *playlist) startAt(date time.Time) *m3u8.Start {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := startAt(e.marks, date, max(0, e.length-nearly)); s != nil {
+		return s
+	}
+	return &m3u8.Start{Precise: true} // without it they would begin near the end
+}
+
+// make makes the playlist again if it has changed. mu is held.
+func (e *playlist) make(ctx context.Context, p *Player, key *listKey) error {
+	now := time.Now()
+	to := key.to
+	if key.event {
+		to = key.from.Add(maxShift)
+	}
+	parts, err := p.archive.Range(ctx, key.stream, key.recording, key.from, to)
+	if err != nil {
+		return err
+	}
+	ended := true
+	if key.event {
+		parts, ended = p.following(parts, key, to)
+	}
+	w, err := p.write(ctx, parts, key, ended)
+	if err != nil {
+		return err
+	}
+	if len(w.Segments) == 0 {
+		return fmt.Errorf("%w: nothing of this stream was recorded since %s", ErrNotFound, stamp(key.from))
+	}
+	e.made, e.whole = now, ended && parts[len(parts)-1].State != Recording
+	e.numbers.put(w)
+	if sign := fmt.Sprint(e.numbers, ended, len(parts)); sign != e.sign || e.full == nil {
+		e.sign, e.full, e.delta = sign, newText(w.Append(nil)), nil
+		e.marks, e.length = w.marks, w.Duration()
+		if d, ok := delta(w.Media); ok {
+			e.delta = newText(d.Append(nil))
+		}
+	}
+	return nil
+}
+
+// numbers gives the segments of a playlist the same numbers again, also when files at its beginning are gone.
+type numbers struct {
+	gone, goneBreaks uint64 // segments and discontinuities that are not listed any more
+	count, breaks    int    // that are
+	last             string // the last of them, and where it is in its file
+	offset           int64
+}
+
+// put numbers the segments of a new version.
+func (n *numbers) put(w *written) {
+	kept, keptBreaks, breaks := 0, 0, 0
+	for i := range w.Segments {
+		s := &w.Segments[i]
+		if s.Discontinuity {
+			breaks++
+		}
+		if s.URI == n.last && w.offsets[i] == n.offset {
+			kept, keptBreaks = i+1, breaks
+		}
+	}
+	n.gone += uint64(max(0, n.count-kept))
+	n.goneBreaks += uint64(max(0, n.breaks-keptBreaks))
+	w.MediaSequence, w.DiscontinuitySequence = n.gone, n.goneBreaks
+	end := len(w.Segments) - 1
+	n.count, n.breaks, n.last, n.offset = end+1, breaks, w.Segments[end].URI, w.offsets[end]
+}
+
+// following returns what of parts a playlist has that goes on until a life of the stream ends, and whether that is all
+// there will be. A stream that came online again has another life.
+func (p *Player) following(parts []Part, key *listKey, to time.Time) ([]Part, bool) {
+	n := len(parts) - 1
+	for n >= 0 && parts[n].Epoch != key.life {
+		n--
+	}
+	if n < 0 { // what it was made for is gone
+		return parts, true
+	}
+	last, later := &parts[n], n+1 < len(parts)
+	ended := !last.To.Before(to) || last.State != Recording && (later || !p.lives(key.stream, key.life))
+	return parts[:n+1], ended
+}

@@ -1,0 +1,101 @@
+import Hls, { type ErrorData, type Fragment } from "hls.js";
+import type { Events, Running, Start } from "./transport";
+
+/** How far before the end hls.js takes a viewer to be live, in seconds. */
+const liveSyncDuration = 1;
+
+/** What is recorded of a stream, from some time on, by hls.js. */
+class Rewound implements Running {
+  private readonly hls: Hls;
+  private recovered = false;
+  private stopped = false;
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    url: URL,
+    private readonly events: Events,
+  ) {
+    this.hls = new Hls({
+      // The viewer has chosen where to be: nothing may take it elsewhere. Who comes to the end of what there is waits there: as
+      // long as the playlist wants players to stay behind, hls.js would go back.
+      lowLatencyMode: false,
+      liveSyncDuration,
+      liveMaxLatencyDuration: Infinity,
+      maxLiveSyncPlaybackRate: 1,
+      backBufferLength: 60,
+      // The server withholds the first playlist of a recording that has just begun.
+      manifestLoadPolicy: { default: { maxTimeToFirstByteMs: 30_000, maxLoadTimeMs: 40_000, timeoutRetry: null, errorRetry: null } },
+    });
+    this.hls.on(Hls.Events.ERROR, (_, data) => {
+      this.failed(data);
+    });
+    video.addEventListener("ended", this.ended);
+    this.hls.attachMedia(video);
+    this.hls.loadSource(url.href);
+  }
+
+  private readonly ended = (): void => {
+    if (!this.stopped) this.events.over("the recording ends here");
+  };
+
+  private failed(data: ErrorData): void {
+    if (this.stopped || !data.fatal) return;
+    const code = data.response?.code ?? 0;
+    const ofPlaylist = data.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR || data.details === Hls.ErrorDetails.LEVEL_LOAD_ERROR;
+    if (data.details === Hls.ErrorDetails.BUFFER_ADD_CODEC_ERROR || data.details === Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
+      this.events.unusable(data.error.message);
+    } else if (ofPlaylist && code >= 400 && code < 500) {
+      this.events.over(data.error.message);
+    } else if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !this.recovered) {
+      this.recovered = true;
+      this.hls.recoverMediaError();
+    } else {
+      this.events.ended(data.error.message);
+    }
+  }
+
+  delay(): number | undefined {
+    return undefined;
+  }
+
+  bitrate(): number | undefined {
+    return this.hls.levels[Math.max(0, this.hls.currentLevel)]?.bitrate;
+  }
+
+  toLive(): void {
+    // Where live is this playlist does not know.
+  }
+
+  date(): number | undefined {
+    if (this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || this.video.seeking) return undefined;
+    const time = this.video.currentTime;
+    let date: number | undefined;
+    for (const f of this.fragments()) {
+      if (f.start > time) break;
+      if (f.programDateTime !== null) date = f.programDateTime + 1000 * (time - f.start);
+    }
+    return date;
+  }
+
+  seek(date: number): boolean {
+    const list = this.fragments();
+    const first = list[0];
+    const f = list.find((f) => f.programDateTime !== null && f.programDateTime + 1000 * f.duration > date);
+    if (first?.programDateTime == null || f?.programDateTime == null || date < first.programDateTime) return false;
+    this.video.currentTime = f.start + Math.max(0, date - f.programDateTime) / 1000;
+    return true;
+  }
+
+  private fragments(): readonly Fragment[] {
+    return this.hls.latestLevelDetails?.fragments ?? [];
+  }
+
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    this.video.removeEventListener("ended", this.ended);
+    this.hls.destroy();
+  }
+}
+
+export const start: Start = (video, url, events) => new Rewound(video, url, events);
