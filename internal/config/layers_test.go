@@ -114,6 +114,14 @@ func TestAmend(t *testing.T) {
 	}
 }
 
+// TestVariableGivenTwice: the last one holds, as in a shell.
+func TestVariableGivenTwice(t *testing.T) {
+	c := testConf()
+	if _, err := Load(c, Source{Environ: []string{"WEIR_LIMITS_SMALL=1", "WEIR_LIMITS_SMALL=2"}}); err != nil || c.Limits.Small != 2 {
+		t.Error(c.Limits.Small, err)
+	}
+}
+
 func TestOverridden(t *testing.T) {
 	_, l, err := layered("")
 	if err != nil {

@@ -338,6 +338,37 @@ func TestRefusedByTheSource(t *testing.T) {
 	})
 }
 
+// TestWhatPeersShow is kept where somebody wants it: what the connection came with beside what the stream was asked for with.
+func TestWhatPeersShow(t *testing.T) {
+	for _, keeps := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+			h.Keeps = func() bool { return keeps }
+			app := "studio"
+			h.Connects = func(context.Context, *admit.Request) (string, bool, error) { return app, true, nil }
+			s := h.session()
+			ask := Ask{Path: "live", RawQuery: "ticket=7", TCURL: "rtmp://host/live", PageURL: "https://example.com/"}
+			if got, err := h.Connect(t.Context(), s, ask); got != app || err != nil {
+				t.Fatal(got, err)
+			}
+			if got, ok := s.Connected(); got != app || !ok {
+				t.Error(got, ok)
+			}
+			ask.Path, ask.RawQuery = "studio/a", "token=8"
+			if _, err := h.Publish(t.Context(), s, ask, func(error) {}); err != nil {
+				t.Fatal(err)
+			}
+			want := session.Shown{Query: "token=8", ConnectQuery: "ticket=7", TCURL: "rtmp://host/live", PageURL: "https://example.com/"}
+			if got := s.Shown(); keeps != (got != nil) || keeps && *got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+			app = "no//app"
+			_, err := h.Connect(t.Context(), h.session(), Ask{Path: "live"})
+			h.wantRefusal(err, session.Path, "live", "not valid")
+		})
+	}
+}
+
 // TestRequestOfAViewer: what is asked about one without a session is what is asked about one with a session.
 func TestRequestOfAViewer(t *testing.T) {
 	d := &Door{Name: "test"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -201,6 +202,31 @@ func TestRefusedForPlayers(t *testing.T) {
 	})
 }
 
+// TestRefusedByTheHub: a publisher that does not get its stream counts for nobody.
+func TestRefusedByTheHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{Streams: 1}, nil)
+		h.held(nil)
+		h.grant = session.Grant{Terms: &session.Terms{User: "ann"}}
+		s := h.session()
+		_, err := h.Publish(t.Context(), s, Ask{Path: "live/b"}, func(error) {})
+		h.wantRefusal(err, session.Limit, "live/b", "as many streams")
+		if g, ok := s.Grant(); ok {
+			t.Errorf("it has the grant %+v", g)
+		}
+	})
+}
+
+// TestUndecided: what says nothing of the peer does not end its session, and everything else does.
+func TestUndecided(t *testing.T) {
+	for _, r := range session.Reasons() {
+		want := slices.Contains([]session.Reason{session.Hook, session.Timeout, session.Internal, session.EOF, session.Shutdown}, r)
+		if got := undecided(session.Because(r, errors.New("x"))); got != want {
+			t.Errorf("%v: %v", r, got)
+		}
+	}
+}
+
 // TestPlayersOfAGrant: a publisher's terms bound the players of its stream.
 func TestPlayersOfAGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -260,6 +286,31 @@ func TestRecheck(t *testing.T) {
 		time.Sleep(time.Hour)
 		if len(asked) != 0 {
 			t.Error("asked about a session that was ended")
+		}
+	})
+}
+
+// TestEndThatIsPutOff: a session lasts until the end that was said last, and not until one that was said before.
+func TestEndThatIsPutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		begun := time.Now()
+		h.Admit = func(_ context.Context, r *admit.Request) (session.Grant, error) {
+			if r.Recheck {
+				return session.Grant{Key: 7, Terms: &session.Terms{By: "hook", Recheck: time.Hour, Until: begun.Add(3 * time.Minute)}}, nil
+			}
+			return h.grant, nil
+		}
+		_, cause := h.held(&session.Terms{By: "hook", Recheck: time.Minute, Until: begun.Add(90 * time.Second)})
+		time.Sleep(3*time.Minute - time.Millisecond)
+		synctest.Wait()
+		if err := cause(); err != nil {
+			t.Fatal("it ended too early:", err)
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if session.ReasonOf(cause()) != session.Expired {
+			t.Errorf("it ended with %v", cause())
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -376,6 +377,24 @@ func TestO21_Watch(t *testing.T) {
 	n++
 	write(t, filepath.Join(state, "config.d", "10.yml"), "limits: {streams: 10}\nreload: watch\n")
 	applied("turned on again")
+}
+
+// TestOverlaysAreBounded: a hundred files may lie over the configuration, and no more.
+func TestOverlaysAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "config.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 101; n++ {
+		write(t, filepath.Join(dir, "config.d", fmt.Sprintf("%03d.yml", n)), fmt.Sprintf("limits: {streams: %d}\n", n))
+		if n < 100 {
+			continue
+		}
+		c, err := ReadConfiguration(Source{Sets: []string{"state=" + dir}})
+		if n == 100 && (err != nil || c.Config().Limits.Streams != 100) || n > 100 && (err == nil || !strings.Contains(err.Error(), "more than 100 files")) {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
 }
 
 // The first reading reports all mistakes, and reads the overlays of the folder that any source names.

@@ -147,6 +147,40 @@ func TestProgramsStreamIsAskedAboutAgain(t *testing.T) {
 	}
 }
 
+// TestConnections: a connection is one that the hook was asked about, also if the hook gives it another app, and not where nobody
+// is asked.
+func TestConnections(t *testing.T) {
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.FormValue("ticket") {
+		case "7":
+			w.Header().Set("Location", "studio")
+			w.WriteHeader(http.StatusFound)
+		case "8":
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer hook.Close()
+	for _, c := range []struct {
+		url, query, app string
+		asked           bool
+		refused         session.Reason
+	}{
+		{hook.URL, "ticket=7", "studio", true, 0}, {hook.URL, "", "live", true, 0}, {hook.URL, "ticket=8", "live", false, session.Denied}, {"", "ticket=7", "live", false, 0},
+	} {
+		s, err := New(configured(t, "auth.hook.format=nginx-rtmp", "auth.hook.connect_url="+c.url), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := asked("live", c.query)
+		r.Role = session.Pending
+		app, ok, err := s.connects(t.Context(), r)
+		if app != c.app || ok != c.asked || (err != nil) != (c.refused != 0) || err != nil && session.ReasonOf(err) != c.refused {
+			t.Errorf("%+v: %s, %v, %v", c, app, ok, err)
+		}
+		s.Close()
+	}
+}
+
 // TestEndStreamInGrace: a stream that waits for its publisher's return is ended, too.
 func TestEndStreamInGrace(t *testing.T) {
 	s, err := New(configured(t), Options{})

@@ -661,21 +661,22 @@ func TestCloseAndUse(t *testing.T) {
 // TestServiceOfBefore: what the service of a configuration before still says holds for nobody who asks under the next, and
 // that it fails is not the next one's fault.
 func TestServiceOfBefore(t *testing.T) {
-	arrived, release := make(chan struct{}), make(chan struct{})
+	arrived, release, fail := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	before := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		arrived <- struct{}{}
-		<-release
-		if strings.Contains(string(b), "token=") {
+		if strings.Contains(string(b), "fails") {
+			<-fail
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
+		<-release
 		_, _ = io.WriteString(w, `{"user":"before","cache":"1h"}`)
 	})
 	c := newRig(t, before, nil)
-	var wg sync.WaitGroup
+	var failing, wg sync.WaitGroup
 	for i := range 5 {
-		wg.Go(func() { _, _ = c.Decide(t.Context(), player(fmt.Sprint("token=", i))) })
+		failing.Go(func() { _, _ = c.Decide(t.Context(), player(fmt.Sprint("token=fails", i))) })
 	}
 	wg.Go(func() {
 		if terms, err := c.Decide(t.Context(), player("")); err != nil || terms.User != "before" {
@@ -690,6 +691,8 @@ func TestServiceOfBefore(t *testing.T) {
 	use(t, c.Client, conf)
 	close(release)
 	wg.Wait()
+	close(fail) // five in a row
+	failing.Wait()
 	if terms, err := c.Decide(t.Context(), player("")); err != nil || terms.User != "next" {
 		t.Errorf("%+v, %v", terms, err)
 	}
