@@ -63,6 +63,6 @@ func report(out *console, shown string, root *os.Root, name string) error {
 		fmt.Fprintf(out.Out, "%s: nothing had been recorded in it; removed\n", shown)
 		return nil
 	}
-	fmt.Fprintf(out.Out, "%s: whole, %d bytes\n", filepath.Join(filepath.Dir(shown), filepath.Base(done.Name)), done.Bytes)
+	fmt.Fprintf(out.Out, "%s: whole, %d bytes\n", filepath.Join(filepath.Dir(shown), filepath.Base(done.Name)), done.File.Bytes)
 	return nil
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 
+	"weir/amf"
 	"weir/av"
 )
 
@@ -30,13 +32,22 @@ var (
 const (
 	// maxIndexed bounds the key frames in an index: the metadata stays shorter than MaxMetadata.
 	maxIndexed = 3000
+	maxNote    = 4 << 10
 	entrySize  = 2 * 9 // a position and a time
 )
 
+// noteKey is the property that holds the note of a file.
+const noteKey = "weirNote"
+
 // BuildFileMetadata returns the payload of an onMetaData script for a file: what BuildMetadata says of the tracks,
-// and room for what FinishFile will know: length, size, and an index of so many key frames, at most 3,000.
-func BuildFileMetadata(tracks []av.Track, keyFrames int) []byte {
-	b := BuildMetadata(tracks, nil)
+// and room for what FinishFile will know: length, size, and an index of so many key frames, at most 3,000. note is a text that the
+// file's owner wants to find in it again, of at most 4 KiB; a longer one is left out.
+func BuildFileMetadata(tracks []av.Track, keyFrames int, note string) []byte {
+	var extra amf.Object
+	if note != "" && len(note) <= maxNote {
+		extra = amf.Object{{Key: noteKey, Value: note}}
+	}
+	b := BuildMetadata(tracks, extra)
 	count := 3 + len(onMetaData) + 1
 	binary.BigEndian.PutUint32(b[count:], binary.BigEndian.Uint32(b[count:])+fileFields)
 	b = b[:len(b)-3] // the end of the array
@@ -114,16 +125,8 @@ func FinishFile(f File, size int64) error {
 }
 
 func finishFile(f File, size int64) error {
-	const first = fileHeaderSize + backPointer
-	meta, err := readTagHead(f, first, size)
+	meta, body, err := readFileMetadata(f, size)
 	if err != nil {
-		return err
-	}
-	if meta.typ != TagScript || meta.end > size || meta.size > MaxMetadata {
-		return ErrNoRoom
-	}
-	body := make([]byte, meta.size)
-	if n, err := f.ReadAt(body, first+tagHeaderSize); n < len(body) {
 		return err
 	}
 	at := bytes.Index(body, []byte(firstFact))
@@ -140,9 +143,52 @@ func finishFile(f File, size int64) error {
 			return err
 		}
 	}
-	_, err = f.WriteAt(appendFileFacts(nil, facts, room), first+tagHeaderSize+int64(at))
+	_, err = f.WriteAt(appendFileFacts(nil, facts, room), firstTag+tagHeaderSize+int64(at))
 	return err
 }
+
+// FileMetadata is what a file that BuildFileMetadata began says of itself.
+type FileMetadata struct {
+	// Duration is as FinishFile wrote it; 0 before.
+	Duration time.Duration
+	Note     string
+}
+
+// ReadFileMetadata reads the metadata of a file of so many bytes. It fails with ErrNoRoom if it does not begin with metadata, or the file's error.
+func ReadFileMetadata(f io.ReaderAt, size int64) (m FileMetadata, err error) {
+	_, body, err := readFileMetadata(f, size)
+	if err != nil {
+		return m, fmt.Errorf("flv: reading a file's metadata: %w", err)
+	}
+	_, props, err := ParseMetadata(body)
+	if err != nil {
+		return m, err
+	}
+	if seconds, ok := props.GetNumber("duration"); ok && seconds > 0 && seconds < math.MaxUint32 {
+		m.Duration = time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
+	}
+	m.Note, _ = props.GetString(noteKey)
+	return m, nil
+}
+
+// readFileMetadata reads the tag with the metadata that a file begins with.
+func readFileMetadata(f io.ReaderAt, size int64) (meta tagHead, body []byte, err error) {
+	meta, err = readTagHead(f, firstTag, size)
+	if err != nil {
+		return meta, nil, err
+	}
+	if meta.typ != TagScript || meta.end > size || meta.size > MaxMetadata {
+		return meta, nil, ErrNoRoom
+	}
+	body = make([]byte, meta.size)
+	if n, err := f.ReadAt(body, firstTag+tagHeaderSize); n < len(body) {
+		return meta, nil, err
+	}
+	return meta, body, nil
+}
+
+// firstTag is where the first tag of a file is.
+const firstTag = fileHeaderSize + backPointer
 
 // tagHead is the head of a tag, and the beginning of its body.
 type tagHead struct {

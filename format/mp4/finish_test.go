@@ -134,12 +134,34 @@ func TestFileInEachForm(t *testing.T) {
 			}
 		})
 	}
-	if index.Path != "live/cam" || index.Epoch != 77 || index.Start.Sub(start).Abs() > 2*time.Millisecond || len(index.Fragments) != len(m.pieces()) {
+	if index.Path != "live/cam" || index.Epoch != 77 || string(index.Note) != "note" || index.Start.Sub(start).Abs() > 2*time.Millisecond || len(index.Fragments) != len(m.pieces()) {
 		t.Errorf("the index is %+v", index)
 	}
 	for i, f := range index.Fragments {
 		if want := m.pieces()[i].frames[0].IsKey(); f.Key != want {
 			t.Errorf("fragment %d: key %v", i, f.Key)
+		}
+	}
+}
+
+// TestFirstVersion: an index of the first version, which has no note, is read.
+func TestFirstVersion(t *testing.T) {
+	want := &Index{Path: "live/cam", Epoch: 77, Start: start, Init: []byte("init"), Fragments: []Fragment{{Time: time.Second, Duration: time.Second, Offset: 100, Size: 200, Key: true}}}
+	b := appendIndex(nil, want)
+	const behindPath = 8 + 16 + 1 + 8 + 8 + 2 + len("live/cam")
+	b[8+16] = 1
+	b = slices.Delete(b, behindPath, behindPath+2)
+	b[3] = byte(len(b))
+	got, err := readIndexBox(bytes.NewReader(b), fmp4.Box{Type: "uuid", Body: 8, End: int64(len(b))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for i := range len(b) - 8 { // cut off anywhere
+		if _, err := readIndexBox(bytes.NewReader(b[:i+8]), fmp4.Box{Type: "uuid", Body: 8, End: int64(i + 8)}); !errors.Is(err, ErrForeign) {
+			t.Fatalf("%d bytes: %v", i, err)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (m *Muxer) appendHead(dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return appendIndex(b, &Index{Path: m.head.Path, Epoch: m.head.Epoch, Start: m.head.Start}), nil
+	return appendIndex(b, &Index{Path: m.head.Path, Epoch: m.head.Epoch, Start: m.head.Start, Note: m.head.Note}), nil
 }
 
 // head is what ours a file begins with.

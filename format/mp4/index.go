@@ -28,6 +28,7 @@ type Index struct {
 	Path  string    // the stream's
 	Epoch uint64    // of the stream's life
 	Start time.Time // wall time of file time 0
+	Note  []byte    // what the file's owner wanted to find in it again, as Head has it
 	// Init is the initialization segment (ftyp, and moov with mvex) that the fragments need; a finished file has
 	// another one.
 	Init      []byte
@@ -105,12 +106,13 @@ func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.
 const boxType = "Weir-index-v1\x00\x00\x01"
 
 const (
-	indexVersion = 1
+	// indexVersion is that which is written; the first one, which has no note, is read as well.
+	indexVersion = 2
 	rowSize      = 24
 	keyBit       = 1 << 31 // of a row's size
 )
 
-// appendIndex appends the uuid box: version, start in nanoseconds since 1970, epoch, path, initialization segment, and a row
+// appendIndex appends the uuid box: version, start in nanoseconds since 1970, epoch, path, note, initialization segment, and a row
 // for each fragment: offset, size with the key bit, time in nanoseconds, duration in microseconds.
 func appendIndex(b []byte, x *Index) []byte {
 	at := len(b)
@@ -119,6 +121,7 @@ func appendIndex(b []byte, x *Index) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(x.Start.UnixNano()))
 	b = binary.BigEndian.AppendUint64(b, x.Epoch)
 	b = append(binary.BigEndian.AppendUint16(b, uint16(len(x.Path))), x.Path...)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(x.Note))), x.Note...)
 	b = append(binary.BigEndian.AppendUint32(b, uint32(len(x.Init))), x.Init...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(x.Fragments)))
 	for i := range x.Fragments {
@@ -146,17 +149,30 @@ func readIndexBox(r file, u fmp4.Box) (*Index, error) {
 		return nil, err
 	}
 	const fixed = 16 + 1 + 8 + 8 + 2
-	if len(b) < fixed || string(b[:16]) != boxType || b[16] != indexVersion {
+	if len(b) < fixed || string(b[:16]) != boxType || b[16] == 0 || b[16] > indexVersion {
 		return nil, ErrForeign
 	}
+	version := b[16]
 	x := &Index{Start: time.Unix(0, int64(binary.BigEndian.Uint64(b[17:]))).UTC(), Epoch: binary.BigEndian.Uint64(b[25:])}
-	n := int(binary.BigEndian.Uint16(b[33:]))
-	if b = b[fixed:]; len(b) < n+4 {
+	text := func() (s []byte, ok bool) {
+		n := 2 + int(binary.BigEndian.Uint16(b))
+		if len(b) < n+4 {
+			return nil, false
+		}
+		s, b = b[2:n:n], b[n:]
+		return s, true
+	}
+	b = b[fixed-2:]
+	path, ok := text()
+	if ok && version > 1 {
+		x.Note, ok = text()
+	}
+	if !ok {
 		return nil, ErrForeign
 	}
-	x.Path = string(b[:n])
-	size := binary.BigEndian.Uint32(b[n:])
-	if b = b[n+4:]; uint64(len(b)) < uint64(size)+4 {
+	x.Path = string(path)
+	size := binary.BigEndian.Uint32(b)
+	if b = b[4:]; uint64(len(b)) < uint64(size)+4 {
 		return nil, ErrForeign
 	}
 	x.Init = b[:size:size]

@@ -96,7 +96,7 @@ var start = time.Date(2026, 11, 27, 10, 0, 0, 123456789, time.UTC)
 // write makes a file of the frames, with a fragment for each second and key frame, and returns its muxer.
 func (m *media) write(t testing.TB, name string) *Muxer {
 	t.Helper()
-	x, err := NewMuxer(Head{Path: "live/cam", Epoch: 77, Start: start, Tracks: m.tracks})
+	x, err := NewMuxer(Head{Path: "live/cam", Epoch: 77, Start: start, Note: []byte("note"), Tracks: m.tracks})
 	if err != nil {
 		t.Fatal(err)
 	}

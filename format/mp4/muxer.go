@@ -17,6 +17,7 @@ type Head struct {
 	Epoch  uint64    // of the stream's life
 	Start  time.Time // wall time of the source's time At
 	At     time.Duration
+	Note   []byte  // what the owner wants to find in it again; at most 64 KiB
 	Tracks []Track // one at least
 }
 
@@ -33,8 +34,8 @@ type Track struct {
 var (
 	// ErrTracks is returned for no tracks, or more than 32.
 	ErrTracks = errors.New("tracks out of range")
-	// ErrPath is returned for a path that is too long.
-	ErrPath = errors.New("path is too long")
+	// ErrPath is returned for a path or a note that is too long.
+	ErrPath = errors.New("path or note is too long")
 )
 
 const (
@@ -61,7 +62,6 @@ type Muxer struct {
 	origin   time.Duration
 	begun    bool
 	sequence uint32
-	gap      bool
 	runs     []fmp4.Run
 	samples  []fmp4.Sample
 }
@@ -94,7 +94,7 @@ func NewMuxer(h Head) (*Muxer, error) {
 	if len(h.Tracks) == 0 || len(h.Tracks) > maxTracks {
 		return nil, fmt.Errorf("mp4: %d tracks: %w", len(h.Tracks), ErrTracks)
 	}
-	if len(h.Path) > maxPath {
+	if len(h.Path) > maxPath || len(h.Note) > maxPath {
 		return nil, fmt.Errorf("mp4: %w", ErrPath)
 	}
 	m := &Muxer{head: h}
@@ -117,12 +117,14 @@ func NewMuxer(h Head) (*Muxer, error) {
 	return m, nil
 }
 
-// Gap reports whether a hole in the sound could not be filled since Gap was last called: players that count samples lose its
-// time, and had better get a new file.
-func (m *Muxer) Gap() bool {
-	gap := m.gap
-	m.gap = false
-	return gap
+// Fills reports whether a hole in the sound of a track is filled with silence. If not, the sample before it lasts as long: players that count
+// samples lose that time, and had better get a new file behind the hole.
+func Fills(t *av.Track, hole time.Duration) bool {
+	if hole <= maxDrift {
+		return true
+	}
+	silence := codec.Silence(t)
+	return hole <= maxSilence && len(silence) > 0 && codec.FrameDuration(t.Codec, t.Config, silence) > 0
 }
 
 // Duration is how long the file is so far.
@@ -353,7 +355,6 @@ func (m *Muxer) untilNext(t *track, rest []av.Frame, from int64) int64 {
 func (m *Muxer) hole(t *track, tick int64, from int, dts int64) int64 {
 	step := av.Ticks(codec.FrameDuration(t.Codec, t.Config, t.silence), t.scale)
 	if len(t.silence) == 0 || step <= 0 || tick-t.next > av.Ticks(maxSilence, t.scale) {
-		m.gap = true
 		if n := len(m.samples); n > from {
 			m.samples[n-1].Duration = uint32(min(int64(m.samples[n-1].Duration)+tick-t.next, maxTicks))
 		}

@@ -2,6 +2,7 @@ package mp4
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -201,7 +202,7 @@ func TestSoundHoleIsSilence_P6(t *testing.T) {
 	}
 }
 
-// TestHoleWithoutSilence is told, and its time is kept, where there is no silent frame for the codec.
+// TestHoleWithoutSilence keeps its time where there is no silent frame for the codec.
 func TestHoleWithoutSilence(t *testing.T) {
 	m := record(t)
 	x, err := NewMuxer(Head{Tracks: m.tracks})
@@ -209,7 +210,6 @@ func TestHoleWithoutSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.tracks[1].silence = nil
-	gap := false
 	var out []byte
 	for _, p := range m.pieces() {
 		frames := slices.DeleteFunc(p.frames, func(f av.Frame) bool {
@@ -218,10 +218,6 @@ func TestHoleWithoutSilence(t *testing.T) {
 		if out, err = x.AppendFragment(out, frames, p.end); err != nil {
 			t.Fatal(err)
 		}
-		gap = gap || x.Gap()
-	}
-	if !gap || x.Gap() {
-		t.Error("the hole was not told, or twice")
 	}
 	f := &memory{b: out}
 	if err := Finish(f, int64(len(out))); err != nil {
@@ -233,6 +229,69 @@ func TestHoleWithoutSilence(t *testing.T) {
 	}
 	if got := times(t, name, "a"); math.Abs(got[len(got)-1]-6) > 0.05 {
 		t.Errorf("the sound ends at %v", got[len(got)-1])
+	}
+}
+
+// TestFills: which holes need a new file.
+func TestFills(t *testing.T) {
+	m := record(t)
+	aac, mp3 := &m.tracks[1].Track, &av.Track{Kind: av.Audio, Codec: av.MP3, SampleRate: 44100, Channels: 2}
+	for _, c := range []struct {
+		track *av.Track
+		hole  time.Duration
+		want  bool
+	}{
+		{aac, maxDrift + 1, true}, {aac, maxSilence, true}, {aac, maxSilence + 1, false}, {mp3, maxDrift, true}, {mp3, maxDrift + 1, false},
+	} {
+		if got := Fills(c.track, c.hole); got != c.want {
+			t.Errorf("%v of %v: %v", c.track.Codec, c.hole, got)
+		}
+	}
+}
+
+// TestCoding: what tells files apart that cannot become one, and what does not.
+func TestCoding(t *testing.T) {
+	m := record(t)
+	coding := func(tracks []Track) string {
+		x, err := NewMuxer(Head{Tracks: tracks})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := x.Coding()
+		if err != nil || len(s) != 16 {
+			t.Fatal(s, err)
+		}
+		return s
+	}
+	plain := coding(m.tracks)
+	named := slices.Clone(m.tracks)
+	named[1].Name = "Commentary"
+	if coding(named) != plain {
+		t.Error("a name makes another coding")
+	}
+	other := slices.Clone(m.tracks)
+	other[0].Config = slices.Clone(other[0].Config)
+	other[0].Config[len(other[0].Config)-1] ^= 1
+	if coding(other) == plain {
+		t.Error("another configuration has the same coding")
+	}
+	if coding(m.tracks[:1]) == plain {
+		t.Error("fewer tracks have the same coding")
+	}
+	for form, name := range m.both(t) {
+		b := read(t, name)
+		x, err := ReadIndex(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := Coding(x.Init); err != nil || s != plain {
+			t.Errorf("%s: %s instead of %s; %v", form, s, plain, err)
+		}
+	}
+	for _, b := range [][]byte{nil, []byte("\x00\x00\x00\x08ftyp"), []byte("\x00\x00\x00\x10moov\x00\x00\x00\x09trak")} {
+		if s, err := Coding(b); !errors.Is(err, ErrForeign) {
+			t.Errorf("%q: %q, %v", b, s, err)
+		}
 	}
 }
 

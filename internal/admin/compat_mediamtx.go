@@ -14,7 +14,7 @@ import (
 // MediaMTX's playback server lists what was recorded of a path, and gives a range of it.
 const (
 	compatMediaMTX = "/compat/mediamtx"
-	// mtxHole is how far apart spans may be that are listed as one.
+	// mtxHole is how far apart spans may be that are listed as one, and how long before a span one may ask for it.
 	mtxHole = time.Second
 	// mtxMost bounds the files that a list is made of.
 	mtxMost = 10000
@@ -44,7 +44,7 @@ func (s *Server) mtxSpans(r *http.Request, from, to time.Time) ([]RecordingSpan,
 		for _, span := range list.Spans {
 			files += len(span.Files)
 			name, joined := span.Recording, byName[span.Recording]
-			if n := len(joined); n > 0 && joined[n-1].Codecs == span.Codecs && span.From.Sub(joined[n-1].To) <= mtxHole {
+			if n := len(joined); n > 0 && joined[n-1].Codecs == span.Codecs && joined[n-1].Coding == span.Coding && span.From.Sub(joined[n-1].To) <= mtxHole {
 				joined[n-1].To = span.To
 				joined[n-1].Duration = span.To.Sub(joined[n-1].From).Seconds()
 			} else {
@@ -108,17 +108,23 @@ func (s *Server) mtxGet(w http.ResponseWriter, r *http.Request) {
 		err = &RecordingError{http.StatusBadRequest, "bad_format", "format is mp4 or fmp4; both are answered with plain MP4"}
 	}
 	var spans []RecordingSpan
-	to := from.Add(time.Duration(seconds * float64(time.Second)))
+	duration := time.Duration(seconds * float64(time.Second))
 	if err == nil {
-		spans, err = s.mtxSpans(r, from, to)
+		spans, err = s.mtxSpans(r, from, from.Add(duration+mtxHole))
 	}
-	if err == nil && !spans[0].From.Equal(from) {
+	if err == nil && spans[0].From.Sub(from) > mtxHole {
 		err = ErrNoRecording
 	}
 	if err == nil {
+		// Clients cut times off at milliseconds or seconds, and so ask from a little before the beginning that they were told of.
+		from = spans[0].From
+		to := from.Add(duration)
+		if end := spans[0].To; end.Before(to) {
+			to = end
+		}
 		past := r.Clone(r.Context())
 		past.URL.RawQuery = url.Values{
-			"from": {from.Format(time.RFC3339Nano)}, "to": {spans[0].To.Format(time.RFC3339Nano)}, "recording": {spans[0].Recording},
+			"from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)}, "recording": {spans[0].Recording},
 		}.Encode()
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(fileTime))
 		err = s.conf.Recordings.ServeFilm(w, past, spans[0].Path)

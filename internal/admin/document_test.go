@@ -87,7 +87,7 @@ func TestDocument(t *testing.T) {
 		"DELETE /keys/{id}", "DELETE /pulls/{path}", "DELETE /pushes/{name}/{path}", "DELETE /sessions/{id}", "DELETE /streams/{path}", "GET /config", "GET /events", "GET /hooks", "GET /hooks/{name}/deliveries",
 		"GET /keys", "GET /pulls", "GET /pushes", "GET /pushes/{name}/{path}", "GET /recorders", "GET /sessions", "GET /sessions/{id}", "GET /streams", "GET /streams/{path}", "GET /version", "PATCH /config", "PATCH /pushes/{name}/{path}",
 		"POST /config/reload", "POST /hooks/{name}/deliveries/{id}/replay", "POST /keys", "POST /pulls", "POST /pulls/retry", "POST /pushes", "POST /pushes/{name}/retry/{path}",
-		"POST /recorders/{name}/start", "POST /recorders/{name}/stop",
+		"POST /recorders/{name}/cut", "POST /recorders/{name}/start", "POST /recorders/{name}/stop",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("%q", names)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"weir/internal/session"
 )
 
 // Recorders are what records streams.
@@ -19,12 +21,16 @@ type Recorders interface {
 	// fail with ErrNoStream or ErrNoRecorder.
 	Start(ctx context.Context, stream, name string) (Recorder, error)
 	Stop(ctx context.Context, stream, name string) (Recorder, error)
+	// Cut ends the file of one that runs at the next key frame. It fails with ErrNoStream, ErrNoRecorder or ErrRecorderOff.
+	Cut(ctx context.Context, stream, name string) (Recorder, error)
 }
 
 // Errors of Recorders.
 var (
 	ErrNoStream   = errors.New("admin: there is no such stream")
 	ErrNoRecorder = errors.New("admin: the configuration has no such recording for the stream")
+	// ErrRecorderOff says that a recorder does not run.
+	ErrRecorderOff = errors.New("admin: the recorder does not run")
 )
 
 // Recorder is one entry of streams[].record for one stream.
@@ -36,6 +42,7 @@ type Recorder struct {
 	Format   string     `json:"format" example:"mp4"`
 	ID       string     `json:"id,omitempty" doc:"Of the file that is written, or of the last one."`
 	Dir      string     `json:"dir" doc:"Directory of the files."`
+	Next     string     `json:"next,omitempty" doc:"In the answer to a cut: the id of the file that begins at the next key frame."`
 	File     string     `json:"file,omitempty" doc:"The file's path below it; while it is written .part is added."`
 	Start    *time.Time `json:"start,omitempty" doc:"When the file's first frame was sent."`
 	Duration float64    `json:"duration" doc:"Seconds of media in the file."`
@@ -92,6 +99,13 @@ func (s *Server) routeRecorders(api huma.API) {
 	}, s.changeRecorder("recording stopped", func(ctx context.Context, q *recorderName) (Recorder, error) {
 		return s.conf.Recorders.Stop(ctx, q.Stream, q.Name)
 	}))
+	register(api, huma.Operation{
+		OperationID: "cutRecorder", Method: http.MethodPost, Path: "/recorders/{name}/cut", Tags: []string{"recordings"},
+		Summary: "End the present file of a recording", Description: "The next file begins at the next key frame, where this one ends, and no frame is lost: the answer has both ids. " +
+			"Until then the same request changes nothing. One that waits for its first key frame has no file to end, and is answered as it is.",
+	}, s.changeRecorder("recording cut", func(ctx context.Context, q *recorderName) (Recorder, error) {
+		return s.conf.Recorders.Cut(ctx, q.Stream, q.Name)
+	}))
 }
 
 func (s *Server) changeRecorder(what string, change func(context.Context, *recorderName) (Recorder, error)) func(context.Context, *recorderName) (*recorderAnswer, error) {
@@ -111,6 +125,8 @@ func recorderProblem(err error, stream, name string) error {
 		return notFound("stream", stream)
 	case errors.Is(err, ErrNoRecorder):
 		return notFound("recording", name)
+	case errors.Is(err, ErrRecorderOff):
+		return newProblem(http.StatusConflict, "not_recording", "The recording %q of this stream does not run: start it first.", session.Printable(name, maxEcho))
 	}
 	return err
 }

@@ -46,7 +46,16 @@ func (f *fakeRecorders) Stop(_ context.Context, stream, name string) (Recorder, 
 	return f.find(stream, name)
 }
 
-// TestRecordersAPI: recordings are shown, started and stopped, and that is logged.
+func (f *fakeRecorders) Cut(_ context.Context, stream, name string) (Recorder, error) {
+	r, err := f.find(stream, name)
+	if err == nil && r.State != "recording" {
+		err = ErrRecorderOff
+	}
+	r.Next = "01B"
+	return r, err
+}
+
+// TestRecordersAPI: recordings are shown, started, cut and stopped, and that is logged.
 func TestRecordersAPI(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Recorders = &fakeRecorders{} })
 	for _, query := range []string{"", "?stream=live/a", "?stream=live%2Fa"} {
@@ -55,7 +64,7 @@ func TestRecordersAPI(t *testing.T) {
 			t.Errorf("%q: %+v", query, list)
 		}
 	}
-	for _, c := range []struct{ verb, state string }{{"start", "recording"}, {"start", "recording"}, {"stop", "off"}, {"stop", "off"}} {
+	for _, c := range []struct{ verb, state string }{{"start", "recording"}, {"start", "recording"}, {"cut", "recording"}, {"stop", "off"}, {"stop", "off"}} {
 		a := r.ask(http.MethodPost, apiPrefix+"/recorders/main/"+c.verb+"?stream=live/a", "")
 		if a.status != http.StatusOK || !strings.Contains(a.body, `"state":"`+c.state+`"`) || !strings.Contains(a.body, `"id":"01A"`) {
 			t.Errorf("%s: %d %s", c.verb, a.status, a.body)
@@ -64,7 +73,12 @@ func TestRecordersAPI(t *testing.T) {
 	if n := strings.Count(r.log.String(), `what="recording started"`); n != 2 {
 		t.Errorf("%d lines: %s", n, r.log)
 	}
+	if n := strings.Count(r.log.String(), `what="recording cut"`); n != 1 {
+		t.Errorf("%d lines: %s", n, r.log)
+	}
 	for path, code := range map[string]string{
+		"/recorders/main/cut?stream=live/a":      "not_recording",
+		"/recorders/main/cut?stream=live/none":   "stream_not_found",
 		"/recorders/main/start?stream=live/none": "stream_not_found",
 		"/recorders/none/stop?stream=live/a":     "recording_not_found",
 		"/recorders/main/start":                  "invalid",

@@ -70,6 +70,7 @@ type RecordingSpan struct {
 	To        time.Time       `json:"to"`
 	Duration  float64         `json:"duration" doc:"In seconds."`
 	Codecs    string          `json:"codecs" doc:"As RFC 6381 names them." example:"avc1.64001f,mp4a.40.2"`
+	Coding    string          `json:"coding,omitempty" doc:"Tells how the tracks are coded beyond that: only what has the same can be played in one piece." example:"9f86d081884c7d65"`
 	Files     []RecordingFile `json:"files" nullable:"false"`
 }
 

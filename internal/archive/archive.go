@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"weir/internal/archive/s3"
-	"weir/internal/event"
 	"weir/internal/record"
 )
 
@@ -155,31 +154,26 @@ func (a *Archive) Begun(f record.File) error {
 func (a *Archive) Done(f record.File) error {
 	a.media.forget(f.ID)
 	defer a.wake()
-	if f.ID != "" {
-		return a.put(&Row{File: f, State: Done})
-	}
-	return a.repaired(&f)
+	return a.put(&Row{File: f, State: Done})
 }
 
-// repaired notes that a file which a crash left is whole now. It goes by the rule that held when it began.
-func (a *Archive) repaired(f *record.File) error {
+// Repaired implements record.Catalog. The file goes by the rule that held when it began.
+func (a *Archive) Repaired(f record.File) error {
+	a.media.forget(f.ID)
+	defer a.wake()
 	known := false
 	err := a.use(false, func(x *index) (err error) {
-		known, err = x.repaired(f)
+		known, err = x.repaired(&f)
 		return err
 	})
-	if err == nil && !known {
-		f.ID = event.NewID(f.Start)
-		if f.Take == "" {
-			f.Take = f.ID
-		}
+	if err == nil && !known && f.Stream != "" {
 		for _, p := range a.opt.Places() {
 			if p.Dir == f.Dir {
-				f.Recording, f.Keep, f.Upload = p.Rule(f.Stream)
+				a.assume(&f, &p)
+				err = a.use(false, func(x *index) error { return x.putAll([]*Row{{File: f, State: Done}}, true) })
 				break
 			}
 		}
-		return a.put(&Row{File: *f, State: Done})
 	}
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -149,7 +150,7 @@ func (a *Archive) Film(ctx context.Context, stream, recording string, from, to t
 		p.State, whole = Damaged, p.State == Done
 		a.log.Warn("a recording is damaged, and is left out of what is played", slog.String("stream", p.Stream), slog.String("file", p.Name), slog.String("err", session.Printable(err.Error(), 256)))
 		skipped = append(skipped, p.Name)
-		if whole {
+		if whole && !errors.Is(err, fs.ErrNotExist) { // a disk that is not mounted comes back
 			if err := a.use(false, func(x *index) error { return x.setState(p.ID, Damaged) }); err != nil {
 				return nil, err
 			}
@@ -249,7 +250,7 @@ func (a *Archive) cut(parts []Part, from time.Time, gaps string) (*clip.Clip, in
 		if err != nil {
 			return nil, i, err
 		}
-		sources[i] = clip.Source{Open: func() (clip.File, error) { return open(&p.Row) }, Index: x, From: p.From.Sub(p.Start), To: p.To.Sub(p.Start)}
+		sources[i] = clip.Source{Open: func() (clip.File, error) { return open(&p.Row) }, Index: x, From: p.From.Sub(x.Start), To: p.To.Sub(x.Start)}
 		if gaps == Hold {
 			sources[i].Gap = p.From.Sub(before)
 		}

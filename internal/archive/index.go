@@ -55,8 +55,13 @@ type Row struct {
 // End is when the file's last frame ends.
 func (r *Row) End() time.Time { return r.Start.Add(r.Duration) }
 
-// schemaVersion changes with schema: an index of another version is made anew from the files.
-const schemaVersion = 1
+// schemaVersion changes with schema. An older index is brought up by migrations; one of a later version is made anew from the files.
+const schemaVersion = 2
+
+// migrations are what makes of an index of a version, counted from 1, one of the next.
+var migrations = []string{
+	"ALTER TABLE files ADD COLUMN coding TEXT NOT NULL DEFAULT ''",
+}
 
 // schema is the index's. Sums are kept by triggers, so that retention costs nothing while nothing is to go.
 // Times are nanoseconds since 1970.
@@ -71,7 +76,7 @@ CREATE TABLE files (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, stream TEXT NOT NULL, rule INTEGER NOT NULL, take TEXT NOT NULL,
   epoch INTEGER NOT NULL, dir INTEGER NOT NULL, name TEXT NOT NULL, format TEXT NOT NULL, start INTEGER NOT NULL,
   length INTEGER NOT NULL, bytes INTEGER NOT NULL, codecs TEXT NOT NULL, state INTEGER NOT NULL,
-  object TEXT NOT NULL DEFAULT '', pending INTEGER NOT NULL DEFAULT 0, UNIQUE (dir, name)
+  object TEXT NOT NULL DEFAULT '', pending INTEGER NOT NULL DEFAULT 0, coding TEXT NOT NULL DEFAULT '', UNIQUE (dir, name)
 );
 CREATE INDEX files_time ON files (stream, start);
 CREATE INDEX files_length ON files (stream, length);
@@ -180,7 +185,7 @@ func (x *index) check() error {
 	if err := x.write.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
-	if version != schemaVersion {
+	if version < 1 || version > schemaVersion {
 		return fmt.Errorf("it has version %d instead of %d", version, schemaVersion)
 	}
 	x.clean = x.marked()
@@ -191,6 +196,11 @@ func (x *index) check() error {
 		}
 		if result != "ok" {
 			return errors.New(result)
+		}
+	}
+	for ; version < schemaVersion; version++ {
+		if _, err := x.write.Exec("BEGIN IMMEDIATE;" + migrations[version-1] + "; PRAGMA user_version=" + strconv.Itoa(version+1) + "; COMMIT"); err != nil {
+			return fmt.Errorf("making version %d of it: %w", version+1, err)
 		}
 	}
 	return os.RemoveAll(x.marker())
@@ -255,7 +265,8 @@ func (x *index) secret(ctx context.Context) (string, error) {
 // put adds a file or changes what is known of it. A file of the same name in the same place is the same file.
 func (x *index) put(r *Row) error { return x.putAll([]*Row{r}, false) }
 
-// putAll adds files in one transaction. With join a file belongs to the take of the one that ends where it begins.
+// putAll adds files in one transaction. With join those without a take belong to that of the file that ends where they begin, and a file that has the
+// id of another one, of which it is a copy, gets its own.
 func (x *index) putAll(list []*Row, join bool) error {
 	if len(list) == 0 {
 		return nil
@@ -266,18 +277,18 @@ func (x *index) putAll(list []*Row, join bool) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to do
 	dirs, rules := map[string]int64{}, map[ruleKey]int64{}
-	add, err := tx.Prepare(`INSERT INTO files (id, stream, rule, take, epoch, dir, name, format, start, length, bytes, codecs, state, object, pending)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	add, err := tx.Prepare(`INSERT INTO files (id, stream, rule, take, epoch, dir, name, format, start, length, bytes, codecs, coding, state, object, pending)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (dir, name) DO UPDATE SET id = excluded.id, stream = excluded.stream, rule = excluded.rule, take = excluded.take,
 		epoch = excluded.epoch, format = excluded.format, start = excluded.start, length = excluded.length, bytes = excluded.bytes,
-		codecs = excluded.codecs, state = excluded.state`)
+		codecs = excluded.codecs, coding = excluded.coding, state = excluded.state`)
 	if err != nil {
 		return err
 	}
 	defer add.Close()
 	for _, r := range list {
 		if join {
-			if err := joinTake(tx, r); err != nil {
+			if err := settle(tx, r); err != nil {
 				return err
 			}
 		}
@@ -288,7 +299,7 @@ func (x *index) putAll(list []*Row, join bool) error {
 			}
 		}
 		if _, err = add.Exec(r.ID, r.Stream, rules[key], r.Take, int64(r.Epoch), dirs[r.Dir], r.Name, r.Format, r.Start.UnixNano(), int64(r.Duration), r.Bytes,
-			r.Codecs, int(r.State), r.Object, r.Upload != "" && r.Object == ""); err != nil {
+			r.Codecs, r.Coding, int(r.State), r.Object, r.Upload != "" && r.Object == ""); err != nil {
 			return err
 		}
 	}
@@ -321,10 +332,25 @@ func (x *index) setState(id string, s State) error {
 	return err
 }
 
-// repaired notes that a file that was being written is whole; false if it is not known.
+// repaired notes that a file that was being written is whole, and what it says of itself; false if it is not known. What it does not say stays
+// as it was. It may have another name than it was to get.
 func (x *index) repaired(f *record.File) (known bool, err error) {
-	result, err := x.write.Exec(`UPDATE files SET state = ?, start = ?, length = ?, bytes = ?, codecs = coalesce(nullif(?, ''), codecs)
-		WHERE name = ? AND dir = (SELECT id FROM dirs WHERE path = ?)`, int(Done), f.Start.UnixNano(), int64(f.Duration), f.Bytes, f.Codecs, f.Name, f.Dir)
+	var start any // of a file that does not say it stays
+	if f.Stream != "" {
+		start = f.Start.UnixNano()
+	}
+	const facts = `UPDATE files SET state = ?, start = coalesce(?, start), length = coalesce(nullif(?, 0), length), bytes = ?, codecs = coalesce(nullif(?, ''), codecs),
+		coding = coalesce(nullif(?, ''), coding)`
+	values := []any{int(Done), start, int64(f.Duration), f.Bytes, f.Codecs, f.Coding}
+	result, err := x.write.Exec(facts+" WHERE name = ? AND dir = (SELECT id FROM dirs WHERE path = ?)", append(values, f.Name, f.Dir)...)
+	if err != nil {
+		return false, err
+	}
+	if n, err := result.RowsAffected(); n > 0 || err != nil || f.ID == "" {
+		return n > 0, err
+	}
+	result, err = x.write.Exec(facts+", name = ? WHERE id = ? AND state IN (?, ?) AND dir = (SELECT id FROM dirs WHERE path = ?)",
+		append(values, f.Name, f.ID, int(Recording), int(Damaged), f.Dir)...)
 	if err != nil {
 		return false, err
 	}
@@ -352,14 +378,14 @@ func (x *index) remove(id string) error {
 }
 
 // columns are those of a Row, as scan reads them.
-const columns = ` f.id, f.stream, r.recording, f.take, f.epoch, d.path, f.name, f.format, f.start, f.length, f.bytes, f.codecs,
+const columns = ` f.id, f.stream, r.recording, f.take, f.epoch, d.path, f.name, f.format, f.start, f.length, f.bytes, f.codecs, f.coding,
 	r.keep, r.upload, f.state, f.object FROM files f JOIN rules r ON r.id = f.rule JOIN dirs d ON d.id = f.dir `
 
 func scan(rows interface{ Scan(...any) error }) (r Row, err error) {
 	var start, epoch int64
 	var keep string
 	if err = rows.Scan(&r.ID, &r.Stream, &r.Recording, &r.Take, &epoch, &r.Dir, &r.Name, &r.Format, &start, &r.Duration, &r.Bytes,
-		&r.Codecs, &keep, &r.Upload, &r.State, &r.Object); err != nil {
+		&r.Codecs, &r.Coding, &keep, &r.Upload, &r.State, &r.Object); err != nil {
 		return r, err
 	}
 	r.Epoch, r.Start = uint64(epoch), time.Unix(0, start).UTC()
@@ -382,6 +408,25 @@ func (x *index) query(ctx context.Context, where string, args ...any) ([]Row, er
 		list = append(list, r)
 	}
 	return list, rows.Err()
+}
+
+// after returns where the files behind a number are, in the order in which they were added and without those that are only in the storage, and
+// the number of the last one. Of a Row it has ID, Dir, Name and State.
+func (x *index) after(ctx context.Context, seq int64, limit int) (list []Row, last int64, err error) {
+	rows, err := x.read.QueryContext(ctx, `SELECT f.seq, f.id, d.path, f.name, f.state FROM files f JOIN dirs d ON d.id = f.dir
+		WHERE f.seq > ? AND f.state <> ? ORDER BY f.seq LIMIT ?`, seq, int(Remote), limit)
+	if err != nil {
+		return nil, seq, err
+	}
+	defer rows.Close()
+	for last = seq; rows.Next(); {
+		var r Row
+		if err := rows.Scan(&last, &r.ID, &r.Dir, &r.Name, &r.State); err != nil {
+			return nil, seq, err
+		}
+		list = append(list, r)
+	}
+	return list, last, rows.Err()
 }
 
 // get returns a file by its id.

@@ -378,9 +378,9 @@ func TestRepairedFile(t *testing.T) {
 	f.Keep.For = time.Hour * 100
 	must(t, r.Begun(f))
 	whole := record.File{Stream: "live/a", Dir: r.dir, Name: "a.mp4", Format: "mp4", Start: epoch, Duration: time.Minute, Bytes: 5}
-	must(t, r.Done(whole))
+	must(t, r.Repaired(whole))
 	whole.Name = "b.mp4"
-	must(t, r.Done(whole))
+	must(t, r.Repaired(whole))
 	l, err := r.Range(t.Context(), "live/a", "main", epoch, epoch.Add(time.Hour))
 	if err != nil || len(l) != 1 || l[0].ID != f.ID || l[0].Keep.For != 100*time.Hour || l[0].State != Done || l[0].Duration != time.Minute || l[0].Codecs != f.Codecs {
 		t.Error(l, err)

@@ -171,7 +171,7 @@ func (p *Player) write(ctx context.Context, parts []Part, key *listKey, ended bo
 			continue
 		}
 		grows := key.event && part.State == Recording
-		list := segments(needed(x.Fragments, part.From.Sub(part.Start), part.To.Sub(part.Start)), !grows, most)
+		list := segments(needed(x.Fragments, part.From.Sub(x.Start), part.To.Sub(x.Start)), !grows, most)
 		if len(m.Segments)+len(list) > maxSegments {
 			return nil, fmt.Errorf("%w: it has more than %d segments; ask for less at a time", ErrQuery, maxSegments)
 		}
@@ -184,7 +184,7 @@ func (p *Player) write(ctx context.Context, parts []Part, key *listKey, ended bo
 				}
 			} else {
 				s.Discontinuity = len(m.Segments) > 0
-				s.ProgramDateTime = part.Start.Add(c.time)
+				s.ProgramDateTime = x.Start.Add(c.time)
 				s.Map = &m3u8.Map{URI: mediaPrefix + part.ID + initSuffix + query}
 				w.marks = append(w.marks, mark{s.ProgramDateTime, length})
 			}

@@ -23,6 +23,7 @@ const (
 	ByTotal  = "total"
 	ByStream = "stream"
 	ByFree   = "free"
+	ByUpload = "uploaded"
 )
 
 // rule is a rule by which files are kept, with what there is of them.
@@ -40,7 +41,7 @@ type figures map[string]uint64
 func (a *Archive) Removed(yield func(why string, files uint64)) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	for _, why := range []string{ByAge, ByTotal, ByStream, ByFree} {
+	for _, why := range []string{ByAge, ByTotal, ByStream, ByFree, ByUpload} {
 		yield(why, a.figure[why])
 	}
 }
@@ -132,15 +133,90 @@ func (a *Archive) drop(ctx context.Context, list []Row, why string, excess, room
 		}
 		*excess -= list[i].Bytes
 		*room--
-		a.mu.Lock()
-		if a.figure == nil {
-			a.figure = figures{}
-		}
-		a.figure[why]++
-		a.mu.Unlock()
-		a.log.Info("recording removed", slog.String("stream", list[i].Stream), slog.String("file", list[i].Name), slog.String("reason", why), slog.Int64("bytes", list[i].Bytes))
+		a.removed(&list[i], why)
 	}
 	return nil
+}
+
+// removed counts and tells that a file was removed.
+func (a *Archive) removed(r *Row, why string) {
+	a.mu.Lock()
+	if a.figure == nil {
+		a.figure = figures{}
+	}
+	a.figure[why]++
+	a.mu.Unlock()
+	a.log.Info("recording removed", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("reason", why), slog.Int64("bytes", r.Bytes))
+}
+
+// expire removes recordings from the storage that their rules do not keep there any longer, and from here. What the storage does not let go of is tried
+// again later.
+func (a *Archive) expire(ctx context.Context) error {
+	var rules []rule
+	if err := a.use(true, func(x *index) (err error) {
+		rules, err = x.uploadRules(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	var errs []error
+	for i := range rules {
+		errs = append(errs, a.expireRule(ctx, &rules[i]))
+	}
+	return errors.Join(errs...)
+}
+
+// expireRule removes what one rule does not keep in the storage, until something fails.
+func (a *Archive) expireRule(ctx context.Context, r *rule) error {
+	before := time.Now().Add(-r.keep.Uploaded).UnixNano()
+	var list []Row
+	if err := a.use(true, func(x *index) (err error) {
+		list, err = x.query(ctx, "WHERE f.rule = ? AND f.start < ? AND f.start + f.length < ? AND f.object <> '' AND f.state IN (?, ?) ORDER BY f.start LIMIT ?",
+			r.id, before, before, int(Done), int(Remote), maxExpired)
+		return err
+	}); err != nil {
+		return err
+	}
+	for i := range list {
+		_, err := a.uploads.bucket(list[i].Upload)
+		if err == nil {
+			err = a.withdraw(ctx, &list[i])
+		}
+		if err == nil {
+			err = a.remove(&list[i])
+		}
+		if err != nil {
+			return err
+		}
+		a.removed(&list[i], ByUpload)
+	}
+	return nil
+}
+
+// maxExpired bounds the objects of a rule that are removed between two looks at what is to be sent.
+const maxExpired = 100
+
+// uploadRules returns the rules that end what was uploaded.
+func (x *index) uploadRules(ctx context.Context) (list []rule, err error) {
+	rows, err := x.read.QueryContext(ctx, "SELECT id, keep FROM rules WHERE upload <> ''")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r rule
+		var keep string
+		if err := rows.Scan(&r.id, &keep); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal([]byte(keep), &r.keep); err != nil {
+			return nil, err
+		}
+		if r.keep.Uploaded > 0 {
+			list = append(list, r)
+		}
+	}
+	return list, rows.Err()
 }
 
 // cleanRule removes what one rule does not keep: by age, then for its total, then for each stream.

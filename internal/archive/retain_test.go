@@ -76,7 +76,7 @@ func TestC420Retention(t *testing.T) {
 		add("live/one", fmt.Sprintf("one/%d.mp4", i), time.Duration(10-i)*time.Hour, each, "", 200)
 	}
 	add("live/two", "two/0.mp4", 10*time.Hour, each, "", 400)
-	r.clean(t.Context())
+	r.wake() // two looks at once would each remove what is too much
 	for stream, want := range map[string][]string{
 		"live/age":   {"age/open.mp4", "upload/old.mp4", "age/just.mp4", "age/new.mp4"},
 		"live/total": {"total/3.mp4", "total/4.mp4", "total/5.mp4"},

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -281,6 +282,12 @@ func (r *rig) record(m *material, stream, name string, at, from, to time.Duratio
 		r.t.Fatal(err)
 	}
 	f.Bytes = info.Size()
+	b := read(r.t, full)
+	said, err := record.Read(bytes.NewReader(b), f.Bytes, name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	f.Codecs, f.Coding = said.Codecs, said.Coding
 	r.add(f)
 	return f
 }

@@ -9,11 +9,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
-	"weir/format/mp4"
 	"weir/internal/event"
 	"weir/internal/record"
 	"weir/internal/session"
@@ -101,65 +99,42 @@ func (a *Archive) scan(ctx context.Context) (added, gone int, err error) {
 
 // scanRows looks whether the files of the index are there.
 func (a *Archive) scanRows(ctx context.Context) (gone int, err error) {
-	roots := map[string]*os.Root{}
+	dirs := directories{}
 	defer func() {
-		for _, r := range roots {
-			if r != nil {
-				_ = r.Close()
+		dirs.close()
+		for dir, d := range dirs {
+			if d.root == nil && d.files > 0 {
+				a.log.Warn("a directory of recordings is empty or cannot be opened, as if its disk were not mounted: the index keeps what it knows of its files",
+					slog.String("dir", dir), slog.Int("files", d.files))
 			}
 		}
 	}()
-	has := func(dir, name string) bool {
-		root, known := roots[dir]
-		if !known {
-			root, _ = os.OpenRoot(dir)
-			roots[dir] = root
-		}
-		if root == nil {
-			return false
-		}
-		_, err := root.Lstat(filepath.FromSlash(name))
-		return err == nil
-	}
-	type brief struct {
-		seq       int64
-		id        string
-		dir, name string
-		state     State
-	}
 	last := int64(-1)
 	for ctx.Err() == nil {
-		var list []brief
-		err := a.use(false, func(x *index) error {
-			rows, err := x.read.QueryContext(ctx, `SELECT f.seq, f.id, d.path, f.name, f.state FROM files f JOIN dirs d ON d.id = f.dir
-				WHERE f.seq > ? AND f.state <> ? ORDER BY f.seq LIMIT ?`, last, int(Remote), batch)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var b brief
-				if err := rows.Scan(&b.seq, &b.id, &b.dir, &b.name, &b.state); err != nil {
-					return err
-				}
-				list = append(list, b)
-			}
-			return rows.Err()
+		var list []Row
+		err := a.use(false, func(x *index) (err error) {
+			list, last, err = x.after(ctx, last, batch)
+			return err
 		})
 		if err != nil || len(list) == 0 {
 			return gone, err
 		}
-		last = list[len(list)-1].seq
-		for _, b := range list {
-			there := has(b.dir, b.name)
+		for i := range list {
+			r := &list[i]
+			d := dirs.open(r.Dir)
+			if d.root == nil {
+				d.files++
+				continue
+			}
 			switch {
-			case there && b.state == Done:
-			case there: // it has become whole without us; scanPlace reads it
-				err = a.use(false, func(x *index) error { return x.remove(b.id) })
-			case b.state != Done && has(b.dir, b.name+partial): // whoever writes or repairs it will tell
+			case d.has(r.Name) && r.State == Done:
+			case d.has(r.Name): // it has become whole without us
+				err = a.adopt(d.root, r)
+			case r.State != Done && d.has(r.Name+partial): // whoever writes or repairs it will tell
+			case r.State != Done && d.has(r.Name): // that was done meanwhile
 			default:
 				gone++
-				err = a.use(false, func(x *index) error { return x.remove(b.id) })
+				err = a.use(false, func(x *index) error { return x.remove(r.ID) })
 			}
 			if err != nil {
 				return gone, err
@@ -168,6 +143,75 @@ func (a *Archive) scanRows(ctx context.Context) (gone int, err error) {
 	}
 	return gone, ctx.Err()
 }
+
+// adopt notes that a file which was being written, or could not be read, is whole, if it can be read.
+func (a *Archive) adopt(root *os.Root, r *Row) error {
+	f, err := readFile(root, r.Name)
+	if err != nil {
+		a.log.Warn("a recording cannot be read", slog.String("file", path.Join(r.Dir, r.Name)), slog.String("err", session.Printable(err.Error(), 256)))
+		return a.use(false, func(x *index) error { return x.damaged(r.Dir, r.Name, 0) })
+	}
+	f.Dir = r.Dir
+	return a.use(false, func(x *index) error {
+		_, err := x.repaired(&f)
+		return err
+	})
+}
+
+// directories are the directories of the index's files.
+type directories map[string]*directory
+
+// directory is one of them.
+type directory struct {
+	root  *os.Root // nil if it cannot be opened or nothing is in it
+	files int      // that are not looked for, because root is nil
+}
+
+func (l directories) open(dir string) *directory {
+	d := l[dir]
+	if d != nil {
+		return d
+	}
+	d = &directory{}
+	l[dir] = d
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return d
+	}
+	if empty(root) {
+		_ = root.Close()
+		return d
+	}
+	d.root = root
+	return d
+}
+
+func (l directories) close() {
+	for _, d := range l {
+		if d.root != nil {
+			_ = d.root.Close()
+		}
+	}
+}
+
+// empty reports whether nothing is in a directory, or it cannot be read.
+func empty(root *os.Root) bool {
+	f, err := root.Open(".")
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	return err != nil
+}
+
+func (d *directory) has(name string) bool {
+	_, err := d.root.Lstat(filepath.FromSlash(name))
+	return err == nil
+}
+
+// recorded are the extensions of recordings.
+var recorded = map[string]bool{".mp4": true, ".flv": true, ".ts": true}
 
 // scanPlace adds the files of a directory that the index does not know.
 func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error) {
@@ -189,7 +233,7 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil || !d.Type().IsRegular() || path.Ext(name) != ".mp4" {
+		if err != nil || !d.Type().IsRegular() || !recorded[path.Ext(name)] {
 			return nil //nolint:nilerr // a directory that cannot be read does not hide the others
 		}
 		known := false
@@ -220,29 +264,56 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 
 // readRow makes a row of what a file says of itself; nil if it is no recording of ours.
 func (a *Archive) readRow(root *os.Root, p *Place, name string) (*Row, error) {
-	f, err := root.Open(filepath.FromSlash(name))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	x, err := mp4.ReadIndex(f, info.Size())
-	if errors.Is(err, mp4.ErrForeign) || errors.Is(err, mp4.ErrNoIndex) || err == nil && x.Path == "" {
+	f, err := readFile(root, name)
+	if errors.Is(err, record.ErrUnknown) {
 		return nil, nil //nolint:nilnil // not ours
 	}
 	if err != nil {
 		return nil, err
 	}
-	last := &x.Fragments[len(x.Fragments)-1]
-	recording, keep, upload := p.Rule(x.Path)
-	id := event.NewID(x.Start)
-	return &Row{State: Done, File: record.File{
-		ID: id, Stream: x.Path, Recording: recording, Take: id, Epoch: x.Epoch, Dir: p.Dir, Name: name, Format: formatMP4,
-		Start: x.Start.UTC(), Duration: last.Time + last.Duration, Bytes: info.Size(), Codecs: strings.Join(codecsOf(x.Init), ","), Keep: keep, Upload: upload,
-	}}, nil
+	f.Dir = p.Dir
+	a.assume(&f, p)
+	return &Row{State: Done, File: f}, nil
+}
+
+// readFile reads what a file says of itself.
+func readFile(root *os.Root, name string) (f record.File, err error) {
+	file, err := root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return f, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return f, err
+	}
+	f, err = record.Read(file, info.Size(), name)
+	f.Name = name
+	return f, err
+}
+
+// assume completes what a file that is older than its label does not say.
+func (a *Archive) assume(f *record.File, p *Place) {
+	if f.ID == "" {
+		f.ID = event.NewID(f.Start)
+		f.Recording, f.Keep, f.Upload = p.Rule(f.Stream)
+	}
+}
+
+// settle gives a file whose take is not known that of the file that ends where it begins, and a copy of a file an id of its own.
+func settle(tx *sql.Tx, r *Row) error {
+	var n int
+	if err := tx.QueryRow("SELECT count(*) FROM files f JOIN dirs d ON d.id = f.dir WHERE f.id = ? AND NOT (d.path = ? AND f.name = ?)", r.ID, r.Dir, r.Name).Scan(&n); err != nil {
+		return err
+	}
+	if n > 0 {
+		r.ID = event.NewID(r.Start)
+	}
+	if r.Take != "" {
+		return nil
+	}
+	r.Take = r.ID
+	return joinTake(tx, r)
 }
 
 // joinTake gives a file whose take is not known that of the file that ends where it begins.

@@ -28,7 +28,7 @@ type Part struct {
 type Span struct {
 	Stream, Recording string
 	From, To          time.Time
-	Codecs            string
+	Codecs, Coding    string
 	Bytes             int64 // of the files, whole
 	Parts             []Part
 }
@@ -88,7 +88,7 @@ func spansOf(parts []Part) (spans []Span, gaps []Gap) {
 		}
 		if n := len(spans); n > 0 && spans[n-1].Stream == p.Stream && spans[n-1].Recording == p.Recording {
 			last := &spans[n-1]
-			if last.To.Equal(p.From) && last.Codecs == p.Codecs {
+			if last.To.Equal(p.From) && last.Codecs == p.Codecs && last.Coding == p.Coding {
 				last.To, last.Bytes, last.Parts = p.To, last.Bytes+p.Bytes, append(last.Parts, *p)
 				continue
 			}
@@ -96,7 +96,7 @@ func spansOf(parts []Part) (spans []Span, gaps []Gap) {
 				gaps = append(gaps, gapBetween(last, p, damaged))
 			}
 		}
-		spans = append(spans, Span{p.Stream, p.Recording, p.From, p.To, p.Codecs, p.Bytes, []Part{*p}})
+		spans = append(spans, Span{p.Stream, p.Recording, p.From, p.To, p.Codecs, p.Coding, p.Bytes, []Part{*p}})
 	}
 	return spans, gaps
 }

@@ -26,6 +26,8 @@ const (
 	// A failed upload is tried again after leastRetry at first and mostRetry at last.
 	leastRetry = time.Second
 	mostRetry  = 10 * time.Minute
+	// expireEvery is how often is looked what is to go from the storage.
+	expireEvery = 10 * time.Second
 	// toldFailures is after how many failures in a row an event says so.
 	toldFailures = 3
 )
@@ -34,6 +36,7 @@ const (
 type uploads struct {
 	a     *Archive
 	woken chan struct{}
+	stuck bool // recordings that are too old could not be removed from the storage; run's own
 
 	mu      sync.Mutex // guards below
 	buckets map[string]*s3.Bucket
@@ -89,7 +92,12 @@ func (u *uploads) run(ctx context.Context) {
 	free := make(chan struct{}, uploadsAtOnce)
 	t := time.NewTicker(uploadEvery)
 	defer t.Stop()
+	var expired time.Time
 	for {
+		if now := time.Now(); now.Sub(expired) >= expireEvery {
+			expired = now
+			u.expire(ctx)
+		}
 		for _, r := range u.pending(ctx) {
 			if !u.due(&r) {
 				continue
@@ -111,6 +119,18 @@ func (u *uploads) run(ctx context.Context) {
 		case <-t.C:
 		}
 	}
+}
+
+// expire removes what its rules do not keep in the storage, and tells once if the storage does not allow it.
+func (u *uploads) expire(ctx context.Context) {
+	err := u.a.expire(ctx)
+	if ctx.Err() != nil || errors.Is(err, ErrIndexing) {
+		return
+	}
+	if err != nil && !u.stuck {
+		u.a.log.Error("recordings that are too old cannot be removed from the storage; it is tried again", slog.String("err", session.Printable(err.Error(), 512)))
+	}
+	u.stuck = err != nil
 }
 
 // pending returns the files that are to be sent, whole ones first.

@@ -22,7 +22,7 @@ func newArchive(s *Sources) *archive {
 	}
 	return &archive{
 		removed: s.Removed, uploads: s.Uploads,
-		removedTotal: desc("weir_recordings_removed_total", "Files of recordings that were removed because they are kept no longer, by why: age, total, stream, free.", "reason"),
+		removedTotal: desc("weir_recordings_removed_total", "Files of recordings that were removed because they are kept no longer, by why: age, total, stream, free, uploaded.", "reason"),
 		waiting:      desc("weir_uploads_waiting", "Files of recordings that are to be uploaded, of which 256 at most are looked at."),
 		done:         desc("weir_uploads_total", "Files of recordings that were uploaded."),
 		failures:     desc("weir_upload_failures_total", "Uploads that failed, those that were tried again included."),

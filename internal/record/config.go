@@ -37,6 +37,7 @@ type Keep struct {
 	For       time.Duration `yaml:"for" reload:"live" help:"age at which a file is deleted, such as 168h; 0s never"`
 	Total     int64         `yaml:"total" reload:"live" unit:"bytes" help:"size of all files of the recording above which the oldest are deleted; 0 is no bound"`
 	PerStream int64         `yaml:"per_stream" reload:"live" unit:"bytes" help:"size of the files of one stream above which its oldest are deleted; 0 is no bound"`
+	Uploaded  time.Duration `yaml:"uploaded" reload:"live" help:"age at which a recording that was uploaded is deleted in the storage, and here if it still is, such as 2160h; 0s never"`
 	Free      string        `yaml:"free" reload:"live" help:"free space of the disk, such as 50GiB or 5%, below which the oldest files are deleted; empty never deletes for that"`
 }
 
@@ -233,6 +234,7 @@ type plan struct {
 // newPlan compiles a valid entry.
 func newPlan(c *Config) *plan {
 	p := &plan{Config: *c}
+	p.Dir = filepath.Clean(p.Dir)
 	for _, s := range c.Tracks {
 		if x, err := parseChoice(s); err == nil {
 			p.choices = append(p.choices, x)

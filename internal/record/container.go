@@ -41,20 +41,26 @@ func checkTrack(format string, t *stream.TrackHeader) error {
 	return nil
 }
 
-// newContainer makes the container of a file, which begins at a time of the stream and is to last as long as plan.
+// newContainer makes the container of a file, which begins at a time of the stream and is to last as long as plan. It adds to info how the tracks are
+// coded.
 func newContainer(info *File, at time.Duration, tracks []selected, plan time.Duration) (container, error) {
+	info.Coding = codingOf(tracks)
 	switch info.Format {
 	case "mp4":
 		h := mp4.Head{Path: info.Stream, Epoch: info.Epoch, Start: info.Start, At: at}
 		for i := range tracks {
 			h.Tracks = append(h.Tracks, mp4.Track{Track: tracks[i].Track, Name: tracks[i].title, First: tracks[i].first})
 		}
+		h.Note = labelOf(info)
 		m, err := mp4.NewMuxer(h)
+		if err == nil {
+			info.Coding, err = m.Coding()
+		}
 		return &mp4File{m}, err
 	case "flv":
-		return newFLV(tracks, plan), nil
+		return newFLV(tracks, plan, labelOf(info)), nil
 	case "ts":
-		return newTS(tracks)
+		return newTS(tracks, labelOf(info))
 	}
 	return nil, fmt.Errorf("the format %q is not known", info.Format)
 }
@@ -130,6 +136,7 @@ type flvFile struct {
 	span
 	tracks []selected
 	room   int // key frames for which there is room in the index
+	label  []byte
 	begun  bool
 }
 
@@ -143,8 +150,8 @@ func plannedKeyFrames(plan time.Duration) int {
 	return least + spare*int(plan/(2*time.Second))
 }
 
-func newFLV(tracks []selected, plan time.Duration) *flvFile {
-	return &flvFile{tracks: tracks, room: plannedKeyFrames(plan)}
+func newFLV(tracks []selected, plan time.Duration, label []byte) *flvFile {
+	return &flvFile{tracks: tracks, room: plannedKeyFrames(plan), label: label}
 }
 
 func (c *flvFile) append(dst []byte, frames []av.Frame, _ time.Duration) ([]byte, error) {
@@ -180,7 +187,7 @@ func (c *flvFile) appendHead(dst []byte) []byte {
 		list = append(list, c.tracks[i].Track)
 	}
 	dst = flv.AppendFileHeader(dst, has(av.Audio), has(av.Video))
-	dst = flv.AppendTag(dst, flv.TagScript, 0, nil, flv.BuildFileMetadata(list, c.room))
+	dst = flv.AppendTag(dst, flv.TagScript, 0, nil, flv.BuildFileMetadata(list, c.room, string(c.label)))
 	for i := range c.tracks {
 		f := accessunit.ConfigFrame(&c.tracks[i].TrackHeader)
 		if f == nil {
@@ -202,20 +209,23 @@ func (c *flvFile) finish(f file, size int64) error {
 // tsFile is MPEG-TS, which needs nothing to be whole.
 type tsFile struct {
 	span
-	mux *mpegts.Muxer
+	mux   *mpegts.Muxer
+	label []byte // until it is written
 }
 
-func newTS(tracks []selected) (*tsFile, error) {
+func newTS(tracks []selected, label []byte) (*tsFile, error) {
 	list := make([]av.Track, len(tracks))
 	for i := range tracks {
 		list[i] = tracks[i].Track
 	}
 	m, err := mpegts.NewMuxer(list, mpegts.Options{})
-	return &tsFile{mux: m}, err
+	return &tsFile{mux: m, label: label}, err
 }
 
 func (c *tsFile) append(dst []byte, frames []av.Frame, _ time.Duration) ([]byte, error) {
 	c.add(frames)
+	dst = mpegts.AppendNote(dst, c.label)
+	c.label = nil
 	for i := range frames {
 		f := frames[i]
 		if f.Type != av.Media || !c.mux.Carries(&f) {

@@ -4,7 +4,7 @@ import "time"
 
 // File is one file of a recording, as the archive's index has a row of it.
 type File struct {
-	ID        string // ULID; empty for a file that a crash left and that was repaired: Dir and Name tell which it is
+	ID        string // ULID
 	Stream    string // path of the stream
 	Recording string // name of the recording that made it ("main")
 	Take      string // ULID: the same for files that continue one another without a gap
@@ -14,7 +14,8 @@ type File struct {
 	Start     time.Time // wall time (from stream time) of its first frame, UTC
 	Duration  time.Duration
 	Bytes     int64
-	Codecs    string // RFC 6381, what must be equal for two files to be played as one
+	Codecs    string // RFC 6381
+	Coding    string // hash of how the tracks are coded: what must be equal for two files to be played as one
 	Keep      Keep   // the retention rule of the entry that made it
 	Upload    string // name of the s3 entry it goes to; "" none
 }
@@ -25,4 +26,6 @@ type Catalog interface {
 	Begun(f File) error       // NAME.part exists
 	Done(f File) error        // NAME exists, whole
 	Failed(f File, err error) // it stays as NAME.part, or is gone
+	// Repaired tells that a file which a crash left is whole. What it does not say of itself is empty: Dir and Name tell which it is.
+	Repaired(f File) error
 }

@@ -154,6 +154,7 @@ func (c *catalog) note(what string, f File) error {
 func (c *catalog) Begun(f File) error     { return c.note("begun", f) }
 func (c *catalog) Done(f File) error      { return c.note("done", f) }
 func (c *catalog) Failed(f File, _ error) { _ = c.note("failed", f) }
+func (c *catalog) Repaired(f File) error  { return c.note("repaired", f) }
 
 // TestCatalog is told of each file, with its take, its times and the rule that it began with.
 func TestCatalog(t *testing.T) {

@@ -48,12 +48,14 @@ type Metrics interface {
 	RecordFailed(reason string)
 }
 
-// Errors of Start and Stop.
+// Errors of Start, Stop and Cut.
 var (
 	// ErrNoStream says that nobody publishes the stream.
 	ErrNoStream = errors.New("record: there is no such stream")
 	// ErrNoEntry says that the configuration has no recording of this name for the stream.
 	ErrNoEntry = errors.New("record: there is no such recording")
+	// ErrOff says that the recording does not run.
+	ErrOff = errors.New("record: it does not run")
 	// ErrClosed says that the server stops.
 	ErrClosed = errors.New("record: the server stops")
 )
@@ -86,6 +88,7 @@ type State struct {
 	State     string // "off", "waiting" for its first frame, "recording", "failing" until a file can be written again
 	Origin    Origin // of what started it; empty if it never ran
 	ID        string // of the file, the newest one if it is off
+	Next      string // after Cut: id of the file that begins at the next key frame
 	File      string // its path, below Dir
 	Dir       string
 	Start     time.Time // of the file
@@ -289,6 +292,26 @@ func (m *Manager) Stop(ctx context.Context, path, name string) (State, error) {
 	}
 	st = r.state()
 	st.State = "off"
+	return st, nil
+}
+
+// Cut ends the present file of a recording at the next key frame, where the next one begins: State.Next is its id. Until then the same call changes
+// nothing. It fails with ErrNoStream, ErrNoEntry, or ErrOff if the recording does not run.
+func (m *Manager) Cut(path, name string) (State, error) {
+	s, _, err := m.find(path, name)
+	if err != nil {
+		return State{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	x := m.sets[s]
+	if x == nil || x.running[name] == nil || x.running[name].stopping() {
+		return State{}, fmt.Errorf("%w: %s of %s", ErrOff, name, path)
+	}
+	r := x.running[name]
+	next := r.cut()
+	st := r.state()
+	st.Next = next
 	return st, nil
 }
 

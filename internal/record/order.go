@@ -66,6 +66,16 @@ func (o *order) lane(f *av.Frame) *lane {
 	return l
 }
 
+// next returns the next frame of a track, nil if none waits.
+func (o *order) next(kind av.Kind, id uint8) *item {
+	for _, l := range o.tracks {
+		if l.kind == kind && l.id == id && len(l.items) > 0 {
+			return &l.items[0]
+		}
+	}
+	return nil
+}
+
 // take returns the next frame whose turn it is: none of another track can come that belongs before it, or has come for too long. With
 // all it is the next one in any case.
 func (o *order) take(all bool) (it item, ok bool) {

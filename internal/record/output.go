@@ -66,6 +66,7 @@ type told interface {
 	wrote(n int)
 	finished(f *File)
 	fileFailed(f *File, err error)
+	unfinished(f *File) // it stays as NAME.part
 }
 
 // container makes the bytes of a file.
@@ -202,20 +203,28 @@ func (o *output) write(b []byte) error {
 	return nil
 }
 
-// errFull is the error of a disk that has less room than the configuration wants free.
-var errFull = errors.New("the disk has less free room than min_free")
+// Errors of a disk that has less room than the configuration wants free, or than the file needs to become whole.
+var (
+	errFull = errors.New("the disk has less free room than min_free")
+	errTail = errors.New("the disk is full, but for what the file needs to become whole")
+)
 
-// checkRoom fails if the disk is too full.
+// checkRoom fails if the disk is too full. Where the system does not tell, it never does.
 func (o *output) checkRoom(more int64) error {
-	if o.plan.minFree == (Space{}) {
-		return nil
-	}
 	free, total, err := o.store.Free()
-	if err == nil && free-more < o.plan.minFree.Of(total) {
+	switch {
+	case err != nil:
+	case o.plan.minFree != (Space{}) && free-more < o.plan.minFree.Of(total):
 		return fmt.Errorf("%w (%s): %d MB are free", errFull, o.plan.MinFree, free>>20)
+	case o.info.Format == "mp4" && free-more < tailRoom(o.size+more):
+		return fmt.Errorf("%w: %d kB are free", errTail, free>>10)
 	}
 	return nil
 }
+
+// tailRoom is how much the tables of an MP4 file of so many bytes take at most, with something to spare: they are larger than a hundredth of the media only
+// for sound alone.
+func tailRoom(size int64) int64 { return 1<<20 + size/32 }
 
 // create opens the directory and makes the file, by a name that nothing has.
 func (o *output) create() (err error) {
@@ -267,6 +276,9 @@ func (o *output) close(failed error) {
 	err := o.complete(failed != nil)
 	if failed != nil {
 		o.told.fileFailed(&o.info, failed)
+	}
+	if err != nil {
+		o.told.unfinished(&o.info)
 	}
 	switch {
 	case err == nil:

@@ -58,11 +58,13 @@ type recording struct {
 	mu      sync.Mutex // guards below
 	nextID  string     // of the next file
 	id      string     // of the newest file
+	cutAt   *output    // it was told to end this file
 	present *output
 	lost    int64 // frames that were left out
 	failing error
 	stopped bool // it was told to stop
 	newest  File
+	left    []File // that could not be made whole
 }
 
 // fit says whether a version of a track can be recorded.
@@ -83,6 +85,28 @@ func (r *recording) end() {
 	r.stopped = true
 	r.mu.Unlock()
 	r.cancel(errStopped)
+}
+
+// cut tells the recording to end its present file at the next key frame of the lead, and returns the id of the file that begins
+// there; empty if it has none, and so nothing to end.
+func (r *recording) cut() (next string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.present == nil {
+		return ""
+	}
+	r.cutAt = r.present
+	if r.nextID == "" {
+		r.nextID = event.NewID(time.Now())
+	}
+	return r.nextID
+}
+
+// cutting reports whether a file is to end.
+func (r *recording) cutting(o *output) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return o != nil && r.cutAt == o
 }
 
 // run records until the stream ends or ctx does, and waits for the files.
@@ -111,6 +135,7 @@ func (r *recording) follow(ctx context.Context) (err error) {
 	}()
 	rest := time.NewTimer(beat)
 	defer rest.Stop()
+	begin := time.Now()
 	for {
 		idle, cancel := context.WithTimeoutCause(ctx, idleTime, errIdle)
 		e, err := f.Next(idle)
@@ -124,6 +149,10 @@ func (r *recording) follow(ctx context.Context) (err error) {
 		}
 		switch {
 		case errors.Is(err, errIdle) && ctx.Err() == nil:
+			if t.headers == nil && !t.told && time.Since(begin) > keyPatience { // what nobody can begin with is not even read
+				t.told = true
+				r.noKeyFrame()
+			}
 			t.drain(true)
 			t.flush(mp4.NoEnd)
 			continue
@@ -208,7 +237,7 @@ func (r *recording) begin(p *plan, tracks []selected, take string, at time.Durat
 	info.Name = expand(p.File, &nameParts{stream: info.Stream, recording: r.name, id: id, at: start.In(p.zone())})
 	o := &output{line: &r.line, told: r, info: info, plan: p, open: r.m.opt.open(), done: make(chan struct{})}
 	var err error
-	if o.box, err = newContainer(&info, at, tracks, p.Cut); err != nil { // each track was checked
+	if o.box, err = newContainer(&o.info, at, tracks, p.Cut); err != nil { // each track was checked
 		o.err = err
 		close(o.done)
 		return o
@@ -270,8 +299,8 @@ func (r *recording) failed(err error, again time.Duration) {
 // begun implements told.
 func (r *recording) begun(f *File) {
 	r.mu.Lock()
-	again := r.failing != nil
-	r.failing = nil
+	again, left := r.failing != nil, r.left
+	r.failing, r.left = nil, nil
 	r.mu.Unlock()
 	if again {
 		r.log.Info("recording goes on in a new file", slog.String("file", f.Name))
@@ -280,6 +309,9 @@ func (r *recording) begun(f *File) {
 	}
 	r.tell(event.RecordingStart, f, nil)
 	r.catalog(func(c Catalog) error { return c.Begun(*f) })
+	for i := range left {
+		r.m.finishLater(&left[i])
+	}
 }
 
 // wrote implements told.
@@ -312,6 +344,18 @@ func (r *recording) fileFailed(f *File, err error) {
 	r.catalog(func(c Catalog) error { c.Failed(*f, err); return nil })
 }
 
+// unfinished implements told.
+func (r *recording) unfinished(f *File) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left = append(r.left, *f); len(r.left) > maxLeft { // the next start repairs what is forgotten
+		r.left = r.left[1:]
+	}
+}
+
+// maxLeft bounds the files of a recording that are to be finished once its disk is well again.
+const maxLeft = 16
+
 // catalog tells the catalog, if there is one.
 func (r *recording) catalog(tell func(Catalog) error) {
 	if c := r.m.opt.Catalog; c != nil {
@@ -333,7 +377,7 @@ func (r *recording) tell(typ string, f *File, data map[string]any) {
 // reasonOf is an error as a word of a closed set.
 func reasonOf(err error) string {
 	switch {
-	case errors.Is(err, errFull), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, errFull), errors.Is(err, errTail), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return "full"
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return "denied"

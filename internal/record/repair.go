@@ -20,9 +20,9 @@ import (
 
 // Repaired is what Repair did.
 type Repaired struct {
-	Name  string // of the file, now; empty if there was nothing in it, and it is gone
-	Bytes int64
-	Index *mp4.Index // of MP4
+	Name string // of the file, now; empty if there was nothing in it, and it is gone
+	// File is what the file says of itself: Stream is empty if it does not say which it is of.
+	File File
 }
 
 // ErrWritten says that a file is still being written, by this or another program.
@@ -61,10 +61,8 @@ func Repair(root *os.Root, name string) (Repaired, error) {
 	if err != nil {
 		return done, err
 	}
-	if done.Bytes = info.Size(); path.Ext(final) == ".mp4" {
-		if done.Index, err = mp4.ReadIndex(f, done.Bytes); err != nil {
-			return done, err
-		}
+	if done.File, err = Read(f, info.Size(), final); err != nil && !errors.Is(err, ErrUnknown) {
+		return done, err
 	}
 	if !part {
 		return done, nil
@@ -147,6 +145,16 @@ func (m *Manager) RepairAll(ctx context.Context, dirs []string) {
 	}
 }
 
+// finishLater makes a file whole that could not be when it ended: the disk takes what is written again.
+func (m *Manager) finishLater(f *File) {
+	root, err := os.OpenRoot(f.Dir)
+	if err != nil { // the next start does it
+		return
+	}
+	defer root.Close()
+	m.repair(root, f.Dir, f.Name+partSuffix)
+}
+
 func (m *Manager) repair(root *os.Root, dir, name string) {
 	done, err := Repair(root, name)
 	at := []any{slog.String("file", name), slog.String("dir", dir)}
@@ -163,16 +171,11 @@ func (m *Manager) repair(root *os.Root, dir, name string) {
 		m.log.Info("a recording that a crash left had nothing in it, and was removed", at...)
 		return
 	}
-	f := File{Dir: filepath.Clean(dir), Name: done.Name, Format: strings.TrimPrefix(path.Ext(done.Name), "."), Bytes: done.Bytes}
-	if x := done.Index; x != nil {
-		f.Stream, f.Epoch, f.Start = x.Path, x.Epoch, x.Start
-		if n := len(x.Fragments); n > 0 {
-			f.Duration = x.Fragments[n-1].Time + x.Fragments[n-1].Duration
-		}
-	}
+	f := done.File
+	f.Dir, f.Name = filepath.Clean(dir), done.Name
 	m.log.Info("a recording that a crash left was repaired", append(at, slog.Duration("dur", f.Duration.Round(time.Millisecond)), slog.Int64("bytes", f.Bytes))...)
 	if m.opt.Catalog != nil {
-		if err := m.opt.Catalog.Done(f); err != nil {
+		if err := m.opt.Catalog.Repaired(f); err != nil {
 			m.log.Error("the index of recordings could not be changed: it is made anew from the files at the next start", slog.Any("err", err))
 		}
 	}

@@ -51,7 +51,8 @@ type taker struct {
 	batch      []av.Frame
 	batchBytes int64
 	batchAt    time.Duration
-	keyed      []bool // of each track: its first key frame in the file has come
+	keyed      []bool          // of each track: its first key frame in the file has come
+	heard      []time.Duration // of each track of sound: where what the file has of it ends; 0 before it begins
 
 	held      []item // waits for the lead's key frame
 	heldBytes int64
@@ -144,6 +145,9 @@ func (t *taker) add(it *item) {
 		t.r.noKeyFrame()
 	}
 	i, current := t.track(it, h)
+	if current && it.Kind == av.Audio && t.holed(i, it.PTS) {
+		t.recut = true
+	}
 	switch {
 	case starts && t.ends(it, conf, current):
 		t.cut(it)
@@ -236,7 +240,7 @@ func (t *taker) track(it *item, h *stream.TrackHeader) (i int, current bool) {
 func (t *taker) isDue(it *item, conf *plan) bool {
 	long := it.at - t.begun
 	switch {
-	case t.recut, conf != t.conf && conf.replaces(t.conf):
+	case t.recut, t.r.cutting(t.out), conf != t.conf && conf.replaces(t.conf), t.holeComes():
 		return true
 	case conf.Cut > 0 && !conf.Aligned && long >= conf.Cut-tolerance:
 		return true
@@ -244,6 +248,24 @@ func (t *taker) isDue(it *item, conf *plan) bool {
 		return true
 	case conf.CutSize > 0 && t.bytes >= conf.CutSize:
 		return true
+	}
+	return false
+}
+
+// holed reports whether there is a hole in the sound of a track before a time that the file cannot be without and that is not filled.
+func (t *taker) holed(i int, at time.Duration) bool {
+	return t.conf.Format == "mp4" && t.heard[i] > 0 && !mp4.Fills(&t.tracks[i].Track, at-t.heard[i])
+}
+
+// holeComes reports whether the sound that is next beside the lead has such a hole before it: then it belongs to the next file.
+func (t *taker) holeComes() bool {
+	for i := range t.tracks {
+		if i == t.lead {
+			continue
+		}
+		if next := t.order.next(t.tracks[i].Kind, t.tracks[i].ID); next != nil && next.Kind == av.Audio && t.holed(i, next.PTS) {
+			return true
+		}
 	}
 	return false
 }
@@ -344,6 +366,7 @@ func (t *taker) begin(it *item, from time.Duration) {
 		t.clock = clock{t.r.wall(it.Arrived), it.at}
 	}
 	t.begun, t.mark, t.bytes, t.recut, t.keyed = from, time.Time{}, 0, false, make([]bool, len(t.tracks))
+	t.heard = make([]time.Duration, len(t.tracks))
 	t.out = t.r.begin(conf, t.tracks, t.take, from, t.clock.at(from))
 }
 
@@ -403,6 +426,9 @@ func (t *taker) append(it *item) {
 	}
 	if len(t.batch) == 0 {
 		t.batchAt = it.at
+	}
+	if i := slices.IndexFunc(t.tracks, func(s selected) bool { return s.Kind == it.Kind && s.ID == it.Track }); i >= 0 && it.Kind == av.Audio {
+		t.heard[i] = it.PTS + codec.FrameDuration(it.Codec, t.tracks[i].Config, it.Payload)
 	}
 	t.batch = append(t.batch, it.Frame)
 	t.batchBytes += int64(len(it.Payload))

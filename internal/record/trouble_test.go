@@ -277,6 +277,9 @@ func TestFolderGone_C417(t *testing.T) {
 		t.Error("no event tells of it")
 	}
 	left := files(t, r.dir)
+	if len(left) == 0 {
+		t.Error("the directory was not made again")
+	}
 	for _, name := range left {
 		if v := packets(t, filepath.Join(r.dir, name), "v"); !v[0].key {
 			t.Errorf("%s begins without a key frame", name)

@@ -63,7 +63,7 @@ func (c *Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// checkUploads refuses recordings that go to storage which is not configured.
+// checkUploads refuses recordings that go to storage which is not configured, and uploads that would be forgotten at each restart.
 func (c *Config) checkUploads() (errs []error) {
 	if err := s3.CheckEntries(c.S3); err != nil {
 		errs = append(errs, err)
@@ -73,6 +73,8 @@ func (c *Config) checkUploads() (errs []error) {
 			to := &c.Streams[i].Record[k].Upload
 			if *to != "" && !slices.ContainsFunc(c.S3, func(e s3.Config) bool { return e.Name == *to }) {
 				errs = append(errs, config.Errorf(to, "there is no entry of s3 that is called %q", *to))
+			} else if *to != "" && c.State == "" {
+				errs = append(errs, config.Errorf(to, "uploads need a folder in which the server remembers what it has sent: set state, such as /var/lib/weir"))
 			}
 		}
 	}

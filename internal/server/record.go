@@ -74,6 +74,12 @@ func (r adminRecorders) Stop(ctx context.Context, path, name string) (admin.Reco
 	return recorder(&st), recorderError(err)
 }
 
+// Cut implements admin.Recorders.
+func (r adminRecorders) Cut(_ context.Context, path, name string) (admin.Recorder, error) {
+	st, err := r.Manager.Cut(path, name)
+	return recorder(&st), recorderError(err)
+}
+
 // recorderError makes an error one that package admin knows.
 func recorderError(err error) error {
 	switch {
@@ -81,13 +87,15 @@ func recorderError(err error) error {
 		return admin.ErrNoStream
 	case errors.Is(err, record.ErrNoEntry):
 		return admin.ErrNoRecorder
+	case errors.Is(err, record.ErrOff):
+		return admin.ErrRecorderOff
 	}
 	return err
 }
 
 func recorder(st *record.State) admin.Recorder {
 	r := admin.Recorder{
-		Stream: st.Stream, Name: st.Recording, State: st.State, Origin: string(st.Origin), Format: st.Format, ID: st.ID, Dir: st.Dir, File: st.File,
+		Stream: st.Stream, Name: st.Recording, State: st.State, Origin: string(st.Origin), Format: st.Format, ID: st.ID, Next: st.Next, Dir: st.Dir, File: st.File,
 		Duration: st.Duration.Round(time.Millisecond).Seconds(), Bytes: st.Bytes, Dropped: st.Dropped, Error: st.Error,
 	}
 	if !st.Start.IsZero() {

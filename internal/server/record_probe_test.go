@@ -30,6 +30,7 @@ func probesOfRecord() map[string]probe {
 		"[].keep.for":        {"keep: {for: 1h}", func(c *record.Config) any { return c.Keep.For }, time.Hour},
 		"[].keep.total":      {"keep: {total: 2MiB}", func(c *record.Config) any { return c.Keep.Total }, int64(2 << 20)},
 		"[].keep.per_stream": {"keep: {per_stream: 2MiB}", func(c *record.Config) any { return c.Keep.PerStream }, int64(2 << 20)},
+		"[].keep.uploaded":   {"keep: {uploaded: 1h}", func(c *record.Config) any { return c.Keep.Uploaded }, time.Hour},
 		"[].keep.free":       {"keep: {free: 1%}", func(c *record.Config) any { return c.Keep.Free }, "1%"},
 		"[].upload":          {"upload: x", func(c *record.Config) any { return c.Upload }, "x"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -33,13 +34,13 @@ func (s *Server) places() []archive.Place {
 	var list []archive.Place
 	for _, e := range s.current.Load().entries {
 		for i := range e.Record {
-			dir := e.Record[i].Dir
+			dir := filepath.Clean(e.Record[i].Dir)
 			if slices.ContainsFunc(list, func(p archive.Place) bool { return p.Dir == dir }) {
 				continue
 			}
 			list = append(list, archive.Place{Dir: dir, Rule: func(stream string) (string, record.Keep, string) {
 				for _, r := range s.streamConfig(stream).Record {
-					if r.Dir == dir {
+					if filepath.Clean(r.Dir) == dir {
 						return r.Name, r.Keep, r.Upload
 					}
 				}
@@ -67,7 +68,7 @@ func (a recordings) List(ctx context.Context, q admin.RecordingQuery) (admin.Rec
 	out := admin.RecordingList{Spans: []admin.RecordingSpan{}, Gaps: []admin.RecordingGap{}, Next: list.Next}
 	for _, s := range list.Spans {
 		span := admin.RecordingSpan{
-			Path: s.Stream, Recording: s.Recording, From: s.From, To: s.To, Duration: s.To.Sub(s.From).Seconds(), Codecs: s.Codecs,
+			Path: s.Stream, Recording: s.Recording, From: s.From, To: s.To, Duration: s.To.Sub(s.From).Seconds(), Codecs: s.Codecs, Coding: s.Coding,
 		}
 		for i := range s.Parts {
 			p := &s.Parts[i]

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,9 +122,9 @@ func lasts(role session.Role) func(*testing.T, *Server) any {
 	}
 }
 
-// besides is what is configured, before and after a change, for the probes that need it.
+// besides is what is configured, before and after a change, for the probes that need it. FOLDER stands for one of the test.
 var besides = map[string][]string{
-	"streams[].record[].upload": {"s3=" + storage("x", "")},
+	"streams[].record[].upload": {"s3=" + storage("x", ""), "state=FOLDER"},
 	"edge.backup":               {"edge.origin=rtmp://127.0.0.1:1"},
 	"edge.publish":              {"edge.origin=rtmp://127.0.0.1:1"},
 	"streams[].publish.auth":    {signingKey("a")},
@@ -360,7 +359,11 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 			continue
 		}
 		t.Run(k.Path, func(t *testing.T) {
-			s, err := New(configured(t, besides[k.Path]...), Options{Level: new(slog.LevelVar)})
+			var beside []string
+			for _, x := range besides[k.Path] {
+				beside = append(beside, strings.ReplaceAll(x, "FOLDER", t.TempDir()))
+			}
+			s, err := New(configured(t, beside...), Options{Level: new(slog.LevelVar)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -368,7 +371,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 			if _, err := s.hub.Publish("live/a", stream.Info{}); err != nil {
 				t.Fatal(err)
 			}
-			change, err := s.Prepare(configured(t, append(slices.Clone(besides[k.Path]), settingOf(k.Path)+"="+p.set)...))
+			change, err := s.Prepare(configured(t, append(beside, settingOf(k.Path)+"="+p.set)...))
 			if err != nil {
 				t.Fatal(err)
 			}

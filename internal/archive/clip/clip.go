@@ -67,6 +67,7 @@ func New(sources []Source) (*Clip, error) {
 		}
 		c.Duration += s.Gap
 		for k := range all {
+			own[k].convert(all[k], strips[k].scale)
 			strips[k].add(all[k], s, c.Duration, data-begin)
 		}
 		c.Duration += s.To - s.From
@@ -83,6 +84,22 @@ func New(sources []Source) (*Clip, error) {
 	c.head = header(strips, c.Duration, data)
 	c.size = int64(len(c.head)) + data
 	return c, nil
+}
+
+// convert puts the times of samples of the track on another clock. Each is rounded on its own, so that no error adds up.
+func (t *track) convert(list []sample, scale int64) {
+	if t.scale == scale {
+		return
+	}
+	on := func(ticks int64) int64 {
+		whole, rest := ticks/t.scale, ticks%t.scale
+		return whole*scale + (rest*scale+t.scale/2)/t.scale
+	}
+	for i := range list {
+		x := &list[i]
+		dts, end, shown := on(x.dts), on(x.dts+int64(x.duration)), on(max(x.dts+int64(x.cts), 0))
+		x.dts, x.duration, x.cts = dts, uint32(min(end-dts, math.MaxUint32)), int32(min(max(shown-dts, math.MinInt32), math.MaxInt32))
+	}
 }
 
 // SourceError says which source an error is about.

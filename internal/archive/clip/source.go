@@ -133,13 +133,13 @@ func parseInit(b []byte) ([]*track, error) {
 }
 
 // equal reports whether two initializations describe the same tracks, so that samples of both may
-// follow one another.
+// follow one another. Their clocks may differ.
 func equal(a, b []*track) bool {
 	if len(a) != len(b) {
 		return false
 	}
 	for i := range a {
-		if a[i].id != b[i].id || a[i].scale != b[i].scale || !bytes.Equal(a[i].stsd, b[i].stsd) {
+		if a[i].id != b[i].id || !bytes.Equal(a[i].stsd, b[i].stsd) {
 			return false
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -28,6 +29,8 @@ type Bucket struct {
 	core  *minio.Core
 	limit *limiter
 	conns *http.Transport
+	// unconditional says that the storage does not know the condition that nothing may be there.
+	unconditional atomic.Bool
 }
 
 // Open makes a bucket of its configuration, and asks nobody.
@@ -63,7 +66,7 @@ func Open(conf Config) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3 %s: %w", conf.Name, err)
 	}
-	return &Bucket{conf, core, newLimiter(conf.Bitrate), t}, nil
+	return &Bucket{conf: conf, core: core, limit: newLimiter(conf.Bitrate), conns: t}, nil
 }
 
 // Config returns what the bucket was made of.

@@ -25,6 +25,9 @@ func partTime(n int64) time.Duration { return headTime + time.Duration(n/(64<<10
 // ErrShort is returned for an object that is not what was sent.
 var ErrShort = errors.New("the object in the storage is not what was sent")
 
+// ErrTaken is returned if somebody has made an object of the name meanwhile: the next try takes another one.
+var ErrTaken = errors.New("the storage has another object of this name")
+
 // Upload is how far an upload is. Its owner keeps it, as JSON, whenever Save is called.
 type Upload struct {
 	Key      string       `json:"key"`
@@ -243,7 +246,16 @@ func (b *Bucket) complete(ctx context.Context, u *Upload, t *Task, last int) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*headTime)
 	defer cancel()
-	if _, err := b.core.CompleteMultipartUpload(ctx, b.conf.Bucket, u.Key, u.ID, list, minio.PutObjectOptions{}); err != nil {
+	if err := b.join(ctx, u, list); hasCode(err, "PreconditionFailed") {
+		if err := b.settled(ctx, u, t); err != nil || u.Done { // the answer of an earlier try was lost
+			return err
+		}
+		key := u.Key
+		if err := b.Abort(ctx, u); err != nil {
+			return err
+		}
+		return errors.Join(fmt.Errorf("%w: %s, which was made meanwhile", ErrTaken, key), t.Save(u)) // the next try takes the other name
+	} else if err != nil {
 		return err
 	}
 	if err := b.settled(ctx, u, t); err != nil {
@@ -253,6 +265,19 @@ func (b *Bucket) complete(ctx context.Context, u *Upload, t *Task, last int) err
 		return fmt.Errorf("%w: it is not there", ErrShort)
 	}
 	return nil
+}
+
+// join completes the object of its parts, if there is none of this name. Storage that does not know the condition is asked without.
+func (b *Bucket) join(ctx context.Context, u *Upload, list []minio.CompletePart) error {
+	var o minio.PutObjectOptions
+	if !b.unconditional.Load() {
+		o.SetMatchETagExcept("*")
+	}
+	_, err := b.core.CompleteMultipartUpload(ctx, b.conf.Bucket, u.Key, u.ID, list, o)
+	if hasCode(err, "NotImplemented") && !b.unconditional.Swap(true) {
+		return b.join(ctx, u, list)
+	}
+	return err
 }
 
 // settled marks the upload as done if its object is there.

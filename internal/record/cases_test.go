@@ -1,0 +1,319 @@
+package record
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/av"
+	"weir/format/flv"
+	"weir/format/fmp4"
+	"weir/format/mp4"
+	"weir/internal/event"
+	"weir/internal/stream"
+)
+
+// made returns what ffmpeg encodes.
+func made(t *testing.T, args ...string) []av.Frame {
+	t.Helper()
+	b, err := exec.Command("ffmpeg", append(append([]string{"-nostdin", "-v", "error"}, args...), "-f", "flv", "-")...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frames []av.Frame
+	for r := flv.NewFrameReader(bytes.NewReader(b)); ; {
+		f, err := r.ReadFrame()
+		if errors.Is(err, io.EOF) {
+			return frames
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, *f)
+	}
+}
+
+// media counts the frames of a kind that have pictures or sound.
+func media(frames []av.Frame, kind av.Kind) (n int) {
+	for i := range frames {
+		if frames[i].Kind == kind && frames[i].Type == av.Media {
+			n++
+		}
+	}
+	return n
+}
+
+// TestEqualTimes_C408: frames that all have one time are all in the file, none of them for longer than a second.
+func TestEqualTimes_C408(t *testing.T) {
+	r := newRig(t, nil)
+	sent := encode(t, 2, "320x180", 48000)
+	for i := range sent.frames {
+		sent.frames[i].DTS, sent.frames[i].PTS = time.Hour, time.Hour
+	}
+	r.send(r.publish("live/cam"), sent.frames, 0, 0)
+	names := r.whole()
+	if len(names) != 1 {
+		t.Fatalf("%d files", len(names))
+	}
+	same(t, sent, "v", names...)
+	if d := length(t, names[0]); d > 2.5 {
+		t.Errorf("it lasts %v s", d)
+	}
+	tool(t, "ffprobe", "-v", "error", names[0])
+}
+
+// TestOtherCodec_C409: pictures of another codec make a new file, and nothing is lost. A track that ends does not.
+func TestOtherCodec_C409(t *testing.T) {
+	r := newRig(t, nil)
+	avc := encode(t, 2, "320x180", 48000).frames
+	name := filepath.Join(t.TempDir(), "hevc.mp4") // ffmpeg's FLV has no HEVC
+	tool(t, "ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=2", "-c:v", "libx265", "-preset", "ultrafast",
+		"-x265-params", "log-level=error", "-bf", "0", "-g", "25", name)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := fmp4.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hevc []av.Frame
+	for {
+		f, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		hevc = append(hevc, *f)
+	}
+	p := r.publish("live/cam")
+	r.send(p, avc, 0, 0)
+	r.send(p, hevc, 2*time.Second, 0)
+	names := r.whole()
+	if len(names) != 2 {
+		t.Fatalf("%d files", len(names))
+	}
+	pictures, sound := 0, 0
+	for _, name := range names {
+		pictures, sound = pictures+len(packets(t, name, "v")), sound+len(packets(t, name, "a"))
+	}
+	if pictures != 100 || sound != media(avc, av.Audio) {
+		t.Errorf("%d pictures and %d frames of sound", pictures, sound)
+	}
+	r = newRig(t, nil)
+	sent := encode(t, 6, "320x180", 48000).frames
+	r.send(r.publish("live/cam"), without(sent, av.Audio, 3*time.Second, time.Hour), 0, 0)
+	names = r.whole()
+	if len(names) != 1 || len(packets(t, names[0], "v")) != 150 {
+		t.Errorf("%d files", len(names))
+	}
+}
+
+// TestMinuteBetweenKeyFrames_C410: with a key frame a minute and files of 10 s, files begin at key frames, and pieces stay small however large the
+// pictures are.
+func TestMinuteBetweenKeyFrames_C410(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Cut = 10 * time.Second })
+	sent := made(t, "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=5:duration=130", "-c:v", "libx264", "-preset", "ultrafast", "-g", "300", "-keyint_min", "300", "-sc_threshold", "0")
+	for i := range sent[:6] { // as much as may wait for the disk
+		if f := &sent[i]; f.Type == av.Media {
+			const size = 3 << 20
+			filler := make([]byte, size) // a NAL unit that decoders pass over
+			n := size - 4
+			filler[0], filler[1], filler[2], filler[3], filler[4] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n), 12
+			f.Payload = append(slices.Clone(f.Payload), filler...)
+		}
+	}
+	p := r.publish("live/cam")
+	r.send(p, sent, 0, 0)
+	names := r.whole()
+	if len(names) != 3 {
+		t.Fatalf("%d files", len(names))
+	}
+	pictures := 0
+	for _, name := range names {
+		v := packets(t, name, "v")
+		pictures += len(v)
+		if !v[0].key {
+			t.Errorf("%s begins without a key frame", name)
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := mp4.ReadIndex(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range x.Fragments {
+			if f.Size > maxBatch+64<<10 {
+				t.Errorf("a piece of %d bytes", f.Size)
+			}
+		}
+	}
+	if pictures != media(sent, av.Video) {
+		t.Errorf("%d pictures of %d", pictures, media(sent, av.Video))
+	}
+}
+
+// TestNoKeyFrameIsToldOnce_C410: a stream without key frames is recorded by nobody, which is told once.
+func TestNoKeyFrameIsToldOnce_C410(t *testing.T) {
+	clip := slices.DeleteFunc(encode(t, 10, "320x180", 48000).frames, func(f av.Frame) bool {
+		return f.Kind == av.Audio || f.IsKey() && f.Type == av.Media
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		p := r.publish("live/cam")
+		at := time.Duration(0)
+		for round := range time.Duration(6) {
+			for i := range clip {
+				f := clip[i]
+				f.DTS, f.PTS = f.DTS+round*10*time.Second, f.PTS+round*10*time.Second
+				time.Sleep(f.DTS - at)
+				at = max(at, f.DTS)
+				if err := p.Write(&f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			if n, want := r.logged("no key frame for 15s"), min(int(round), 1); n != want {
+				t.Errorf("after %d s it was told %d times", 10*(round+1), n)
+			}
+		}
+		p.Close(stream.ErrClosed)
+		r.end()
+	})
+}
+
+// TestPublisherOf100ms_C411: what is sent in a tenth of a second is a file.
+func TestPublisherOf100ms_C411(t *testing.T) {
+	r := newRig(t, nil)
+	sent := slices.DeleteFunc(encode(t, 2, "320x180", 48000).frames, func(f av.Frame) bool { return f.DTS > 100*time.Millisecond })
+	p := r.publish("live/cam")
+	r.send(p, sent, 0, 0)
+	p.Close(stream.ErrClosed)
+	names := r.whole()
+	if len(names) != 1 || len(packets(t, names[0], "v")) != media(sent, av.Video) || len(packets(t, names[0], "a")) != media(sent, av.Audio) {
+		t.Errorf("%d files", len(names))
+	}
+}
+
+// TestDiskStands_C416: a disk that stands still for 30 s costs what does not fit into the queue, which is counted to the frame, and the publisher no
+// time at all.
+func TestDiskStands_C416(t *testing.T) {
+	clip := encode(t, 10, "320x180", 48000).frames
+	synctest.Test(t, func(t *testing.T) {
+		disk := &faulty{}
+		r := newRig(t, func(c *Config) { c.Sync = "close" }, func(o *Options) { o.openDir = disk.open })
+		p := r.publish("live/cam")
+		at, sent := time.Duration(0), 0
+		begin := time.Now()
+		feed := func() {
+			by := time.Since(begin).Truncate(10 * time.Second)
+			for i := range clip {
+				f := clip[i]
+				f.DTS, f.PTS = f.DTS+by, f.PTS+by
+				time.Sleep(f.DTS - at)
+				at = max(at, f.DTS)
+				before := time.Now()
+				if err := p.Write(&f); err != nil {
+					t.Fatal(err)
+				}
+				if time.Since(before) > 0 {
+					t.Error("the publisher waited")
+				}
+				if f.Type == av.Media {
+					sent++
+				}
+			}
+			time.Sleep(time.Until(begin.Add(by + 10*time.Second)))
+			at = by + 10*time.Second
+		}
+		feed()
+		blocked := make(chan struct{})
+		disk.mu.Lock()
+		disk.block = blocked
+		disk.mu.Unlock()
+		for range 3 {
+			feed()
+		}
+		disk.mu.Lock()
+		disk.block = nil
+		disk.mu.Unlock()
+		close(blocked)
+		for range 2 {
+			feed()
+		}
+		synctest.Wait()
+		list, err := r.m.List("live/cam")
+		if err != nil || len(list) != 1 || list[0].State != "recording" {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		p.Close(stream.ErrClosed)
+		names := r.whole()
+		if len(names) != 2 {
+			t.Fatalf("%v", names)
+		}
+		kept := 0
+		for _, name := range names {
+			v := packets(t, name, "v")
+			if !v[0].key {
+				t.Errorf("%s begins without a key frame", name)
+			}
+			kept += len(v) + len(packets(t, name, "a"))
+		}
+		if lost := int(list[0].Dropped); kept+lost != sent || lost < sent/4 || lost > sent/2 {
+			t.Errorf("%d frames were sent, %d are kept, %d were counted as lost", sent, kept, lost)
+		}
+		if n := r.count(event.RecordingFailed); n != 1 {
+			t.Errorf("%d events", n)
+		}
+	})
+}
+
+// TestFailuresDoNotSpin_C417: a directory that cannot be written to is tried every 10 s, and told once; when it can, recording goes on there.
+func TestFailuresDoNotSpin_C417(t *testing.T) {
+	clip := encode(t, 10, "320x180", 48000).frames
+	synctest.Test(t, func(t *testing.T) {
+		disk := &faulty{from: 1, err: syscall.ENOENT}
+		r := newRig(t, nil, func(o *Options) { o.openDir = disk.open })
+		p := r.publish("live/cam")
+		at := time.Duration(0)
+		for round := range time.Duration(6) {
+			if round == 5 {
+				disk.mu.Lock()
+				if disk.calls > 7 {
+					t.Errorf("%d calls in 50 s", disk.calls)
+				}
+				disk.from = 0
+				disk.mu.Unlock()
+			}
+			for i := range clip {
+				f := clip[i]
+				f.DTS, f.PTS = f.DTS+round*10*time.Second, f.PTS+round*10*time.Second
+				time.Sleep(f.DTS - at)
+				at = max(at, f.DTS)
+				if err := p.Write(&f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		synctest.Wait()
+		p.Close(stream.ErrClosed)
+		if names := r.whole(); len(names) != 1 {
+			t.Errorf("%v", names)
+		}
+		if n := r.count(event.RecordingFailed); n != 1 {
+			t.Errorf("%d events", n)
+		}
+	})
+}

@@ -1,0 +1,121 @@
+package record
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/internal/event"
+)
+
+// tight is a disk with so much room.
+type tight struct {
+	mu   sync.Mutex // guards below
+	room int64
+	used int64
+}
+
+func (d *tight) open(dir string) (storage, error) {
+	s, err := openDir(dir)
+	return &tightStorage{s, d}, err
+}
+
+type tightStorage struct {
+	storage
+	disk *tight
+}
+
+func (s *tightStorage) Free() (free, total int64, err error) {
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	return s.disk.room - s.disk.used, s.disk.room, nil
+}
+
+func (s *tightStorage) Create(name string) (file, error) {
+	f, err := s.storage.Create(name)
+	return &tightFile{f, s.disk}, err
+}
+
+type tightFile struct {
+	file
+	disk *tight
+}
+
+// WriteAt takes what there is room for, as a disk does.
+func (f *tightFile) WriteAt(b []byte, at int64) (int, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	more := max(at+int64(len(b))-info.Size(), 0)
+	if f.disk.used+more > f.disk.room {
+		return 0, syscall.ENOSPC
+	}
+	f.disk.used += more
+	return f.file.WriteAt(b, at)
+}
+
+// TestRoomToFinish: a disk that becomes full without min_free leaves the file what it needs to become whole.
+func TestRoomToFinish(t *testing.T) {
+	disk := &tight{room: 1<<20 + 300<<10}
+	r := newRig(t, func(c *Config) { c.MinFree = "" }, func(o *Options) { o.openDir = disk.open })
+	r.send(r.publish("live/cam"), encode(t, 10, "640x360", 48000).frames, 0, 0)
+	e := r.wait(event.RecordingFailed, 1)
+	if e.Data["reason"] != "full" || !strings.Contains(e.Data["text"].(string), "what the file needs to become whole") {
+		t.Errorf("%v", e.Data)
+	}
+	names := r.whole()
+	if len(names) != 1 {
+		t.Fatalf("%v", names)
+	}
+	if b, err := os.ReadFile(names[0]); err != nil || !strings.Contains(string(b[:128]), "mdat") || len(b) < 200<<10 {
+		t.Errorf("%d bytes, or not finished; %v", len(b), err)
+	}
+	if v := packets(t, names[0], "v"); len(v) < 20 || !v[0].key {
+		t.Errorf("%d pictures", len(v))
+	}
+}
+
+// TestFinishedLater: a file that could not be made whole is, once the disk takes the next file of the recording; the catalog is told.
+func TestFinishedLater(t *testing.T) {
+	c := &catalog{}
+	disk := &tight{room: 1 << 30}
+	r := newRig(t, func(c *Config) { c.MinFree, c.Cut = "", 2*time.Second }, func(o *Options) { o.openDir, o.Catalog = disk.open, c })
+	sent := encode(t, 10, "320x180", 48000)
+	p := r.publish("live/cam")
+	r.send(p, sent.frames[:len(sent.frames)/10], 0, 0)
+	r.wait(event.RecordingStart, 1)
+	first := filepath.Join(r.dir, files(t, r.dir)[0])
+	if err := os.WriteFile(strings.TrimSuffix(first, partSuffix), nil, 0o600); err != nil { // it cannot get its name
+		t.Fatal(err)
+	}
+	r.send(p, sent.frames[len(sent.frames)/10:], 0, 0)
+	r.wait(event.RecordingFailed, 1)
+	done := r.wait(event.RecordingDone, 1)
+	if done.Data["repaired"] != true || !strings.HasSuffix(done.Data["file"].(string), "-2.mp4") {
+		t.Errorf("%v", done.Data)
+	}
+	if v := packets(t, filepath.Join(r.dir, done.Data["file"].(string)), "v"); len(v) != 50 || !v[0].key {
+		t.Errorf("%d pictures", len(v))
+	}
+	r.end()
+	for _, name := range files(t, r.dir) {
+		if strings.HasSuffix(name, partSuffix) {
+			t.Errorf("%s is left", name)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, what := range c.told {
+		if what == "repaired" && c.list[i].ID != "" && c.list[i].Stream == "live/cam" {
+			return
+		}
+	}
+	t.Errorf("the catalog was told %v", c.told)
+}
