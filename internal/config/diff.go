@@ -72,16 +72,52 @@ func (f *field) diff(changes []Change, path string, a, b reflect.Value) []Change
 		return changes
 	case f.kind == list && f.elem.kind == group && a.Len() == b.Len():
 		for i := range a.Len() {
-			if reflect.DeepEqual(a.Index(i).Addr().Interface(), b.Index(i).Addr().Interface()) {
-				continue // most of a thousand entries are the same
+			if f.elem.equal(a.Index(i), b.Index(i)) {
+				continue // most of a thousand entries are the same: no path is made for their keys
 			}
 			changes = f.elem.diff(changes, join(path, fmt.Sprint(i)), a.Index(i), b.Index(i))
 		}
 		return changes
-	case f.kind == list && a.Len() == 0 && b.Len() == 0 || reflect.DeepEqual(a.Interface(), b.Interface()):
+	case f.equal(a, b):
 		return changes
 	}
 	return append(changes, Change{path, f.when})
+}
+
+// equal reports whether a and b, values of f, have the same keys with the same values.
+func (f *field) equal(a, b reflect.Value) bool {
+	switch f.kind {
+	case group:
+		for _, c := range f.fields {
+			if !c.equal(c.of(a), c.of(b)) {
+				return false
+			}
+		}
+		return true
+	case list:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for i := range a.Len() {
+			if !f.elem.equal(a.Index(i), b.Index(i)) {
+				return false
+			}
+		}
+		return true
+	}
+	switch {
+	case a.Kind() == reflect.String:
+		return a.String() == b.String()
+	case a.Kind() == reflect.Bool:
+		return a.Bool() == b.Bool()
+	case a.CanInt():
+		return a.Int() == b.Int()
+	case a.CanUint():
+		return a.Uint() == b.Uint()
+	case a.CanFloat():
+		return a.Float() == b.Float()
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
 }
 
 // CopyLive gives conf the values that from has in all keys but those that take a restart. Both
