@@ -8,7 +8,7 @@ T       ?=
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-clients build pages install lint fmt fuzz mutants protocols soak sim generate deps
+.PHONY: help run test test-clients build pages install lint fmt fuzz mutants protocols test-large soak sim generate deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -71,6 +71,10 @@ mutants: ## make N (20) small mistakes in each folder of T, and list those that 
 
 protocols: pages ## add a toy protocol and delete each one in turn, by a folder and a line
 	@scripts/protocols
+
+test-large: ## recordings and uploads at full size: a million files, a full disk for an hour, 100 killed uploads (ten minutes)
+	@scripts/install build test
+	WEIR_TEST_LARGE=1 go test -count=1 -timeout=30m -v -run 'C400|P13|P14|P25' ./internal/archive ./internal/record
 
 soak: ## all tests again and again, in random order and with the race detector, for T (30m)
 	@scripts/install build test

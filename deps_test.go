@@ -74,7 +74,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/pull", "av internal/admit internal/config internal/fetch internal/hops internal/ingest internal/peer internal/reach internal/session internal/statefile internal/stream", ""},
 	{"internal/probe", "av codec amf format internal/health internal/timeline internal/fetch", ""},
 	{"internal/archive", "format/fmp4 format/m3u8 format/mp4 internal/archive/clip internal/archive/s3 internal/event internal/peer internal/protocol/. internal/record internal/session", "golang.org/x/sys modernc.org/sqlite"},
-	{"internal/archive/clip", "format/mp4", ""},
+	{"internal/archive/clip", "format/fmp4 format/mp4", ""},
 	{"internal/archive/s3", "internal/config", "github.com/minio/minio-go/v7"},
 	{"internal/demo", "av codec format", ""},
 	{"internal/server", "av codec amf format rtmp internal web", "github.com/fsnotify/fsnotify golang.org/x/sys"},

@@ -21,6 +21,7 @@ func TestBrowser(t *testing.T) {
 		{"watch", testWatch},
 		{"past", testPast},
 		{"codecs", testCodecs},
+		{"recorded", testRecorded},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -70,6 +70,9 @@ type keyFrame struct {
 	time     uint32
 }
 
+// maxFiller is how long a text may be at which ffmpeg does not complain.
+const maxFiller = 1000
+
 // fileFields is how many properties appendFileFacts writes.
 const fileFields = 8
 
@@ -107,11 +110,20 @@ func appendFileFacts(b []byte, f *fileFacts, size int) []byte {
 	array("filepositions", func(k *keyFrame) float64 { return float64(k.position) })
 	array("times", func(k *keyFrame) float64 { return float64(k.time) / 1000 })
 	b = append(b, 0, 0, 9)
-	b = append(b, "\x00\x06filler\x02"...)
-	fill := max(size-(len(b)-from)-2-3, 0)
-	b = binary.BigEndian.AppendUint16(b, uint16(fill))
-	b = append(b, bytes.Repeat([]byte{' '}, fill)...)
-	return append(b, 0, 0, 9)
+	for {
+		const own, end = 2 + 6 + 1 + 2, 3 // bytes of a text but for its letters, and of the array's end
+		left := size - (len(b) - from) - end - own
+		fill := max(left, 0)
+		if left > maxFiller {
+			fill = min(maxFiller, left-own) // another one comes
+		}
+		b = append(b, "\x00\x06filler\x02"...)
+		b = binary.BigEndian.AppendUint16(b, uint16(fill))
+		b = append(b, bytes.Repeat([]byte{' '}, fill)...)
+		if left <= maxFiller {
+			return append(b, 0, 0, 9)
+		}
+	}
 }
 
 // FinishFile writes what is known of a whole file of so many bytes into the metadata that BuildFileMetadata made room in: its length and

@@ -100,3 +100,20 @@ func (r *Reader) whole(moof Box) (f Fragment, err error) {
 	r.at = f.End
 	return f, nil
 }
+
+// Samples describes the samples of a plain file without reading its media: each is called with those of one track after those of
+// another, until it returns false. Their times are those of the tables, before any edit list. A Reader is for either Samples or Next.
+func (r *Reader) Samples(each func(t *Track, s SampleAt) bool) {
+	for _, t := range r.tracks {
+		for t.table != nil {
+			s, ok := t.table.next(r.size)
+			if !ok {
+				t.table = nil
+				break
+			}
+			if !each(&t.Track, SampleAt{s.offset, s.size, s.dts, s.duration, int32(s.cts), s.key}) {
+				return
+			}
+		}
+	}
+}

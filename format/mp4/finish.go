@@ -46,24 +46,24 @@ func finish(f File, size int64) error {
 		return err
 	}
 	if h.finished {
-		if moov, err := fmp4.ReadBox(f, h.mdatEnd, size); err != nil || moov.Type != "moov" {
+		moov, err := fmp4.ReadBox(f, h.mdatEnd, size)
+		if err != nil || !h.describes(moov) {
 			return noIndexOr(err)
 		}
-		return nil
+		return h.moveFront(f, moov)
 	}
 	s, err := scan(f, size, &h, []*fmp4.Tables{})
 	if err != nil {
 		return err
 	}
-	if size > s.end {
-		if err := f.Truncate(s.end); err != nil {
-			return err
-		}
+	if err := f.Truncate(s.end); err != nil { // also where nothing is behind it: room may have been reserved there
+		return err
 	}
 	tail, err := fmp4.AppendPlain(nil, s.moov, s.tables)
 	if err != nil {
 		return err
 	}
+	moov := int64(len(tail))
 	tail = appendIndex(tail, s.index)
 	if _, err := f.WriteAt(tail, s.end); err != nil {
 		return errors.Join(err, f.Truncate(s.end))
@@ -73,6 +73,52 @@ func finish(f File, size int64) error {
 	}
 	// 16 bytes within the first sector, which disks write whole or not at all.
 	if _, err := f.WriteAt(mdatHead(s.end-h.free), h.free); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return h.moveFront(f, fmp4.Box{Type: "moov", Begin: s.end, End: s.end + moov})
+}
+
+// describes reports whether a box is what is behind the media of a finished file: its moov box, or a free box once that
+// stands in front.
+func (h *head) describes(b fmp4.Box) bool {
+	return b.Type == "moov" || b.Type == "free" && h.front.Type == "moov"
+}
+
+// moveFront moves the moov box behind the media of a file that is whole into what was reserved in front, if it fits there: exactly, or with room for the
+// head of a free box behind it. The file can be played after each step, and the steps that are left are done by another call.
+func (h *head) moveFront(f File, moov fmp4.Box) error {
+	left := h.front.End - h.front.Begin - (moov.End - moov.Begin)
+	switch {
+	case moov.Type != "moov", h.front.Type == "":
+		return nil
+	case h.front.Type == "free" && (left == 0 || left > freeSize):
+		b, err := readBytes(f, moov.Begin, moov.End)
+		if err != nil {
+			return err
+		}
+		begin := b[:8:8]
+		if left > 0 {
+			b = append(binary.BigEndian.AppendUint32(b, uint32(left)), "free"...)
+		}
+		if _, err := f.WriteAt(b[8:], h.front.Begin+8); err != nil { // for readers it is free
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(begin, h.front.Begin); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	case h.front.Type == "free":
+		return nil
+	}
+	if _, err := f.WriteAt([]byte("free"), moov.Begin+4); err != nil {
 		return err
 	}
 	return f.Sync()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ func (m *memory) ReadAt(b []byte, at int64) (int, error) { return bytes.NewReade
 
 func (m *memory) WriteAt(b []byte, at int64) (int, error) {
 	if !m.call() {
-		if !m.torn {
+		if !m.torn || len(b) <= freeSize { // which is not torn
 			return 0, errDisk
 		}
 		b = b[:len(b)/2]
@@ -80,8 +81,8 @@ func TestFileInEachForm(t *testing.T) {
 	if err := Finish(finished, int64(len(finished.b))); err != nil {
 		t.Fatal(err)
 	}
-	if finished.calls != 4 {
-		t.Errorf("%d calls, not write, sync, write, sync", finished.calls)
+	if finished.calls != 5 {
+		t.Errorf("%d calls, not truncate, write, sync, write, sync", finished.calls)
 	}
 	index, err := ReadIndex(bytes.NewReader(fragmented), int64(len(fragmented)))
 	if err != nil {
@@ -181,7 +182,13 @@ func (m *media) offset() float64 {
 // TestFinishInterrupted (C-401) breaks off finishing at each call, with nothing and with half of a write done: the file can be
 // read then, a second try makes the same of it as an undisturbed one, and a third changes nothing.
 func TestFinishInterrupted_C401(t *testing.T) {
+	t.Run("moov behind", func(t *testing.T) { testInterrupted(t, 0) })
+	t.Run("moov in front", func(t *testing.T) { testInterrupted(t, 64<<10) })
+}
+
+func testInterrupted(t *testing.T, reserve int) {
 	m := record(t)
+	m.reserve = reserve
 	name := filepath.Join(t.TempDir(), "a.mp4")
 	m.write(t, name)
 	cut := append(read(t, name), "\x00\x01\x00\x00moof and a bit"...) // and a torn fragment
@@ -196,7 +203,7 @@ func TestFinishInterrupted_C401(t *testing.T) {
 	for fail := 1; fail <= whole.calls; fail++ {
 		for _, torn := range []bool{false, true} {
 			t.Run(fmt.Sprint(fail, torn), func(t *testing.T) {
-				f := &memory{b: slices.Clone(cut), fail: fail, torn: torn && fail != 4} // 16 bytes are not torn
+				f := &memory{b: slices.Clone(cut), fail: fail, torn: torn}
 				if err := Finish(f, int64(len(cut))); !errors.Is(err, errDisk) {
 					t.Fatal(err)
 				}
@@ -241,6 +248,80 @@ func pictures(t *testing.T, b []byte) (n int) {
 		if f.Kind == av.Video && f.Type == av.Media {
 			n++
 		}
+	}
+}
+
+// TestFaststart: with room in front the moov box of a finished file stands there, alone; players that cannot go back play it as it comes. What does not fit
+// stays behind.
+func TestFaststart(t *testing.T) {
+	m := record(t)
+	plain := filepath.Join(t.TempDir(), "plain.mp4")
+	m.write(t, plain)
+	f := &memory{b: read(t, plain)}
+	if err := Finish(f, int64(len(f.b))); err != nil {
+		t.Fatal(err)
+	}
+	h, err := readHead(f, int64(len(f.b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := fmp4.ReadBox(f, h.mdatEnd, int64(len(f.b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int(box.End - box.Begin)
+	for _, c := range []struct {
+		reserve int
+		front   bool
+	}{{size, true}, {size + 17, true}, {size + 1, false}, {size + freeSize, false}, {size - 1, false}, {64 << 10, true}, {minReserve - 1, false}, {100, false}} {
+		t.Run(fmt.Sprint(c.reserve-size), func(t *testing.T) {
+			m := record(t)
+			m.reserve = c.reserve
+			name := filepath.Join(t.TempDir(), "a.mp4")
+			m.write(t, name)
+			f := &memory{b: read(t, name)}
+			before, err := ReadIndex(f, int64(len(f.b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := Finish(f, int64(len(f.b))); err != nil {
+				t.Fatal(err)
+			}
+			var boxes []string
+			for at := int64(0); at < int64(len(f.b)); {
+				b, err := fmp4.ReadBox(f, at, int64(len(f.b)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				boxes, at = append(boxes, b.Type), b.End
+			}
+			boxes = slices.DeleteFunc(boxes, func(s string) bool { return s == "free" })
+			want := []string{"ftyp", "mdat", "moov", "uuid"}
+			if c.front {
+				want = []string{"ftyp", "moov", "mdat", "uuid"}
+			}
+			if !slices.Equal(boxes, want) {
+				t.Errorf("%v", boxes)
+			}
+			after, err := ReadIndex(f, int64(len(f.b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Error(diff)
+			}
+			if n := pictures(t, f.b); n != 180 {
+				t.Errorf("%d pictures", n)
+			}
+			if c.front {
+				cmd := exec.Command("ffmpeg", "-v", "error", "-i", "pipe:0", "-map", "0:v", "-c", "copy", "-f", "framemd5", "-")
+				cmd.Stdin = bytes.NewReader(f.b)
+				out, err := cmd.Output()
+				if n := strings.Count(string(out), "\n0,"); err != nil || n != 180 {
+					t.Errorf("ffmpeg reads %d pictures from a pipe: %v", n, err)
+				}
+			}
+		})
 	}
 }
 

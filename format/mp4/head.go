@@ -9,8 +9,14 @@ import (
 	"weir/format/fmp4"
 )
 
-// freeSize is the length of the free box, whose place the head of the mdat box takes.
-const freeSize = 16
+const (
+	// freeSize is the length of the free box, whose place the head of the mdat box takes.
+	freeSize = 16
+	// MaxReserve bounds Head.Reserve. What changes in front of a file when it is finished is within its first 5 MiB, which
+	// matters to those who send it somewhere while it grows.
+	MaxReserve = 4 << 20
+	minReserve = 1 << 10 // a smaller one holds no moov box
+)
 
 // appendBox appends a whole box.
 func appendBox(b []byte, typ string, body ...[]byte) []byte {
@@ -38,6 +44,9 @@ func (m *Muxer) appendHead(dst []byte) ([]byte, error) {
 		}
 	}
 	b := appendBox(dst, "ftyp", []byte(brands))
+	if n := min(m.head.Reserve, MaxReserve); n >= minReserve {
+		b = appendBox(b, "free", make([]byte, n-8))
+	}
 	b = appendBox(b, "free", make([]byte, freeSize-8))
 	b, err := fmp4.AppendMovie(b, tracks, m.head.Start)
 	if err != nil {
@@ -48,7 +57,9 @@ func (m *Muxer) appendHead(dst []byte) ([]byte, error) {
 
 // head is what ours a file begins with.
 type head struct {
-	free     int64 // where the free box is, or the head of the mdat box that took its place
+	ftyp     int64    // where that box ends
+	front    fmp4.Box // the free box that was reserved, or the moov box in it; without a type if there is none
+	free     int64    // where the free box is, or the head of the mdat box that took its place
 	finished bool
 	mdatEnd  int64 // of a finished file
 	moov     fmp4.Box
@@ -74,8 +85,21 @@ func readHead(r file, size int64) (h head, err error) {
 	if err != nil {
 		return h, emptyOr(err)
 	}
+	h.ftyp = ftyp.End
+	if b.Type == "moov" || b.Type == "free" && b.End-b.Begin >= minReserve {
+		h.front = b
+		b, err = fmp4.ReadBox(r, b.End, size)
+		if err == nil && b.Type == "free" && b.End-b.Begin != freeSize { // what the moov box left of it
+			b, err = fmp4.ReadBox(r, b.End, size)
+		}
+		if err != nil {
+			return h, emptyOr(err)
+		}
+	}
 	h.free = b.Begin
 	switch {
+	case h.front.Type == "moov" && b.Type != "mdat":
+		return h, ErrForeign
 	case b.Type == "mdat" && b.End <= size:
 		h.finished, h.mdatEnd = true, b.End
 		return h, nil
@@ -117,7 +141,7 @@ const maxRead = 1 << 30
 
 // init returns the initialization segment of a file that is not finished.
 func (h *head) init(r file) ([]byte, error) {
-	ftyp, err := readBytes(r, 0, h.free)
+	ftyp, err := readBytes(r, 0, h.ftyp)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func readIndex(r io.ReaderAt, size int64) (*Index, error) {
 		return s.index, nil
 	}
 	moov, err := fmp4.ReadBox(r, h.mdatEnd, size)
-	if err != nil || moov.Type != "moov" {
+	if err != nil || !h.describes(moov) {
 		return nil, noIndexOr(err)
 	}
 	u, err := fmp4.ReadBox(r, moov.End, size)

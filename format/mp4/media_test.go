@@ -39,6 +39,8 @@ type media struct {
 	file   string // FLV
 	tracks []Track
 	frames []av.Frame // media alone, in their order
+
+	reserve int // see Head.Reserve
 }
 
 var source = sync.OnceValues(func() ([]byte, error) {
@@ -96,7 +98,7 @@ var start = time.Date(2026, 11, 27, 10, 0, 0, 123456789, time.UTC)
 // write makes a file of the frames, with a fragment for each second and key frame, and returns its muxer.
 func (m *media) write(t testing.TB, name string) *Muxer {
 	t.Helper()
-	x, err := NewMuxer(Head{Path: "live/cam", Epoch: 77, Start: start, Note: []byte("note"), Tracks: m.tracks})
+	x, err := NewMuxer(Head{Path: "live/cam", Epoch: 77, Start: start, Note: []byte("note"), Tracks: m.tracks, Reserve: m.reserve})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,9 @@ type Head struct {
 	At     time.Duration
 	Note   []byte  // what the owner wants to find in it again; at most 64 KiB
 	Tracks []Track // one at least
+	// Reserve is how many bytes are kept free in front of the media: if the moov box fits there it stands there in the finished
+	// file, which can then be played from its beginning while it is loaded. Below 1 KiB it is nothing, and MaxReserve at most.
+	Reserve int
 }
 
 // Track is a track of a file.

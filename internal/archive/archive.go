@@ -65,6 +65,8 @@ type Archive struct {
 	woken   chan struct{} // tells Run that a file is whole
 	built   chan struct{} // tells Run that the index was found damaged
 
+	cleaning sync.Mutex // held while files are removed by rule
+
 	mu     sync.RWMutex // guards below; held for reading while the database is used
 	index  *index
 	ready  bool

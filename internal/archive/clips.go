@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -35,8 +34,17 @@ var ErrCodecs = errors.New("the codecs change in this range: ask for the spans o
 // ErrGap is returned for a range in which something is missing, if that is not wanted.
 var ErrGap = errors.New("something is missing in this range")
 
-// ErrElsewhere is returned for a range of which something is no longer here but in the storage it was uploaded to.
-var ErrElsewhere = errors.New("part of this range is only in the storage that it was uploaded to: play index.m3u8, or ask for one file")
+// ErrElsewhere is returned for a file that is no longer here but in the storage it was uploaded to.
+var ErrElsewhere = errors.New("the file is only in the storage that it was uploaded to")
+
+// ErrFragments is returned for a range of which something is only in storage, in a file that was left in fragments.
+var ErrFragments = errors.New("a part of this range is only in the storage that it was uploaded to, in a file that was not made plain MP4 (finalize: none): play index.m3u8, or ask for the whole file")
+
+// ErrStorage is returned for a range of which something is only in storage that does not answer as it should.
+var ErrStorage = errors.New("a part of this range is only in the storage that it was uploaded to, which does not give it")
+
+// ErrBusy is returned while as much is played from storage as may be.
+var ErrBusy = errors.New("too many ranges are being played from the storage that they were uploaded to; ask again in a few seconds")
 
 // ErrFormat is returned for a range that was recorded in a format that is not cut.
 var ErrFormat = errors.New("only recordings in MP4 can be played by time; this one can be downloaded as files")
@@ -52,40 +60,70 @@ type Film struct {
 	Duration time.Duration
 	// Skipped are the files that are left out because they cannot be read.
 	Skipped []string
+	// Elsewhere is the part that the range is, if it is the whole of a file that is only in the storage: there is nothing
+	// to read here then.
+	Elsewhere *Part
 
+	ctx     context.Context
+	archive *Archive
 	sources []Part
-	opened  *os.File
+	opened  clip.File
+	free    func() // gives back the right to read from storage
 }
 
 // Close closes the file that is open.
 func (f *Film) Close() error {
+	if f.free != nil {
+		f.free()
+		f.free = nil
+	}
+	return f.shut()
+}
+
+func (f *Film) shut() error {
 	if f.opened == nil {
 		return nil
 	}
-	return f.opened.Close()
+	err := f.opened.Close()
+	f.opened = nil
+	return err
 }
 
 // file opens the file of a source.
 func (f *Film) file(source int) (io.ReaderAt, error) {
-	_ = f.Close()
-	var err error
-	f.opened, err = open(&f.sources[source].Row)
+	_ = f.shut()
+	file, err := f.archive.openAnywhere(f.ctx, &f.sources[source].Row)
 	if err != nil {
-		f.opened = nil
 		return nil, err
 	}
-	return f.opened, nil
+	f.opened = file
+	return file, nil
+}
+
+// openAnywhere opens a file, here or in the storage.
+func (a *Archive) openAnywhere(ctx context.Context, r *Row) (clip.File, error) {
+	if r.State != Remote {
+		return open(r)
+	}
+	b, err := a.uploads.bucket(r.Upload)
+	if err != nil {
+		return nil, err
+	}
+	return b.Object(ctx, r.Object, r.Bytes), nil
 }
 
 // cutting bounds the clips that are made at once, and those that are kept.
 const (
 	cutting  = 2
 	maxHeads = 64 << 20 // bytes
+	// fetching bounds the ranges that are played from storage at once: each is a connection to it.
+	fetching = 32
 )
 
 // clips are the clips that were asked for last: players ask for many ranges of one.
 type clips struct {
-	making chan struct{}
+	making  chan struct{}
+	fetched chan struct{}
 
 	mu    sync.Mutex // guards below
 	byTag map[string]*list.Element
@@ -101,7 +139,7 @@ type made struct {
 }
 
 func newClips() *clips {
-	return &clips{making: make(chan struct{}, cutting), byTag: map[string]*list.Element{}, order: list.New()}
+	return &clips{making: make(chan struct{}, cutting), fetched: make(chan struct{}, fetching), byTag: map[string]*list.Element{}, order: list.New()}
 }
 
 func (c *clips) known(tag string) *made {
@@ -129,7 +167,8 @@ func (c *clips) keep(m *made) {
 }
 
 // Film returns what was recorded of a stream from one time to another as one file. recording "" takes the recording
-// that has most of it. It fails with ErrNotFound, ErrQuery, ErrIndexing, ErrCodecs, ErrGap, ErrElsewhere or ErrFormat.
+// that has most of it. It fails with ErrNotFound, ErrQuery, ErrIndexing, ErrCodecs, ErrGap, ErrFormat, ErrFragments, ErrStorage or ErrBusy. What is
+// only in storage is read until ctx ends.
 func (a *Archive) Film(ctx context.Context, stream, recording string, from, to time.Time, gaps string) (*Film, error) {
 	parts, err := a.Range(ctx, stream, recording, from, to)
 	if err != nil {
@@ -162,13 +201,13 @@ func (a *Archive) Film(ctx context.Context, stream, recording string, from, to t
 func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, gaps string) (f *Film, bad int, err error) {
 	var good []Part
 	var at []int
-	length := time.Duration(0)
+	length, remote := time.Duration(0), false
 	for i := range parts {
-		switch p := &parts[i]; {
+		p := &parts[i]
+		remote = remote || p.State == Remote
+		switch {
 		case p.State == Damaged:
 			continue
-		case p.State == Remote:
-			return nil, -1, ErrElsewhere
 		case p.Format != formatMP4:
 			return nil, -1, ErrFormat
 		}
@@ -194,6 +233,24 @@ func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, ga
 	if length > MaxClip {
 		return nil, -1, fmt.Errorf("%w: it has %v; ask for %v at a time", ErrQuery, length.Round(time.Second), MaxClip)
 	}
+	if p := &good[0]; remote && len(good) == 1 && p.From.Equal(p.Start) && p.To.Equal(p.End()) && (gaps != Hold || p.From.Equal(from)) {
+		return &Film{Elsewhere: p, Duration: p.Duration}, -1, nil
+	}
+	f = &Film{ctx: ctx, archive: a}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			f = nil
+		}
+	}()
+	if remote {
+		select {
+		case a.clips.fetched <- struct{}{}:
+			f.free = func() { <-a.clips.fetched }
+		default:
+			return f, -1, ErrBusy
+		}
+	}
 	tag := tagOf(good, from, gaps)
 	m := a.clips.known(tag)
 	if m == nil {
@@ -201,21 +258,24 @@ func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, ga
 		case a.clips.making <- struct{}{}:
 			defer func() { <-a.clips.making }()
 		case <-ctx.Done():
-			return nil, -1, ctx.Err()
+			return f, -1, ctx.Err()
 		}
 		if m = a.clips.known(tag); m == nil {
-			c, bad, err := a.cut(good, from, gaps)
+			c, bad, err := a.cut(ctx, good, from, gaps)
+			if bad >= 0 && good[bad].State == Remote && !errors.Is(err, clip.ErrDamaged) {
+				return f, -1, fmt.Errorf("%w: %w", ErrStorage, err)
+			}
 			if err != nil {
 				if bad >= 0 {
 					bad = at[bad]
 				}
-				return nil, bad, err
+				return f, bad, err
 			}
 			m = &made{tag, c, good}
 			a.clips.keep(m)
 		}
 	}
-	f = &Film{Size: m.clip.Size(), ETag: `"` + tag + `"`, Duration: m.clip.Duration, sources: m.sources}
+	f.Size, f.ETag, f.Duration, f.sources = m.clip.Size(), `"`+tag+`"`, m.clip.Duration, m.sources
 	f.ReadSeeker = m.clip.Reader(f.file)
 	return f, -1, nil
 }
@@ -233,7 +293,7 @@ func tagOf(parts []Part, from time.Time, gaps string) string {
 		fmt.Fprintln(h, p.ID)
 		number(p.From.UnixNano())
 		number(p.To.UnixNano())
-		if p.State == Done {
+		if p.State == Done || p.State == Remote {
 			number(p.Bytes)
 		}
 	}
@@ -241,16 +301,24 @@ func tagOf(parts []Part, from time.Time, gaps string) string {
 }
 
 // cut makes the clip. If a file cannot be read it returns its number, else -1.
-func (a *Archive) cut(parts []Part, from time.Time, gaps string) (*clip.Clip, int, error) {
+func (a *Archive) cut(ctx context.Context, parts []Part, from time.Time, gaps string) (*clip.Clip, int, error) {
 	sources := make([]clip.Source, len(parts))
 	before := from
 	for i := range parts {
 		p := &parts[i]
-		x, err := a.media.index(&p.Row)
+		x, err := a.fragments(ctx, &p.Row)
 		if err != nil {
 			return nil, i, err
 		}
-		sources[i] = clip.Source{Open: func() (clip.File, error) { return open(&p.Row) }, Index: x, From: p.From.Sub(x.Start), To: p.To.Sub(x.Start)}
+		sources[i] = clip.Source{
+			Open: func() (clip.File, error) { return a.openAnywhere(ctx, &p.Row) }, Index: x, From: p.From.Sub(x.Start), To: p.To.Sub(x.Start),
+		}
+		if p.State == Remote {
+			if last := &x.Fragments[len(x.Fragments)-1]; p.Bytes <= last.Offset+last.Size { // it was left in fragments
+				return nil, -1, ErrFragments
+			}
+			sources[i].Size = p.Bytes
+		}
 		if gaps == Hold {
 			sources[i].Gap = p.From.Sub(before)
 		}

@@ -391,13 +391,16 @@ func TestRepairedFile(t *testing.T) {
 	}
 }
 
-// TestP14ManyFiles: with 20,000 files a list takes milliseconds, and a look at what is to go too.
+// TestP14ManyFiles: with 20,000 files, or a million, a list takes milliseconds, a look at what is to go too, and so does a start.
 func TestP14ManyFiles(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it makes 20,000 rows")
 	}
 	r := newRig(t, nil)
-	const n, streams = 20000, 200
+	n, streams := 20000, 200
+	if large {
+		n = 1000000
+	}
 	var rows []*Row
 	for i := range n {
 		f := r.file(fmt.Sprintf("live/%03d", i%streams), fmt.Sprintf("%03d/%06d.mp4", i%streams, i), time.Duration(i/streams)*time.Minute, time.Minute)
@@ -428,6 +431,25 @@ func TestP14ManyFiles(t *testing.T) {
 		t.Errorf("looking for what is to go took %v of each %v", d, cleanEvery)
 	}
 	t.Logf("list p50 %v p99 %v, clean %v", took[100], took[198], time.Since(begin))
+	// A start waits neither for the index, however it was closed, nor for a look at the files.
+	r.close()
+	for _, orderly := range []bool{true, false} {
+		if !orderly {
+			must(t, os.Remove(filepath.Join(r.conf.State, "recordings.db.closed")))
+		}
+		begin := time.Now()
+		a, err := New(r.conf)
+		must(t, err)
+		if d := time.Since(begin); d > 5*time.Second {
+			t.Errorf("a start takes %v", d)
+		} else {
+			t.Logf("start %v, closed in order: %v", d, orderly)
+		}
+		if _, err := a.List(t.Context(), Query{Stream: "live/007"}); orderly && err != nil {
+			t.Error(err)
+		}
+		a.Close()
+	}
 }
 
 func must(t *testing.T, err error) {

@@ -75,7 +75,13 @@ func (p *Player) fail(w http.ResponseWriter, r *http.Request, stream string, err
 		w.Header().Set("Retry-After", strconv.Itoa(RetryAfter))
 	case errors.Is(err, ErrQuery):
 		status = http.StatusBadRequest
-	case errors.Is(err, ErrCodecs), errors.Is(err, ErrGap), errors.Is(err, ErrElsewhere), errors.Is(err, ErrFormat):
+	case errors.Is(err, ErrBusy):
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", strconv.Itoa(RetryAfter))
+	case errors.Is(err, ErrStorage):
+		p.env.Log.Warn("a recording cannot be played from the storage that it was uploaded to", "stream", stream, "err", session.Printable(err.Error(), 512))
+		err, status = ErrStorage, http.StatusBadGateway // what the storage said is the operator's
+	case errors.Is(err, ErrCodecs), errors.Is(err, ErrGap), errors.Is(err, ErrFormat), errors.Is(err, ErrFragments):
 		status = http.StatusConflict
 	case errors.Is(err, ErrNotFound):
 		status = http.StatusNotFound
@@ -92,7 +98,7 @@ func (p *Player) fail(w http.ResponseWriter, r *http.Request, stream string, err
 	http.Error(w, err.Error(), status)
 }
 
-// RetryAfter is in how many seconds to ask again while the index is made.
+// RetryAfter is in how many seconds to ask again while the index is made, or too much is played from storage.
 const RetryAfter = 5
 
 // times reads the range of a query: from, and to or duration. now is for what is relative to it.
@@ -168,7 +174,8 @@ func (p *Player) film(w http.ResponseWriter, r *http.Request, path string) {
 }
 
 // ServeFilm answers a request with a range of a recording as one MP4 file: from, to or duration, gaps and recording
-// are in its query. After an error nothing has been answered.
+// are in its query. The whole of a file that is only in the storage is answered with where it is there. After an error nothing has been
+// answered.
 func (a *Archive) ServeFilm(w http.ResponseWriter, r *http.Request, stream string) error {
 	q := r.URL.Query()
 	from, to, err := times(q, time.Now())
@@ -191,6 +198,18 @@ func (a *Archive) ServeFilm(w http.ResponseWriter, r *http.Request, stream strin
 		return err
 	}
 	defer f.Close()
+	name := ""
+	if q.Has("download") {
+		name = "attachment; filename*=UTF-8''" + url.PathEscape(downloadName(stream, from))
+	}
+	if f.Elsewhere != nil {
+		to, err := a.Elsewhere(r.Context(), &f.Elsewhere.Row, name)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrStorage, err)
+		}
+		redirect(w, to)
+		return nil
+	}
 	h := w.Header()
 	h.Set("Content-Type", "video/mp4")
 	h.Set("ETag", f.ETag)
@@ -198,12 +217,19 @@ func (a *Archive) ServeFilm(w http.ResponseWriter, r *http.Request, stream strin
 	for _, name := range f.Skipped {
 		h.Add("Weir-Skipped", url.PathEscape(name))
 	}
-	if q.Has("download") {
-		h.Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(downloadName(stream, from)))
+	if name != "" {
+		h.Set("Content-Disposition", name)
 	}
 	patience(w, f.Size)
 	http.ServeContent(w, r, "", time.Time{}, f)
 	return nil
+}
+
+// redirect sends a viewer to the storage, by an address that is good for a time.
+func redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
 // downloadName is the name of a film in the viewer's folder.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +55,10 @@ func longestFor(target int) time.Duration {
 
 // maxSegments bounds a playlist.
 const maxSegments = 50000
+
+// before is the time of a playlist's media at which its range begins: there are pictures before it, whose times must not be negative. The clock goes on from
+// file to file, since ffmpeg leaves out of a file what it takes for older than the end of the file before, discontinuity or not.
+const before = time.Minute
 
 // clipping is a range of a file's bytes that is a segment.
 type clipping struct {
@@ -175,8 +180,12 @@ func (p *Player) write(ctx context.Context, parts []Part, key *listKey, ended bo
 		if len(m.Segments)+len(list) > maxSegments {
 			return nil, fmt.Errorf("%w: it has more than %d segments; ask for less at a time", ErrQuery, maxSegments)
 		}
+		uri := mediaPrefix + part.ID + mediaSuffix + query
+		if part.State != Remote && len(list) > 0 { // what players get from the storage is as it is
+			uri += "&t=" + strconv.FormatInt(max(x.Start.Sub(key.from)+before, -list[0].time).Milliseconds(), 10)
+		}
 		for k, c := range list {
-			s := m3u8.Segment{Duration: c.duration.Round(time.Microsecond), URI: mediaPrefix + part.ID + mediaSuffix + query, Range: m3u8.ByteRange{Length: c.size, Offset: c.offset}}
+			s := m3u8.Segment{Duration: c.duration.Round(time.Microsecond), URI: uri, Range: m3u8.ByteRange{Length: c.size, Offset: c.offset}}
 			if k > 0 { // it follows the one before
 				s.Range.Offset = -1
 				if c.offset != list[k-1].offset+list[k-1].size {
@@ -185,7 +194,9 @@ func (p *Player) write(ctx context.Context, parts []Part, key *listKey, ended bo
 			} else {
 				s.Discontinuity = len(m.Segments) > 0
 				s.ProgramDateTime = x.Start.Add(c.time)
-				s.Map = &m3u8.Map{URI: mediaPrefix + part.ID + initSuffix + query}
+				// Its length is told because ffmpeg waits without end for more of an initialization on a connection on which it has
+				// asked for a range before.
+				s.Map = &m3u8.Map{URI: mediaPrefix + part.ID + initSuffix + query, Range: m3u8.ByteRange{Length: int64(len(x.Init))}}
 				w.marks = append(w.marks, mark{s.ProgramDateTime, length})
 			}
 			if !key.event {

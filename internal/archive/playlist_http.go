@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"weir/format/m3u8"
+	"weir/internal/archive/clip"
 	"weir/internal/session"
 )
 
@@ -225,16 +227,23 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 		http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(x.Init))
 		return
 	}
-	if row.State == Remote {
-		to, err := p.archive.Elsewhere(r.Context(), &row)
-		if err != nil {
+	later := time.Duration(0)
+	if text := r.URL.Query().Get("t"); text != "" {
+		ms, err := strconv.ParseInt(text, 10, 64)
+		if later = time.Duration(ms) * time.Millisecond; err != nil || ms < -maxLater || ms > maxLater {
 			h.Del("Cache-Control")
-			p.fail(w, r, stream, err)
+			p.fail(w, r, stream, fmt.Errorf("%w: t is of a playlist", ErrQuery))
 			return
 		}
-		h.Set("Cache-Control", "no-store")
-		h.Set("Location", to)
-		w.WriteHeader(http.StatusTemporaryRedirect)
+	}
+	if row.State == Remote {
+		to, err := p.archive.Elsewhere(r.Context(), &row, "")
+		if err != nil {
+			h.Del("Cache-Control")
+			p.fail(w, r, stream, fmt.Errorf("%w: %w", ErrStorage, err))
+			return
+		}
+		redirect(w, to)
 		return
 	}
 	f, err := open(&row)
@@ -244,13 +253,30 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 		return
 	}
 	defer f.Close()
-	// The fragments of a file never change: only its head does, when it becomes whole, which no playlist refers to.
-	h.Set("ETag", `"`+id+`"`)
+	var content io.ReadSeeker = f
+	size := int64(0)
 	if info, err := f.Stat(); err == nil {
-		patience(w, info.Size())
+		size = info.Size()
 	}
-	http.ServeContent(out, r, "", time.Time{}, f)
+	if later != 0 {
+		x, err := p.archive.fragments(r.Context(), &row)
+		if err == nil {
+			content, err = clip.Shifted(f, size, x, later)
+		}
+		if err != nil {
+			h.Del("Cache-Control")
+			p.fail(w, r, stream, fmt.Errorf("%w: %w", ErrNotFound, err))
+			return
+		}
+	}
+	// The fragments of a file never change: only its head does, when it becomes whole, which no playlist refers to.
+	h.Set("ETag", `"`+id+"-"+strconv.FormatInt(later.Milliseconds(), 10)+`"`)
+	patience(w, size)
+	http.ServeContent(out, r, "", time.Time{}, content)
 }
+
+// maxLater bounds by how many milliseconds a file's media may be later: some 30 years.
+const maxLater = maxSeconds * 1000
 
 // spans answers with what was recorded of a stream, for the bar on its page.
 func (p *Player) spans(w http.ResponseWriter, r *http.Request, path string) {

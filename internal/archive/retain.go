@@ -49,6 +49,8 @@ func (a *Archive) Removed(yield func(why string, files uint64)) {
 // clean removes the files that their rules do not keep: whole ones, the oldest first, and never one that is still
 // to be uploaded. The rule is that of the entry which made the file, whatever the configuration says now.
 func (a *Archive) clean(ctx context.Context) {
+	a.cleaning.Lock() // what two removed would be counted twice
+	defer a.cleaning.Unlock()
 	a.mu.RLock()
 	ready := a.ready
 	a.mu.RUnlock()

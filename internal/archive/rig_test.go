@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
 }
 
+// large has tests be as large as what they stand for: make test-large.
+var large = os.Getenv("WEIR_TEST_LARGE") != ""
+
 // material is a stream that ffmpeg encoded: 24 s of pictures with B-frames, a key frame every 2 s at 25 frames a second, and
 // sound.
 type material struct {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -13,6 +15,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +29,7 @@ import (
 
 	"weir/internal/archive/s3"
 	"weir/internal/freeport"
+	"weir/internal/protocol/protocoltest"
 	"weir/internal/record"
 )
 
@@ -259,12 +265,120 @@ func TestUploadThenPlay(t *testing.T) {
 	if a := w.get(http.MethodGet, a.header.Get("Location"), "Range", "bytes=100-199"); a.status != 206 || string(a.body) != string(b[100:200]) {
 		t.Error(a.status, string(a.body))
 	}
-	if a := w.get(http.MethodGet, film("live/a", 0, time.Second, "")); a.status != 409 {
-		t.Error(a.status, string(a.body))
+	// The whole of it is the object itself.
+	a = w.get(http.MethodGet, film("live/a", 0, time.Minute, "&download"))
+	if a.status != 307 || a.header.Get("Cache-Control") != "no-store" {
+		t.Fatal(a.status, string(a.body))
+	}
+	if a := w.get(http.MethodGet, a.header.Get("Location")); a.status != 200 || string(a.body) != string(b) {
+		t.Error(a.status, len(a.body))
+	}
+	if a := w.get(http.MethodGet, "/live/a/recordings.json?from="+at(0)+"&to="+at(time.Minute)); !strings.Contains(string(a.body), `"codecs"`) {
+		t.Error(string(a.body))
 	}
 	r.restart(nil)
 	if row, err := r.File(t.Context(), f.ID); err != nil || row.State != Remote {
 		t.Error(row.State, err)
+	}
+}
+
+// TestPlayFromStorage: a range over files that are only in the storage is what it would be if they were here, read from there by a few
+// requests and only as far as it is asked for.
+func TestPlayFromStorage(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	s.conf.After = "delete"
+	r := upload(t, s)
+	m := encoded(t, "160x90")
+	here := newWeb(t, protocoltest.Options{}, nil) // has the same files
+	var rows []record.File
+	for i, name := range []string{"0.mp4", "1.mp4", "2.mp4"} {
+		from := time.Duration(i) * 8 * time.Second
+		length := m.write(t, filepath.Join(r.dir, name), "live/a", epoch.Add(from), from, from+8*time.Second, true)
+		f := r.file("live/a", name, from, length)
+		f.Take, f.Bytes = "01KB0000000000000000000000", int64(len(read(t, filepath.Join(r.dir, name))))
+		local := f
+		local.Dir = here.dir
+		must(t, os.WriteFile(filepath.Join(here.dir, name), read(t, filepath.Join(r.dir, name)), 0o600))
+		here.add(local)
+		if i < 2 { // the last one stays
+			f.Upload = "main"
+		}
+		r.add(f)
+		rows = append(rows, f)
+	}
+	r.until(func() bool {
+		a, err := r.File(t.Context(), rows[0].ID)
+		must(t, err)
+		b, err := r.File(t.Context(), rows[1].ID)
+		must(t, err)
+		return a.State == Remote && b.State == Remote
+	})
+	var requests atomic.Int64
+	s.fail(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet {
+			requests.Add(1)
+		}
+		return false
+	})
+	w := &web{rig: r}
+	w.serveDefault()
+	for _, c := range [][2]time.Duration{{0, 23 * time.Second}, {5130 * time.Millisecond, 12 * time.Second}, {9 * time.Second, 10 * time.Second}, {3 * time.Second, 22 * time.Second}} {
+		requests.Store(0)
+		got, want := w.get(http.MethodGet, film("live/a", c[0], c[1], "")), here.get(http.MethodGet, film("live/a", c[0], c[1], ""))
+		if got.status != 200 || len(got.body) < len(want.body)*9/10 || len(got.body) > len(want.body)*11/10 {
+			t.Fatal(c, got.status, len(got.body), len(want.body), string(got.body[:min(len(got.body), 300)]))
+		}
+		if n := requests.Load(); n > 6 { // the tables, a fragment's description and the media of two files
+			t.Errorf("%v took %d requests", c, n)
+		}
+		if a, b := here.hashes(got.body), here.hashes(want.body); strings.Join(a, "") != strings.Join(b, "") {
+			t.Errorf("%v: %d pictures of %d, or other ones", c, len(a), len(b))
+		}
+		firstGot, lastGot, lengthGot, _ := here.probe(got.body)
+		firstWant, lastWant, lengthWant, _ := here.probe(want.body)
+		for _, d := range []float64{firstGot - firstWant, lastGot - lastWant, lengthGot - lengthWant} {
+			if math.Abs(d) > 0.0005 {
+				t.Errorf("%v: it is shown from %v to %v of %v instead of %v to %v of %v", c, firstGot, lastGot, lengthGot, firstWant, lastWant, lengthWant)
+			}
+		}
+		// Any part of it is the same.
+		requests.Store(0)
+		n := len(got.body)
+		part := w.get(http.MethodGet, film("live/a", c[0], c[1], ""), "Range", fmt.Sprintf("bytes=%d-%d", n/2, n/2+999), "If-Range", got.header.Get("ETag"))
+		if part.status != 206 || string(part.body) != string(got.body[n/2:n/2+1000]) || requests.Load() > 2 {
+			t.Error(c, part.status, requests.Load())
+		}
+	}
+	// Storage that fails is said, and nothing is taken for damaged.
+	s.fail(func(w http.ResponseWriter, r *http.Request) bool {
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	})
+	a := w.get(http.MethodGet, film("live/a", 0, 7*time.Second, ""))
+	if a.status != 502 || strings.Contains(string(a.body), "127.0.0.1") {
+		t.Error(a.status, string(a.body))
+	}
+	s.fail(nil)
+	if a := w.get(http.MethodGet, film("live/a", 0, 7*time.Second, "")); a.status != 200 {
+		t.Error(a.status, string(a.body))
+	}
+	// No more of them than may be at once.
+	for range fetching {
+		r.clips.fetched <- struct{}{}
+	}
+	if a := w.get(http.MethodGet, film("live/a", 0, 7*time.Second, "")); a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Error(a.status, string(a.body))
+	}
+	if a := w.get(http.MethodGet, film("live/a", 17*time.Second, 20*time.Second, "")); a.status != 200 {
+		t.Error("what is here is refused, too:", a.status)
+	}
+	<-r.clips.fetched
+	if a := w.get(http.MethodGet, film("live/a", 0, 7*time.Second, "")); a.status != 200 {
+		t.Error(a.status, string(a.body))
+	}
+	if n := len(r.clips.fetched); n != fetching-1 {
+		t.Errorf("%d are held", n)
 	}
 }
 
@@ -292,6 +406,23 @@ func TestC427StorageTrouble(t *testing.T) {
 			}
 			return true
 		},
+		"wrong region": func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n > 2 {
+				return false
+			}
+			w.Header().Set("x-amz-bucket-region", "eu-central-1")
+			w.WriteHeader(http.StatusMovedPermanently)
+			fmt.Fprint(w, "<Error><Code>PermanentRedirect</Code></Error>")
+			return true
+		},
+		"bucket gone": func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n > 2 {
+				return false
+			}
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, "<Error><Code>NoSuchBucket</Code></Error>")
+			return true
+		},
 		"clock skew": func(n int, w http.ResponseWriter, _ *http.Request) bool {
 			if n > 1 {
 				return false
@@ -306,12 +437,19 @@ func TestC427StorageTrouble(t *testing.T) {
 			s := newStorage(t)
 			var n atomic.Int64
 			s.fail(func(w http.ResponseWriter, r *http.Request) bool { return fault(int(n.Add(1)), w, r) })
-			r := upload(t, s)
+			var log lines
+			r := newRig(t, func(o *Options) {
+				o.Log = slog.New(slog.NewTextHandler(&log, nil))
+				o.Storage = func() []s3.Config { return []s3.Config{s.conf} }
+			})
 			f, b := r.big("a.mp4", 6<<20)
 			must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
 			r.add(f)
 			row := r.uploadedRow(f.ID)
 			s.fail(nil)
+			if text := log.String(); !strings.Contains(text, faultReasons[name]) || strings.Contains(text, "Signature") {
+				t.Error(text)
+			}
 			if string(s.get(row.Object)) != string(b) {
 				t.Error("the object is not the file")
 			}
@@ -323,6 +461,139 @@ func TestC427StorageTrouble(t *testing.T) {
 			}
 		})
 	}
+}
+
+// faultReasons are what the log says of faults.
+var faultReasons = map[string]string{
+	"SlowDown": "the storage is not available", "reset in a part": "the storage cannot be reached",
+	"wrong region": "the bucket is in another region", "bucket gone": "there is no such bucket", "clock skew": "clock",
+}
+
+// lines is a log.
+type lines struct {
+	mu sync.Mutex // guards below
+	b  strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestC427ManyParts: a file that has become larger than 10,000 parts of the size that was begun with is sent anew in larger ones: nothing is left out.
+func TestC427ManyParts(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	r := upload(t, s)
+	f, b := r.big("a.mp4", 7<<20)
+	must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
+	must(t, r.saveUpload(f.ID, &s3.Upload{PartSize: 7 << 20 / 10000}))
+	r.add(f)
+	if row := r.uploadedRow(f.ID); string(s.get(row.Object)) != string(b) {
+		t.Error("the object is not the file")
+	}
+	if state, err := r.upload(t.Context(), f.ID); err != nil || len(state.Parts) != 2 {
+		t.Error(state.PartSize, len(state.Parts), err)
+	}
+	if _, open := s.objects(); open != 0 {
+		t.Error(open)
+	}
+}
+
+// TestP25Kills: uploads of four files at a time that are killed again and again at any moment leave one object for each file, and no open upload.
+func TestP25Kills(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	r := upload(t, s)
+	kills := 8
+	if large {
+		kills = 100
+	}
+	want := map[string][]byte{}
+	for i := range kills {
+		f, b := r.big(fmt.Sprintf("%03d.mp4", i), 11<<20+i)
+		must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
+		r.add(f)
+		if i%2 == 0 {
+			<-time.After(rand.N(60 * time.Millisecond)) // the moment is what is tested
+			r.restart(func() { must(t, os.RemoveAll(filepath.Join(r.conf.State, "recordings.db.closed"))) })
+		} else {
+			r.restart(nil)
+		}
+		want[f.ID] = b
+	}
+	for id, b := range want {
+		if row := r.uploadedRow(id); string(s.get(row.Object)) != string(b) {
+			t.Error(row.Object, "is not the file")
+		}
+	}
+	if names, open := s.objects(); len(names) != kills || open != 0 {
+		t.Errorf("%d objects, %d open uploads", len(names), open)
+	}
+}
+
+// TestP25MemoryOfUploads: four uploads at once take little memory, however large the files and their parts are.
+func TestP25MemoryOfUploads(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes more than what is measured")
+	}
+	s := newStorage(t)
+	s.conf.PartSize = 16 << 20
+	r := upload(t, s)
+	size := 40 << 20
+	if large {
+		size = 500 << 20
+	}
+	var rows []record.File
+	for i := range uploadsAtOnce {
+		f := r.file("live/a", fmt.Sprint(i, ".mp4"), time.Duration(i)*time.Minute, time.Minute)
+		f.Upload, f.Bytes = "main", int64(size)
+		must(t, os.WriteFile(filepath.Join(r.dir, f.Name), nil, 0o600))
+		must(t, os.Truncate(filepath.Join(r.dir, f.Name), int64(size)))
+		rows = append(rows, f)
+	}
+	runtime.GC()
+	debug.FreeOSMemory()
+	before := resident(t)
+	var most atomic.Int64
+	s.fail(func(http.ResponseWriter, *http.Request) bool {
+		now := resident(t)
+		for {
+			old := most.Load()
+			if now <= old || most.CompareAndSwap(old, now) {
+				return false
+			}
+		}
+	})
+	for _, f := range rows {
+		r.add(f)
+	}
+	for _, f := range rows {
+		r.uploadedRow(f.ID)
+	}
+	if more := most.Load() - before; more > 40<<20 {
+		t.Errorf("%d MiB more", more>>20)
+	} else {
+		t.Logf("%.1f MiB more", float64(more)/(1<<20))
+	}
+}
+
+// resident is the memory of this process.
+func resident(t *testing.T) int64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("this system does not tell:", err)
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
+	must(t, err)
+	return pages * int64(os.Getpagesize())
 }
 
 // TestP25C428KilledUploads: an upload that ends anywhere, the answer to its last request included, is gone on with: there is exactly one object, no

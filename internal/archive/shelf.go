@@ -1,12 +1,16 @@
 package archive
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	neturl "net/url"
+	"strings"
 	"time"
 
 	"weir/format/mp4"
@@ -25,11 +29,11 @@ func (a *Archive) shelve(ctx context.Context, r *Row) error {
 		if err != nil {
 			return fmt.Errorf("archive: what is needed to play %s: %w", r.Name, err)
 		}
-		b, err := json.Marshal(x)
+		b, err := pack(x)
 		if err != nil {
 			return err
 		}
-		if err := a.use(false, func(x *index) error { return x.setBlob("shelf", r.ID, string(b)) }); err != nil {
+		if err := a.use(false, func(x *index) error { return x.setBlob("shelf", r.ID, b) }); err != nil {
 			return err
 		}
 	}
@@ -54,21 +58,44 @@ func (a *Archive) fragments(ctx context.Context, r *Row) (*mp4.Index, error) {
 	}); err != nil {
 		return nil, err
 	}
-	x := &mp4.Index{}
-	if err := json.Unmarshal([]byte(text), x); err != nil {
+	x, err := unpack(text)
+	if err != nil {
 		return nil, fmt.Errorf("archive: what is kept of %s: %w", r.Name, err)
 	}
 	a.media.keep(&volume{id: r.ID, whole: true, index: x})
 	return x, nil
 }
 
-// Elsewhere returns an address at which a file that is only in the storage can be got for an hour.
-func (a *Archive) Elsewhere(ctx context.Context, r *Row) (string, error) {
+// maxPacked bounds what is kept of a file: a day of it, in fragments of a second, takes 10 MB.
+const maxPacked = 64 << 20
+
+// pack makes a list of fragments small: an hour's takes some 30 KB.
+func pack(x *mp4.Index) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.DefaultCompression)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(json.NewEncoder(w).Encode(x), w.Close()); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// unpack reads what pack made.
+func unpack(text string) (*mp4.Index, error) {
+	x := &mp4.Index{}
+	return x, json.NewDecoder(io.LimitReader(flate.NewReader(strings.NewReader(text)), maxPacked)).Decode(x)
+}
+
+// Elsewhere returns an address at which a file that is only in the storage can be got for an hour. disposition is the header field
+// Content-Disposition with which it is sent; it may be empty.
+func (a *Archive) Elsewhere(ctx context.Context, r *Row, disposition string) (string, error) {
 	b, err := a.uploads.bucket(r.Upload)
 	if err != nil {
 		return "", err
 	}
-	return b.URL(ctx, r.Object, linkValid)
+	return b.URL(ctx, r.Object, linkValid, disposition)
 }
 
 // withdraw removes what of a file is in the storage.
@@ -93,7 +120,7 @@ func (a *Archive) withdraw(ctx context.Context, r *Row) error {
 	return b.Abort(ctx, state)
 }
 
-// blob returns a text that is kept of a file; "" if there is none.
+// blob returns a text or bytes that is kept of a file; "" if there are none.
 func (x *index) blob(ctx context.Context, table, id string) (text string, err error) {
 	err = x.read.QueryRowContext(ctx, "SELECT state FROM "+table+" WHERE file = ?", id).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -102,8 +129,9 @@ func (x *index) blob(ctx context.Context, table, id string) (text string, err er
 	return text, err
 }
 
-func (x *index) setBlob(table, id, text string) error {
-	_, err := x.write.Exec("INSERT OR REPLACE INTO "+table+" (file, state) VALUES (?, ?)", id, text)
+// setBlob keeps a text of a file, or bytes.
+func (x *index) setBlob(table, id string, state any) error {
+	_, err := x.write.Exec("INSERT OR REPLACE INTO "+table+" (file, state) VALUES (?, ?)", id, state)
 	return err
 }
 

@@ -28,8 +28,11 @@ type Config struct {
 	MaxGap  time.Duration `yaml:"max_gap" reload:"live" min:"100ms" max:"1h" help:"longest time without a frame within a file, such as while an encoder reconnects; after a longer one there is a new file"`
 	Sync    string        `yaml:"sync" reload:"live" help:"when what was written is forced to the disk, which only matters if the power fails: always is after each write, close when the file is whole, and a time such as 5s that often"`
 	MinFree string        `yaml:"min_free" reload:"live" help:"free space, such as 1GiB or 5%, below which no file begins and the present one ends; empty is none"`
-	Keep    Keep          `yaml:"keep" help:"How long files stay; a file goes by the rule that held when it began."`
-	Upload  string        `yaml:"upload" reload:"live" help:"name of the entry of s3 that files are sent to; empty sends them nowhere; applies to the next file"`
+	// Finalize and Faststart say what becomes of an MP4 file when it ends.
+	Finalize  string `yaml:"finalize" reload:"live" enum:"mp4,none" help:"what becomes of an MP4 file when it ends: mp4 makes it a plain MP4 file in place, none leaves it in fragments; applies to the next file"`
+	Faststart string `yaml:"faststart" reload:"live" enum:"none,reserve" help:"reserve keeps room in front of an MP4 file for its table of contents, so that it plays from the beginning of a download without ranges: for the length of cut or an hour, at most 4MiB; in a file that becomes longer the table stays behind the media; applies to the next file"`
+	Keep      Keep   `yaml:"keep" help:"How long files stay; a file goes by the rule that held when it began."`
+	Upload    string `yaml:"upload" reload:"live" help:"name of the entry of s3 that files are sent to; empty sends them nowhere; applies to the next file"`
 }
 
 // Keep is a rule of retention.
@@ -54,7 +57,7 @@ const (
 func (c *Config) SetDefaults() {
 	*c = Config{
 		Name: "main", Format: "mp4", File: "{path}/{start}", Time: "utc", Start: "auto", Tracks: []string{"all"},
-		MaxGap: 2 * time.Second, Sync: "5s", MinFree: "1GiB",
+		MaxGap: 2 * time.Second, Sync: "5s", MinFree: "1GiB", Finalize: "mp4", Faststart: "none",
 	}
 }
 
@@ -80,6 +83,9 @@ func (c *Config) Validate() error {
 		if _, err := ParseSpace(*s); err != nil {
 			fail(s, "%w", err)
 		}
+	}
+	if c.Faststart == "reserve" && (c.Finalize == "none" || c.Format != "mp4") {
+		fail(&c.Faststart, "only a file that is made plain MP4 has a table of contents: leave format and finalize at mp4, or faststart at none")
 	}
 	if c.Aligned && c.Cut == 0 {
 		fail(&c.Aligned, "there is nothing to align: set cut")
@@ -269,5 +275,5 @@ func (p *plan) zone() *time.Location {
 
 // replaces reports whether a file by the plan old is not to go on under p.
 func (p *plan) replaces(old *plan) bool {
-	return p.Format != old.Format || p.Dir != old.Dir || p.File != old.File || !slices.Equal(p.Tracks, old.Tracks)
+	return p.Format != old.Format || p.Finalize != old.Finalize || p.Faststart != old.Faststart || p.Dir != old.Dir || p.File != old.File || !slices.Equal(p.Tracks, old.Tracks)
 }

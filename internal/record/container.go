@@ -41,13 +41,15 @@ func checkTrack(format string, t *stream.TrackHeader) error {
 	return nil
 }
 
-// newContainer makes the container of a file, which begins at a time of the stream and is to last as long as plan. It adds to info how the tracks are
-// coded.
-func newContainer(info *File, at time.Duration, tracks []selected, plan time.Duration) (container, error) {
+// newContainer makes the container of a file, which begins at a time of the stream. It adds to info how the tracks are coded.
+func newContainer(info *File, at time.Duration, tracks []selected, p *plan) (container, error) {
 	info.Coding = codingOf(tracks)
 	switch info.Format {
 	case "mp4":
 		h := mp4.Head{Path: info.Stream, Epoch: info.Epoch, Start: info.Start, At: at}
+		if p.Faststart == "reserve" {
+			h.Reserve = plannedTable(p.Cut, len(tracks))
+		}
 		for i := range tracks {
 			h.Tracks = append(h.Tracks, mp4.Track{Track: tracks[i].Track, Name: tracks[i].title, First: tracks[i].first})
 		}
@@ -56,9 +58,9 @@ func newContainer(info *File, at time.Duration, tracks []selected, plan time.Dur
 		if err == nil {
 			info.Coding, err = m.Coding()
 		}
-		return &mp4File{m}, err
+		return &mp4File{m, p.Finalize != "none"}, err
 	case "flv":
-		return newFLV(tracks, plan, labelOf(info)), nil
+		return newFLV(tracks, p.Cut, labelOf(info)), nil
 	case "ts":
 		return newTS(tracks, labelOf(info))
 	}
@@ -78,8 +80,21 @@ func codecsOf(tracks []selected) string {
 	return strings.Join(names, ",")
 }
 
-// mp4File is fragmented MP4, which becomes plain MP4.
-type mp4File struct{ *mp4.Muxer }
+// plannedTable is how large the table of contents of a file that lasts as long as planned is, without a plan of time that of an hour: up to
+// 60 pictures a second with B-frames, or 94 frames of sound, in each track.
+func plannedTable(plan time.Duration, tracks int) int {
+	const least, perSecond = 16 << 10, 800
+	if plan <= 0 {
+		plan = time.Hour
+	}
+	return least + int(min(plan, 24*time.Hour)/time.Second)*perSecond*tracks
+}
+
+// mp4File is fragmented MP4, which becomes plain MP4 if it is to.
+type mp4File struct {
+	*mp4.Muxer
+	plain bool
+}
 
 func (c *mp4File) append(dst []byte, frames []av.Frame, end time.Duration) ([]byte, error) {
 	return c.AppendFragment(dst, frames, end)
@@ -87,7 +102,12 @@ func (c *mp4File) append(dst []byte, frames []av.Frame, end time.Duration) ([]by
 
 func (c *mp4File) duration() time.Duration { return c.Duration() }
 
-func (c *mp4File) finish(f file, size int64) error { return mp4.Finish(f, size) }
+func (c *mp4File) finish(f file, size int64) error {
+	if !c.plain {
+		return f.Sync()
+	}
+	return mp4.Finish(f, size)
+}
 
 // span is the time that the frames of a file take, for containers that do not count it.
 type span struct {

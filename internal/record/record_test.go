@@ -1,8 +1,10 @@
 package record
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/format/fmp4"
+	"weir/format/mp4"
 	"weir/internal/event"
 	"weir/internal/stream"
 )
@@ -336,5 +340,50 @@ func TestLateTrack_C409(t *testing.T) {
 	}
 	if got := packets(t, names[1], "a"); len(got) != sound {
 		t.Errorf("%d frames of sound, want %d", len(got), sound)
+	}
+}
+
+// TestFinalize: a file may stay in fragments, or have its table of contents in front; each can be played, and nothing of the disk stays
+// reserved for it.
+func TestFinalize(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"mp4": nil, "none": func(c *Config) { c.Finalize = "none" }, "reserve": func(c *Config) { c.Faststart = "reserve" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, change)
+			sent := encode(t, 4, "320x180", 48000)
+			r.send(r.publish("live/cam"), sent.frames, 0, 0)
+			names := r.whole()
+			same(t, sent, "v", names...)
+			same(t, sent, "a", names...)
+			if d := probed(t, names[0]); math.Abs(d-4) > 0.1 {
+				t.Errorf("it lasts %v s", d)
+			}
+			b, err := os.ReadFile(names[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var boxes []string
+			for at := int64(0); at < int64(len(b)); {
+				x, err := fmp4.ReadBox(bytes.NewReader(b), at, int64(len(b)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if x.Type != "free" {
+					boxes = append(boxes, x.Type)
+				}
+				at = x.End
+			}
+			want := map[string]string{"mp4": "ftyp mdat moov uuid", "none": "ftyp moov uuid moof mdat", "reserve": "ftyp moov mdat uuid"}[name]
+			if got := strings.Join(boxes, " "); !strings.HasPrefix(got, want) {
+				t.Error(got)
+			}
+			if x, err := mp4.ReadIndex(bytes.NewReader(b), int64(len(b))); err != nil || x.Path != "live/cam" {
+				t.Error(err)
+			}
+			if used := blocks(t, names[0]); used > int64(len(b))+64<<10 {
+				t.Errorf("%d bytes take %d on the disk", len(b), used)
+			}
+		})
 	}
 }

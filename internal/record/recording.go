@@ -237,7 +237,7 @@ func (r *recording) begin(p *plan, tracks []selected, take string, at time.Durat
 	info.Name = expand(p.File, &nameParts{stream: info.Stream, recording: r.name, id: id, at: start.In(p.zone())})
 	o := &output{line: &r.line, told: r, info: info, plan: p, open: r.m.opt.open(), done: make(chan struct{})}
 	var err error
-	if o.box, err = newContainer(&o.info, at, tracks, p.Cut); err != nil { // each track was checked
+	if o.box, err = newContainer(&o.info, at, tracks, p); err != nil { // each track was checked
 		o.err = err
 		close(o.done)
 		return o

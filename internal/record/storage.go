@@ -69,7 +69,7 @@ func (s rooted) Create(name string) (file, error) {
 	if err := lock(f); err != nil { // nobody else can have it yet
 		return nil, errors.Join(fmt.Errorf("locking %s: %w", name, err), f.Close(), s.root.Remove(name))
 	}
-	return f, nil
+	return &ahead{File: f}, nil
 }
 
 // folders makes a folder and those above it.

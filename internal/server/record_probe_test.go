@@ -26,6 +26,8 @@ func probesOfRecord() map[string]probe {
 		"[].aligned":         {"cut: 1m, aligned: true", func(c *record.Config) any { return c.Aligned }, true},
 		"[].max_gap":         {"max_gap: 1s", func(c *record.Config) any { return c.MaxGap }, time.Second},
 		"[].sync":            {"sync: always", func(c *record.Config) any { return c.Sync }, "always"},
+		"[].finalize":        {"finalize: none", func(c *record.Config) any { return c.Finalize }, "none"},
+		"[].faststart":       {"faststart: reserve", func(c *record.Config) any { return c.Faststart }, "reserve"},
 		"[].min_free":        {"min_free: 1%", func(c *record.Config) any { return c.MinFree }, "1%"},
 		"[].keep.for":        {"keep: {for: 1h}", func(c *record.Config) any { return c.Keep.For }, time.Hour},
 		"[].keep.total":      {"keep: {total: 2MiB}", func(c *record.Config) any { return c.Keep.Total }, int64(2 << 20)},

@@ -96,7 +96,7 @@ func (a recordings) Delete(ctx context.Context, id string) error {
 func (a recordings) ServeFile(w http.ResponseWriter, r *http.Request, id string) error {
 	row, f, err := a.Open(r.Context(), id)
 	if errors.Is(err, archive.ErrElsewhere) {
-		to, err := a.Elsewhere(r.Context(), &row)
+		to, err := a.Elsewhere(r.Context(), &row, "attachment; filename*=UTF-8''"+url.PathEscape(path.Base(row.Name)))
 		if err != nil {
 			return err
 		}
@@ -134,8 +134,10 @@ func recordingError(err error) error {
 		{archive.ErrQuery, http.StatusUnprocessableEntity, "bad_range"},
 		{archive.ErrCodecs, http.StatusConflict, "codec_change"},
 		{archive.ErrGap, http.StatusConflict, "gap"},
-		{archive.ErrElsewhere, http.StatusConflict, "remote"},
+		{archive.ErrStorage, http.StatusBadGateway, "storage"},
+		{archive.ErrBusy, http.StatusServiceUnavailable, "busy"},
 		{archive.ErrFormat, http.StatusConflict, "format"},
+		{archive.ErrFragments, http.StatusConflict, "fragments"},
 	} {
 		if errors.Is(err, e.is) {
 			return &admin.RecordingError{Status: e.status, Code: e.code, Detail: err.Error()}

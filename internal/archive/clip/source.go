@@ -48,6 +48,9 @@ type Source struct {
 	// Open opens the file; it is closed again.
 	Open  func() (File, error)
 	Index *mp4.Index
+	// Size is that of the file, which is whole, if its own tables are to be read in the place of its fragments' descriptions: one read
+	// of a file that is far away, instead of one for each fragment. 0 reads the fragments.
+	Size int64
 	// From and To are what is shown of it. Of several sources only the first may begin after its file's beginning.
 	From, To time.Duration
 	// Gap is time before this source that is not recorded but is to pass all the same: what the source before
@@ -157,19 +160,23 @@ func (s *Source) read(tracks []*track, most int, last bool) (all [][]sample, beg
 	list := s.Index.Fragments
 	behind := sort.Search(len(list), func(i int) bool { return list[i].Time >= s.To+reorder })
 	first := keyBefore(list, sort.Search(len(list), func(i int) bool { return list[i].Time > s.From })-1)
+	if first >= behind {
+		return nil, 0, ErrEmpty
+	}
+	var table [][]sample
+	if s.Size > 0 {
+		if table, err = s.tables(file, tracks, first, behind); err != nil {
+			return nil, 0, err
+		}
+	}
 	for {
-		if first >= behind {
-			return nil, 0, ErrEmpty
+		if table != nil {
+			all, err = among(table, list[first].Offset, list[behind-1].Offset+list[behind-1].Size, most)
+		} else {
+			all, err = fragments(file, list[first:behind], tracks, most)
 		}
-		all = make([][]sample, len(tracks))
-		for i := range all {
-			all[i] = make([]sample, 0, (behind-first)*perFragment)
-		}
-		buf := make([]byte, guess)
-		for i := first; i < behind; i++ {
-			if most, err = readFragment(file, &list[i], buf, tracks, all, most); err != nil {
-				return nil, 0, err
-			}
+		if err != nil {
+			return nil, 0, err
 		}
 		// A key frame that is decoded before the beginning may be shown after it: what is shown at the
 		// beginning is in the group of pictures before, then.
@@ -186,6 +193,22 @@ func (s *Source) read(tracks []*track, most int, last bool) (all [][]sample, beg
 		}
 		return all, list[first].Offset, nil
 	}
+}
+
+// fragments reads the samples of fragments.
+func fragments(file io.ReaderAt, list []mp4.Fragment, tracks []*track, most int) ([][]sample, error) {
+	all := make([][]sample, len(tracks))
+	for i := range all {
+		all[i] = make([]sample, 0, len(list)*perFragment)
+	}
+	buf := make([]byte, guess)
+	for i := range list {
+		var err error
+		if most, err = readFragment(file, &list[i], buf, tracks, all, most); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // shown returns the samples that are needed to show a track from one time to another.
@@ -232,27 +255,44 @@ func (t *track) ticks(d time.Duration) int64 {
 	return s*t.scale + (rest*t.scale+half)/int64(time.Second)
 }
 
-// readFragment adds the samples of a fragment, and returns how many more there may be.
-func readFragment(file io.ReaderAt, f *mp4.Fragment, buf []byte, tracks []*track, all [][]sample, most int) (int, error) {
+// unread is the error of a fragment that cannot be read: its file is damaged only if it ends before it.
+func unread(f *mp4.Fragment, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return fmt.Errorf("a fragment at %d cannot be read: %w", f.Offset, err)
+}
+
+// readMoof returns the description of a fragment, a moof box. It is in buf if it fits.
+func readMoof(file io.ReaderAt, f *mp4.Fragment, buf []byte) ([]byte, error) {
 	if f.Size < 16 || f.Offset < 0 {
-		return most, fmt.Errorf("%w: a fragment of %d bytes", ErrDamaged, f.Size)
+		return nil, fmt.Errorf("%w: a fragment of %d bytes", ErrDamaged, f.Size)
 	}
 	head := buf[:min(int64(len(buf)), f.Size)]
 	if n, err := file.ReadAt(head, f.Offset); n < len(head) {
-		return most, fmt.Errorf("%w: a fragment at %d cannot be read: %w", ErrDamaged, f.Offset, err)
+		return nil, unread(f, err)
 	}
 	size := int64(binary.BigEndian.Uint32(head))
 	if string(head[4:8]) != "moof" || size < 8 || size > min(maxMoof, f.Size) {
-		return most, fmt.Errorf("%w: there is no fragment at %d", ErrDamaged, f.Offset)
+		return nil, fmt.Errorf("%w: there is no fragment at %d", ErrDamaged, f.Offset)
 	}
 	if size > int64(len(head)) {
 		head = make([]byte, size)
 		if n, err := file.ReadAt(head, f.Offset); n < len(head) {
-			return most, fmt.Errorf("%w: a fragment at %d cannot be read: %w", ErrDamaged, f.Offset, err)
+			return nil, unread(f, err)
 		}
 	}
-	data := f.Offset + size + 8
-	err := children(head[8:size], func(typ string, _, traf []byte) error {
+	return head[:size], nil
+}
+
+// readFragment adds the samples of a fragment, and returns how many more there may be.
+func readFragment(file io.ReaderAt, f *mp4.Fragment, buf []byte, tracks []*track, all [][]sample, most int) (int, error) {
+	head, err := readMoof(file, f, buf)
+	if err != nil {
+		return most, err
+	}
+	data := f.Offset + int64(len(head)) + 8
+	err = children(head[8:], func(typ string, _, traf []byte) error {
 		if typ != "traf" {
 			return nil
 		}

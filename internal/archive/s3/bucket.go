@@ -75,9 +75,14 @@ func (b *Bucket) Config() Config { return b.conf }
 // Close closes idle connections.
 func (b *Bucket) Close() { b.conns.CloseIdleConnections() }
 
-// URL returns an address at which an object can be got for a time without a key.
-func (b *Bucket) URL(ctx context.Context, key string, valid time.Duration) (string, error) {
-	u, err := b.core.PresignedGetObject(ctx, b.conf.Bucket, key, valid, nil)
+// URL returns an address at which an object can be got for a time without a key. disposition is the header field Content-Disposition
+// with which it is sent; it may be empty.
+func (b *Bucket) URL(ctx context.Context, key string, valid time.Duration, disposition string) (string, error) {
+	q := url.Values{}
+	if disposition != "" {
+		q.Set("response-content-disposition", disposition)
+	}
+	u, err := b.core.PresignedGetObject(ctx, b.conf.Bucket, key, valid, q)
 	if err != nil {
 		return "", b.plain(err)
 	}
@@ -107,7 +112,7 @@ var reasons = map[string]string{
 	"NoSuchBucket":                       "there is no such bucket",
 	"InvalidAccessKeyId":                 "the storage does not know the access key",
 	"SignatureDoesNotMatch":              "the secret of the access key is wrong",
-	"AccessDenied":                       "the access key may not do this",
+	"AccessDenied":                       "the access key may not do this, or the clocks of this machine and of the storage differ by too much",
 	"SlowDown":                           "the storage asks for less at a time",
 	"ServiceUnavailable":                 "the storage is not available",
 	"BadDigest":                          "a part was damaged on its way",
@@ -123,6 +128,9 @@ func (b *Bucket) plain(err error) error {
 		why, known := reasons[e.Code]
 		if !known && e.StatusCode == http.StatusMovedPermanently {
 			why, known = reasons["MovedPermanently"], true
+		}
+		if !known && e.StatusCode == http.StatusServiceUnavailable { // the answer to HEAD has no more than that
+			why, known = reasons["ServiceUnavailable"], true
 		}
 		if known {
 			return fmt.Errorf("s3 %s: %s (%s): %w", b.conf.Name, why, e.Code, err)

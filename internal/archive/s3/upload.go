@@ -31,7 +31,8 @@ var ErrTaken = errors.New("the storage has another object of this name")
 // Upload is how far an upload is. Its owner keeps it, as JSON, whenever Save is called.
 type Upload struct {
 	Key      string       `json:"key"`
-	ID       string       `json:"id,omitempty"` // of the multipart upload; "" before it began
+	ID       string       `json:"id,omitempty"`    // of the multipart upload; "" before it began
+	Asked    bool         `json:"asked,omitempty"` // it was asked for, whether or not the answer came
 	PartSize int64        `json:"part_size"`
 	Parts    map[int]Part `json:"parts,omitempty"`
 	Done     bool         `json:"done,omitempty"` // the object is there, and is what was sent
@@ -73,7 +74,7 @@ func (b *Bucket) Send(ctx context.Context, u *Upload, t *Task) error {
 		if e := b.settled(ctx, u, t); e != nil || u.Done {
 			return e
 		}
-		u.ID, u.Parts = "", nil
+		u.ID, u.Asked, u.Parts = "", false, nil
 		if e := t.Save(u); e != nil {
 			return e
 		}
@@ -91,7 +92,7 @@ func (b *Bucket) send(ctx context.Context, u *Upload, t *Task) error {
 			return err
 		}
 		const mib = 1 << 20
-		u.PartSize = (t.Size/(maxParts-1)/mib + 1) * mib
+		u.PartSize = max((t.Size/(maxParts-1)/mib+1)*mib, b.conf.PartSize)
 	}
 	last := int(t.Size / u.PartSize) // full parts
 	if t.Whole && (t.Size%u.PartSize > 0 || last == 0) {
@@ -125,6 +126,9 @@ func (b *Bucket) begin(ctx context.Context, u *Upload, t *Task) error {
 		}
 		return nil
 	}
+	if err := b.sweep(ctx, u); err != nil {
+		return err
+	}
 	u.Key = b.conf.Prefix + t.Key
 	switch is, found, err := b.find(ctx, u.Key); {
 	case err != nil:
@@ -141,12 +145,39 @@ func (b *Bucket) begin(ctx context.Context, u *Upload, t *Task) error {
 	if b.conf.Checksum == "crc32c" {
 		o.UserMetadata["x-amz-checksum-algorithm"] = "CRC32C"
 	}
+	u.Asked = true
+	if err := t.Save(u); err != nil {
+		return err
+	}
 	id, err := b.core.NewMultipartUpload(ctx, b.conf.Bucket, u.Key, o)
 	if err != nil {
 		return err
 	}
 	u.ID, u.Parts = id, map[int]Part{}
 	return t.Save(u)
+}
+
+// sweep has the storage forget an upload that it was asked for and whose name is not known, because the answer was lost or the server
+// was killed: its parts would be paid for, and nobody could see them.
+func (b *Bucket) sweep(ctx context.Context, u *Upload) error {
+	if !u.Asked || u.ID != "" {
+		return nil
+	}
+	list, err := b.core.ListMultipartUploads(ctx, b.conf.Bucket, u.Key, "", "", "", 1000)
+	if hasCode(err, "AccessDenied", "NotImplemented") { // the bucket's own rule has to do it
+		err = nil
+	}
+	for _, x := range list.Uploads {
+		if err == nil && x.Key == u.Key { // a name that nothing had when it was asked for
+			if err = b.core.AbortMultipartUpload(ctx, b.conf.Bucket, x.Key, x.UploadID); hasCode(err, "NoSuchUpload") {
+				err = nil
+			}
+		}
+	}
+	if err == nil {
+		u.Asked = false
+	}
+	return err
 }
 
 // metaID is the object's metadata that names the file.
@@ -337,15 +368,18 @@ func suffix(parts int) string { return "-" + strconv.Itoa(parts) }
 
 // Abort gives an upload up, so that the storage forgets its parts.
 func (b *Bucket) Abort(ctx context.Context, u *Upload) error {
-	if u.ID == "" || u.Done {
+	if u.Done {
 		return nil
+	}
+	if u.ID == "" {
+		return b.plain(b.sweep(ctx, u))
 	}
 	err := b.core.AbortMultipartUpload(ctx, b.conf.Bucket, u.Key, u.ID)
 	if hasCode(err, "NoSuchUpload") {
 		err = nil
 	}
 	if err == nil {
-		u.ID, u.Parts = "", nil
+		u.ID, u.Asked, u.Parts = "", false, nil
 	}
 	return b.plain(err)
 }
