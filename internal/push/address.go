@@ -25,6 +25,12 @@ type Address struct {
 	Host string
 
 	service *service
+	before  []string // secrets of the address whose server has sent its publishers on to this one
+}
+
+// movedTo returns the address with another URL of an application, to which its server sends its publishers on.
+func (a *Address) movedTo(url string) *Address {
+	return &Address{URL: url, Name: a.Name, Host: hostOfURL(url), service: a.service, before: a.secrets()}
 }
 
 // String shows the address without what may be secret.
@@ -41,38 +47,19 @@ func (a *Address) tcURL() string {
 	return scheme + "://" + authority + path
 }
 
-// secrets returns the texts that may be shown nowhere, the longest first.
+// secrets returns the texts that may be shown nowhere.
 func (a *Address) secrets() []string {
-	list := []string{a.Name}
 	name, query, _ := strings.Cut(a.Name, "?")
-	list = append(list, query, name)
+	list := append(session.Secrets(a.URL), a.Name, name, query)
 	for pair := range strings.SplitSeq(query, "&") {
 		_, value, _ := strings.Cut(pair, "=")
 		list = append(list, value)
 	}
-	if u, err := url.Parse(a.URL); err == nil {
-		if p, ok := u.User.Password(); ok {
-			list = append(list, p)
-		}
-		for _, values := range u.Query() {
-			list = append(list, values...)
-		}
-	}
-	return list
+	return append(list, a.before...)
 }
-
-// minSecret is the length from which a text is taken for a secret.
-const minSecret = 4
 
 // mask replaces the address's secrets in a text that a server sent.
-func (a *Address) mask(text string) string {
-	for _, s := range a.secrets() {
-		if len(s) >= minSecret {
-			text = strings.ReplaceAll(text, s, "***")
-		}
-	}
-	return text
-}
+func (a *Address) mask(text string) string { return session.Mask(text, a.secrets()) }
 
 // vars is what templates are filled in with: a stream's path, and the query of its publisher.
 type vars struct{ path, query string }

@@ -5,4 +5,4 @@ package push
 import "syscall"
 
 // bound does nothing: how much the kernel keeps cannot be bound here without bounding the speed.
-func bound(string, string, syscall.RawConn) error { return nil }
+func bound(syscall.RawConn) error { return nil }

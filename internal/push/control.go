@@ -44,34 +44,48 @@ func (m *Manager) Add(path string, c Config) (Status, error) {
 	if err := c.check(); err != nil {
 		return Status{}, &InvalidError{err}
 	}
+	m.changing.Lock()
+	defer m.changing.Unlock()
+	next, err := m.adding(path, &c)
+	if err != nil {
+		return Status{}, err
+	}
+	return m.keep(next, path, c.Name)
+}
+
+// adding returns what is kept with another target, which is given a name if it has none.
+func (m *Manager) adding(path string, c *Config) (kept, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	taken, own := map[string]bool{}, 0
 	for _, w := range m.wanted(path) {
 		taken[w.Name] = true
-		if w.origin == FromAPI {
+	}
+	for _, k := range m.kept.Added {
+		if k.Stream == path {
+			taken[k.Name] = true
 			own++
 		}
 	}
 	if own >= MaxTargets || len(m.kept.Added) >= maxAdded {
-		return Status{}, ErrTooMany
+		return kept{}, ErrTooMany
 	}
 	if c.Name == "" {
-		c.Name = free(defaultName(&c), taken)
+		c.Name = free(defaultName(c), taken)
 	}
 	if taken[c.Name] {
-		return Status{}, ErrTaken
+		return kept{}, ErrTaken
 	}
 	next := m.kept.clone()
-	next.Added = append(next.Added, added{path, c})
-	return m.keep(next, path, c.Name)
+	next.Added = append(next.Added, added{path, *c})
+	return next, nil
 }
 
 // Change changes a target. Of one that the API did not make only Enabled may differ, else it fails with
-// ErrConfigured. It fails with ErrNoTarget, or an *InvalidError.
+// ErrConfigured. It fails with ErrNoTarget, ErrTooMany, or an *InvalidError.
 func (m *Manager) Change(path, name string, change func(*Config)) (Status, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.changing.Lock()
+	defer m.changing.Unlock()
 	w, ok := m.find(path, name)
 	if !ok {
 		return Status{}, ErrNoTarget
@@ -82,58 +96,83 @@ func (m *Manager) Change(path, name string, change func(*Config)) (Status, error
 	if err := c.check(); err != nil {
 		return Status{}, &InvalidError{err}
 	}
+	next, err := m.changed(path, &w, &c)
+	if err != nil {
+		return Status{}, err
+	}
+	return m.keep(next, path, name)
+}
+
+// changed returns what is kept once a target has become another one.
+func (m *Manager) changed(path string, from *wanted, to *Config) (kept, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	next := m.kept.clone()
-	if w.origin == FromAPI {
-		at := slices.IndexFunc(next.Added, func(k added) bool { return k.Stream == path && k.Name == name })
-		next.Added[at].Config = c
-		return m.keep(next, path, name)
+	if from.origin == FromAPI {
+		at := next.addedAt(path, to.Name)
+		next.Added[at].Config = *to
+		return next, nil
 	}
-	only := w.Config
-	only.Enabled = c.Enabled
-	if only != c {
-		return Status{}, ErrConfigured
+	only := from.Config
+	only.Enabled = to.Enabled
+	if only != *to {
+		return kept{}, ErrConfigured
 	}
-	if at := next.override(path, name); at >= 0 {
+	if at := next.override(path, to.Name); at >= 0 {
 		next.Switched = slices.Delete(next.Switched, at, at+1)
 	}
-	if len(next.Switched) >= maxAdded {
-		return Status{}, ErrTooMany
+	if to.Enabled == from.made { // it is as it was made again
+		return next, nil
 	}
-	next.Switched = append(next.Switched, switched{path, name, c.Enabled})
-	return m.keep(next, path, name)
+	if len(next.Switched) >= maxAdded {
+		gone := slices.IndexFunc(next.Switched, func(s switched) bool { _, ok := m.findLocked(s.Stream, s.Name); return !ok })
+		if gone < 0 {
+			return kept{}, ErrTooMany
+		}
+		next.Switched = slices.Delete(next.Switched, gone, gone+1)
+	}
+	next.Switched = append(next.Switched, switched{path, to.Name, to.Enabled})
+	return next, nil
 }
 
 // Remove removes a target that the API made. It fails with ErrNoTarget or ErrConfigured.
 func (m *Manager) Remove(path, name string) error {
+	m.changing.Lock()
+	defer m.changing.Unlock()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	w, ok := m.find(path, name)
-	switch {
-	case !ok:
-		return ErrNoTarget
-	case w.origin != FromAPI:
-		return ErrConfigured
-	}
 	next := m.kept.clone()
-	next.Added = slices.DeleteFunc(next.Added, func(k added) bool { return k.Stream == path && k.Name == name })
+	m.mu.Unlock()
+	at := next.addedAt(path, name)
+	if at < 0 {
+		if _, ok := m.find(path, name); ok {
+			return ErrConfigured
+		}
+		return ErrNoTarget
+	}
+	next.Added = slices.Delete(next.Added, at, at+1)
 	return m.replace(next, path)
 }
 
 // Retry makes a target that waits after a failure try again at once. It fails with ErrNoTarget.
 func (m *Manager) Retry(path, name string) (Status, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if _, ok := m.find(path, name); !ok {
 		return Status{}, ErrNoTarget
 	}
-	if l := m.lines[path]; l != nil && l.targets[name] != nil {
-		l.targets[name].retry()
+	if t := m.running(path, name); t != nil {
+		t.retry()
 	}
 	return m.status(path, name), nil
 }
 
-// find returns a target that a stream is to have. mu is held.
+// find returns a target that a stream is to have.
 func (m *Manager) find(path, name string) (wanted, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.findLocked(path, name)
+}
+
+// findLocked is find with mu held.
+func (m *Manager) findLocked(path, name string) (wanted, bool) {
 	list := m.wanted(path)
 	at := slices.IndexFunc(list, func(w wanted) bool { return w.Name == name })
 	if at < 0 {
@@ -142,7 +181,17 @@ func (m *Manager) find(path, name string) (wanted, bool) {
 	return list[at], true
 }
 
-// keep is replace, and returns what a target has become. mu is held.
+// running returns a target of a live stream, nil if there is none.
+func (m *Manager) running(path, name string) *target {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.lines[path]; l != nil {
+		return l.targets[name]
+	}
+	return nil
+}
+
+// keep is replace, and returns what a target has become. changing is held.
 func (m *Manager) keep(next kept, path, name string) (Status, error) {
 	if err := m.replace(next, path); err != nil {
 		return Status{}, err
@@ -150,11 +199,13 @@ func (m *Manager) keep(next kept, path, name string) (Status, error) {
 	return m.status(path, name), nil
 }
 
-// replace writes down what is kept, and puts it into force for a stream. mu is held.
+// replace writes down what is kept, and puts it into force for a stream. changing is held.
 func (m *Manager) replace(next kept, path string) error {
-	if err := m.store.write(next); err != nil {
+	if err := m.write(next); err != nil {
 		return fmt.Errorf("push: keeping the targets: %w", err)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.kept = next
 	if l := m.lines[path]; l != nil {
 		m.sync(path, l)
@@ -162,10 +213,10 @@ func (m *Manager) replace(next kept, path string) error {
 	return nil
 }
 
-// status returns that of a target that a stream is to have. mu is held.
+// status returns that of a target that a stream is to have.
 func (m *Manager) status(path, name string) Status {
-	if l := m.lines[path]; l != nil && l.targets[name] != nil {
-		return l.targets[name].Status()
+	if t := m.running(path, name); t != nil {
+		return t.Status()
 	}
 	w, _ := m.find(path, name)
 	return idleStatus(path, w)

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"weir/amf"
@@ -22,6 +22,8 @@ const (
 	connectTime  = 5 * time.Second // for the name and the TCP connection
 	tlsTime      = 5 * time.Second
 	publishTime  = 10 * time.Second // for connect, and for publish
+	drainTime    = 15 * time.Second // for what is still to be sent when the stream has ended
+	endTime      = 3 * time.Second  // for it when the target is to end at once
 	stallTime    = 15 * time.Second // a server that takes nothing for this long is given up
 	maxRedirects = 3
 	chunkSize    = 4096
@@ -33,6 +35,8 @@ const (
 type link struct {
 	client *rtmp.Client
 	pub    *rtmp.PublishStream
+	conn   *patientConn
+	at     *Address // which may not be that of the configuration: servers send their publishers on
 	// moved is where the server asks its publishers to go, by a request to reconnect; nil: nowhere.
 	moved atomic.Pointer[string]
 	// ended is a status that ends the stream although its level is not error; nil: none.
@@ -41,12 +45,15 @@ type link struct {
 	told chan struct{}
 }
 
-// dial connects to the server at a and publishes. It follows where servers send it on to. published
-// is set once the server has been asked to publish.
-func (t *target) dial(ctx context.Context, a *Address, published *bool) (*link, error) {
-	to := *a
+// dial connects to the server at a and publishes. It follows where servers send it on to. asked
+// is set to when the server was asked to publish.
+func (t *target) dial(ctx context.Context, a *Address, asked *time.Time) (*link, error) {
 	for range maxRedirects + 1 {
-		l, err := t.attempt(ctx, &to, published)
+		t.goesTo(a)
+		if t.fetchedFrom(a.Host, netip.Addr{}) {
+			return nil, errBack // a server of another kind in between would not tell
+		}
+		l, err := t.attempt(ctx, a, asked)
 		if err == nil {
 			return l, nil
 		}
@@ -54,19 +61,34 @@ func (t *target) dial(ctx context.Context, a *Address, published *bool) (*link, 
 		if !ok {
 			return nil, err
 		}
-		if to.URL, err = follow(to.URL, next); err != nil {
+		to, err := follow(a.URL, next)
+		if err != nil {
 			return nil, err
 		}
+		a = a.movedTo(to)
 	}
 	return nil, errRedirects
 }
 
+// goesTo notes where the stream goes.
+func (t *target) goesTo(a *Address) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.address = a
+}
+
+// fetchedFrom reports whether the stream is fetched from a host or an address.
+func (t *target) fetchedFrom(host string, addr netip.Addr) bool {
+	return t.m.opt.Pulled != nil && t.m.opt.Pulled(t.path, host, addr)
+}
+
 // attempt is one connection.
-func (t *target) attempt(ctx context.Context, a *Address, published *bool) (*link, error) {
-	l := &link{told: make(chan struct{}, 1)}
+func (t *target) attempt(ctx context.Context, a *Address, asked *time.Time) (*link, error) {
+	l := &link{at: a, told: make(chan struct{}, 1)}
 	opts := rtmp.DialOptions{
-		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return t.connect(ctx, network, address, a)
+		Dial: func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+			l.conn, err = t.connect(ctx, network, address, a)
+			return l.conn, err
 		},
 		Name: a.Name, TLSConfig: t.tls(), TLSTimeout: tlsTime, Timeout: connectTime + publishTime, WriteTimeout: stallTime,
 		ChunkSize: chunkSize, FlashVer: flashVer, SwfURL: a.tcURL(), OnStatus: l.status,
@@ -86,7 +108,7 @@ func (t *target) attempt(ctx context.Context, a *Address, published *bool) (*lin
 	if l.client, err = rtmp.Dial(ctx, a.URL, opts); err != nil {
 		return nil, err
 	}
-	*published = true
+	*asked = time.Now()
 	bounded, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
 	if l.pub, err = l.client.Publish(bounded); err != nil {
@@ -175,24 +197,43 @@ func (t *target) tls() *tls.Config {
 
 // connect opens the TCP connection: to all addresses of the name, IPv6 and IPv4 at once if the first
 // of them does not answer. It refuses to reach the stream itself.
-func (t *target) connect(ctx context.Context, network, address string, a *Address) (net.Conn, error) {
+func (t *target) connect(ctx context.Context, network, address string, a *Address) (*patientConn, error) {
 	open := t.m.opt.Dial
 	if open == nil {
-		open = (&net.Dialer{Timeout: connectTime, Resolver: t.m.opt.Resolver, Control: bound}).DialContext
+		open = (&net.Dialer{Timeout: connectTime, Resolver: t.m.opt.Resolver, Control: t.control}).DialContext
 	}
 	nc, err := open(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if t.itself(nc.RemoteAddr(), a) {
+	c := &patientConn{Conn: nc}
+	switch {
+	case t.itself(nc.RemoteAddr(), a):
+		err = errLoop
+	case t.fetchedFrom("", c.remote()):
+		err = errBack
+	}
+	if err != nil {
 		_ = nc.Close()
-		return nil, errLoop
+		return nil, err
 	}
-	tcp, ok := nc.(*net.TCPConn)
-	if !ok {
-		return nc, nil
+	return c, nil
+}
+
+// remote returns the address of the server; none if it has none of IP.
+func (c *patientConn) remote() netip.Addr {
+	if to, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return to.AddrPort().Addr().Unmap().WithZone("")
 	}
-	return &patientConn{TCPConn: tcp}, nil
+	return netip.Addr{}
+}
+
+// control is for each connection before it is made.
+func (t *target) control(network, address string, c syscall.RawConn) error {
+	if err := t.guard.Control(network, address, c); err != nil {
+		return err
+	}
+	return bound(c)
 }
 
 // itself reports whether what was reached is this server and the stream there is this one.
@@ -220,41 +261,4 @@ func local(ip netip.Addr) bool {
 		p, err := netip.ParsePrefix(a.String())
 		return err == nil && p.Addr().Unmap().WithZone("") == ip
 	})
-}
-
-// patientConn is a TCP connection whose writes last as long as some of what is written is taken
-// every stallTime, however slow the network is.
-type patientConn struct {
-	*net.TCPConn
-	hurried atomic.Bool
-}
-
-// stallStep is how often a write looks whether some of what is written was taken.
-const stallStep = stallTime / 10
-
-// SetWriteDeadline notes a deadline that is to be kept: the connection is being closed.
-func (c *patientConn) SetWriteDeadline(at time.Time) error {
-	hurried := !at.IsZero() && time.Until(at) < stallTime/2
-	c.hurried.Store(hurried)
-	if !hurried {
-		at = time.Now().Add(stallStep)
-	}
-	return c.TCPConn.SetWriteDeadline(at)
-}
-
-// Write implements net.Conn.
-func (c *patientConn) Write(b []byte) (n int, err error) {
-	for taken := time.Now(); ; {
-		var m int
-		m, err = c.TCPConn.Write(b[n:])
-		if n += m; m > 0 {
-			taken = time.Now()
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || c.hurried.Load() || time.Since(taken) >= stallTime {
-			return n, err
-		}
-		if err = c.TCPConn.SetWriteDeadline(time.Now().Add(stallStep)); err != nil {
-			return n, err
-		}
-	}
 }

@@ -3,8 +3,10 @@ package push
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -34,8 +36,11 @@ type Options struct {
 	Server string
 	// Own reports whether a port is one at which this server takes publishers; nil: none is.
 	Own func(port int) bool
-	// Pulled returns the host from which a stream is fetched now, empty if it is not; nil: none is.
-	Pulled func(path string) (host string)
+	// Pulled reports whether a stream is fetched now from a host or from an address, one of which may be missing; nil: none is.
+	Pulled func(path, host string, addr netip.Addr) bool
+	// Private reports whether targets that the API and decisions name may be at addresses of this machine and of private
+	// networks; nil: none may. Those of the configuration may be anywhere.
+	Private func(path string) bool
 	// Tell, if not nil, is told of events, their data included. It must not block.
 	Tell func(typ, path string, data map[string]any)
 	// Failed, if not nil, counts the failure of a target of a service.
@@ -52,17 +57,20 @@ type Options struct {
 // Manager sends streams on. It is told of the events of streams, and of changes of the configuration.
 type Manager struct {
 	opt   Options
-	store store
+	write func(kept) error // to the disk
 	loops loops
 	sent  map[*service]*atomic.Int64 // bytes; of every service
 
 	wg sync.WaitGroup // the targets' goroutines
 
-	mu     sync.Mutex // guards below
+	// changing is held while the API changes something, also while that is written to the disk. It is taken before mu.
+	changing sync.Mutex
+
+	mu     sync.Mutex // guards below; publishers wait for it, so it is held neither over I/O nor while a stream's lock is taken
 	closed bool
-	lines  map[string]*line          // by path
-	ending map[ident]<-chan struct{} // targets that are being ended
-	kept   kept
+	lines  map[string]*line // by path
+	ending map[ident]*ending
+	kept   kept // replaced under changing, too
 }
 
 // ident names a target.
@@ -82,6 +90,7 @@ type wanted struct {
 	Config
 	origin   Origin
 	insecure bool // every certificate is accepted
+	made     bool // it was made turned on, whatever the API has made of that
 }
 
 // New returns a manager. It fails if what is kept in the folder of state cannot be read.
@@ -89,16 +98,17 @@ func New(o Options) (*Manager, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	disk := storeIn(o.State)
 	m := &Manager{
-		opt: o, store: storeIn(o.State), sent: map[*service]*atomic.Int64{custom: {}},
-		lines: map[string]*line{}, ending: map[ident]<-chan struct{}{},
+		opt: o, write: disk.write, sent: map[*service]*atomic.Int64{custom: {}},
+		lines: map[string]*line{}, ending: map[ident]*ending{},
 	}
 	for _, s := range services {
 		m.sent[s] = &atomic.Int64{}
 	}
 	m.loops.byName = map[string]weak.Pointer[loop]{}
 	var err error
-	m.kept, err = m.store.read()
+	m.kept, err = disk.read()
 	return m, err
 }
 
@@ -111,6 +121,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		for _, t := range l.targets {
 			m.halt(t, session.ErrShutdown)
 		}
+	}
+	for _, e := range m.ending {
+		e.stop(session.ErrShutdown)
 	}
 	m.mu.Unlock()
 	m.wg.Wait()
@@ -131,7 +144,7 @@ func (m *Manager) Stream(e stream.Event) {
 		for _, t := range l.targets {
 			if t.stop != nil { // it sends what there is, and ends by itself
 				t.end(errEnded)
-				m.ends(t)
+				m.ends(t, t.stop)
 			}
 		}
 		delete(m.lines, e.Path)
@@ -158,6 +171,17 @@ func (m *Manager) Stream(e stream.Event) {
 	m.sync(e.Path, l)
 	for _, t := range l.targets {
 		t.anew()
+		if comes {
+			signal(t.look)
+		}
+	}
+}
+
+// signal makes a channel have its element.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -186,7 +210,7 @@ func (m *Manager) sync(path string, l *line) {
 	}
 	want := m.wanted(path)
 	for name, t := range l.targets {
-		if !slices.ContainsFunc(want, func(w wanted) bool { return w == t.wanted }) {
+		if !slices.ContainsFunc(want, func(w wanted) bool { w.made = t.made; return w == t.wanted }) {
 			cause := errRemoved
 			if slices.ContainsFunc(want, func(w wanted) bool { return w.Name == name && !w.Enabled && t.Enabled }) {
 				cause = errOff
@@ -212,7 +236,7 @@ func (m *Manager) wanted(path string) []wanted {
 	var list []wanted
 	taken := map[string]bool{}
 	add := func(c Config, o Origin, insecure bool) {
-		list = append(list, wanted{c, o, insecure})
+		list = append(list, wanted{c, o, insecure, c.Enabled})
 		taken[c.Name] = true
 	}
 	for _, c := range withNames(m.opt.Configured(path)) {
@@ -241,7 +265,7 @@ func (m *Manager) wanted(path string) []wanted {
 		add(c, FromHook, false)
 	}
 	for i := range list {
-		if at := m.kept.override(path, list[i].Name); at >= 0 {
+		if at := m.kept.override(path, list[i].Name); at >= 0 && list[i].origin != FromAPI {
 			list[i].Enabled = m.kept.Switched[at].On
 		}
 	}
@@ -255,16 +279,15 @@ func (m *Manager) start(t *target) {
 	done := make(chan struct{})
 	t.stop, t.end, t.done = stop, end, done
 	id := ident{t.path, t.Name}
-	after := m.ending[id]
-	delete(m.ending, id)
+	before := m.ending[id]
 	m.wg.Go(func() {
-		t.run(ctx, waiting, after)
+		t.run(ctx, waiting, before)
 		end(nil)
 		stop(nil)
 		close(done)
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.ending[id] == (<-chan struct{})(done) {
+		if e := m.ending[id]; e != nil && closed(e.done) {
 			delete(m.ending, id)
 		}
 	})
@@ -275,15 +298,16 @@ func (m *Manager) halt(t *target, cause error) {
 	if t.stop == nil {
 		return
 	}
-	t.stop(cause)
+	stop := t.stop
 	t.stop = nil
-	m.ends(t)
+	stop(cause)
+	m.ends(t, stop)
 }
 
 // ends notes that a target ends, so that the next of its name waits for it. mu is held.
-func (m *Manager) ends(t *target) {
+func (m *Manager) ends(t *target, stop context.CancelCauseFunc) {
 	if !closed(t.done) { // else it has already looked for itself
-		m.ending[ident{t.path, t.Name}] = t.done
+		m.ending[ident{t.path, t.Name}] = &ending{stop, t.done}
 	}
 }
 
@@ -361,9 +385,15 @@ func (m *Manager) List(path string) []Status {
 	}
 	var list []Status
 	for _, p := range m.idle(path) {
+		own := map[string]Origin{}
 		for _, w := range m.wanted(p) {
-			if !seen[ident{p, w.Name}] && m.lines[p] == nil {
+			if own[w.Name] = w.origin; !seen[ident{p, w.Name}] && m.lines[p] == nil {
 				list = append(list, idleStatus(p, w))
+			}
+		}
+		for _, k := range m.kept.Added {
+			if o := own[k.Name]; k.Stream == p && o != FromAPI {
+				list = append(list, hiddenStatus(p, k.Config, o))
 			}
 		}
 	}
@@ -403,33 +433,45 @@ func idleStatus(path string, w wanted) Status {
 	return s
 }
 
+// hiddenStatus is that of a target that the API made, and whose name another one has now.
+func hiddenStatus(path string, c Config, by Origin) Status {
+	s := idleStatus(path, wanted{Config: c, origin: FromAPI})
+	s.State, s.Reason = Off, session.Config
+	s.Error = fmt.Sprintf("another target has this name now, and goes before (%s): remove this one, or give that one another name", by)
+	return s
+}
+
 // Notes returns what there is to say of a live stream because of where it is sent.
 func (m *Manager) Notes(path string) []Note {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	l := m.lines[path]
 	if l == nil {
+		m.mu.Unlock()
 		return nil
 	}
+	noted := l.noted // it does not change, but is replaced
+	var wanting []*service
+	for _, t := range l.targets {
+		if t.Enabled && !slices.Contains(wanting, t.service) {
+			wanting = append(wanting, t.service)
+		}
+	}
+	m.mu.Unlock()
 	found := map[string]time.Time{}
 	var list []Note
-	for _, t := range l.targets {
-		if !t.Enabled {
-			continue
-		}
-		for _, n := range notes(t.service, t.stream) {
-			key := t.service.name + n.Setting
-			if _, said := found[key]; said {
-				continue
-			}
-			if n.Since = l.noted[key]; n.Since.IsZero() {
+	for _, s := range wanting {
+		for _, n := range notes(s, l.stream) {
+			key := s.name + n.Setting
+			if n.Since = noted[key]; n.Since.IsZero() {
 				n.Since = time.Now()
 			}
 			found[key] = n.Since
 			list = append(list, n)
 		}
 	}
+	m.mu.Lock()
 	l.noted = found
+	m.mu.Unlock()
 	slices.SortFunc(list, func(a, b Note) int { return strings.Compare(a.Sentence, b.Sentence) })
 	return list
 }

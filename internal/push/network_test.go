@@ -306,7 +306,7 @@ func TestPatientWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer peer.Close()
-	c := &patientConn{TCPConn: nc.(*net.TCPConn)}
+	c := &patientConn{Conn: nc}
 	defer c.Close()
 	if err := c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil { // it is hurried
 		t.Fatal(err)
@@ -314,8 +314,10 @@ func TestPatientWrites(t *testing.T) {
 	if n, err := c.Write(make([]byte, 64<<20)); err == nil || n == 64<<20 {
 		t.Errorf("%d bytes were written", n)
 	}
-	c.hurried.Store(false)
-	_ = c.TCPConn.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+	if err := c.SetWriteDeadline(time.Now().Add(stallTime)); err != nil {
+		t.Fatal(err)
+	}
+	_ = nc.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		b := make([]byte, 64<<10)

@@ -24,6 +24,9 @@ const (
 	maxBatch = 64 << 10
 	// maxGathered is how many messages are gathered for one write.
 	maxGathered = 256
+	// longWrite is how long a write may take before less is gathered for the next one: while it lasts the stream goes on, and
+	// what is gathered is not skipped.
+	longWrite = 500 * time.Millisecond
 )
 
 // errOther says that the stream is another one than the session began with, and needs a session of its own.
@@ -61,6 +64,7 @@ type sender struct {
 	messages []*rtmp.Message
 	spare    []*rtmp.Message
 	size     int
+	batch    int   // bytes that are gathered for one write
 	frames   int64 // of media, written
 	bytes    int64 // of payload, written
 }
@@ -83,7 +87,7 @@ func newSender(to out, caps *rtmp.Caps, private bool, leftOut func(string)) *sen
 		form.Enhanced = flv.ForPrivate
 	}
 	return &sender{
-		to: to, form: form, leftOut: leftOut, said: map[trackKey]bool{},
+		to: to, form: form, leftOut: leftOut, batch: maxBatch, said: map[trackKey]bool{},
 		takes: func(c av.Codec) bool { return legacy(c) || caps.CanReceive(c.FourCC()) },
 	}
 }
@@ -114,7 +118,7 @@ func (s *sender) add(e *stream.Entry) error {
 }
 
 // full reports whether what is gathered is enough for a write.
-func (s *sender) full() bool { return s.size >= maxBatch || len(s.messages) >= maxGathered }
+func (s *sender) full() bool { return s.size >= s.batch || len(s.messages) >= maxGathered }
 
 // setHeaders takes the headers that are in force from an entry on, and writes the metadata if it changes.
 func (s *sender) setHeaders(e *stream.Entry) error {
@@ -244,7 +248,13 @@ func (s *sender) flush() error {
 	if len(s.messages) == 0 {
 		return nil
 	}
+	begun := time.Now()
 	err := s.to.WriteMessages(s.messages...)
+	if took := time.Since(begun); took > longWrite {
+		s.batch = max(int(int64(s.size)*int64(longWrite)/int64(took)), 1)
+	} else {
+		s.batch = min(2*s.batch, maxBatch)
+	}
 	for _, m := range s.messages {
 		if cap(m.Payload) > maxSpare {
 			m.Payload = nil

@@ -31,6 +31,7 @@ type slate struct {
 	next  int           // pictures of the loop so far
 	round time.Duration // of the loop, to which the newest sound belongs
 	heard int           // which of the loop's sound that was
+	mute  bool          // the sound has ended before the stream did: no silence stands in for it
 }
 
 // every is how often step is to be called.
@@ -56,6 +57,9 @@ func (l *slate) step(s *sender, now time.Time) {
 func (l *slate) begin(s *sender, now time.Time) {
 	l.on, l.since, l.sound = true, now, s.last[av.Audio]
 	l.from = max(s.last[av.Video], s.last[av.Audio])
+	if l.mute = l.from-l.sound > maxBehind; l.mute {
+		l.sound = l.from
+	}
 	if l.with == nil || l.with.fits(s) != nil {
 		return
 	}
@@ -131,7 +135,7 @@ func (l *slate) sounds(s *sender, until time.Duration) {
 
 // silence gathers silence up to a time.
 func (l *slate) silence(s *sender, until time.Duration) {
-	if s.codecs[av.Audio] == 0 {
+	if s.codecs[av.Audio] == 0 || l.mute {
 		return
 	}
 	t := &s.tracks[av.Audio]

@@ -32,6 +32,11 @@ type switched struct {
 
 func (k *kept) clone() kept { return kept{slices.Clone(k.Added), slices.Clone(k.Switched)} }
 
+// addedAt returns the index in Added of a target, -1 if the API has not made it.
+func (k *kept) addedAt(path, name string) int {
+	return slices.IndexFunc(k.Added, func(a added) bool { return a.Stream == path && a.Name == name })
+}
+
 // override returns the index in Switched of a target, -1 if it is as it was made.
 func (k *kept) override(path, name string) int {
 	return slices.IndexFunc(k.Switched, func(s switched) bool { return s.Stream == path && s.Name == name })

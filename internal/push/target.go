@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"weir/av"
+	"weir/internal/reach"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/rtmp"
@@ -21,9 +21,9 @@ const (
 	longestWait = time.Minute
 	refusedWait = 5 * time.Minute
 	never       = 100 * 365 * 24 * time.Hour
-	// A server that closes the connection within quickTime after publish, without a status, and does so
-	// quickTimes in a row, is taken to refuse the stream.
-	quickTime  = 4 * time.Second
+	// A server that closes the connection within quickTime after it was asked to publish, without a status, and
+	// does so quickTimes in a row, is taken to refuse the stream.
+	quickTime  = 5 * time.Second
 	quickTimes = 3
 	// gather is how long frames are gathered for one write, but for streams of low latency.
 	gather = 50 * time.Millisecond
@@ -49,6 +49,7 @@ type target struct {
 	log     *slog.Logger
 
 	try  chan struct{}           // has an element when the target is to be tried at once
+	look chan struct{}           // has an element when the stream has another publisher
 	stop context.CancelCauseFunc // ends it; nil while it is off
 	end  context.CancelCauseFunc // ends waiting and connecting
 	done chan struct{}           // closed once it has ended; nil while it is off
@@ -57,6 +58,7 @@ type target struct {
 	seen  [2]time.Duration // the newest of each kind that was read of the stream; -1: none
 	quick int              // closes right after publish, in a row
 	moved string           // URL at which the server wants its publishers; "": that of the configuration
+	guard *reach.Guard     // which addresses may be connected to, also where the server sends its publishers on to
 
 	mu sync.Mutex // guards below
 	status
@@ -87,16 +89,15 @@ func newTarget(m *Manager, path string, s *stream.Stream, w wanted) *target {
 	return &target{
 		m: m, path: path, stream: s, wanted: w, service: serviceOf(w.Service, hostOfURL(shown(&w.Config, path))),
 		log: m.opt.Log.With(slog.String("stream", path), slog.String("target", w.Name)),
-		try: make(chan struct{}, 1), seen: [2]time.Duration{-1, -1},
+		try: make(chan struct{}, 1), look: make(chan struct{}, 1), seen: [2]time.Duration{-1, -1},
 		status: status{state: Off, since: time.Now()},
 	}
 }
 
-// run sends the stream until it has ended or ctx ends, after the run before it.
-func (t *target) run(ctx, waiting context.Context, after <-chan struct{}) {
-	if after != nil {
-		<-after // it ends soon: its context has ended
-	}
+// run sends the stream until it has ended or ctx ends, once the one before has ended.
+func (t *target) run(ctx, waiting context.Context, before *ending) {
+	t.set(Waiting)
+	before.wait(waiting)
 	v := stream.Supervision{Min: firstWait, Max: longestWait, Delay: t.delay, Now: t.try, Failed: t.failed}
 	_ = v.Run(waiting, func(context.Context) error { return t.work(ctx, waiting) })
 	t.set(Off)
@@ -128,8 +129,8 @@ func (t *target) delay(error) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.MaxAttempts > 0 && t.attempts >= t.MaxAttempts {
-		e := &exhaustedError{t.attempts, t.verdict.text}
-		t.verdict = verdict{true, t.verdict.reason, e.Error()}
+		t.verdict.refused = true
+		t.verdict.text = fmt.Sprintf("given up after %d attempts; the last one: %s", t.attempts, t.verdict.text)
 		return never
 	}
 	if t.verdict.refused {
@@ -173,6 +174,10 @@ func (t *target) work(ctx, waiting context.Context) error {
 // or the stream has ended.
 func (t *target) session(ctx, waiting context.Context) error {
 	t.set(Waiting)
+	if t.moved == "" {
+		foreign := t.origin == FromAPI || t.origin == FromHook
+		t.guard = &reach.Guard{Foreign: foreign, Open: t.m.opt.Private != nil && t.m.opt.Private(t.path)}
+	}
 	select {
 	case <-t.stream.Settled():
 	case <-waiting.Done():
@@ -191,29 +196,24 @@ func (t *target) session(ctx, waiting context.Context) error {
 	if err := fits(a.service, first.Headers); err != nil {
 		return err
 	}
-	if t.m.opt.Pulled != nil && strings.EqualFold(t.m.opt.Pulled(t.path), a.Host) {
-		return errBack // a server of another kind in between would not tell
-	}
 	t.set(Connecting)
-	published := false
-	l, err := t.dial(waiting, a, &published)
+	var asked time.Time
+	l, err := t.dial(waiting, a, &asked)
 	if err != nil {
-		return t.quickly(err, published)
+		return t.quickly(err, asked)
 	}
-	begun := time.Now()
 	t.begin(f)
-	err = t.send(ctx, l, f, &first, a)
-	t.ended(f, err, a)
-	if time.Since(begun) >= quickTime {
-		t.quick = 0
-		return err
-	}
-	return t.quickly(err, true)
+	err = t.send(ctx, waiting, l, f, &first)
+	t.ended(f, err, l.at)
+	return t.quickly(err, asked)
 }
 
-// quickly counts sessions that the server ends at once and without a word.
-func (t *target) quickly(err error, published bool) error {
-	if _, said := errors.AsType[*rtmp.StatusError](err); said || !published || !errors.Is(err, rtmp.ErrClosedByPeer) {
+// quickly counts sessions that the server has ended at once and without a word after it was asked to publish; any other end in
+// between begins the count anew. asked is zero if it was not asked.
+func (t *target) quickly(err error, asked time.Time) error {
+	_, said := errors.AsType[*rtmp.StatusError](err)
+	if said || asked.IsZero() || time.Since(asked) >= quickTime || !errors.Is(err, rtmp.ErrClosedByPeer) {
+		t.quick = 0
 		return err
 	}
 	if t.quick++; t.quick >= quickTimes {
@@ -248,12 +248,7 @@ func (t *target) place() (*Address, error) {
 	p, _ := t.stream.Publisher()
 	a, err := t.Config.address(vars{t.path, p.Query})
 	if err == nil && t.moved != "" {
-		a.URL, t.moved = t.moved, ""
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err == nil {
-		t.address = a
+		a, t.moved = a.movedTo(t.moved), ""
 	}
 	return a, err
 }
@@ -287,19 +282,14 @@ func (l *link) why() error {
 
 // send sends the stream from first on. A session that is to end is ended as OBS does it, so that the
 // service knows that the broadcast is over.
-func (t *target) send(ctx context.Context, l *link, f *stream.Follower, first *stream.Entry, a *Address) error {
+func (t *target) send(ctx, waiting context.Context, l *link, f *stream.Follower, first *stream.Entry) error {
 	running, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		select {
-		case <-l.pub.Done():
-			cancel(l.pub.Err())
-		case <-l.told:
-			cancel(l.why())
-		case <-running.Done():
-		}
-	})
-	s := newSender(l.pub, l.client.Caps(), a.service != custom, t.leftOut)
+	wg.Go(func() { cancel(t.watch(running, l)) })
+	// A server that takes little would hold up everything else.
+	defer context.AfterFunc(running, func() { l.conn.endBy(time.Now().Add(endTime)) })()
+	defer context.AfterFunc(waiting, func() { l.conn.endBy(time.Now().Add(drainTime)) })()
+	s := newSender(l.pub, l.client.Caps(), l.at.service != custom, t.leftOut)
 	err := t.pump(running, s, f, first)
 	if l.pub.Err() == nil {
 		t.rest(s)
@@ -308,7 +298,7 @@ func (t *target) send(ctx context.Context, l *link, f *stream.Follower, first *s
 	cancel(nil)
 	wg.Wait()
 	if moved := l.moved.Load(); moved != nil && errors.Is(err, errMoved) && *moved != "" {
-		to, ferr := follow(a.URL, *moved)
+		to, ferr := follow(l.at.URL, *moved)
 		if ferr != nil {
 			return ferr
 		}
@@ -318,6 +308,24 @@ func (t *target) send(ctx context.Context, l *link, f *stream.Follower, first *s
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// watch returns why a session is to end, as soon as something says so.
+func (t *target) watch(ctx context.Context, l *link) error {
+	for {
+		select {
+		case <-l.pub.Done():
+			return l.pub.Err()
+		case <-l.told:
+			return l.why()
+		case <-t.look:
+			if t.fetchedFrom(l.at.Host, l.conn.remote()) {
+				return errBack
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // rest sends what is still to be sent at the end.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,15 +214,37 @@ func continuous(t *testing.T, d *double, sent int) (all []int) {
 	return all
 }
 
-// TestC431_DropsEveryFiveSeconds: a target that drops the connection every 5 s for a minute ends with the
+// TestC431_DropsEveryFiveSeconds: a target that drops the connection every 5 s for a minute, by a FIN or by a RST, ends with the
 // frames that it could have got, in order, none twice, and each of its sessions can be decoded.
 func TestC431_DropsEveryFiveSeconds(t *testing.T) {
+	t.Run("FIN", func(t *testing.T) { testDrops(t, func(nc net.Conn) net.Conn { return nc }) })
+	t.Run("RST", func(t *testing.T) { testDrops(t, func(nc net.Conn) net.Conn { return resetConn{nc} }) })
+}
+
+// resetConn is a connection whose other end resets it instead of closing it.
+type resetConn struct{ net.Conn }
+
+func reset(n int, err error) (int, error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
+		err = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+	}
+	return n, err
+}
+
+func (c resetConn) Read(b []byte) (int, error)  { return reset(c.Conn.Read(b)) }
+func (c resetConn) Write(b []byte) (int, error) { return reset(c.Conn.Write(b)) }
+
+func testDrops(t *testing.T, through func(net.Conn) net.Conn) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDouble(t)
 		d.begun = func(v *visit) { time.AfterFunc(5*time.Second, func() { _ = v.conn.Close() }) }
 		other := newDouble(t)
 		w := newWorld(t, func(o *Options) {
-			o.Dial = dialBy(map[string]*double{"bad.example:1935": d, "good.example:1935": other})
+			dial := dialBy(map[string]*double{"bad.example:1935": d, "good.example:1935": other})
+			o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				nc, err := dial(ctx, network, address)
+				return through(nc), err
+			}
 		}, to("bad", "rtmp://bad.example/live", "cam"), to("good", "rtmp://good.example/live", "cam"))
 		s := w.publish("live/cam", "p1")
 		s.run(time.Minute)
@@ -658,12 +683,7 @@ func TestC439_NotBackToTheSource(t *testing.T) {
 		d := newDouble(t)
 		w := newWorld(t, func(o *Options) {
 			o.Dial = d.dial
-			o.Pulled = func(path string) string {
-				if path == "live/cam" {
-					return "Origin.example"
-				}
-				return ""
-			}
+			o.Pulled = func(path, host string, _ netip.Addr) bool { return path == "live/cam" && host == "origin.example" }
 		}, to("back", "rtmps://origin.example/other", "x"), to("on", "rtmp://h.example/live", "cam"))
 		w.publish("live/cam", "p1").run(2 * time.Second)
 		if st := w.status("back"); st.State != Refused || st.Reason != session.Loop || st.Error != errBack.Error() {

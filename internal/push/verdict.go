@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"weir/internal/hops"
+	"weir/internal/reach"
 	"weir/internal/session"
 	"weir/rtmp"
 )
@@ -36,16 +37,6 @@ var (
 type unsupportedError struct{ what string }
 
 func (e *unsupportedError) Error() string { return e.what }
-
-// exhaustedError ends the attempts.
-type exhaustedError struct {
-	attempts int
-	last     string
-}
-
-func (e *exhaustedError) Error() string {
-	return fmt.Sprintf("given up after %d attempts; the last one: %s", e.attempts, e.last)
-}
 
 // verdict is what a failure means.
 type verdict struct {
@@ -73,6 +64,8 @@ func judgeError(err error, a *Address) verdict {
 	switch {
 	case errors.Is(err, errLoop), errors.Is(err, errBack):
 		return verdict{true, session.Loop, err.Error()}
+	case errors.Is(err, reach.ErrPrivate):
+		return verdict{true, session.Address, host + " is not connected to: " + reach.ErrPrivate.Error()}
 	case errors.Is(err, errSilent):
 		return verdict{true, session.Denied, errSilent.Error()}
 	case errors.Is(err, errPin):
@@ -82,9 +75,6 @@ func judgeError(err error, a *Address) verdict {
 	}
 	if e, ok := errors.AsType[*unsupportedError](err); ok {
 		return verdict{true, session.Unsupported, e.what}
-	}
-	if e, ok := errors.AsType[*exhaustedError](err); ok {
-		return verdict{true, session.Denied, e.Error()}
 	}
 	if st, ok := errors.AsType[*rtmp.StatusError](err); ok {
 		return judgeStatus(st, a)

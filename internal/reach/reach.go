@@ -69,8 +69,8 @@ func embedded(a netip.Addr) (netip.Addr, bool) {
 	return a, false
 }
 
-// errPrivate refuses an address.
-var errPrivate = session.Because(session.Address, errors.New("it leads to an address of this machine or of a private network; pull.allow_private of the stream allows that"))
+// ErrPrivate refuses an address. Its reason is session.Address.
+var ErrPrivate = session.Because(session.Address, errors.New("it leads to an address of this machine or of a private network; pull.allow_private of the stream allows that"))
 
 // Guard decides which addresses may be connected to for one URL, after names were resolved and for each redirect
 // anew. A URL that the operator has configured may lead anywhere, but from one that everybody can reach none may lead to
@@ -109,11 +109,11 @@ func (g *Guard) note(a netip.Addr) {
 	g.addrs = append(g.addrs, a)
 }
 
-// Control is for a net.Dialer. What it refuses has the reason session.Address.
+// Control is for a net.Dialer. It fails with ErrPrivate.
 func (g *Guard) Control(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return errPrivate
+		return ErrPrivate
 	}
 	g.note(ap.Addr())
 	if g.Open {
@@ -122,13 +122,13 @@ func (g *Guard) Control(_, address string, _ syscall.RawConn) error {
 	to := reachOf(ap.Addr())
 	if g.Foreign {
 		if to != public {
-			return errPrivate
+			return ErrPrivate
 		}
 		return nil
 	}
 	g.first.CompareAndSwap(int32(unknown), int32(to))
 	if to > reach(g.first.Load()) {
-		return errPrivate
+		return ErrPrivate
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 
 	"weir/internal/admin"
-	"weir/internal/pull"
 	"weir/internal/push"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -24,10 +26,11 @@ func (s *Server) buildPush() (err error) {
 			}
 			return nil
 		},
-		Edge:   s.forward,
-		Own:    s.listensAt,
-		Pulled: s.pulledFrom,
-		Failed: func(service string, reason session.Reason) { s.metrics.PushFailed(service, reason.String()) },
+		Edge:    s.forward,
+		Own:     s.listensAt,
+		Pulled:  s.pulledFrom,
+		Private: func(path string) bool { return s.streamConfig(path).Pull.Private },
+		Failed:  func(service string, reason session.Reason) { s.metrics.PushFailed(service, reason.String()) },
 	})
 	if err == nil {
 		s.services = append(s.services, service{"push", s.push.Run})
@@ -48,17 +51,17 @@ func (s *Server) forward(path string, p stream.Info) (to push.Config, insecure, 
 	return to, edge.Insecure, true
 }
 
-// pulledFrom returns the host from which a stream is fetched now; empty if it is not.
-func (s *Server) pulledFrom(path string) string {
-	for _, p := range s.pulls.List() {
-		if p.Path != path || p.Status != pull.Live {
-			continue
-		}
-		if u, err := url.Parse(p.Source); err == nil {
-			return u.Hostname()
-		}
+// pulledFrom reports whether a stream is fetched now from a host, or from an address.
+func (s *Server) pulledFrom(path, host string, addr netip.Addr) bool {
+	source, addrs := s.pulls.Source(path)
+	if source == "" {
+		return false
 	}
-	return ""
+	if addr.IsValid() && slices.Contains(addrs, addr) {
+		return true
+	}
+	u, err := url.Parse(source)
+	return err == nil && host != "" && strings.EqualFold(strings.TrimSuffix(u.Hostname(), "."), strings.TrimSuffix(host, "."))
 }
 
 // listensAt reports whether one of the server's listeners has a port.
