@@ -69,7 +69,7 @@ type Push struct {
 // PushSettings are what can be set of a target. What is absent stays as it is.
 type PushSettings struct {
 	Service     *string `json:"service,omitempty" enum:"custom,youtube,twitch,facebook,kick,ivs,x,cloudflare,linkedin,restream,trovo,vimeo,dlive" doc:"A known service, whose URL need not be given."`
-	URL         *string `json:"url,omitempty" maxLength:"2048" doc:"rtmp://HOST/APP or rtmps://HOST/APP, or both URL and key in one: rtmp://HOST/APP/KEY. {app}, {name} and {query} are replaced." example:"rtmps://live.example.org/app"`
+	URL         *string `json:"url,omitempty" maxLength:"2048" doc:"rtmp://HOST/APP or rtmps://HOST/APP, or both URL and key in one: rtmp://HOST/APP/KEY. {app}, {name} and {query} are replaced. It may not lead to private addresses unless streams[].pull.allow_private is set." example:"rtmps://live.example.org/app"`
 	Key         *string `json:"key,omitempty" maxLength:"1024" doc:"The stream key or name there. It is never shown."`
 	Enabled     *bool   `json:"enabled,omitempty"`
 	Slate       *string `json:"slate,omitempty" maxLength:"1024" doc:"What the server is sent while the stream waits for its publisher's return: off is nothing, repeat the last key frame and silence, and else the name of a file of this server, .flv, .mp4 or .ts, that is played again and again." example:"repeat"`

@@ -18,7 +18,7 @@ type Config struct {
 	URL      string   `yaml:"url" reload:"live" secret:"true" short:"true" help:"where the streams are fetched from, if nobody publishes them here: rtmp, rtmps, http, https (FLV, MPEG-TS or HLS), ws or wss; {app}, {name}, {path} and {query} stand for those of the stream that is asked for; a text in the place of the group is this; an empty one fetches nothing"`
 	Sources  []string `yaml:"sources" reload:"live" secret:"true" help:"several such URLs instead of one: the next is taken when one fails"`
 	OnDemand bool     `yaml:"on_demand" reload:"live" help:"fetch a stream only while somebody plays it; false fetches it always, which needs a match without *"`
-	Private  bool     `yaml:"allow_private" reload:"live" help:"let sources that the API or the decision hook name, and redirects, lead to addresses of this machine and of private networks"`
+	Private  bool     `yaml:"allow_private" reload:"live" help:"let sources that the API or the decision hook name, and redirects, lead to addresses of this machine and of private networks; it holds for where they have the stream sent, too (pushes)"`
 	Tuning
 }
 

@@ -286,6 +286,38 @@ func TestC439_Circles(t *testing.T) {
 	})
 }
 
+// TestC439_ChainOfNine: a stream that would come through nine servers is refused at once with the reason loop and the chain in the log; through
+// eight it comes.
+func TestC439_ChainOfNine(t *testing.T) {
+	chain := []*running{start(t, nil)}
+	chain[0].film("live/x", 0)
+	for len(chain) < 10 {
+		chain = append(chain, start(t, edgeOf("rtmp://"+chain[len(chain)-1].Addr("rtmp").String())))
+	}
+	begin := time.Now()
+	if res, _ := chain[9].get("live/x.flv"); res.StatusCode != http.StatusNotFound || time.Since(begin) > time.Second {
+		t.Errorf("through nine: %s after %v", res.Status, time.Since(begin))
+	}
+	eventually(t, "the chain is in the log", func() bool {
+		log := chain[0].log.String()
+		return strings.Contains(log, "reason=loop") && strings.Count(log, " → ") >= 8
+	})
+	if p := chain[1].pulls(); len(p) != 1 || p[0].Reason != "loop" {
+		t.Errorf("%+v", p)
+	}
+	eventually(t, "all have given up", func() bool {
+		for _, r := range chain[1:] {
+			if p := r.pulls(); len(p) != 1 || p[0].Status != "failed" {
+				return false
+			}
+		}
+		return true
+	})
+	time.Sleep(1100 * time.Millisecond) // players who come within a second after a failure are told of it
+	w := chain[8].watch("live/x")
+	eventually(t, "through eight it comes", func() bool { return w.pictures() >= 10 })
+}
+
 // TestC237_SourcesOfTheAPI: a source that the API names may not be at an address of this machine, unless the configuration
 // allows it; the decision hook's neither.
 func TestC237_SourcesOfTheAPI(t *testing.T) {

@@ -259,7 +259,7 @@ func port(r *running) string {
 
 // pushState is what the API shows of a target.
 type pushState struct {
-	Name, URL, State, Error, Origin string
+	Name, URL, State, Reason, Error, Origin string
 	Enabled                         bool
 }
 
@@ -322,7 +322,11 @@ func (r *running) ask(method, path, body string) (status int, answer string) {
 func TestPushByTheAPI(t *testing.T) {
 	there := start(t, nil)
 	folder := t.TempDir()
-	here := start(t, func(c *server.Config) { c.State = folder })
+	here := start(t, func(c *server.Config) {
+		open, shut := server.DefaultStream(), server.DefaultStream()
+		open.Match, open.Pull.Private = "live/*", true
+		c.State, c.Streams = folder, []server.StreamConfig{open, shut}
+	})
 	p := here.mustPublish("live/cam")
 	publishSome(p, 0, 25)
 	status, answer := here.ask("POST", "/api/v1/pushes", `{"stream":"live/cam","name":"x","url":"rtmp://`+there.Addr("rtmp").String()+`/in","key":"cam?key=`+secret+`"}`)
@@ -364,5 +368,46 @@ func TestPushByTheAPI(t *testing.T) {
 	}
 	if list := again.pushes(""); len(list) != 0 {
 		t.Errorf("%+v", list)
+	}
+}
+
+// TestC237_WhatAHookNames: a source and a target that the decision hook names may not be at an address of this machine: nothing is connected
+// to, and the API says why; where the configuration allows it both are.
+func TestC237_WhatAHookNames(t *testing.T) {
+	there := start(t, nil)
+	there.film("live/x", 0)
+	h := newHook(t, func(q question) (int, string) {
+		if q.Action == "play" {
+			return 200, fmt.Sprintf(`{"pull": %q}`, there.url("live/x"))
+		}
+		return 200, fmt.Sprintf(`{"push": [{"name": "it", "url": %q, "key": %q}]}`, "rtmp://"+there.Addr("rtmp").String()+"/in", strings.ReplaceAll(q.Stream.Path, "/", "-"))
+	})
+	here := start(t, hooked(h, func(c *server.Config) {
+		c.Streams = nil
+		for i, match := range []string{"open/*", "shut/*"} {
+			e := server.DefaultStream()
+			e.Match, e.Pull.Private = match, i == 0
+			e.Publish.Auth, e.Play.Auth = []string{"hook"}, []string{"hook"}
+			c.Streams = append(c.Streams, e)
+		}
+	}))
+	w := here.watch("open/fetched")
+	eventually(t, "what may be fetched comes", func() bool { return w.pictures() >= 5 })
+	if res, _ := here.get("shut/fetched.flv"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("what may not be fetched: %s", res.Status)
+	}
+	for _, app := range []string{"open", "shut"} {
+		publishSome(here.mustPublish(app+"/sent"), 0, 25)
+	}
+	eventually(t, "the sources are judged", func() bool {
+		p := here.pulls()
+		return len(p) == 2 && p[0].By == "hook" && p[0].Status == "live" && p[1].Status == "failed" && p[1].Reason == "address"
+	})
+	here.pushed("open/sent", "live")
+	if st := here.pushed("shut/sent", "refused"); st.Reason != "address" || !strings.Contains(st.Error, "pull.allow_private") {
+		t.Errorf("%+v", st)
+	}
+	if there.hub.Get("in/open-sent") == nil || there.hub.Get("in/shut-sent") != nil {
+		t.Error("what was sent there is not what may be")
 	}
 }
