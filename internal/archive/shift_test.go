@@ -164,7 +164,9 @@ func TestTimeShiftGoesOnWithTheStream(t *testing.T) {
 	next := w.grows(m, "e.mp4", at(2*time.Second), 3)
 	w.life.Store(3)
 	next.grow(11)
+	w.player.lists.mu.Lock()
 	w.player.lists.forgetOldest()
+	w.player.lists.mu.Unlock()
 	if p := load(address); !p.EndList || len(p.Segments) != 4*6 {
 		t.Error("an ended playlist has gone on")
 	}
@@ -202,6 +204,8 @@ func TestTimeShiftBeginsWhereAsked(t *testing.T) {
 			t.Errorf("from %v on: %v in %s, %v in %s wanted", c.at, x.Start.Offset, got, c.want, c.playlist)
 		}
 	}
+	w.player.lists.mu.Lock()
+	defer w.player.lists.mu.Unlock()
 	if n := len(w.player.lists.byKey); n != 7 {
 		t.Errorf("%d playlists were made", n)
 	}
