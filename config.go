@@ -400,7 +400,8 @@ type Config = server.Config
 //	    without *. Default true.
 //	Pull.Private bool
 //	    Let sources that the API or the decision hook name, and redirects, lead to addresses of
-//	    this machine and of private networks. Default false.
+//	    this machine and of private networks; it holds for where they have the stream sent, too
+//	    (pushes). Default false.
 //	Pull.Linger time.Duration
 //	    How long a stream that is fetched on demand is fetched on after its last player has left.
 //	    From 1s to 24h. Default 30s.

@@ -260,7 +260,7 @@ func port(r *running) string {
 // pushState is what the API shows of a target.
 type pushState struct {
 	Name, URL, State, Reason, Error, Origin string
-	Enabled                         bool
+	Enabled                                 bool
 }
 
 // pushed waits until the API shows a target of a stream in a state.
