@@ -54,11 +54,9 @@ func Write(name string, b []byte) (err error) {
 	if err = os.Rename(tmp.Name(), name); err != nil {
 		return err
 	}
-	d, err := os.Open(folder)
-	if err != nil {
-		return nil
+	if d, err := os.Open(folder); err == nil {
+		_ = d.Sync() // the new file is in force: where this fails it is only less sure to be there after a power cut
+		_ = d.Close()
 	}
-	defer func() { _ = d.Close() }()
-	_ = d.Sync() // the new file is in force: where this fails it is only less sure to be there after a power cut
 	return nil
 }
