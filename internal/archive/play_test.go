@@ -392,9 +392,9 @@ func TestC424RangeRequests(t *testing.T) {
 // TestPlayKeysApply: nobody gets anything of a recording who may not play the stream; who was let in to a playlist gets what is in it; and a
 // renamed stream's recordings have its public name.
 func TestPlayKeysApply(t *testing.T) {
-	asked := 0
+	var asked atomic.Int64
 	w := newWeb(t, protocoltest.Options{Admit: func(_ context.Context, r *admit.Request) (session.Grant, error) {
-		asked++
+		asked.Add(1)
 		if r.Role != session.Play || !strings.Contains(r.RawQuery, "key=good") {
 			return session.Grant{}, session.Because(session.Denied, errors.New("no key"))
 		}
@@ -430,19 +430,19 @@ func TestPlayKeysApply(t *testing.T) {
 	if a.status != 200 || !strings.HasPrefix(uri, "../../live/a/recorded.m3u8?") || strings.Contains(uri, "good") {
 		t.Fatal(a.status, uri)
 	}
-	before := asked
+	before := asked.Load()
 	base, err := url.Parse(w.base + "/live/secret/index.m3u8")
 	must(t, err)
 	next, err := base.Parse(uri)
 	must(t, err)
 	a = w.get(http.MethodGet, next.String())
-	if a.status != 200 || asked != before {
-		t.Fatal(a.status, string(a.body), asked-before)
+	if a.status != 200 || asked.Load() != before {
+		t.Fatal(a.status, string(a.body), asked.Load()-before)
 	}
 	media, err := next.Parse(lastSegment(a.body))
 	must(t, err)
-	if a := w.get(http.MethodGet, media.String(), "Range", "bytes=0-99"); a.status != 206 || asked != before {
-		t.Error(a.status, asked-before)
+	if a := w.get(http.MethodGet, media.String(), "Range", "bytes=0-99"); a.status != 206 || asked.Load() != before {
+		t.Error(a.status, asked.Load()-before)
 	}
 	stolen := *media
 	stolen.RawQuery = "l=" + strings.Repeat("A", 32)
