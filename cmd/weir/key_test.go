@@ -88,7 +88,7 @@ func TestPasswordHash(t *testing.T) {
 
 // TestForeignSigns: links of other servers' schemes, and what cannot be signed by them.
 func TestForeignSigns(t *testing.T) {
-	const at = " --expires 2100-01-01T00:00:00Z --set auth.signed.keys=[{id:a,secret:1kU^b6}] --set auth.signed.scheme="
+	const at = " --expires 2100-01-01T00:00:00Z --set auth.signed.keys=[{\"id\":a,\"secret\":1kU^b6}] --set auth.signed.scheme="
 	for args, want := range map[string]string{
 		"sign ws://192.168.0.100:3333/app/stream" + at + "ome":                  "policy=eyJ1cmxfZXhwaXJlIjo0MTAyNDQ0ODAwMDAwfQ&signature=",
 		"sign /live/a.m3u8 --ip 203.0.113.7/32" + at + "secure_link":            "md5=",

@@ -210,8 +210,12 @@ func (l *loader) merge(f *field, v reflect.Value, key, value, written *yaml.Node
 }
 
 func (l *loader) unknown(f *field, at Origin, path, name string) {
+	// What stands behind a colon without a space is a value, which may be a secret.
+	name, _, joined := strings.Cut(name, ":")
 	p := &Problem{Origin: at, Path: join(path, clip(name)), Found: "unknown key", Nearest: likely(name, f.keys())}
 	switch keys := strings.Join(f.keys(), ", "); {
+	case joined:
+		p.Found, p.Nearest, p.Allowed = "found a colon without a space behind it", "", "a space behind the colon"
 	case p.Nearest != "":
 		p.Allowed = keys
 	case path == "":
