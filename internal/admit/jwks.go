@@ -78,8 +78,12 @@ func (s *keySet) run(ctx context.Context) {
 		}
 		wait = s.refresh
 		if err != nil {
-			s.log.Warn("the key set of auth.jwt.jwks could not be fetched: the last one stays in force",
-				slog.Any("err", err), slog.Duration("again_in", backoff))
+			about := []any{slog.Any("err", err), slog.Duration("again_in", backoff)}
+			if s.keys.Load() == nil {
+				s.log.Warn("the key set of auth.jwt.jwks could not be fetched: nobody is let in by a token until it is", about...)
+			} else {
+				s.log.Warn("the key set of auth.jwt.jwks could not be fetched: the last one stays in force", about...)
+			}
 			wait = backoff
 			backoff = min(2*backoff, s.refresh)
 		} else {

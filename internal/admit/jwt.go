@@ -248,10 +248,10 @@ func whatIsWrong(err error) (why string, reason session.Reason, guess bool) {
 		reason session.Reason
 		guess  bool
 	}{
-		{errNoKeys, "cannot be checked: the key set could not be fetched so far", session.Internal, false},
+		{errNoKeys, "cannot be checked: the key set could not be fetched so far", session.Timeout, false},
 		{errCritical, "has critical extensions (crit), of which none is known here", session.BadKey, false},
 		{errUnknownKey, "was signed with a key that is not in the key set", session.BadKey, false},
-		{jwt.ErrTokenMalformed, "is not a JSON Web Token", session.BadKey, true},
+		{jwt.ErrTokenMalformed, "is not a JSON Web Token, or was cut short on its way", session.BadKey, true},
 		{jwt.ErrTokenExpired, "has run out", session.Expired, false},
 		{jwt.ErrTokenNotValidYet, "is not valid yet", session.Denied, false},
 		{jwt.ErrTokenInvalidIssuer, "was issued by someone other than auth.jwt.issuer", session.Denied, false},

@@ -421,3 +421,27 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// TestNoKeySetYet: while there was no key set, a token is nobody's fault: it may be shown again later.
+func TestNoKeySetYet(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := httptest.NewServer(http.NotFoundHandler())
+	defer nobody.Close()
+	conf := DefaultJWTConfig()
+	conf.JWKS = nobody.URL
+	if err := conf.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	j := NewJWT(conf, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = j.Run(ctx) })
+	defer wg.Wait()
+	defer stop()
+	if _, err := decideJWT(j, session.Play, "live/a", token(t, jwt.SigningMethodES256, "a", key, player())); session.ReasonOf(err) != session.Timeout {
+		t.Error(err)
+	}
+}

@@ -115,21 +115,23 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 			methods = append(methods, s.routes[i].Method)
 		}
 	}
+	may := allowed(methods)
 	switch {
-	case len(methods) == 1:
+	case may == http.MethodOptions:
 		http.Error(w, "there is nothing here; a stream is played at /APP/NAME.flv", http.StatusNotFound)
 	case r.Method == http.MethodOptions:
-		w.Header().Set("Allow", allowed(methods))
-		w.Header().Set("Access-Control-Allow-Methods", allowed(methods))
+		w.Header().Set("Allow", may)
+		w.Header().Set("Access-Control-Allow-Methods", may)
 		w.Header().Set("Access-Control-Allow-Headers", "Range, Authorization")
 		w.Header().Set("Access-Control-Max-Age", "86400")
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		w.Header().Set("Allow", allowed(methods))
+		w.Header().Set("Allow", may)
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 	}
 }
 
+// allowed lists methods, whose order is lost.
 func allowed(methods []string) string {
 	if slices.Contains(methods, http.MethodGet) {
 		methods = append(methods, http.MethodHead)

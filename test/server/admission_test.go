@@ -129,6 +129,7 @@ func TestC217_HTTPMethods(t *testing.T) {
 		{"HEAD", "live/a.ts", 200},
 		{"OPTIONS", "live/a.ts", 204},
 		{"POST", "live/a.ts", 405},
+		{"OPTIONS", "live/a/index.m3u8", 204},
 		{"GET", "live/a.mp4", 404},
 		{"GET", "live/../a.flv", 404},
 	} {
@@ -143,6 +144,9 @@ func TestC217_HTTPMethods(t *testing.T) {
 		res.Body.Close()
 		if res.StatusCode != c.status || res.Header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s /%s: %s %v", c.method, c.path, res.Status, res.Header)
+		}
+		if got := res.Header.Get("Access-Control-Allow-Methods"); c.method == "OPTIONS" && got != "GET, HEAD, OPTIONS" {
+			t.Errorf("%s may be asked by %q", c.path, got)
 		}
 	}
 }
