@@ -18,14 +18,14 @@ import (
 type keyCmd struct {
 	New    keyNewCmd    `cmd:"" help:"Make a key for one publisher or player, and print it: it is kept as a hash alone."`
 	List   keyListCmd   `cmd:"" help:"List the keys, without the keys themselves."`
-	Revoke keyRevokeCmd `cmd:"" help:"Make a key invalid, and end the sessions that it admitted."`
+	Revoke keyRevokeCmd `cmd:"" help:"Make a key invalid; a running server ends the sessions that it admitted."`
 	Hash   keyHashCmd   `cmd:"" help:"Read a key from standard input and print its hash, for streams[].publish.keys[].hash."`
 }
 
 // Help is the text below the commands.
 func (keyCmd) Help() string {
 	return "Example: weir key new live/alice --set state=/var/lib/weir\n\n" +
-		"The keys are in the folder that the configuration calls state. A running server knows of a change within a second. The streams that a key is for ask for a key from then on, also when all their keys are revoked."
+		"The keys are in the folder that the configuration calls state. A running server knows of a change within a second. Run this as the user that the server runs as, or as root: what root writes belongs to whom the folder belongs. The streams that a key is for ask for a key from then on, also when all their keys are revoked."
 }
 
 // keys is the flags of the commands that work on the file of keys.
@@ -215,9 +215,9 @@ func (c *keyRevokeCmd) Run(out *console) error {
 	if err != nil {
 		return err
 	}
-	then := "its sessions end"
+	then := "a running server ends its sessions"
 	if k.Keep {
-		then = "its sessions go on"
+		then = "its sessions may go on"
 	}
 	_, err = fmt.Fprintf(out.Err, "Key %s is revoked; %s.\n", k.ID, then)
 	return err

@@ -117,7 +117,11 @@ func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 	err := g.ask(ctx, rules, rule, r, now, names, &grant)
 	if err == nil && grant.Terms == nil && required {
 		_, n := offers(r, names)
-		err = &Error{Reason: session.BadKey, Role: r.Role, guess: n > 0}
+		e := &Error{Reason: session.BadKey, Role: r.Role, guess: n > 0}
+		if g.opt.Keys.unreadable() {
+			e.guess, e.Detail = false, "the key is missing or not known, and the file of keys cannot be read now"
+		}
+		err = e
 	}
 	if err == nil {
 		return grant, nil

@@ -86,6 +86,9 @@ func (f KeyFile) List() ([]StoredKey, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("keys: %w: the file and its folder must belong to the user that the server runs as", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
@@ -191,7 +194,7 @@ func (f KeyFile) Revoke(id string, keep bool) (StoredKey, error) {
 
 // change reads the file, lets edit change what it holds, and puts it back in one step.
 func (f KeyFile) change(edit func([]StoredKey) ([]StoredKey, error)) error {
-	if err := os.MkdirAll(filepath.Dir(f.Name), 0o700); err != nil {
+	if err := makeFolder(filepath.Dir(f.Name)); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
 	unlock, err := lockFile(f.Name + ".lock")
@@ -250,7 +253,7 @@ func readBounded(name string, limit int64) ([]byte, error) {
 }
 
 // writeFile replaces a file in one step: whoever reads it, also after a crash, finds the old or the new one.
-// Nobody else may read it.
+// It has the owner and mode of the old file; a new one may be read by its owner alone.
 func writeFile(name string, b []byte) (err error) {
 	dir := filepath.Dir(name)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*") // 0600
@@ -263,7 +266,7 @@ func writeFile(name string, b []byte) (err error) {
 		}
 	}()
 	_, err = tmp.Write(b)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	if err = errors.Join(err, likeNeighbours(tmp, name), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
 	if err = os.Rename(tmp.Name(), name); err != nil {

@@ -60,8 +60,11 @@ type KeyStore struct {
 	now  atomic.Pointer[stored]
 	wake chan struct{} // holds one element if keys were withdrawn
 
+	blind     atomic.Bool // the file cannot be read
+
 	mu        sync.Mutex // guards below; held while the file is read
 	seen      fs.FileInfo
+	failed    string // why the file could not be read when that was last logged; empty: it could
 	looked    time.Time
 	withdrawn map[uint64]time.Time // since when, by Grant.Key: their sessions are to end
 }
@@ -93,10 +96,14 @@ func (s *KeyStore) current() *ring {
 	return s.now.Load().ring
 }
 
-// covers reports whether a rule asks for one of these keys on a request.
+// covers reports whether a rule asks for one of these keys on a request. While the file cannot be read, all do that ask for
+// keys at all: it may have one for the stream.
 func (s *KeyStore) covers(rule *rule, r *Request) bool {
 	if s == nil || !slices.Contains(rule.auth, ByKeys) {
 		return false
+	}
+	if s.blind.Load() {
+		return true
 	}
 	now := s.now.Load()
 	m := now.play
@@ -105,6 +112,9 @@ func (s *KeyStore) covers(rule *rule, r *Request) bool {
 	}
 	return m != nil && m.Match(r.Path) >= 0
 }
+
+// unreadable reports whether the file cannot be read now.
+func (s *KeyStore) unreadable() bool { return s != nil && s.blind.Load() }
 
 // read takes over the file's content. used tells when a key was used. The store is not in use, or mu is held.
 func (s *KeyStore) read(used func(id string) int64) error {
@@ -161,18 +171,19 @@ func (s *KeyStore) look(now time.Time) bool {
 	return s.reload()
 }
 
-// reload reads the file if it has changed, and reports whether the keys are others now. A file that cannot be
-// read, or that is gone, leaves the keys as they are. mu is held.
+// reload reads the file if it has changed, and reports whether the keys are others now. A file that is gone leaves the keys
+// as they are. So does one that cannot be read, but all streams ask for a key until it can: it is tried each time. mu is held.
 func (s *KeyStore) reload() bool {
 	info, err := os.Stat(s.file.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if s.seen != nil {
 			s.log.Warn("the file of keys is gone: the keys that were in it stay valid until the server starts again", slog.String("file", s.file.Name))
 		}
-		s.seen = nil
+		s.seen, s.failed = nil, ""
+		s.blind.Store(false)
 		return false
 	}
-	if err == nil && s.seen != nil && os.SameFile(info, s.seen) && info.ModTime().Equal(s.seen.ModTime()) && info.Size() == s.seen.Size() {
+	if err == nil && s.failed == "" && s.seen != nil && os.SameFile(info, s.seen) && info.ModTime().Equal(s.seen.ModTime()) && info.Size() == s.seen.Size() {
 		return false
 	}
 	before := s.now.Load()
@@ -190,9 +201,16 @@ func (s *KeyStore) reload() bool {
 		})
 	}
 	if err != nil {
-		s.log.Error("the file of keys cannot be read: the keys stay as they were", slog.String("file", s.file.Name), slog.Any("err", err))
+		s.blind.Store(true)
+		if why := err.Error(); why != s.failed {
+			s.failed = why
+			s.log.Error("the file of keys cannot be read: known keys stay as they were, and every stream whose auth has keys asks for one until it can be read; it must belong to the user that the server runs as",
+				slog.String("file", s.file.Name), slog.Any("err", err))
+		}
 		return false
 	}
+	s.failed = ""
+	s.blind.Store(false)
 	after := s.now.Load()
 	s.withdraw(before, after)
 	s.log.Info("keys were read", slog.String("file", s.file.Name), slog.Int("keys", after.size))

@@ -3,18 +3,19 @@
 package admit
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// lockFile waits until no other program holds the lock that is a file, and takes it.
+// lockFile waits until no other program holds the lock that is a file, and takes it. The server can open what root has made.
 func lockFile(name string) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+	if err := errors.Join(likeFolder(f, name), unix.Flock(int(f.Fd()), unix.LOCK_EX)); err != nil {
 		_ = f.Close()
 		return nil, err
 	}

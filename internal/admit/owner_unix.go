@@ -1,0 +1,90 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package admit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// ownerOf returns to whom a file belongs.
+func ownerOf(info fs.FileInfo) (uid, gid int) {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(s.Uid), int(s.Gid)
+	}
+	return os.Geteuid(), os.Getegid()
+}
+
+// likeNeighbours gives a file that is to be name the mode and owner of the one there is. One that is new gets, from
+// root, the owner of its folder: the server may run as another user than who runs "weir key". It fails if the server could
+// not read it.
+func likeNeighbours(f *os.File, name string) error {
+	old, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return likeFolder(f, name)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Chmod(old.Mode().Perm()); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	uid, gid := ownerOf(old)
+	ownUID, ownGID := ownerOf(info)
+	if uid == ownUID && gid == ownGID {
+		return nil
+	}
+	if err := f.Chown(uid, gid); err != nil && (uid != ownUID || old.Mode().Perm()&0o070 != 0) {
+		return fmt.Errorf("%s belongs to user %d and group %d, who could not read what user %d writes in its place: run this as that user, or as root", name, uid, gid, os.Geteuid())
+	}
+	return nil
+}
+
+// likeFolder gives a new file, if root makes it, to whom its folder belongs.
+func likeFolder(f *os.File, name string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return f.Chown(ownerOf(info))
+}
+
+// makeFolder makes a folder, and those above it, for its owner alone. What root makes belongs to whom the folder above belongs.
+func makeFolder(name string) error {
+	info, err := os.Stat(name)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is no folder", name)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	above := filepath.Dir(name)
+	if err := makeFolder(above); err != nil {
+		return err
+	}
+	if err := os.Mkdir(name, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) { // somebody else has
+			return nil
+		}
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	if info, err = os.Stat(above); err != nil {
+		return err
+	}
+	uid, gid := ownerOf(info)
+	return os.Chown(name, uid, gid)
+}
