@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"weir/internal/server"
 )
@@ -21,6 +22,23 @@ func ReadConfiguration(file string, environ, sets []string) (*Configuration, err
 	}
 	return &Configuration{c}, nil
 }
+
+// ReadPart is ReadConfiguration for a program that needs no secret but those whose keys begin with a prefix, such as
+// "auth.signed."; "" is none. Other secrets that are kept elsewhere ({file: NAME}, {env: NAME}) need not be there, and are
+// empty: the configuration is not one for New.
+func ReadPart(file string, environ, sets []string, prefix string) (*Configuration, error) {
+	c, err := server.ReadConfiguration(server.Source{
+		File: file, Environ: environ, Sets: sets,
+		Needs: func(path string) bool { return prefix != "" && strings.HasPrefix(path, prefix) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Configuration{c}, nil
+}
+
+// Origin says where the value of a key, such as "streams.0.match", came from: a file with its line, "env NAME", "--set" or "default".
+func (c *Configuration) Origin(key string) string { return c.c.Loaded().Origin(key).String() }
 
 // Config returns the configuration as it was last read, for New.
 func (c *Configuration) Config() Config { return c.c.Config() }

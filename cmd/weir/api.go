@@ -35,7 +35,7 @@ func (a *api) address() (base, token string, err error) {
 	if base != "" && token != "" {
 		return base, token, nil
 	}
-	c, err := a.load()
+	c, err := a.part("admin.")
 	if err != nil {
 		return "", "", err
 	}

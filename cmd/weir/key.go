@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,27 +32,27 @@ func (keyCmd) Help() string {
 // keys is the flags of the commands that work on the file of keys.
 type keys struct{ source }
 
-// file returns the file of keys.
-func (k *keys) file() (admit.KeyFile, error) {
-	c, err := k.load()
+// file returns the file of keys, and the keys of the configuration.
+func (k *keys) file() (admit.KeyFile, []listedKey, error) {
+	c, err := k.part("")
 	if err != nil {
-		return admit.KeyFile{}, err
+		return admit.KeyFile{}, nil, err
 	}
-	conf := c.Config()
-	if conf.State == "" {
-		return admit.KeyFile{}, usageError{errors.New("keys are kept in the folder that the configuration calls state, and it names none: add \"state: /var/lib/weir\" to the file given with -c, or --set state=/var/lib/weir")}
+	state := c.Config().State
+	if state == "" {
+		return admit.KeyFile{}, configuredKeys(c), usageError{errors.New("keys are kept in the folder that the configuration calls state, and it names none: add \"state: /var/lib/weir\" to the file given with -c, or --set state=/var/lib/weir")}
 	}
-	return admit.KeyFileIn(conf.State), nil
+	return admit.KeyFileIn(state), configuredKeys(c), nil
 }
 
 type keyNewCmd struct {
-	Match   string        `arg:"" help:"The streams that the key is for: a path such as live/alice, or a pattern such as live/*."`
-	Role    string        `enum:"publish,play" default:"publish" help:"What the key admits to: publish or play."`
-	Path    string        `placeholder:"APP/NAME" help:"The stream that the key leads to, whatever name was asked for. The key may then stand in the place of the name."`
-	ID      string        `name:"id" placeholder:"ID" help:"Name of the key in log, API and events; one is made up otherwise."`
-	Label   string        `placeholder:"TEXT" help:"What the key is for, in your words."`
-	For     time.Duration `xor:"end" placeholder:"DURATION" help:"How long the key is valid, such as 720h. Without it or --expires: until it is revoked."`
-	Expires string        `xor:"end" placeholder:"TIME" help:"When the key ends, such as 2027-01-31 or 2027-01-31T18:00:00Z."`
+	Match   string `arg:"" help:"The streams that the key is for: a path such as live/alice, or a pattern such as live/*."`
+	Role    string `enum:"publish,play" default:"publish" help:"What the key admits to: publish or play."`
+	Path    string `placeholder:"APP/NAME" help:"The stream that the key leads to, whatever name was asked for. The key may then stand in the place of the name."`
+	ID      string `name:"id" placeholder:"ID" help:"Name of the key in log, API and events; one is made up otherwise."`
+	Label   string `placeholder:"TEXT" help:"What the key is for, in your words."`
+	For     span   `xor:"end" placeholder:"DURATION" help:"How long the key is valid, such as 30d or 12h. Without it or --expires: until it is revoked."`
+	Expires string `xor:"end" placeholder:"TIME" help:"When the key ends, such as 2027-01-31 or 2027-01-31T18:00:00Z."`
 	keys
 }
 
@@ -65,12 +66,17 @@ func (keyNewCmd) Help() string {
 
 // Run implements the command.
 func (c *keyNewCmd) Run(out *console) error {
-	file, err := c.file()
+	file, configured, err := c.file()
 	if err != nil {
 		return err
 	}
+	for _, k := range configured {
+		if c.ID != "" && k.ID == c.ID {
+			return usageError{fmt.Errorf("the configuration has a key %s already (%s): choose another --id", k.ID, k.Where)}
+		}
+	}
 	k := admit.StoredKey{ID: c.ID, Role: c.Role, Match: c.Match, Path: c.Path, Label: c.Label}
-	if k.Expires, err = endOf(c.For, c.Expires, time.Now()); err != nil {
+	if k.Expires, err = endOf(time.Duration(c.For), c.Expires, time.Now()); err != nil {
 		return err
 	}
 	secret, k, err := file.Add(k)
@@ -120,7 +126,7 @@ type keyListCmd struct {
 
 // Help is the text below the flags.
 func (keyListCmd) Help() string {
-	return "Example: weir key list --set state=/var/lib/weir\n\nWhen a key was used last is known up to a minute late."
+	return "Example: weir key list --set state=/var/lib/weir\n\nLAST USED is when the key let somebody in, or when such a session was last there, up to a minute late; of keys of the configuration it is not known. WHERE says in which file a key is."
 }
 
 // listedKey is what is shown of a key.
@@ -135,13 +141,17 @@ type listedKey struct {
 	Expires  time.Time `json:"expires,omitzero"`
 	Revoked  time.Time `json:"revoked,omitzero"`
 	LastUsed time.Time `json:"last_used,omitzero"`
+	Where    string    `json:"where"` // "keys.json", or the place in the configuration
 }
 
 // Run implements the command.
 func (c *keyListCmd) Run(out *console) error {
-	file, err := c.file()
-	if err != nil {
+	file, configured, err := c.file()
+	if err != nil && len(configured) == 0 {
 		return err
+	}
+	if file.Name == "" { // there is no folder of state
+		return printKeys(out, c.JSON, configured)
 	}
 	stored, err := file.List()
 	if err != nil {
@@ -153,7 +163,7 @@ func (c *keyListCmd) Run(out *console) error {
 	}
 	list := make([]listedKey, len(stored))
 	for i, k := range stored {
-		l := listedKey{k.ID, k.Role, k.Match, k.Path, k.Label, "valid", k.Created, k.Expires, k.Revoked, used[k.ID]}
+		l := listedKey{k.ID, k.Role, k.Match, k.Path, k.Label, "valid", k.Created, k.Expires, k.Revoked, used[k.ID], filepath.Base(file.Name)}
 		switch {
 		case !k.Revoked.IsZero():
 			l.State = "revoked"
@@ -162,17 +172,22 @@ func (c *keyListCmd) Run(out *console) error {
 		}
 		list[i] = l
 	}
-	if c.JSON {
-		return json.NewEncoder(out.Out).Encode(list)
-	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintf(out.Err, "There are no keys in %s.\n", file.Name)
+	if list = append(list, configured...); len(list) == 0 && !c.JSON {
+		_, err := fmt.Fprintf(out.Err, "There are no keys in %s, and none in the configuration.\n", file.Name)
 		return err
 	}
+	return printKeys(out, c.JSON, list)
+}
+
+// printKeys prints what is shown of keys.
+func printKeys(out *console, asJSON bool, list []listedKey) error {
+	if asJSON {
+		return json.NewEncoder(out.Out).Encode(append([]listedKey{}, list...))
+	}
 	w := tabwriter.NewWriter(out.Out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tROLE\tMATCH\tPATH\tSTATE\tEXPIRES\tLAST USED\tLABEL")
+	fmt.Fprintln(w, "ID\tROLE\tMATCH\tPATH\tSTATE\tEXPIRES\tLAST USED\tWHERE\tLABEL")
 	for _, l := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Role, l.Match, dash(l.Path), l.State, when(l.Expires), when(l.LastUsed), l.Label)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", dash(l.ID), l.Role, l.Match, dash(l.Path), l.State, when(l.Expires), when(l.LastUsed), l.Where, l.Label)
 	}
 	return w.Flush()
 }
@@ -204,7 +219,12 @@ func (keyRevokeCmd) Help() string {
 
 // Run implements the command.
 func (c *keyRevokeCmd) Run(out *console) error {
-	file, err := c.file()
+	file, configured, err := c.file()
+	for _, k := range configured {
+		if k.ID == c.ID {
+			return usageError{fmt.Errorf("key %s is in the configuration (%s): take it out there, and have the server read it again", k.ID, k.Where)}
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -234,11 +254,14 @@ func (keyHashCmd) Help() string {
 
 // Run implements the command.
 func (c *keyHashCmd) Run(out *console) error {
-	return hashKey(os.Stdin, out.Out, c.Password)
+	return hashKey(os.Stdin, out, c.Password)
 }
 
+// leastKey is the least length of a key whose plain hash does not give it away, in characters.
+const leastKey = 16
+
 // hashKey prints the hash of the key in the first line of r.
-func hashKey(r io.Reader, w io.Writer, password bool) error {
+func hashKey(r io.Reader, out *console, password bool) error {
 	line, err := bufio.NewReader(io.LimitReader(r, 4096)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -248,9 +271,12 @@ func hashKey(r io.Reader, w io.Writer, password bool) error {
 		return usageError{errors.New("there is no key on standard input")}
 	}
 	hash := admit.HashKey
+	if !password && len(key) < leastKey {
+		fmt.Fprintf(out.Err, "A key of %d characters can be guessed from this hash: take one of %d and more (weir token makes one), or --password.\n", len(key), leastKey)
+	}
 	if password {
 		hash = admit.HashPassword
 	}
-	_, err = fmt.Fprintln(w, hash(key))
+	_, err = fmt.Fprintln(out.Out, hash(key))
 	return err
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,13 +24,13 @@ func TestKeyCommands(t *testing.T) {
 	if status != 0 || len(secret) < 27 || strings.Count(secret, "\n") != 1 || said != "Key alice to publish live/*, which leads to live/alice. It is shown this once:\n" {
 		t.Fatalf("exit status %d: %q, %q", status, secret, said)
 	}
-	if status, out, said := command(t, "key", "new", "live/x", "--role", "play", "--for", "720h", state); status != 0 || out == secret || !strings.Contains(said, " to play live/x. It is") {
+	if status, out, said := command(t, "key", "new", "live/x", "--role", "play", "--for", "30d", state); status != 0 || out == secret || !strings.Contains(said, " to play live/x. It is") {
 		t.Errorf("exit status %d: %q, %q", status, out, said)
 	}
 	status, out, _ := command(t, "key", "list", state)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if status != 0 || len(lines) != 3 || strings.Contains(out, strings.TrimSpace(secret)) || strings.Contains(out, "sha256") ||
-		strings.Join(strings.Fields(lines[1]), " ") != "alice publish live/* live/alice valid - - Alice's camera" {
+		strings.Join(strings.Fields(lines[1]), " ") != "alice publish live/* live/alice valid - - keys.json Alice's camera" {
 		t.Errorf("exit status %d:\n%s", status, out)
 	}
 	if status, _, said := command(t, "key", "revoke", "alice", "--keep", state); status != 0 || said != "Key alice is revoked; its sessions may go on.\n" {
@@ -50,12 +52,70 @@ func TestKeyCommands(t *testing.T) {
 		{"key new live/x --id alice " + state, "there is a key alice already; revoked ones keep their ids"},
 		{"key new live/x --role watch " + state, "--role must be one of"},
 		{"key new live/x --for 1h --expires 2100-01-01 " + state, "--for and --expires can't be used together"},
+		{"key new bob " + state, `no stream can be called "bob"`},
+		{"key new live/x --for 3x " + state, `"3x" is no duration: write 30d, 12h or 1h30m`},
 		{"key new live/x --expires soon " + state, `"soon" is no time`},
 		{"key new live/x --expires 2001-01-01 " + state, "2001-01-01 is over already"},
 	} {
 		if status, out, said := command(t, strings.Fields(c.args)...); status == 0 || out != "" || !strings.Contains(said, c.says) {
 			t.Errorf("weir %s: exit status %d: %q, %q", c.args, status, out, said)
 		}
+	}
+}
+
+// TestKeysOfTheConfiguration: weir key shows them, with their place, and does not take their ids; and it needs no secret of the file.
+func TestKeysOfTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "weir.yml")
+	text := `state: ` + dir + `/state
+admin: {token: {env: NOT_SET_ANYWHERE}}
+hooks: [{url: "https://a.example/", secret: {env: NOT_SET_ANYWHERE}}]
+streams:
+  - match: live/*
+    publish:
+      keys:
+        - {id: alice, key: {file: /nowhere/alice}, label: Alice, path: live/alice}
+        - {id: old, hash: "sha256:62249369389075490555a758353aec61500c6218fa597252d52dc4bd0148f12d", expires: 2001-01-31}
+        - plain-key-of-the-file
+    play: {keys: [{user: carol, key: {env: NOT_SET_ANYWHERE}}]}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, said := command(t, "key", "new", "live/x", "--id", "made", "-c", file); status != 0 {
+		t.Fatal(status, said)
+	}
+	status, out, said := command(t, "key", "list", "-c", file)
+	var lines []string
+	for line := range strings.Lines(out) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	want := []string{
+		"ID ROLE MATCH PATH STATE EXPIRES LAST USED WHERE LABEL",
+		"made publish live/x - valid - - keys.json",
+		"alice publish live/* live/alice valid - - " + file + ":8 Alice",
+		"old publish live/* - expired 2001-01-31T00:00Z - " + file + ":9",
+		"- publish live/* - valid - - " + file + ":10",
+		"- play live/* - valid - - " + file + ":11",
+	}
+	if status != 0 || !slices.Equal(lines, want) || strings.Contains(out, "plain-key") {
+		t.Errorf("%d %s\n%s\nwant\n%s", status, said, strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+	for _, c := range []struct{ args, says string }{
+		{"key new live/x --id alice", "the configuration has a key alice already (" + file + ":8)"},
+		{"key revoke alice", "key alice is in the configuration (" + file + ":8): take it out there"},
+	} {
+		if status, out, said := command(t, append(strings.Fields(c.args), "-c", file)...); status != 2 || out != "" || !strings.Contains(said, c.says) {
+			t.Errorf("weir %s: %d %q %s", c.args, status, out, said)
+		}
+	}
+	// Without a folder of state they are listed as well.
+	if status, out, said := command(t, "key", "list", "--set", `streams=[{"match":"live/*","play":{"keys":["x"]}}]`); status != 0 || !strings.Contains(out, "--set") {
+		t.Errorf("%d %q %s", status, out, said)
+	}
+	// What is wrong with the rest is said all the same, where no secret is missing.
+	if status, _, said := command(t, "key", "list", "--set", "limits.streams=-1"); status != 2 || !strings.Contains(said, "limits.streams") {
+		t.Errorf("%d %s", status, said)
 	}
 }
 
@@ -66,9 +126,12 @@ func TestKeyHash(t *testing.T) {
 		"":      "",
 		"\n":    "",
 	} {
-		var b bytes.Buffer
-		if err := hashKey(strings.NewReader(in), &b, false); b.String() != want || (err == nil) != (want != "") {
+		var b, said bytes.Buffer
+		if err := hashKey(strings.NewReader(in), &console{Out: &b, Err: &said}, false); b.String() != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", in, b.String(), err)
+		}
+		if want != "" && !strings.Contains(said.String(), "A key of 3 characters can be guessed") {
+			t.Errorf("%q: %s", in, said.String())
 		}
 	}
 }
@@ -76,7 +139,7 @@ func TestKeyHash(t *testing.T) {
 // TestPasswordHash: what the command prints is taken by the configuration.
 func TestPasswordHash(t *testing.T) {
 	var b bytes.Buffer
-	if err := hashKey(strings.NewReader("correct horse\n"), &b, true); err != nil {
+	if err := hashKey(strings.NewReader("correct horse\n"), &console{Out: &b, Err: io.Discard}, true); err != nil {
 		t.Fatal(err)
 	}
 	r := admit.DefaultRule()
@@ -170,6 +233,30 @@ func TestSignCommand(t *testing.T) {
 	} {
 		if status, out, said := command(t, strings.Fields(c.args)...); status != 2 && !strings.HasPrefix(c.args, "sign live/a --for 1h --ip") || out != "" || !strings.Contains(said, c.says) {
 			t.Errorf("weir %s: exit status %d: %q, %q", c.args, status, out, said)
+		}
+	}
+}
+
+// TestSignHints: a link that nobody will take is signed, and what is probably wrong is said beside it. Other secrets of the file
+// need not be there.
+func TestSignHints(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "weir.yml")
+	text := "admin: {token: {env: NOT_SET_ANYWHERE}}\nauth: {signed: {keys: [{id: a, secret: 0123456789abcdef-a}]}}\nstreams: [{match: 'live/*', play: {auth: [signed]}}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, hint := range map[string]string{
+		"live/cam --for 1h":                "",
+		"live/cam --for 1d12h":             "",
+		"live/** --for 1h":                 "",
+		"live/cam.m3u8 --for 1h":           "write weir sign live/cam\n",
+		"live/bob/index.m3u8 --for 1h":     "write weir sign live/bob\n",
+		"live/cam --for 1h --role publish": "streams.0 (live/*) does not take signed links: add signed to its publish.auth",
+		"vod/cam --for 1h":                 "No entry of streams matches vod/cam",
+	} {
+		status, out, said := command(t, append([]string{"sign", "-c", file}, strings.Fields(args)...)...)
+		if status != 0 || !strings.HasPrefix(out, "exp=") || (said == "") != (hint == "") || !strings.Contains(said, hint) {
+			t.Errorf("weir sign %s: %d %q %q", args, status, out, said)
 		}
 	}
 }

@@ -35,6 +35,7 @@ type cli struct {
 	Config     configCmd     `cmd:"" help:"Check and explain the configuration."`
 	Key        keyCmd        `cmd:"" help:"Make, list and revoke the keys of publishers and players."`
 	Recordings recordingsCmd `cmd:"" help:"List, download and delete what the server recorded."`
+	Sessions   sessionsCmd   `cmd:"" help:"List who publishes and watches at a running server, and disconnect one."`
 	Sign       signCmd       `cmd:"" help:"Sign a link with which a stream can be played or published for a time."`
 	Token      tokenCmd      `cmd:"" help:"Print a new random secret, for admin.token or to sign links with."`
 	Pushes     pushesCmd     `cmd:"" help:"List and change the servers that a running server also sends its streams to."`

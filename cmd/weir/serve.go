@@ -30,6 +30,16 @@ func (s *source) load() (*weir.Configuration, error) {
 	return c, nil
 }
 
+// part reads the configuration for a command that needs no secret but those whose keys begin with a prefix: those that are
+// kept elsewhere need not be there. "" is none.
+func (s *source) part(prefix string) (*weir.Configuration, error) {
+	c, err := weir.ReadPart(s.File, os.Environ(), s.Set, prefix)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
 // start reads the configuration, checks it and builds the server.
 func (s *source) start(out *console) (*weir.Server, error) {
 	c, err := s.load()

@@ -4,22 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"weir"
 	"weir/internal/admit"
 	"weir/internal/session"
 )
 
 // signCmd is "weir sign".
 type signCmd struct {
-	Path    string        `arg:"" help:"The stream, such as live/alice; live/** is every stream below live. With auth.signed.scheme ome a whole URL, such as rtmp://HOST:1935/live/alice, and with secure_link its path, such as /live/alice.m3u8."`
-	Role    string        `enum:"publish,play" default:"play" help:"What the link admits to: publish or play."`
-	For     time.Duration `xor:"end" placeholder:"DURATION" help:"How long the link admits, such as 1h."`
-	Expires string        `xor:"end" placeholder:"TIME" help:"When the link stops admitting peers, such as 2027-01-31T18:00:00Z."`
-	From    string        `placeholder:"TIME" help:"When the link begins to admit."`
-	IP      string        `name:"ip" placeholder:"RANGE" help:"Address or range from which alone the link may be used, such as 203.0.113.0/24."`
-	Until   string        `placeholder:"TIME" help:"When sessions that the link admitted end; without it they go on when the link has run out."`
-	Kid     string        `placeholder:"ID" help:"The key of auth.signed to sign with; the first one otherwise."`
+	Path    string `arg:"" help:"The stream, such as live/alice; live/** is every stream below live. With auth.signed.scheme ome a whole URL, such as rtmp://HOST:1935/live/alice, and with secure_link its path, such as /live/alice.m3u8."`
+	Role    string `enum:"publish,play" default:"play" help:"What the link admits to: publish or play."`
+	For     span   `xor:"end" placeholder:"DURATION" help:"How long the link admits, such as 1h."`
+	Expires string `xor:"end" placeholder:"TIME" help:"When the link stops admitting peers, such as 2027-01-31T18:00:00Z."`
+	From    string `placeholder:"TIME" help:"When the link begins to admit."`
+	IP      string `name:"ip" placeholder:"RANGE" help:"Address or range from which alone the link may be used, such as 203.0.113.0/24."`
+	Until   string `placeholder:"TIME" help:"When sessions that the link admitted end; without it they go on when the link has run out."`
+	Kid     string `placeholder:"ID" help:"The key of auth.signed to sign with; the first one otherwise."`
 	source
 }
 
@@ -31,17 +33,54 @@ func (signCmd) Help() string {
 
 // Run implements the command.
 func (c *signCmd) Run(out *console) error {
-	conf, err := c.load()
+	conf, err := c.part("auth.signed.")
 	if err != nil {
 		return err
 	}
-	signed := conf.Config().Auth.Signed
+	all := conf.Config()
+	signed := all.Auth.Signed
 	query, err := c.sign(&signed, time.Now())
 	if err != nil {
 		return usageError{err}
 	}
+	if hint := c.hint(&all); hint != "" {
+		fmt.Fprintln(out.Err, hint)
+	}
 	_, err = fmt.Fprintln(out.Out, query)
 	return err
+}
+
+// hint says why a link will probably not admit to what was meant; empty if nothing is seen to be wrong.
+func (c *signCmd) hint(conf *weir.Config) string {
+	if conf.Auth.Signed.Scheme != "weir" {
+		return ""
+	}
+	path := strings.TrimPrefix(c.Path, "/")
+	for _, end := range []string{"/index.m3u8", ".m3u8", ".flv", ".ts"} {
+		if stream, ok := strings.CutSuffix(path, end); ok {
+			return fmt.Sprintf("%s is the address of a player and no stream: the link is for the stream %s; write weir sign %s", c.Path, stream, stream)
+		}
+	}
+	var patterns []string
+	for _, e := range conf.Streams {
+		patterns = append(patterns, e.Match)
+	}
+	m, err := admit.NewMatcher(patterns)
+	if err != nil || strings.Contains(path, "*") {
+		return ""
+	}
+	i := m.Match(path)
+	if i < 0 {
+		return fmt.Sprintf("No entry of streams matches %s, and so nobody asks for the link: add one with %s: {auth: [signed]}", path, c.Role)
+	}
+	rule := &conf.Streams[i].Play.Rule
+	if c.Role == session.Publish.String() {
+		rule = &conf.Streams[i].Publish.Rule
+	}
+	if !slices.Contains(rule.Auth, admit.BySigned) {
+		return fmt.Sprintf("streams.%d (%s) does not take signed links: add signed to its %s.auth", i, conf.Streams[i].Match, c.Role)
+	}
+	return ""
 }
 
 // sign returns the query.
@@ -64,7 +103,7 @@ func (c *signCmd) sign(conf *admit.SignedConfig, now time.Time) (string, error) 
 	if s.Addresses, err = admit.ParseAddresses(c.IP); err != nil {
 		return "", fmt.Errorf("--ip: %q is neither an address nor a range such as 203.0.113.0/24", c.IP)
 	}
-	if s.Expires, err = endOf(c.For, c.Expires, now); err != nil {
+	if s.Expires, err = endOf(time.Duration(c.For), c.Expires, now); err != nil {
 		return "", err
 	}
 	if s.Until, err = endOf(0, c.Until, now); err != nil {

@@ -157,7 +157,7 @@ func configProblem(err error) error {
 	case errors.Is(err, ErrConfigChanged):
 		return newProblem(http.StatusPreconditionFailed, "configuration_changed", "The configuration has changed since the ETag in If-Match: fetch it again and redo the change.")
 	case errors.Is(err, ErrNoState):
-		return newProblem(http.StatusConflict, "no_state", "There is no folder to keep the change in: set the key state to one, and restart the server.")
+		return noState("changes")
 	case errors.As(err, &wrong):
 		p := newProblem(http.StatusUnprocessableEntity, "configuration_invalid", "The configuration would be wrong, and nothing has changed.")
 		p.Errors = wrong.Faults
@@ -176,4 +176,9 @@ func splitTags(s string) []string {
 		tags = append(tags, strings.Trim(strings.TrimSpace(t), `"`))
 	}
 	return tags
+}
+
+// noState answers that there is no folder to keep what in.
+func noState(what string) error {
+	return newProblem(http.StatusConflict, "no_state", "There is no folder to keep %s in: set the key state to one, and restart the server.", what)
 }

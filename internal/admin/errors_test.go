@@ -42,6 +42,11 @@ func TestErrors(t *testing.T) {
 		{"GET", "/sessions/" + long, "", nil, 422, "invalid"},
 		{"GET", "/sessions?role=king", "", nil, 422, "invalid"},
 		{"GET", "/sessions?limit=-1", "", nil, 422, "invalid"},
+		{"GET", "/sessions?rol=play", "", nil, 422, "invalid"},
+		{"GET", "/version?x=", "", nil, 422, "invalid"},
+		{"GET", "/events?type=publish.start", "", nil, 422, "invalid"},
+		{"GET", "/events?types=publish.begin", "", nil, 422, "invalid"},
+		{"GET", "/events?types=stream.online,publish*", "", nil, 422, "invalid"},
 		{"GET", "/sessions?cursor=%21", "", nil, 422, "bad_cursor"},
 		{"DELETE", "/sessions", "", nil, 405, "method_not_allowed"},
 		{"POST", "/version", "{}", nil, 405, "method_not_allowed"},
@@ -173,5 +178,13 @@ func TestErrorTexts(t *testing.T) {
 	}
 	if (&KeyError{"a", "b"}).Error() != "b" || errors.Is(ErrNoHook, ErrNoDelivery) {
 		t.Error("texts")
+	}
+}
+
+// TestKeysWithoutState: a server without a folder of state has the routes of keys, and says what is missing.
+func TestKeysWithoutState(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Keys = &fakeKeys{fail: ErrNoState} })
+	if a := r.ask("POST", apiPrefix+"/keys", `{"role":"publish","match":"live/a"}`); a.status != 409 || a.code() != "no_state" || !strings.Contains(a.body, "set the key state") {
+		t.Error(a.status, a.body)
 	}
 }

@@ -66,6 +66,11 @@ func (s *Server) routeEvents(api huma.API) {
 			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},
 	}, func(_ context.Context, q *eventsQuery) (*eventsAnswer, error) {
+		for _, t := range splitTypes(q.Types) {
+			if err := event.CheckPattern(t); err != nil {
+				return nil, newProblem(http.StatusUnprocessableEntity, "invalid", "types: %s.", err)
+			}
+		}
 		if clients.Add(1) > maxClients {
 			clients.Add(-1)
 			return nil, newProblem(http.StatusServiceUnavailable, "too_many_clients", "%d clients watch the events already; end one of them.", maxClients)

@@ -44,7 +44,8 @@ type Key struct {
 	Created  time.Time  `json:"created"`
 	Expires  *time.Time `json:"expires,omitempty" doc:"Absent if it does not."`
 	Revoked  *time.Time `json:"revoked,omitempty" doc:"When it was revoked; absent if it was not."`
-	LastUsed *time.Time `json:"last_used,omitempty" doc:"When it last let somebody in; absent if that is not known."`
+	LastUsed *time.Time `json:"last_used,omitempty" doc:"When it last let somebody in, or such a session was last there; absent if that is not known."`
+	Sessions int        `json:"sessions" doc:"How many sessions are there that it let in."`
 }
 
 // NewKey is a key to make.
@@ -104,6 +105,9 @@ func (s *Server) routeKeys(api huma.API) {
 		if a.Body.Key, a.Body.Secret, err = s.conf.Keys.New(ctx, q.Body); err != nil {
 			if wrong := (*KeyError)(nil); errors.As(err, &wrong) {
 				return nil, newProblem(http.StatusUnprocessableEntity, wrong.Code, "%s", wrong.Detail)
+			}
+			if errors.Is(err, ErrNoState) {
+				return nil, noState("keys")
 			}
 			return nil, err
 		}

@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -91,9 +93,35 @@ func (s *Server) newAPI(mux *http.ServeMux) huma.API {
 	api := huma.NewAPI(c, adapter{humago.NewAdapter(mux, apiPrefix)})
 	api.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
+		if p := unknownParameter(ctx.Operation(), ctx.URL()); p != nil {
+			_, w := humago.Unwrap(ctx)
+			writeProblem(w, p)
+			return
+		}
 		next(ctx)
 	})
 	return api
+}
+
+// unknownParameter refuses a query with a parameter that an operation does not have: a filter that is misspelt would
+// answer with everything.
+func unknownParameter(op *huma.Operation, u url.URL) *Problem {
+	var names []string
+	for _, p := range op.Parameters {
+		if p.In == "query" {
+			names = append(names, p.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(u.Query())) {
+		if !slices.Contains(names, name) {
+			there := "it takes none"
+			if len(names) > 0 {
+				there = "it takes " + strings.Join(names, ", ")
+			}
+			return newProblem(http.StatusUnprocessableEntity, "invalid", "%s has no parameter %.64q; %s.", op.Path, strings.ToValidUTF8(name, "?"), there)
+		}
+	}
+	return nil
 }
 
 // maxNesting bounds the nesting of JSON that requests have.

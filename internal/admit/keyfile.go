@@ -42,6 +42,12 @@ type StoredKey struct {
 	Keep bool `json:"keep,omitempty"`
 }
 
+// Key returns what stands for the key in the grants of sessions that it has admitted.
+func (k *StoredKey) Key() uint64 {
+	d, _ := parseDigest(k.Hash)
+	return d.id()
+}
+
 // Validate says what is wrong with a key.
 func (k *StoredKey) Validate() error {
 	if err := checkID(k.ID); err != nil {
@@ -154,6 +160,9 @@ func (f KeyFile) Add(k StoredKey) (secret string, added StoredKey, err error) {
 		}
 		if err := k.Validate(); err != nil {
 			return nil, &KeyError{"invalid", err}
+		}
+		if !strings.Contains(k.Match, "/") && k.Match != "**" {
+			return nil, &KeyError{"invalid", fmt.Errorf("no stream can be called %q: a stream's path is app/name, such as live/%s", k.Match, k.Match)}
 		}
 		if !k.Expires.IsZero() && !k.Expires.After(k.Created) {
 			return nil, &KeyError{"invalid", fmt.Errorf("key %s: its end, %s, is over already", k.ID, k.Expires.Format(time.RFC3339))}

@@ -55,12 +55,15 @@ var noKeys = &ring{}
 // any of its keys is for, even one that has run out or was revoked, asks for a key. Its methods, Run
 // apart, may be called on a nil *KeyStore, which has no keys.
 type KeyStore struct {
+	// InUse returns the keys, as Grant.Key has them, by which sessions are there now, if it is set before Run.
+	InUse func() map[uint64]int
+
 	file KeyFile
 	log  *slog.Logger
 	now  atomic.Pointer[stored]
 	wake chan struct{} // holds one element if keys were withdrawn
 
-	blind     atomic.Bool // the file cannot be read
+	blind atomic.Bool // the file cannot be read
 
 	mu        sync.Mutex // guards below; held while the file is read
 	seen      fs.FileInfo
@@ -271,12 +274,26 @@ func (s *KeyStore) Refresh() {
 	s.reload()
 }
 
+// stillUsed notes that keys are used whose sessions go on.
+func (s *KeyStore) stillUsed() {
+	if s == nil || s.InUse == nil {
+		return
+	}
+	in, now := s.InUse(), time.Now().Unix()
+	for _, k := range s.now.Load().list {
+		if in[k.hash.id()] > 0 {
+			k.stored.used.Store(now)
+		}
+	}
+}
+
 // LastUsed returns when each key was used last.
 func (s *KeyStore) LastUsed() map[string]time.Time {
 	used := map[string]time.Time{}
 	if s == nil {
 		return used
 	}
+	s.stillUsed()
 	for _, k := range s.now.Load().list {
 		if at := k.stored.used.Load(); at != 0 {
 			used[k.stored.id] = time.Unix(at, 0).UTC()

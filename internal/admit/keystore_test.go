@@ -267,6 +267,7 @@ func TestRunWatches(t *testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		var ended atomic.Pointer[map[uint64]bool] // the last time
 		done := make(chan error, 1)
+		s.InUse = func() map[uint64]int { return map[uint64]int{grants[1].Key: 1} }
 		go func() { done <- s.Run(ctx, func(keys map[uint64]bool) { ended.Store(&keys) }) }()
 		next := func() string {
 			time.Sleep(watchEvery + time.Millisecond)
@@ -329,6 +330,12 @@ func TestRunWatches(t *testing.T) {
 		used, err := f.LastUsed()
 		if err != nil || len(used) != 3 || used["k0"].IsZero() {
 			t.Error(used, err)
+		}
+		if since := time.Since(used["k0"]); since < endingTime {
+			t.Error("a key without sessions was used", since, "ago")
+		}
+		if since := time.Since(used["k1"]); since > 2*noteEvery {
+			t.Error("a key with a session was used", since, "ago")
 		}
 		stop()
 		if err := <-done; err != nil {

@@ -23,9 +23,12 @@ type Request struct {
 	Protocol string
 	// Session is the id of the peer's session; empty if it has none yet.
 	Session string
-	Remote  netip.AddrPort
-	Via     []netip.Addr // trusted proxies through which the peer came
-	TLS     bool
+	// Offer is the id that the session of a peer without one will have if it begins one, so that who is asked about
+	// it now knows it later; empty if it begins none.
+	Offer  string
+	Remote netip.AddrPort
+	Via    []netip.Addr // trusted proxies through which the peer came
+	TLS    bool
 	// UserAgent, PageURL and TCURL are what the peer says of itself, as far as its protocol has them.
 	// The two URLs may hold keys: never log them.
 	UserAgent, PageURL, TCURL string

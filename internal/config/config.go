@@ -48,6 +48,9 @@ type Source struct {
 	Layers  []Layer  // files that are laid over it, one after the other
 	Environ []string // NAME=value, as from os.Environ; only names that begin with WEIR_ count
 	Sets    []string // path=value, as given to --set
+	// Needs, if not nil, says which secrets that are kept elsewhere are looked up, by the path of their key. Where others are
+	// left out the values are not checked against one another: some are missing.
+	Needs func(path string) bool
 }
 
 // Layer is a file that is laid over the main one as a merge patch (RFC 7396) is: groups of keys are
@@ -80,9 +83,9 @@ func Load(conf any, src Source) (*Loaded, error) {
 	}
 	before := reflect.New(root.typ).Elem()
 	before.Set(v)
-	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, origins: make(map[string]Origin, len(src.Data)/32)}
+	l := &loader{root: root, conf: v, defaults: before, file: src.File, environ: src.Environ, needs: src.Needs, origins: make(map[string]Origin, len(src.Data)/32)}
 	l.read(src)
-	if !l.unread && (len(l.problems.list) > 0 || root.fails(validateRule, v)) {
+	if !l.unread && !l.partial && (len(l.problems.list) > 0 || root.fails(validateRule, v)) {
 		root.apply(validateRule, v, "", l.problems.under, l.problems.reporter(l.origins, l.file))
 	}
 	if err := l.problems.err(); err != nil {

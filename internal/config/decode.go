@@ -15,6 +15,8 @@ type loader struct {
 	conf     reflect.Value // the value of root
 	defaults reflect.Value // what conf was before
 	file     string
+	needs    func(path string) bool
+	partial  bool // a secret was left out
 	unread   bool // the file could not be parsed: what is missing may be in it
 	problems problems
 	origins  map[string]Origin

@@ -49,6 +49,10 @@ func (l *loader) decodeReference(f *field, v reflect.Value, r reference, path st
 		l.problem(name, path, found(name, false)+" as the "+r.kind+" of a secret", "{file: NAME} or {env: NAME}")
 		return
 	}
+	if l.needs != nil && !l.needs(path) {
+		l.partial = true
+		return
+	}
 	secret, err := l.lookUp(r.kind, name.Value)
 	if err != nil {
 		l.problem(name, path, err.Error(), "")

@@ -99,10 +99,14 @@ func (t *Tracker) Disconnected(x *session.Session, app string, e session.End) {
 		return
 	}
 	n := figuresOf(x)
-	t.bus.Publish(Event{Type: Disconnect, Session: Describe(x, e.Role), Data: map[string]any{
+	data := map[string]any{
 		"app": app, "reason": e.Reason.String(), "duration": time.Since(x.Started).Round(time.Millisecond).Seconds(),
 		"bytes_received": n.in, "bytes_sent": n.out,
-	}})
+	}
+	if path := x.LastStream(); path != "" {
+		data["stream"] = path
+	}
+	t.bus.Publish(Event{Type: Disconnect, Session: Describe(x, e.Role), Data: data})
 }
 
 // Refused tells of a publisher that was refused because of err. Only what the peer may know of err

@@ -110,6 +110,8 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Call is one request to a service.
 type Call struct {
+	// Name is what the other server calls it, of those formats in which hooks choose among calls; else empty.
+	Name   string
 	Target Target
 	Method string // GET or POST
 	// Query is added to that of the target, after another question mark if it has one.

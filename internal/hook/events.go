@@ -17,6 +17,14 @@ func sessionOf(e *event.Event) *event.Session {
 	return e.Session
 }
 
+// askedOf returns the path that a session asked for, as far as that was kept; else that of its stream.
+func askedOf(e *event.Event) string {
+	if s := shownOf(e); s.Path != "" {
+		return s.Path
+	}
+	return pathOf(e)
+}
+
 // pathOf returns the path of an event's stream; empty if it is about none.
 func pathOf(e *event.Event) string {
 	if e.Stream == nil {
@@ -65,18 +73,18 @@ func eventsNginx(e *event.Event, _ Server) []*Call {
 		f.add("call", "disconnect")
 		f.again("app", app)
 		f.addQuery(shown.ConnectQuery)
-		return []*Call{f.call()}
+		return []*Call{f.named("disconnect")}
 	default:
 		return nil
 	}
 	var calls []*Call
-	app, name := appName(pathOf(e))
+	app, name := appName(askedOf(e))
 	for _, call := range []string{first, "done"} {
 		f := begin(app)
 		f.add("call", call)
 		f.add("name", name)
 		f.addQuery(shown.Query)
-		calls = append(calls, f.call())
+		calls = append(calls, f.named(call))
 	}
 	return calls
 }
@@ -106,7 +114,11 @@ func eventsSRS(e *event.Event, s Server) []*Call {
 	default:
 		return nil
 	}
-	c := srs(s, action, sessionOf(e).ID, addr, pathOf(e))
+	path := pathOf(e)
+	if segment == nil {
+		path = askedOf(e)
+	}
+	c := srs(s, action, sessionOf(e).ID, addr, path)
 	c.srsSegment = segment
 	if shown := shownOf(e); shown.Query != "" || shown.TCURL != "" {
 		c.TCURL, c.Param = shown.TCURL, param(shown.Query)
@@ -160,6 +172,6 @@ func eventsOME(e *event.Event, server Server) []*Call {
 	c := ome(role, s.Protocol, "closing", addr, e.Time)
 	c.Client.Port, c.Client.UserAgent = port, s.UserAgent
 	shown := shownOf(e)
-	c.Request.URL = omeURL(s.Protocol, shown.TCURL, server.Name, pathOf(e), shown.Query)
+	c.Request.URL = omeURL(s.Protocol, shown.TCURL, server.Name, askedOf(e), shown.Query)
 	return []*Call{c.call()}
 }

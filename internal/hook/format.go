@@ -45,6 +45,8 @@ type Format struct {
 	// target; none if the other server does not tell of such. It is nil for those that tell of nothing,
 	// and for our own format, in which events are not translated.
 	EncodeEvent func(e *event.Event, s Server) []*Call
+	// Events are the types that EncodeEvent writes.
+	Events []string
 }
 
 // formats is all of them; the first is the default.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/internal/event"
 	"weir/internal/session"
 )
 
@@ -17,6 +18,7 @@ import (
 // speak HTTP/1.1 where the module speaks HTTP/1.0; all else is the same to the byte.
 var nginxFormat = Format{
 	Name: "nginx-rtmp", EncodeDecision: askNginx, EncodeConnect: connectNginx, DecodeDecision: readNginx, EncodeEvent: eventsNginx,
+	Events: []string{event.PublishStop, event.PlayStop, event.Disconnect},
 }
 
 // form is a form in the module's order and escaping.
@@ -76,6 +78,21 @@ func (f *form) call() *Call {
 	return &Call{
 		Method: http.MethodPost, Alone: true, Body: []byte(f.body.String()),
 		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "User-Agent": {""}},
+	}
+}
+
+// named is call with the name that the module's directive on_… has.
+func (f *form) named(name string) *Call {
+	c := f.call()
+	c.Name = name
+	return c
+}
+
+// NginxCalls are the names of the calls of nginx-rtmp that tell of something, each with the types of events that it tells of.
+func NginxCalls() map[string][]string {
+	return map[string][]string{
+		"publish_done": {event.PublishStop}, "play_done": {event.PlayStop},
+		"done": {event.PublishStop, event.PlayStop}, "disconnect": {event.Disconnect},
 	}
 }
 

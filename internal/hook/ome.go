@@ -11,11 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"weir/internal/event"
 	"weir/internal/session"
 )
 
 // omeFormat is that of OvenMediaEngine's AdmissionWebhooks.
-var omeFormat = Format{Name: "ome", EncodeDecision: askOME, DecodeDecision: readOME, EncodeEvent: eventsOME}
+var omeFormat = Format{Name: "ome", EncodeDecision: askOME, DecodeDecision: readOME, EncodeEvent: eventsOME, Events: []string{event.PublishStop, event.PlayStop}}
 
 // omeCall is the body of a call.
 type omeCall struct {

@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"strconv"
 
+	"weir/internal/event"
 	"weir/internal/session"
 )
 
 // srsFormat is that of SRS's on_connect, on_publish and on_play (SRS 5 to 7).
 var srsFormat = Format{
 	Name: "srs", EncodeDecision: askSRS, EncodeConnect: connectSRS, DecodeDecision: readSRS, EncodeEvent: eventsSRS,
+	Events: []string{event.PublishStop, event.PlayStop, event.Disconnect, event.SegmentDone},
 }
 
 // srsAgent begins as the User-Agent of SRS does.

@@ -35,6 +35,12 @@ func (m *Metrics) HookCalled(hook, result string, d time.Duration) {
 	m.hooks.seconds.WithLabelValues(word(hook), word(result)).Observe(d.Seconds())
 }
 
+// HookBegins begins the counters of a hook at 0.
+func (m *Metrics) HookBegins(hook string) {
+	m.hooks.failures.WithLabelValues(word(hook))
+	m.hooks.dropped.WithLabelValues(word(hook))
+}
+
 // HookFailed counts a call of a hook that failed.
 func (m *Metrics) HookFailed(hook string) { m.hooks.failures.WithLabelValues(word(hook)).Inc() }
 

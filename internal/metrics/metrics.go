@@ -62,6 +62,8 @@ type Sources struct {
 	Pushed func(yield func(service string, bytes int64))
 	// Traces returns how many spans of traces were sent, and how many were lost.
 	Traces func() (sent, lost uint64)
+	// Counted are the labels of what is counted here; with a series from the start, the first case can be seen by rate().
+	Counted Counted
 	// PerStream yields what each stream that has a publisher does, if on.
 	PerStream func(yield func(Stream)) (on bool)
 }
@@ -130,6 +132,7 @@ func New(s Sources) *Metrics {
 			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16},
 		}),
 	}
+	m.begin(s.Counted)
 	m.hooks = newHooks(m.registry)
 	m.records = newRecords(m.registry)
 	m.registry.MustRegister(newArchive(&s))
@@ -157,6 +160,28 @@ func New(s Sources) *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
 	)
 	return m
+}
+
+// Counted are labels whose series begin at 0.
+type Counted struct {
+	Protocols []string // of sessions that publish and play
+	Reasons   []string // of ends and refusals
+	Limits    []string
+}
+
+// begin makes the series that are known.
+func (m *Metrics) begin(c Counted) {
+	for _, r := range c.Reasons {
+		m.rejected.WithLabelValues(word(r))
+		for _, p := range c.Protocols {
+			for _, role := range []string{"publish", "play"} {
+				m.closed.WithLabelValues(word(p), role, word(r))
+			}
+		}
+	}
+	for _, l := range c.Limits {
+		m.limited.WithLabelValues(word(l))
+	}
 }
 
 // Handler serves the metrics to at most four scrapes at once; more get 503. A source that yields

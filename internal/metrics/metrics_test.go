@@ -296,3 +296,19 @@ func TestExemplars(t *testing.T) {
 		t.Error("more exemplars than two")
 	}
 }
+
+// TestCountersBeginAtZero: rate() sees the first case only where the series was there before it.
+func TestCountersBeginAtZero(t *testing.T) {
+	m := New(Sources{Counted: Counted{Protocols: []string{"rtmp"}, Reasons: []string{"bad_key", "slow"}, Limits: []string{"players"}}})
+	m.HookBegins("billing")
+	text := scrape(t, m)
+	for _, want := range []string{
+		`weir_rejected_total{reason="bad_key"} 0`, `weir_limit_reached_total{limit="players"} 0`,
+		`weir_session_closed_total{protocol="rtmp",reason="slow",role="play"} 0`, `weir_session_closed_total{protocol="rtmp",reason="slow",role="publish"} 0`,
+		`weir_hook_failures_total{hook="billing"} 0`, `weir_hook_dropped_total{hook="billing"} 0`,
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Error("missing:", want)
+		}
+	}
+}

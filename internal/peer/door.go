@@ -156,7 +156,7 @@ func (d *Door) keep(s *session.Session, r *admit.Request) {
 	if !d.keeps() {
 		return
 	}
-	shown := session.Shown{Query: strings.Clone(r.RawQuery), TCURL: r.TCURL, PageURL: r.PageURL}
+	shown := session.Shown{Path: strings.Clone(r.Path), Query: strings.Clone(r.RawQuery), TCURL: r.TCURL, PageURL: r.PageURL}
 	if before := s.Shown(); before != nil {
 		shown.ConnectQuery = before.ConnectQuery
 	}

@@ -23,6 +23,8 @@ type Source struct {
 	File    string   // the main file; empty: none
 	Environ []string // NAME=value, as from os.Environ
 	Sets    []string // path=value, as given to --set
+	// Needs is as config.Source has it; nil where all of the configuration is needed.
+	Needs func(path string) bool
 }
 
 // Configuration is a configuration with the files that it was read from: the main file and, over it in the order of
@@ -195,7 +197,7 @@ func (c *Configuration) load(f files) (Config, *config.Loaded, error) {
 }
 
 func (c *Configuration) sourceOf(f files) config.Source {
-	return config.Source{File: c.source.File, Data: f.main, Layers: f.layers, Environ: c.source.Environ, Sets: c.source.Sets}
+	return config.Source{File: c.source.File, Data: f.main, Layers: f.layers, Environ: c.source.Environ, Sets: c.source.Sets, Needs: c.source.Needs}
 }
 
 // files is what the files of a configuration hold.

@@ -19,19 +19,21 @@ func (s *Server) buildGate(first *settings) error {
 		Log: s.log, Metrics: s.metrics.Decisions(), Server: s.self,
 		MayRename: func(from, to string) bool { r := s.gate.Rules(); return r.Match(from) == r.Match(to) },
 	})
-	s.decision.Use(first.asked)
+	s.useDecision(first)
 	s.services = append(s.services, service{"decision hook", func(ctx context.Context) error {
 		<-ctx.Done()
 		s.decision.Close()
 		return nil
 	}})
+	s.keys = noKeys{}
 	opt := admit.Options{Links: map[string]admit.Link{admit.ByHook: s.decision}}
 	if s.conf.State != "" {
 		keys, err := admit.OpenKeys(admit.KeyFileIn(s.conf.State), s.log)
 		if err != nil {
 			return err
 		}
-		opt.Keys, s.keys = keys, storedKeys{admit.KeyFileIn(s.conf.State), keys}
+		keys.InUse = s.keysInUse
+		opt.Keys, s.keys = keys, storedKeys{admit.KeyFileIn(s.conf.State), keys, s.keysInUse}
 		s.services = append(s.services, service{"keys", func(ctx context.Context) error { return keys.Run(ctx, s.endRevoked) }})
 	}
 	if c := s.conf.Auth.JWT; c.Enabled() {
@@ -45,8 +47,27 @@ func (s *Server) buildGate(first *settings) error {
 	return nil
 }
 
+// useDecision has the decision hook go by settings.
+func (s *Server) useDecision(now *settings) {
+	s.decision.Use(now.asked)
+	if now.conf.Auth.Hook.Enabled() {
+		s.metrics.HookBegins("decision")
+	}
+}
+
 // errRevoked ends the sessions of a key.
 var errRevoked = session.Because(session.Revoked, errors.New("the key that admitted it was revoked"))
+
+// keysInUse returns how many sessions each key has admitted that are there now, by Grant.Key.
+func (s *Server) keysInUse() map[uint64]int {
+	n := map[uint64]int{}
+	for _, x := range s.sessions.List() {
+		if g, ok := x.Grant(); ok && g.Key != 0 {
+			n[g.Key]++
+		}
+	}
+	return n
+}
 
 // endRevoked ends the sessions that keys have admitted.
 func (s *Server) endRevoked(keys map[uint64]bool) {

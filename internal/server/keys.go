@@ -9,10 +9,25 @@ import (
 	"weir/internal/admit"
 )
 
+// noKeys are the keys of a server without a folder of state: there are none, and none can be made.
+type noKeys struct{}
+
+// List implements admin.Keys.
+func (noKeys) List() ([]admin.Key, error) { return nil, nil }
+
+// New implements admin.Keys.
+func (noKeys) New(context.Context, admin.NewKey) (admin.Key, string, error) {
+	return admin.Key{}, "", admin.ErrNoState
+}
+
+// Revoke implements admin.Keys.
+func (noKeys) Revoke(context.Context, string, bool) error { return admin.ErrNoKey }
+
 // storedKeys are the keys of the state folder, as the API makes and revokes them.
 type storedKeys struct {
 	file  admit.KeyFile
 	store *admit.KeyStore
+	inUse func() map[uint64]int // how many sessions each has, by Grant.Key
 }
 
 // List implements admin.Keys.
@@ -21,11 +36,13 @@ func (s storedKeys) List() ([]admin.Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	sessions := s.inUse()
 	used := s.store.LastUsed()
 	list := make([]admin.Key, len(keys))
 	for i := range keys {
 		list[i] = keyEntry(&keys[i])
 		list[i].LastUsed = timeOrNil(used[keys[i].ID])
+		list[i].Sessions = sessions[keys[i].Key()]
 	}
 	return list, nil
 }

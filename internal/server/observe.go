@@ -92,6 +92,7 @@ func (s *Server) sources() metrics.Sources {
 		Pushes:    func(yield func(service, state string, n int)) { s.push.Targets(yield) },
 		Pushed:    func(yield func(service string, bytes int64)) { s.push.Sent(yield) },
 		PerStream: s.perStream,
+		Counted:   counted(),
 		Traces:    s.traced,
 	}
 }
@@ -207,6 +208,19 @@ var limitErrors = []struct {
 }{
 	{stream.ErrTooManyStreams, "limits.streams"},
 	{stream.ErrTooManyPlayers, "play.max_players"},
+}
+
+// counted is what metrics count from the start.
+func counted() metrics.Counted {
+	c := metrics.Counted{Protocols: ProtocolNames(), Limits: append(session.LimitNames(), "stream_bitrate")}
+	for _, r := range session.Reasons() {
+		c.Reasons = append(c.Reasons, r.String())
+	}
+	for _, l := range limitErrors {
+		_, name, _ := strings.Cut(l.key, ".")
+		c.Limits = append(c.Limits, name)
+	}
+	return c
 }
 
 // reached passes on that a limit was reached, if err says so.

@@ -180,7 +180,7 @@ func (c *Change) Apply() {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.current.Store(c.next)
-	s.decision.Use(c.next.asked)
+	s.useDecision(c.next)
 	before := s.gate.Rules()
 	s.gate.SetRules(c.next.rules)
 	var gone map[admit.Holder]struct{}

@@ -52,7 +52,7 @@ func hookValues(t *testing.T) (values, before map[string]string) {
 	const post, run = "url: 'http://127.0.0.1:1/'", "run: [sleep, '1000'], events: [stream.online]"
 	for key, c := range map[string]struct{ has, gets string }{
 		"name": {post, "name: other"}, "url": {"name: x, " + post, "name: x, url: 'http://127.0.0.1:2/'"}, "events": {post, "events: [publish.*]"},
-		"match": {post, "match: live/*"}, "query": {post + ", format: srs", "query: true"}, "format": {post, "format: srs"}, "secret": {post, "secret: " + secret}, "old_secret": {post, "old_secret: " + secret},
+		"match": {post, "match: live/*"}, "calls": {post + ", format: nginx-rtmp", "calls: [done]"}, "query": {post + ", format: srs", "query: true"}, "format": {post, "format: srs"}, "secret": {post, "secret: " + secret}, "old_secret": {post, "old_secret: " + secret},
 		"ca": {post, "ca: " + cert}, "timeout": {post, "timeout: 1s"}, "batch": {post, "batch: 2"}, "directory": {post, "directory: " + t.TempDir()},
 		"run": {"name: x, run: [sleep, '1000']", "name: x, run: [sleep, '2000']"}, "while": {run, "while: true"}, "restart": {run + ", while: true", "restart: true"},
 	} {

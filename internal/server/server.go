@@ -58,7 +58,7 @@ type Server struct {
 	gate       *admit.Gate
 	decision   *decide.Client
 	removed    removedKeys
-	keys       admin.Keys // nil without a folder of state
+	keys       admin.Keys
 	current    atomic.Pointer[settings]
 	changing   sync.Mutex // held by Reload
 	applying   sync.Mutex // held while a Change is applied; guards limited

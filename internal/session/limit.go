@@ -43,6 +43,11 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("session: limits.%s (%d) is reached%s", e.Limit, e.Max, hint)
 }
 
+// LimitNames returns the keys of the limits that errors are about.
+func LimitNames() []string {
+	return []string{"connections", "connections_per_ip", "pending_per_ip", "players", playersPerIP, "sessions_per_user", egressBitrate}
+}
+
 // Key is the limit's key in the section limits of the configuration.
 func (e *LimitError) Key() string {
 	key, _, _ := strings.Cut(e.Limit, " ") // "connections of players"

@@ -73,9 +73,12 @@ func (r *Registry) SetLimits(l Limits) {
 // The caller must close the session.
 func (r *Registry) Open(info Info) (*Session, error) {
 	s := &Session{
-		ID: newID(), Protocol: info.Protocol, Remote: info.Remote,
+		ID: info.ID, Protocol: info.Protocol, Remote: info.Remote,
 		Started: time.Now(), reg: r, cancel: info.Cancel, open: true, inProcess: info.InProcess,
 		tls: info.TLS, via: info.Via,
+	}
+	if s.ID == "" {
+		s.ID = NewID()
 	}
 	s.SetUserAgent(info.UserAgent)
 	s.activity.Store(pendingActivity)
@@ -107,6 +110,9 @@ func (r *Registry) insert(s *Session) error {
 		if l.max > 0 && l.have >= l.max {
 			return &LimitError{l.name, l.max}
 		}
+	}
+	if r.sessions[s.ID] != nil {
+		s.ID = NewID()
 	}
 	r.moves++
 	r.tasks.Add(1) // until Close has told the observer
@@ -326,5 +332,5 @@ func CountedAddr(a netip.Addr) (netip.Addr, bool) {
 	return a, true
 }
 
-// newID returns 80 random bits in 16 characters.
-func newID() string { return strings.ToLower(rand.Text()[:16]) }
+// NewID returns an id for a session, of 80 random bits in 16 characters, of letters and digits.
+func NewID() string { return strings.ToLower(rand.Text()[:16]) }

@@ -41,6 +41,7 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // Info is what a protocol knows of a peer when it connects.
 type Info struct {
+	ID        string         // the session's, made by NewID; an empty one, or one that a session has, is made anew
 	Protocol  string         // the protocol's name in the table of protocols; never what a peer sent
 	Remote    netip.AddrPort // the peer, or the client a trusted proxy speaks for
 	UserAgent string         // the peer's name for itself, if known; see SetUserAgent
@@ -82,11 +83,11 @@ type Session struct {
 	grant    atomic.Pointer[Grant]
 	network  atomic.Pointer[func() (Network, bool)]
 	shown    atomic.Pointer[Shown]
-	app      atomic.Pointer[string]
-	open     bool   // guarded by reg.mu
-	cleanup  func() // guarded by reg.mu
-	counted  uint64 // of BytesOut, see Registry.settle; guarded by reg.mu
-	user     user   // under which it is counted; guarded by reg.mu
+	app      atomic.Pointer[connection] // nil unless SetConnected
+	open     bool                       // guarded by reg.mu
+	cleanup  func()                     // guarded by reg.mu
+	counted  uint64                     // of BytesOut, see Registry.settle; guarded by reg.mu
+	user     user                       // under which it is counted; guarded by reg.mu
 
 	telling sync.Mutex // held while the role changes and the observer is told, so that it hears of it in order
 }
@@ -103,11 +104,29 @@ var pendingActivity = &activity{}
 
 type cause struct{ err error }
 
+// connection is what is known of a session that was let into an app before it named a stream.
+type connection struct {
+	app  string
+	last string // the stream that it published or played last, and does no longer
+}
+
 // Role returns what the session does now.
 func (s *Session) Role() Role { return s.activity.Load().role }
 
 // Stream returns the path of the stream that it publishes, plays or waits for; empty while pending.
 func (s *Session) Stream() string { return s.activity.Load().stream }
+
+// LastStream returns the path of the stream that a connection which is Connected published or played last, which it may do
+// still; empty for none.
+func (s *Session) LastStream() string {
+	if now := s.activity.Load(); now.role == Publish || now.role == Play {
+		return now.stream
+	}
+	if c := s.app.Load(); c != nil {
+		return c.last
+	}
+	return ""
+}
 
 // From returns where the peer is, for people: its address, or "in-process".
 func (s *Session) From() string {
@@ -149,6 +168,7 @@ const MaxUserAgent = 128
 // Shown is what a peer showed when it came. It holds keys and tokens, and is kept in memory alone, for the hooks whose
 // services were written to get it back at the end: it is for no log, API or file.
 type Shown struct {
+	Path           string // of the stream that it asked for, which may go by another name
 	Query          string // of the stream's name, as sent, without its question mark
 	ConnectQuery   string // of RTMP's connect
 	TCURL, PageURL string
@@ -162,14 +182,14 @@ func (s *Session) SetShown(x Shown) { s.shown.Store(&x) }
 
 // Connected returns the app that a connection was let into before it named a stream; false if nobody was asked about it.
 func (s *Session) Connected() (app string, ok bool) {
-	if a := s.app.Load(); a != nil {
-		return *a, true
+	if c := s.app.Load(); c != nil {
+		return c.app, true
 	}
 	return "", false
 }
 
 // SetConnected notes that the connection was let into an app.
-func (s *Session) SetConnected(app string) { s.app.Store(&app) }
+func (s *Session) SetConnected(app string) { s.app.Store(&connection{app: app}) }
 
 // End is how a session ended.
 type End struct {
@@ -189,6 +209,9 @@ func (s *Session) Promote(role Role, stream string) bool {
 	was, ok := s.reg.move(s, role, stream)
 	if !ok {
 		return false
+	}
+	if c := s.app.Load(); c != nil && (was.role == Publish || was.role == Play) {
+		s.app.Store(&connection{c.app, was.stream})
 	}
 	if f := s.reg.observer.Stopped; f != nil && (was.role == Publish || was.role == Play) {
 		f(s, End{Role: was.role, Stream: was.stream, Reason: Unpublish, Duration: time.Since(was.since)})

@@ -441,7 +441,7 @@ func TestSessionMemory(t *testing.T) {
 func TestID(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		id := newID()
+		id := NewID()
 		if seen[id] || !regexp.MustCompile(`^[a-z2-7]{16}$`).MatchString(id) {
 			t.Fatal(id)
 		}

@@ -278,7 +278,7 @@ func TestConnections(t *testing.T) {
 	r := start(t, func(c *server.Config) {
 		c.Auth.Hook.Format, c.Auth.Hook.ConnectURL = "nginx-rtmp", h.URL+"/ask"
 		hook := deliver.DefaultConfig()
-		hook.URL, hook.Format, hook.Query = h.URL+"/told", "nginx-rtmp", true
+		hook.URL, hook.Format, hook.Query, hook.Calls = h.URL+"/told", "nginx-rtmp", true, []string{"publish_done", "done", "disconnect"}
 		c.Hooks = []deliver.Config{hook}
 	})
 	_, err := r.publish(t.Context(), "closed/a")

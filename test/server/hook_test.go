@@ -167,6 +167,13 @@ func TestO09_HLSAsksOnce(t *testing.T) {
 	if n := len(h.questions("play")) - before; n != 1 {
 		t.Errorf("asked %d times", n)
 	}
+	// The id in the question is that of the session. Another viewer that looks the same is not asked about, and is another one.
+	r.openHLS("live/a").play()
+	asked, sessions := h.questions("play")[before].Session.ID, r.hlsSessions()
+	r.until("both have a session", func() bool { sessions = r.hlsSessions(); return len(sessions) == 2 })
+	if asked == "" || sessions[0] == sessions[1] || asked != sessions[0] && asked != sessions[1] {
+		t.Errorf("asked about %q, sessions %q", asked, sessions)
+	}
 }
 
 // TestDecisionHookAgain: a service that is asked again ends a session.

@@ -173,6 +173,9 @@ func (c *Client) NamesAreSecret(role session.Role) bool {
 func (c *Client) decide(ctx context.Context, p *Plan, r *admit.Request) (*verdict, string, error) {
 	asked := keysOf(r)
 	if v := c.recall(&c.fresh, asked.exact); v != nil && !r.Recheck {
+		if time.Since(v.at) > sessionlessAllowed {
+			v = v.unnamed()
+		}
 		return v, Cached, nil
 	}
 	v, err := c.ask(ctx, p, asked, r)
@@ -209,7 +212,7 @@ func (c *Client) instead(p *Plan, r *admit.Request, asked keys, err error) (*ver
 		return &verdict{terms: &session.Terms{By: By, Recheck: p.conf.Recheck}}, nil
 	case "last":
 		if v := c.recall(&c.last, asked.credential); v != nil {
-			return v, nil
+			return v.unnamed(), nil
 		}
 	}
 	return nil, failed(err)
@@ -276,6 +279,17 @@ type verdict struct {
 	terms   *session.Terms
 	refusal *session.Refusal
 	cache   time.Duration
+	at      time.Time // when it was said
+}
+
+// unnamed returns the verdict without the id of a session that had not begun: it is of another peer, or of one that is gone.
+func (v *verdict) unnamed() *verdict {
+	if v.terms == nil || v.terms.Session == "" {
+		return v
+	}
+	other, terms := *v, *v.terms
+	terms.Session, other.terms = "", &terms
+	return &other
 }
 
 // holds returns how long the verdict on a question holds for the next one that is the same.
@@ -291,18 +305,21 @@ func (v *verdict) holds(r *admit.Request) time.Duration {
 	return sessionlessAllowed
 }
 
-// verdict makes one of an answer to a question about a path.
-func (p *Plan) verdict(path string, a *hook.Answer) *verdict {
+// verdict makes one of an answer to a question about a peer.
+func (p *Plan) verdict(r *admit.Request, a *hook.Answer) *verdict {
 	if a.Allow {
 		t := a.Terms
-		t.By = By
-		if t.Path != "" && t.Path != path { // the name asked for was the key
-			t.KeyID = nameID(path)
+		t.By, t.Session = By, ""
+		if r.Session == "" {
+			t.Session = r.Offer
+		}
+		if t.Path != "" && t.Path != r.Path { // the name asked for was the key
+			t.KeyID = nameID(r.Path)
 		}
 		if t.Recheck == 0 {
 			t.Recheck = p.conf.Recheck
 		}
-		return &verdict{terms: &t, cache: a.Cache}
+		return &verdict{terms: &t, cache: a.Cache, at: time.Now()}
 	}
 	text := "the decision hook said no"
 	if a.Status != 0 {

@@ -121,7 +121,7 @@ func (c *Client) fly(ctx context.Context, p *Plan, r *admit.Request) (*verdict, 
 	if err != nil {
 		return nil, err
 	}
-	return p.verdict(r.Path, a), nil
+	return p.verdict(r, a), nil
 }
 
 // report tells the breaker how a question went.

@@ -79,6 +79,11 @@ func (p *Plan) put(ctx context.Context, server hook.Server, r *admit.Request) (a
 
 // putTo asks one service a question and reads its answer.
 func (p *Plan) putTo(ctx context.Context, to hook.Target, server hook.Server, r *admit.Request) (*hook.Answer, error) {
+	if r.Session == "" && r.Offer != "" {
+		named := *r
+		named.Session = r.Offer
+		r = &named
+	}
 	q := &hook.Question{Request: r, ID: rand.Text(), Time: time.Now(), Deadline: p.conf.Timeout, Server: server}
 	call := p.encode(q)
 	call.Target = to

@@ -23,7 +23,8 @@ type Config struct {
 	Events    []string      `yaml:"events" reload:"live" help:"types of events, such as publish.start; publish.* is all that begin so; empty is all"`
 	Match     string        `yaml:"match" reload:"live" help:"only events about streams whose path matches: * is one segment, ** any number; an empty one lets events about no stream pass, too"`
 	Format    string        `yaml:"format" reload:"live" enum:"weir,nginx-rtmp,srs,ome" help:"how events are written: our own JSON, or as the other server does; those that the other server does not know are left out"`
-	Query     bool          `yaml:"query" reload:"live" help:"tell also what a peer showed when it came, as the other server does: the query of its stream and the URLs of its connect, which may hold keys and tokens; they are kept in memory alone, so that what is told after a restart is without them; with the formats nginx-rtmp, srs and ome"`
+	Calls     []string      `yaml:"calls" reload:"live" enum:"publish_done,play_done,done,disconnect" help:"with the format nginx-rtmp, the calls to make: publish_done is what on_publish_done is sent there, and so play_done, done (at the end of publishers and players) and disconnect; empty is all but done"`
+	Query     bool          `yaml:"query" reload:"live" help:"tell also what a peer showed when it came, as the other server does: the name and query of its stream and the URLs of its connect, which may hold keys and tokens; they are kept in memory alone, so that what is told after a restart is without them; with the formats nginx-rtmp, srs and ome"`
 	Secret    string        `yaml:"secret" reload:"live" secret:"true" help:"signs what is posted as Standard Webhooks says: whsec_ and 24 to 64 random bytes in base64; an empty one signs nothing"`
 	OldSecret string        `yaml:"old_secret" reload:"live" secret:"true" help:"signs it a second time, while the receiver changes from this secret to the one in secret"`
 	CA        string        `yaml:"ca" reload:"live" help:"PEM file of the CA certificates to trust; an empty one uses the system's"`
@@ -61,9 +62,12 @@ func (c *Config) Validate() error {
 		fail(&c.Name, "%q is no name: it has up to %d lower-case letters, digits, - and _", c.Name, maxName)
 	}
 	for i := range c.Events {
-		if err := checkType(c.Events[i]); err != nil {
+		if err := event.CheckPattern(c.Events[i]); err != nil {
 			fail(&c.Events[i], "%w", err)
 		}
+	}
+	if len(errs) == 0 {
+		c.validateTold(fail)
 	}
 	if c.Match != "" {
 		if err := admit.CheckPattern(c.Match); err != nil {
@@ -100,6 +104,14 @@ func (c *Config) validatePost(fail func(field any, format string, args ...any)) 
 	if c.Batch > 1 && c.Format != "weir" {
 		fail(&c.Batch, "the format %s has one event a post: leave batch out", c.Format)
 	}
+	if len(c.Calls) > 0 && c.Format != "nginx-rtmp" {
+		fail(&c.Calls, "only the format nginx-rtmp has calls to choose from: leave calls out, and choose by events")
+	}
+	for i := range c.Calls {
+		if slices.Contains(c.Calls[:i], c.Calls[i]) {
+			fail(&c.Calls[i], "%s is there twice", c.Calls[i])
+		}
+	}
 	if c.Query && c.Format == "weir" {
 		fail(&c.Query, "the format weir tells of no queries: leave query out")
 	}
@@ -131,6 +143,7 @@ func (c *Config) validateCommand(fail func(field any, format string, args ...any
 		{&c.CA, c.CA != "", "ca"},
 		{&c.Format, c.Format != "weir", "format"},
 		{&c.Batch, c.Batch > 1, "batch"},
+		{&c.Calls, len(c.Calls) > 0, "calls"},
 		{&c.Query, c.Query, "query"},
 	} {
 		if s.set {
@@ -172,14 +185,51 @@ func validName(s string) bool {
 	return len(s) <= maxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
-// checkType refuses a pattern that no type of event has.
-func checkType(pattern string) error {
-	for _, t := range event.Types() {
-		if event.Matches([]string{pattern}, t) {
-			return nil
+// knownTypes returns the types of events that the hook's format and calls can tell of, and that match lets through.
+func (c *Config) knownTypes() []string {
+	types := event.Types()
+	if f := hook.FormatNamed(c.Format); f != nil && f.EncodeEvent != nil {
+		types = f.Events
+	}
+	if len(c.Calls) > 0 {
+		types = nil
+		for _, call := range c.Calls {
+			types = append(types, hook.NginxCalls()[call]...)
 		}
 	}
-	return fmt.Errorf("there is no event %q; there are %s, and %q for all that begin so", pattern, strings.Join(event.Types(), ", "), "publish.*")
+	if c.Match == "" {
+		return types
+	}
+	return slices.DeleteFunc(slices.Clone(types), func(t string) bool { return !event.HasStream(t) })
+}
+
+// validateTold refuses a hook that can never be told of what its events name.
+func (c *Config) validateTold(fail func(field any, format string, args ...any)) {
+	known := c.knownTypes()
+	can := func(patterns []string) bool {
+		return slices.ContainsFunc(known, func(t string) bool { return event.Matches(patterns, t) })
+	}
+	why := "what this hook can be told of is " + strings.Join(known, ", ")
+	if len(known) == 0 {
+		fail(&c.Match, "this hook would never be told of anything: its events are about no stream, and match lets only those about streams pass")
+		return
+	}
+	if c.Format != "weir" {
+		why = "in the format " + c.Format + " this hook can be told of " + strings.Join(known, ", ")
+	}
+	for i := range c.Events {
+		if !can(c.Events[i : i+1]) {
+			fail(&c.Events[i], "this hook would never be told of %s: %s", c.Events[i], why)
+		}
+	}
+}
+
+// wants reports whether the hook makes a call, by the name that the other server has for it.
+func (c *Config) wants(call string) bool {
+	if len(c.Calls) == 0 {
+		return call != "done"
+	}
+	return slices.Contains(c.Calls, call)
 }
 
 // Names returns the names of hooks, made up for those that have none. They differ.

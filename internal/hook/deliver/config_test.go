@@ -32,8 +32,22 @@ func TestConfig(t *testing.T) {
 		{change(post("https://a/"), func(c *Config) { c.OldSecret = "hunter2" }), "whsec_"},
 		{change(post("https://a/"), func(c *Config) { c.Secret = testSecret }), ""},
 		{change(post("https://a/"), func(c *Config) { c.Events = []string{"publish.*", "*", "server.stop"} }), ""},
-		{change(post("https://a/"), func(c *Config) { c.Events = []string{"publish.begin"} }), `no event "publish.begin"; there are publish.start,`},
+		{change(post("https://a/"), func(c *Config) { c.Events = []string{"publish.begin"} }), `no event "publish.begin", did you mean "publish.start"? there are publish.start,`},
 		{change(post("https://a/"), func(c *Config) { c.Events = []string{"publish*"} }), `no event "publish*"`},
+		{
+			change(post("https://a/"), func(c *Config) { c.Format, c.Events = "nginx-rtmp", []string{"publish.start", "stream.online"} }),
+			"never be told of publish.start: in the format nginx-rtmp this hook can be told of publish.stop, play.stop, connection.stop",
+		},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Events = "nginx-rtmp", []string{"publish.*"} }), ""},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Events = "ome", []string{"segment.done"} }), "in the format ome this hook can be told of publish.stop, play.stop"},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Events = "srs", []string{"segment.done", "connection.stop"} }), ""},
+		{change(post("https://a/"), func(c *Config) {
+			c.Format, c.Calls, c.Events = "nginx-rtmp", []string{"play_done"}, []string{"publish.stop"}
+		}), "can be told of play.stop"},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls, c.Match = "nginx-rtmp", []string{"disconnect"}, "live/*" }), "would never be told of anything"},
+		{change(post("https://a/"), func(c *Config) { c.Match, c.Events = "live/*", []string{"server.start"} }), "never be told of server.start"},
+		{change(post("https://a/"), func(c *Config) { c.Calls = []string{"done"} }), "only the format nginx-rtmp has calls"},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "nginx-rtmp", []string{"done", "done"} }), "done is there twice"},
 		{change(post("https://a/"), func(c *Config) { c.Match = "live/**/x" }), ""},
 		{change(post("https://a/"), func(c *Config) { c.Match = "/live" }), "the pattern"},
 		{change(post("https://a/"), func(c *Config) { c.Directory = "hooks" }), "is relative"},

@@ -20,6 +20,8 @@ import (
 type Metrics interface {
 	// HookCalled counts one try of a hook, how it went ("ok", "timeout", "status" or "error"), and how long it took.
 	HookCalled(hook, result string, took time.Duration)
+	// HookBegins is told of each hook that there is, so that its counters begin at 0.
+	HookBegins(hook string)
 	// HookFailed counts one that failed.
 	HookFailed(hook string)
 	// HookDropped counts n events that a hook will never be told of.
@@ -181,6 +183,7 @@ func (c *Change) Apply() {
 	d.applying <- struct{}{}
 	gone := slices.DeleteFunc(d.all(), func(r *runner) bool { return slices.Contains(c.next, r) })
 	for _, r := range c.made {
+		d.opt.Metrics.HookBegins(r.name)
 		r.listen()
 	}
 	for _, r := range gone {

@@ -60,6 +60,9 @@ func newItem(e *event.Event, body []byte) *item {
 		it.stream = e.Stream.Path
 	}
 	it.key = it.stream
+	if it.typ == event.Disconnect { // after what ended on the connection
+		it.key, _ = e.Data["stream"].(string)
+	}
 	if it.typ == event.PublishRejected { // anybody can cause them, under any path: they share a lane and go first
 		it.key = "rejected"
 	}
@@ -70,7 +73,7 @@ func newItem(e *event.Event, body []byte) *item {
 func (it *item) size() int {
 	n := len(it.body) + itemSize
 	if s := it.shown; s != nil {
-		n += len(s.Query) + len(s.ConnectQuery) + len(s.TCURL) + len(s.PageURL)
+		n += len(s.Path) + len(s.Query) + len(s.ConnectQuery) + len(s.TCURL) + len(s.PageURL)
 	}
 	return n
 }

@@ -37,6 +37,8 @@ func (c *counts) HookCalled(_, _ string, _ time.Duration) {
 	c.calls++
 }
 
+func (c *counts) HookBegins(hook string) { c.HookDropped(hook, 0) }
+
 func (c *counts) HookFailed(string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type poster struct {
 	secrets []hook.Secret
 	batch   bool
 	format  *hook.Format // nil: our own
+	wants   func(call string) bool
 	server  hook.Server
 
 	mu   sync.Mutex     // guards below; a leaf
@@ -29,7 +31,7 @@ type poster struct {
 
 // newPoster fails if the certificates cannot be read.
 func newPoster(c *Config, server hook.Server) (*poster, error) {
-	p := &poster{batch: c.Batch > 1, server: server, sent: map[string]int{}}
+	p := &poster{batch: c.Batch > 1, wants: c.wants, server: server, sent: map[string]int{}}
 	var err error
 	if p.target, err = hook.ParseTarget(c.URL); err != nil {
 		return nil, err
@@ -96,7 +98,12 @@ func resultOf(r *hook.Reply) result {
 }
 
 // knows reports whether the other server would tell of an event.
-func (p *poster) knows(e *event.Event) bool { return len(p.format.EncodeEvent(e, p.server)) > 0 }
+func (p *poster) knows(e *event.Event) bool { return len(p.calls(e)) > 0 }
+
+// calls returns those that tell of an event, as far as the hook wants them.
+func (p *poster) calls(e *event.Event) []*hook.Call {
+	return slices.DeleteFunc(p.format.EncodeEvent(e, p.server), func(c *hook.Call) bool { return c.Name != "" && !p.wants(c.Name) })
+}
 
 // translate sends an event as another server does, which may take several calls. Those servers ignore
 // what is answered, and so do we unless the receiver says that it failed.
@@ -113,7 +120,7 @@ func (p *poster) translate(ctx context.Context, it *item) (res result) {
 	skip := p.sent[it.id]
 	delete(p.sent, it.id)
 	p.mu.Unlock()
-	for i, call := range p.format.EncodeEvent(&e, p.server) {
+	for i, call := range p.calls(&e) {
 		if i < skip {
 			continue
 		}

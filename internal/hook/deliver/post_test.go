@@ -295,7 +295,7 @@ func TestFormats(t *testing.T) {
 		}
 	})
 	conf := post(url)
-	conf.Format = "nginx-rtmp"
+	conf.Format, conf.Calls = "nginx-rtmp", []string{"publish_done", "done"}
 	f := newFixture(t, []Config{conf}, nil)
 	f.bus.Publish(publishEvent(event.PublishStart, "live/a", "s1"))
 	f.bus.Publish(publishEvent(event.PublishStop, "live/a", "s1"))
@@ -324,6 +324,49 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestNginxCalls: each address of a configuration of nginx-rtmp is told of what its directive is, once, and a connection's end after
+// that of the stream on it.
+func TestNginxCalls(t *testing.T) {
+	for _, c := range []struct {
+		calls []string
+		want  []string
+	}{
+		{nil, []string{"publish_done", "disconnect"}}, // as with one address for on_publish_done and on_disconnect
+		{[]string{"publish_done"}, []string{"publish_done"}},
+		{[]string{"done"}, []string{"done"}},
+		{[]string{"play_done"}, nil},
+		{[]string{"disconnect"}, []string{"disconnect"}},
+		{[]string{"done", "disconnect", "publish_done"}, []string{"publish_done", "done", "disconnect"}},
+	} {
+		url, got := receiver(t, func(_ http.ResponseWriter, n int) {
+			if n == 1 {
+				<-time.After(50 * time.Millisecond) // so that another lane would overtake it
+			}
+		})
+		conf := post(url)
+		conf.Format, conf.Calls = "nginx-rtmp", c.calls
+		f := newFixture(t, []Config{conf}, nil)
+		e := publishEvent(event.PublishStop, "live/a", "s1")
+		f.bus.Publish(e)
+		f.bus.Publish(event.Event{Type: event.Disconnect, Session: e.Session, Data: map[string]any{"app": "live", "stream": "live/a"}})
+		for len(got()) < len(c.want) {
+			<-time.After(time.Millisecond)
+		}
+		f.Close()
+		var calls []string
+		for _, r := range got() {
+			for _, field := range strings.Split(string(r.body), "&") {
+				if v, ok := strings.CutPrefix(field, "call="); ok {
+					calls = append(calls, v)
+				}
+			}
+		}
+		if !slices.Equal(calls, c.want) {
+			t.Errorf("calls %q: %q, want %q", c.calls, calls, c.want)
+		}
+	}
+}
+
 // TestQuery: what a peer showed is told to a hook that wants it, and is in no file; without the key it is not told.
 func TestQuery(t *testing.T) {
 	dir := t.TempDir()
@@ -336,14 +379,14 @@ func TestQuery(t *testing.T) {
 		t.Error("no hook wants what peers show")
 	}
 	e := publishEvent(event.PublishStop, "live/a", "s1")
-	e.Session.Shown = &session.Shown{Query: "token=hunter2", TCURL: "rtmp://host/live"}
+	e.Session.Shown = &session.Shown{Path: "live/hunter2name", Query: "token=hunter2", TCURL: "rtmp://host/live"}
 	f.bus.Publish(e)
-	for len(got()) < 3 {
+	for len(got()) < 2 {
 		<-time.After(time.Millisecond)
 	}
 	f.Close()
 	for _, r := range got() {
-		has := strings.Contains(string(r.body), "hunter2") && strings.Contains(string(r.body), "tcurl=rtmp://host/live")
+		has := strings.Contains(string(r.body), "hunter2") && strings.Contains(string(r.body), "tcurl=rtmp://host/live") && strings.Contains(string(r.body), "name=hunter2name")
 		if has == strings.Contains(string(r.body), "on_unpublish") {
 			t.Errorf("%s", r.body)
 		}

@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/hls"
 	"weir/internal/protocol"
 	"weir/internal/session"
@@ -52,6 +53,7 @@ type HLS struct {
 
 	tokens    *tokens
 	newcomers *newcomers
+	taken     takenIDs
 
 	holding sync.Mutex // guards below; a leaf
 	heldOf  map[*hls.Packager]int
@@ -106,6 +108,7 @@ func (p *HLS) Run(ctx context.Context) error {
 			return nil
 		case now := <-t.C:
 			p.viewers.sweep(now)
+			p.taken.sweep(now)
 		}
 	}
 }
@@ -190,8 +193,15 @@ func (p *HLS) let(r *http.Request, path string) (session.Grant, proof, error) {
 			return grant, by, nil
 		}
 	}
-	grant, err := p.env.Allow(r.Context(), p.env.Request(r, path))
+	grant, err := p.env.Allow(r.Context(), p.question(r, path))
 	return grant, proofOf(r, q), err
+}
+
+// question is what the sender of a request asks for who has no session, with the id that its session will have.
+func (p *HLS) question(r *http.Request, path string) *admit.Request {
+	q := p.env.Request(r, path)
+	q.Offer = session.NewID()
+	return q
 }
 
 // multivariant waits for the stream's first segments, and makes the playlist that a viewer begins with. issue returns what

@@ -45,6 +45,7 @@ type viewer struct {
 	// proof is the one that it was asked about last, at askedAt; 0 is the one in its id.
 	proof   proof
 	askedAt time.Time
+	begun   bool // it has had a session
 	// forgotten says that it is not in the table any more: it gets no session.
 	forgotten bool
 }
@@ -97,6 +98,10 @@ func (v *viewer) begin(p *HLS, who session.Info) error {
 		return nil
 	}
 	who.Cancel = v.bar
+	if t := v.grant.Terms; t != nil && !v.begun && p.taken.take(t.Session, v.used) {
+		who.ID = t.Session
+	}
+	v.begun = true
 	s, err := p.env.Sessions.Open(who)
 	if err != nil {
 		return err
@@ -227,7 +232,7 @@ func (p *HLS) viewer(r *http.Request, path string, q url.Values, silence time.Du
 			key.token, age = sharedToken(remote.Addr(), q), 0
 			if v = p.viewers.get(key); v == nil {
 				var err error
-				if grant, err = p.env.Allow(r.Context(), p.env.Request(r, path)); err != nil {
+				if grant, err = p.env.Allow(r.Context(), p.question(r, path)); err != nil {
 					return nil, err
 				}
 			}
