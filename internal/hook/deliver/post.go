@@ -20,6 +20,7 @@ type poster struct {
 	client  *hook.Client
 	target  hook.Target
 	secrets []hook.Secret
+	ome     string // OvenMediaEngine's SecretKey; empty for none
 	batch   bool
 	format  *hook.Format // nil: our own
 	wants   func(call string) bool
@@ -36,8 +37,12 @@ func newPoster(c *Config, server hook.Server) (*poster, error) {
 	if p.target, err = hook.ParseTarget(c.URL); err != nil {
 		return nil, err
 	}
-	for _, s := range []string{c.Secret, c.OldSecret} {
+	for i, s := range []string{c.Secret, c.OldSecret} {
 		if s == "" {
+			continue
+		}
+		if c.Format == formatOME && i == 0 {
+			p.ome = s
 			continue
 		}
 		secret, err := hook.ParseSecret(s)
@@ -105,8 +110,31 @@ func (p *poster) calls(e *event.Event) []*hook.Call {
 	return slices.DeleteFunc(p.format.EncodeEvent(e, p.server), func(c *hook.Call) bool { return c.Name != "" && !p.wants(c.Name) })
 }
 
+// sign signs one of the calls that an event takes in another server's format.
+func (p *poster) sign(call *hook.Call, id string, i int) {
+	if p.ome != "" {
+		call.SignOME(p.ome)
+	}
+	if len(p.secrets) == 0 {
+		return
+	}
+	if i > 0 { // another call is another message
+		id += "-" + strconv.Itoa(i+1)
+	}
+	for k, v := range hook.Sign(p.secrets, id, time.Now(), call.Body) {
+		call.Header[k] = v
+	}
+}
+
+// refused reports whether a receiver says that it does not take what comes from us: the secret is wrong, or a proxy wants
+// a password.
+func refused(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
+}
+
 // translate sends an event as another server does, which may take several calls. Those servers ignore
-// what is answered, and so do we unless the receiver says that it failed.
+// what is answered, and so do we unless the receiver says that it failed, or that it does not let us in. The latter is not
+// tried again: some of these services answer so to all that they do not know, and the stream's next events would wait.
 func (p *poster) translate(ctx context.Context, it *item) (res result) {
 	var v envelope
 	if err := json.Unmarshal(it.body, &v); err != nil {
@@ -120,17 +148,25 @@ func (p *poster) translate(ctx context.Context, it *item) (res result) {
 	skip := p.sent[it.id]
 	delete(p.sent, it.id)
 	p.mu.Unlock()
+	var refusal error
 	for i, call := range p.calls(&e) {
 		if i < skip {
 			continue
 		}
 		call.Target = p.target
+		p.sign(call, it.id, i)
 		reply, err := p.client.Do(ctx, call)
 		if err == nil {
-			res.status = reply.Status
-			if reply.Status >= 500 || reply.Status == http.StatusTooManyRequests {
+			answered := fmt.Errorf("the receiver answered %d %s", reply.Status, http.StatusText(reply.Status))
+			switch {
+			case reply.Status >= 500 || reply.Status == http.StatusTooManyRequests:
 				res.wait = hook.RetryAfter(reply.Header.Get("Retry-After"), time.Now())
-				err = fmt.Errorf("the receiver answered %d %s", reply.Status, http.StatusText(reply.Status))
+				err = answered
+			case refused(reply.Status):
+				refusal = answered
+			}
+			if err != nil || refusal == nil || refused(reply.Status) {
+				res.status = reply.Status
 			}
 		}
 		if err != nil {
@@ -140,6 +176,9 @@ func (p *poster) translate(ctx context.Context, it *item) (res result) {
 			res.err = err
 			return res
 		}
+	}
+	if refusal != nil {
+		res.err, res.final = refusal, true
 	}
 	return res
 }

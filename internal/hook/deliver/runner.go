@@ -351,6 +351,7 @@ func (r *runner) deliver(l *lane) {
 	r.history.add(l.sending, at, took, res)
 	r.metrics.HookCalled(r.name, res.word(), took)
 	r.mu.Lock()
+	before := r.lastErr
 	r.lastErr = ""
 	if res.err != nil {
 		r.lastErr = res.err.Error()
@@ -372,7 +373,9 @@ func (r *runner) deliver(l *lane) {
 		r.queue.done(l)
 		r.turnOff()
 	case res.final:
-		r.log.Warn("hook failed", attrs...)
+		if !refused(res.status) || res.err.Error() != before { // a receiver that refuses us refuses all: that is told once
+			r.log.Warn("hook failed", attrs...)
+		}
 		r.ack(l.sending)
 		r.queue.done(l)
 	case time.Since(first.time) > maxAge:
