@@ -34,6 +34,8 @@ type Question struct {
 // Format is how questions, answers and events are written. Formats do not change.
 type Format struct {
 	Name string
+	// Pairs is whether services pair each question with the end of what they allowed, so that none may stand for several peers.
+	Pairs bool
 	// EncodeDecision returns the call that asks, without its target.
 	EncodeDecision func(q *Question) *Call
 	// EncodeConnect returns the call that asks about a connection (see admit.Request.Connects), without its target. It

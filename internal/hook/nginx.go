@@ -17,7 +17,7 @@ import (
 // nginxFormat is that of nginx-rtmp-module's on_connect, on_publish, on_play and on_update: a form, and a status. We
 // speak HTTP/1.1 where the module speaks HTTP/1.0; all else is the same to the byte.
 var nginxFormat = Format{
-	Name: "nginx-rtmp", EncodeDecision: askNginx, EncodeConnect: connectNginx, DecodeDecision: readNginx, EncodeEvent: eventsNginx,
+	Name: "nginx-rtmp", Pairs: true, EncodeDecision: askNginx, EncodeConnect: connectNginx, DecodeDecision: readNginx, EncodeEvent: eventsNginx,
 	Events: []string{event.PublishStop, event.PlayStop, event.Disconnect},
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // omeFormat is that of OvenMediaEngine's AdmissionWebhooks.
-var omeFormat = Format{Name: "ome", EncodeDecision: askOME, DecodeDecision: readOME, EncodeEvent: eventsOME, Events: []string{event.PublishStop, event.PlayStop}}
+var omeFormat = Format{Name: "ome", Pairs: true, EncodeDecision: askOME, DecodeDecision: readOME, EncodeEvent: eventsOME, Events: []string{event.PublishStop, event.PlayStop}}
 
 // omeCall is the body of a call.
 type omeCall struct {

@@ -12,7 +12,7 @@ import (
 
 // srsFormat is that of SRS's on_connect, on_publish and on_play (SRS 5 to 7).
 var srsFormat = Format{
-	Name: "srs", EncodeDecision: askSRS, EncodeConnect: connectSRS, DecodeDecision: readSRS, EncodeEvent: eventsSRS,
+	Name: "srs", Pairs: true, EncodeDecision: askSRS, EncodeConnect: connectSRS, DecodeDecision: readSRS, EncodeEvent: eventsSRS,
 	Events: []string{event.PublishStop, event.PlayStop, event.Disconnect, event.SegmentDone},
 }
 

@@ -1,7 +1,8 @@
 // Package decide is the decision hook: the link of the admission chain that asks an HTTP service of the
 // operator whether a peer may publish or play.
 //
-// The service is asked once for all peers that show the same at the same time from the same address, and at
+// The service is asked once for all peers that show the same at the same time from the same address, unless it waits
+// for the end of each that it allowed (hook.Format.Pairs), and at
 // most 64 questions are under way at once. Its answers hold for as long as they say. What holds when it fails is the
 // operator's choice; after five failures in a row that is applied at once, and one question a second finds out
 // whether the service is back.
@@ -171,7 +172,7 @@ func (c *Client) NamesAreSecret(role session.Role) bool {
 
 // decide returns a verdict with its result; the result is empty if the peer went away.
 func (c *Client) decide(ctx context.Context, p *Plan, r *admit.Request) (*verdict, string, error) {
-	asked := keysOf(r)
+	asked := keysOf(r, p.format.Pairs)
 	if v := c.recall(&c.fresh, asked.exact); v != nil && !r.Recheck {
 		if time.Since(v.at) > sessionlessAllowed {
 			v = v.unnamed()

@@ -221,7 +221,7 @@ func TestNamesThatMayBeKeys(t *testing.T) {
 
 // TestQuestionsThatDiffer: peers that show something else, or come in another way, do not go by one another's answers.
 func TestQuestionsThatDiffer(t *testing.T) {
-	one := keysOf(player("token=a"))
+	one := keysOf(player("token=a"), false)
 	for name, change := range map[string]func(*admit.Request){
 		"role":       func(r *admit.Request) { r.Role = session.Publish },
 		"protocol":   func(r *admit.Request) { r.Protocol = "hls" },
@@ -236,18 +236,18 @@ func TestQuestionsThatDiffer(t *testing.T) {
 	} {
 		r := player("token=a")
 		change(r)
-		if k := keysOf(r); k.exact == one.exact || k.flight == one.flight {
+		if k := keysOf(r, false); k.exact == one.exact || k.flight == one.flight {
 			t.Errorf("%s makes no difference", name)
 		}
 	}
 	same := player("token=a")
 	same.Remote, same.Session, same.Online, same.Players = netip.MustParseAddrPort("203.0.113.7:1"), "s2", true, 5
-	if keysOf(same) != one {
+	if keysOf(same, false) != one {
 		t.Error("the same question twice")
 	}
 	moved := player("token=a")
 	moved.Remote, moved.UserAgent = netip.MustParseAddrPort("198.51.100.1:1"), "curl"
-	if keysOf(moved).credential != one.credential {
+	if keysOf(moved, false).credential != one.credential {
 		t.Error("a credential is another one in another network")
 	}
 }
@@ -563,7 +563,7 @@ func TestSingleFlight(t *testing.T) {
 	}
 	waiting := func(n int) {
 		t.Helper()
-		k := keysOf(player("token=a")).flight
+		k := keysOf(player("token=a"), false).flight
 		for deadline := time.Now().Add(10 * time.Second); ; {
 			c.Client.mu.Lock()
 			f := c.flights[seat{k, c.plan.Load()}]

@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/hook"
 	"weir/internal/session"
 )
 
@@ -161,5 +163,67 @@ func TestInProcess(t *testing.T) {
 		if _, err := client.Decide(t.Context(), r); (err != nil) != asks {
 			t.Errorf("in_process %v: %v", asks, err)
 		}
+	}
+}
+
+// TestPairs: a service that waits for the end of each that it allowed is asked about each, also about those who show the
+// same at the same time from the same address; the others are asked once.
+func TestPairs(t *testing.T) {
+	for format, body := range map[string]string{"nginx-rtmp": "", "srs": "0", "ome": `{"allowed":true}`, "mediamtx": "", "weir": ""} {
+		const n = 6
+		arrived, answer := make(chan struct{}, n), make(chan struct{})
+		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			arrived <- struct{}{}
+			select {
+			case <-answer:
+			case <-r.Context().Done():
+			}
+			_, _ = io.WriteString(w, body)
+		})
+		c := newRig(t, url, func(conf *Config) { conf.Format = format })
+		var wg sync.WaitGroup
+		for i := range n {
+			r := player("token=a")
+			r.Session = fmt.Sprint("s", i)
+			if i%2 == 0 {
+				r.Role = session.Publish
+			}
+			wg.Go(func() {
+				if _, err := c.Decide(t.Context(), r); err != nil {
+					t.Error(format, err)
+				}
+			})
+		}
+		want := n
+		if !c.plan.Load().format.Pairs {
+			want = 2 // one of publishers, one of players
+		}
+		for range want {
+			<-arrived
+		}
+		for deadline := time.Now().Add(10 * time.Second); ; <-time.After(time.Millisecond) {
+			waiting := 0
+			c.Client.mu.Lock()
+			for _, f := range c.flights {
+				waiting += f.waiting
+			}
+			c.Client.mu.Unlock()
+			if waiting == n {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d wait, want %d", format, waiting, n)
+			}
+		}
+		close(answer)
+		wg.Wait()
+		if len(arrived) != 0 {
+			t.Errorf("%s: asked more than %d times", format, want)
+		}
+	}
+	if nginx := hook.FormatNamed("nginx-rtmp"); !nginx.Pairs || !hook.FormatNamed("srs").Pairs || !hook.FormatNamed("ome").Pairs ||
+		hook.FormatNamed("weir").Pairs || hook.FormatNamed("mediamtx").Pairs {
+		t.Error("the wrong formats pair questions with ends")
 	}
 }

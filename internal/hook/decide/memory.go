@@ -19,15 +19,15 @@ type keys struct {
 	// service and is not part of it: an answer that holds for a while holds though they change.
 	exact digest
 	// flight is what peers must have in common to share a question under way: a session that is asked
-	// about again shares none.
+	// about again shares none, and none does whose end the service waits for (hook.Format.Pairs).
 	flight digest
 	// credential leaves out how a peer comes that shows something, as from which address: a publisher is the same one
 	// in another network. Of one that shows nothing it is exact.
 	credential digest
 }
 
-// keysOf returns a question's digests.
-func keysOf(r *admit.Request) keys {
+// keysOf returns a question's digests, for a service that pairs questions with ends or does not.
+func keysOf(r *admit.Request, pairs bool) keys {
 	h := sha256.New()
 	add := func(s string) {
 		var n [4]byte
@@ -49,7 +49,7 @@ func keysOf(r *admit.Request) keys {
 	}
 	h.Sum(k.exact[:0])
 	k.flight = k.exact
-	if r.Recheck {
+	if r.Recheck || pairs && r.Session != "" {
 		add(r.Session)
 		h.Sum(k.flight[:0])
 	}
