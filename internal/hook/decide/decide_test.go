@@ -704,7 +704,7 @@ func TestNotTheServicesFault(t *testing.T) {
 	r := publisher("")
 	r.Recheck = true
 	for err, want := range map[error]session.Reason{errBusy: session.Hook, context.DeadlineExceeded: session.Revoked} {
-		if _, got := c.instead(c.plan.Load(), r, keysOf(r), err); session.ReasonOf(got) != want {
+		if _, got := c.instead(c.plan.Load(), r, keysOf(r, true), err); session.ReasonOf(got) != want {
 			t.Errorf("%v: %v", err, got)
 		}
 	}

@@ -78,7 +78,7 @@ func TestForeignRefused(t *testing.T) {
 			}
 		})
 		conf := post(url)
-		conf.Format = "nginx-rtmp"
+		conf.Format, conf.Calls = "nginx-rtmp", []string{"publish_done", "done"}
 		f := newFixture(t, []Config{conf}, nil)
 		var log lockedLog
 		r := f.all()[0]
@@ -108,7 +108,7 @@ func TestForeignRefusedThenDown(t *testing.T) {
 		w.WriteHeader([]int{http.StatusUnauthorized, http.StatusInternalServerError, http.StatusOK}[n-1])
 	})
 	conf := post(url)
-	conf.Format = "nginx-rtmp"
+	conf.Format, conf.Calls = "nginx-rtmp", []string{"publish_done", "done"}
 	p, err := newPoster(&conf, hook.Server{})
 	if err != nil {
 		t.Fatal(err)
