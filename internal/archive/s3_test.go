@@ -549,7 +549,7 @@ func TestP25MemoryOfUploads(t *testing.T) {
 	r := upload(t, s)
 	size := 40 << 20
 	if large {
-		size = 500 << 20
+		size = 150 << 20
 	}
 	var rows []record.File
 	for i := range uploadsAtOnce {

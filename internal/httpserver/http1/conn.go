@@ -44,7 +44,10 @@ type conn struct {
 	template *http.Request // the request that they made
 	res      response
 
-	readBy, writeBy time.Time // the deadlines that are set
+	readBy time.Time // the deadline that is set
+
+	timed   sync.Mutex // guards below, and the answer's own
+	writeBy time.Time  // the deadline that is set
 }
 
 // serve answers requests until the connection ends or is handed over.

@@ -208,6 +208,8 @@ func (w *response) send(b []byte) error {
 // is the deadline of the whole answer.
 func (w *response) limit() (isLast bool) {
 	now := time.Now()
+	w.conn.timed.Lock()
+	defer w.conn.timed.Unlock()
 	if w.writeBy.IsZero() {
 		w.writeBy = now.Add(w.conn.front.conf.WriteTime)
 	}
@@ -283,8 +285,10 @@ func (w *response) finish() error {
 }
 
 // SetWriteDeadline sets by when the answer must be sent, to within a few seconds. A deadline in the
-// past ends the answer at once.
+// past ends the answer at once; another goroutine may set it while the answer is written.
 func (w *response) SetWriteDeadline(t time.Time) error {
+	w.conn.timed.Lock()
+	defer w.conn.timed.Unlock()
 	w.writeBy = t
 	if !t.IsZero() && t.Before(time.Now()) {
 		w.conn.writeBy = t
