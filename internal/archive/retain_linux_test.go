@@ -20,7 +20,7 @@ func TestP13FullDisk(t *testing.T) {
 	}
 	r := newRig(t, func(o *Options) { o.Space = nil })
 	if err := syscall.Mount("weir-test", r.dir, "tmpfs", 0, "size=1g"); err != nil {
-		t.Skip("only root can mount a file system:", err)
+		t.Fatal("only root can mount a file system: run the tests as root:", err)
 	}
 	t.Cleanup(func() {
 		r.close()
