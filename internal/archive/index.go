@@ -262,7 +262,8 @@ func (x *index) secret(ctx context.Context) (string, error) {
 	return s, x.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'secret'").Scan(&s)
 }
 
-// put adds a file or changes what is known of it. A file of the same name in the same place is the same file.
+// put adds a file or changes what is known of it. A file of the same name in the same place takes the place of the one before;
+// what was uploaded of that one is nothing of the new one.
 func (x *index) put(r *Row) error { return x.putAll([]*Row{r}, false) }
 
 // putAll adds files in one transaction. With join those without a take belong to that of the file that ends where they begin, and a file that has the
@@ -281,7 +282,8 @@ func (x *index) putAll(list []*Row, join bool) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (dir, name) DO UPDATE SET id = excluded.id, stream = excluded.stream, rule = excluded.rule, take = excluded.take,
 		epoch = excluded.epoch, format = excluded.format, start = excluded.start, length = excluded.length, bytes = excluded.bytes,
-		codecs = excluded.codecs, coding = excluded.coding, state = excluded.state`)
+		codecs = excluded.codecs, coding = excluded.coding, state = excluded.state,
+		object = CASE WHEN id = excluded.id THEN object ELSE '' END, pending = CASE WHEN id = excluded.id THEN pending ELSE excluded.pending END`)
 	if err != nil {
 		return err
 	}

@@ -229,10 +229,12 @@ func (a *Archive) cleanRule(ctx context.Context, r *rule, room *int64) error {
 		if err != nil {
 			return err
 		}
-		excess := int64(1) << 62 // all of them
+		const all = int64(1) << 62
+		excess := all
 		if err := a.drop(ctx, list, ByAge, &excess, room); err != nil {
 			return err
 		}
+		r.bytes -= all - excess // the total is for what is left
 		if len(list) < step {
 			break
 		}

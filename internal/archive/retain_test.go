@@ -180,3 +180,51 @@ func TestP13FreeSpace(t *testing.T) {
 		t.Errorf("%d are being written, %d whole, the oldest %s", parts, whole, oldest)
 	}
 }
+
+// TestTotalOfWhatIsLeft: what goes by its age does not count for the total in the same look.
+func TestTotalOfWhatIsLeft(t *testing.T) {
+	r := newRig(t, nil)
+	now := time.Now().UTC()
+	for name, age := range map[string]time.Duration{"old.mp4": 3 * time.Hour, "new.mp4": 30 * time.Minute, "newest.mp4": 10 * time.Minute} {
+		f := r.file("live/a", name, 0, time.Minute)
+		f.Start, f.Keep = now.Add(-age), record.Keep{For: time.Hour, Total: 1000}
+		r.place(f, 500)
+	}
+	r.clean(t.Context())
+	if got := r.left("live/a"); !slices.Equal(got, []string{"new.mp4", "newest.mp4"}) {
+		t.Errorf("left: %q", got)
+	}
+}
+
+// TestNameThatIsFreeAgain: a file that takes the name of one that was uploaded is uploaded itself.
+func TestNameThatIsFreeAgain(t *testing.T) {
+	r := newRig(t, nil)
+	row := func() (x Row) {
+		must(t, r.use(true, func(i *index) error {
+			rows, err := i.query(t.Context(), "WHERE f.stream = ?", "live/a")
+			if len(rows) == 1 {
+				x = rows[0]
+			}
+			return err
+		}))
+		return x
+	}
+	f := r.file("live/a", "a.mp4", 0, time.Minute)
+	f.Upload = "main"
+	r.place(f, 10)
+	must(t, r.use(false, func(i *index) error {
+		_, err := i.write.Exec("UPDATE files SET object = 'a.mp4', pending = 0")
+		return err
+	}))
+	must(t, r.Done(f)) // the same again
+	if x := row(); x.Object != "a.mp4" {
+		t.Errorf("it is not uploaded any more: %+v", x)
+	}
+	f.ID = "01KB0Z2V5QJX3W6T1Y8D9E4R7M"
+	r.place(f, 10)
+	pending := 0
+	must(t, r.use(true, func(i *index) error { return i.read.QueryRow("SELECT pending FROM files").Scan(&pending) }))
+	if x := row(); x.ID != f.ID || x.Object != "" || pending != 1 {
+		t.Errorf("pending %d, %+v", pending, x)
+	}
+}
