@@ -251,9 +251,9 @@ func (d *recordedDay) files() (list []recordedFile) {
 	var a struct {
 		Spans []struct{ Files []recordedFile }
 	}
-	if err := d.s.get(d.t.Context(), "/api/v1/recordings?path=live/cam", &a); err != nil {
-		d.t.Fatal(err)
-	}
+	must(d.t, every(d.t.Context(), 40*time.Second, func() error { // for a moment after a kill the answer is 503
+		return d.s.get(d.t.Context(), "/api/v1/recordings?path=live/cam", &a)
+	}))
 	for _, s := range a.Spans {
 		list = append(list, s.Files...)
 	}

@@ -80,7 +80,10 @@ func TestP16_MediaMTXStartsCutOff(t *testing.T) {
 	if err := encode.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	wait("two whole files", func() bool { return len(files(".mp4")) == 2 })
+	wait("two whole files", func() bool {
+		a := r.fetch(http.MethodGet, "/api/v1/recordings/"+cut.Next+"/content") // its row follows its name
+		return len(files(".mp4")) == 2 && a.status != http.StatusConflict
+	})
 	if a := r.fetch(http.MethodPost, "/api/v1/recorders/main/cut?stream=live/none"); a.status != 404 {
 		t.Error(a.status, string(a.body))
 	}
