@@ -302,6 +302,21 @@ func TestNoKeyFrames(t *testing.T) {
 	})
 }
 
+// TestFirstNumber: hls.js loads the parts of a segment with the number 0 again and again.
+func TestFirstNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Default(), stream.Default())
+		w := what{fps: 25, gop: time.Second}
+		r.publish(w)
+		r.send(w, 4100*time.Millisecond, nil)
+		r.open()
+		r.send(w, 4*time.Second, r.check)
+		if p := r.main(); p.MediaSequence != 1 || p.DiscontinuitySequence != 0 || p.Segments[0].Discontinuity {
+			t.Errorf("%+v", p)
+		}
+	})
+}
+
 // TestC232_SystemClockLeaps: dates are of one reading of the machine's clock.
 func TestC232_Dates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -315,7 +330,7 @@ func TestC232_Dates(t *testing.T) {
 		p := r.main()
 		for i := range p.Segments {
 			at := p.Segments[i].ProgramDateTime.Sub(begin)
-			if off := at - time.Duration(int(p.MediaSequence)+i+2)*2*time.Second; off.Abs() > 150*time.Millisecond {
+			if off := at - time.Duration(int(p.MediaSequence)+i+1)*2*time.Second; off.Abs() > 150*time.Millisecond {
 				t.Errorf("segment %d is dated %v", i, at)
 			}
 		}

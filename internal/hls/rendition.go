@@ -11,6 +11,10 @@ import (
 	"weir/internal/stream"
 )
 
+// firstNumber is the media sequence number of the first segment. It is not 0: hls.js 1.7 takes the parts of a segment
+// of that number for parts of none, may forget on a slow machine that it has them, and then loads them again and again.
+const firstNumber = 1
+
 // Rendition is one media playlist's tracks: their parts and segments. Its packager's
 // lock guards all but what is said to have another.
 type Rendition struct {
@@ -94,7 +98,7 @@ func (r *Rendition) begin(at, arrived time.Duration, tracks []stream.TrackHeader
 	p := r.p
 	s := &segment{number: r.next, date: p.date(at, arrived)}
 	if changed := !sameTracks(r.tracks, tracks); changed || r.jump || r.tracks == nil {
-		s.discontinuity = r.next > 0 && (r.jump || r.tracks != nil)
+		s.discontinuity = r.next > firstNumber && (r.jump || r.tracks != nil)
 		init, err := r.box.begin(tracks, s.discontinuity)
 		if err != nil {
 			p.note(err)

@@ -92,7 +92,7 @@ func (p *Packager) restart() {
 	clear(p.standIns)
 	for _, r := range p.renditions {
 		r.forget()
-		r.next, r.dropped, r.jump = 0, 0, false
+		r.next, r.dropped, r.jump = firstNumber, 0, false
 	}
 }
 
@@ -149,7 +149,7 @@ func (p *Packager) layout() bool {
 }
 
 func (p *Packager) newRendition(name string) *Rendition {
-	r := &Rendition{p: p, name: name, wanting: true, wake: make(chan struct{})}
+	r := &Rendition{p: p, name: name, next: firstNumber, wanting: true, wake: make(chan struct{})}
 	if p.container == TS {
 		r.box = &tsContainer{}
 	} else {

@@ -47,7 +47,7 @@ func (r *Rendition) forget() {
 	clear(r.open)
 	r.segments, r.listed, r.inits, r.current = nil, 0, nil, nil
 	r.open, r.queue, r.cuts, r.tracks = nil, nil, nil, nil
-	r.openBytes, r.bits, r.wanting, r.jump = 0, rate{}, true, r.next > 0
+	r.openBytes, r.bits, r.wanting, r.jump = 0, rate{}, true, r.next > firstNumber
 	r.changed() // what is cached is of an older version; its lock must not be waited for here
 	r.notify()
 }
