@@ -1,8 +1,11 @@
 package admit
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"weir/internal/session"
@@ -25,7 +28,10 @@ type Request struct {
 	Session string
 	// Offer is the id that the session of a peer without one will have if it begins one, so that who is asked about
 	// it now knows it later; empty if it begins none.
-	Offer  string
+	Offer string
+	// Owed is set when somebody has said yes who waits to be told of the end of what it let in, under the id in Session
+	// or else in Offer. It is the Door's to see to that.
+	Owed   bool
 	Remote netip.AddrPort
 	Via    []netip.Addr // trusted proxies through which the peer came
 	TLS    bool
@@ -49,6 +55,26 @@ type Request struct {
 	Hops []string
 	// InProcess is true of a peer that is part of the program: it needs no key, and has no address.
 	InProcess bool
+}
+
+// ID returns the id that the session has or will have; empty if there will be none.
+func (r *Request) ID() string { return cmp.Or(r.Session, r.Offer) }
+
+// Told returns the path as far as it may be told: a name that may be a key is left out.
+func (r *Request) Told() string {
+	if app, _, ok := strings.Cut(r.Path, "/"); ok && r.SecretName {
+		return app + "/***"
+	}
+	return r.Path
+}
+
+// Shown is what of it services are given back at the end that were written for that. It may hold keys: never log it.
+func (r *Request) Shown() *session.Shown {
+	s := &session.Shown{Path: strings.Clone(r.Path), Query: strings.Clone(r.RawQuery), TCURL: r.TCURL, PageURL: r.PageURL}
+	if u, err := url.Parse(r.URL); err == nil && u.Host != "" {
+		s.Base = u.Scheme + "://" + u.Host
+	}
+	return s
 }
 
 // Connects reports whether it is about a connection, and no stream.

@@ -25,6 +25,9 @@ type Event struct {
 	Session *Session `json:"session,omitempty"`
 	// Data is what only this type has. Durations are in seconds, rates in bits per second.
 	Data map[string]any `json:"data,omitempty"`
+	// Paired says of the start or stop of a session that whoever was asked about it hears of its end by PublishReleased or
+	// PlayReleased. It is in no JSON.
+	Paired bool `json:"-"`
 }
 
 // Stream names a stream.
@@ -169,8 +172,11 @@ func (e *Event) Subject() string {
 }
 
 // Matches reports whether one of patterns names the type: itself, "publish.*" or "*". No
-// patterns match every type.
+// patterns match every type. A type that is none of the Types is matched by itself alone.
 func Matches(patterns []string, typ string) bool {
+	if ToldAs(typ) != "" {
+		return slices.Contains(patterns, typ)
+	}
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
 		if before, ok := strings.CutSuffix(p, "*"); ok {
 			return (before == "" || strings.HasSuffix(before, ".")) && strings.HasPrefix(typ, before)

@@ -123,11 +123,13 @@ func (t *Tracker) advance(s *state) {
 			if !l.ended { // its connection does not end: what is counted from now on is not told
 				delete(t.lives, l.session.ID)
 				l.end(session.Takeover)
+				l.debt = t.oldest(l.session.ID, l.role)
 			}
 			if s.current = nil; l.reason == session.Takeover {
 				s.lost = l.session.ID
 			}
-			t.bus.Publish(Event{Type: PublishStop, Stream: s.named(), Session: Describe(l.session, l.role), Data: l.totals()})
+			t.bus.Publish(Event{Type: PublishStop, Stream: s.named(), Session: Describe(l.session, l.role), Data: l.totals(), Paired: l.paired})
+			t.settle(l.debt, l.reason)
 		}
 		if len(s.held) == 0 {
 			t.forget(s)
@@ -135,12 +137,12 @@ func (t *Tracker) advance(s *state) {
 		}
 		next := s.held[0]
 		s.held = s.held[1:]
-		t.take(s, next)
+		t.step(s, next)
 	}
 }
 
-// take publishes one step. mu is held.
-func (t *Tracker) take(s *state, next step) {
+// step publishes one step. mu is held.
+func (t *Tracker) step(s *state, next step) {
 	switch next.kind {
 	case online:
 		if s.used {
@@ -155,7 +157,7 @@ func (t *Tracker) take(s *state, next step) {
 			t.bus.Publish(Event{Type: PublishTakeover, Stream: s.named(), Session: who, Data: map[string]any{"previous": s.lost}})
 			s.lost = ""
 		}
-		t.bus.Publish(Event{Type: PublishStart, Stream: s.named(), Session: who})
+		t.bus.Publish(Event{Type: PublishStart, Stream: s.named(), Session: who, Paired: l.paired})
 		s.current = l
 	case offline:
 		s.lost = ""

@@ -25,6 +25,7 @@ type Tracker struct {
 	epoch   uint64 // the last that was given
 	limits  map[string]*limit
 	refused refusals
+	owed    map[string][]debt // by the id of the session, the oldest first
 }
 
 // life is what one session does with one stream, from when it got its role to when it lost it.
@@ -39,6 +40,8 @@ type life struct {
 	reason  session.Reason
 	took    time.Duration
 	sum     figures
+	paired  bool  // the service that was asked about it hears of its end by a debt
+	debt    *debt // that its stop settles; nil for none
 }
 
 // figures are the counters of a session.
@@ -50,7 +53,7 @@ func figuresOf(x *session.Session) figures {
 
 // NewTracker returns a tracker that publishes on b.
 func NewTracker(b *Bus) *Tracker {
-	return &Tracker{bus: b, lives: map[string]*life{}, streams: map[string]*state{}, limits: map[string]*limit{}}
+	return &Tracker{bus: b, lives: map[string]*life{}, streams: map[string]*state{}, limits: map[string]*limit{}, owed: map[string][]debt{}}
 }
 
 // Promoted is for session.Observer. Players are followed only if somebody wants their events.
@@ -59,37 +62,41 @@ func (t *Tracker) Promoted(x *session.Session) {
 	if role == session.Play && !t.bus.Wanted(PlayStart, PlayStop) {
 		return
 	}
-	l := &life{session: x, role: role, path: x.Stream(), since: time.Now(), base: figuresOf(x)}
+	l := &life{session: x, role: role, path: x.Stream(), since: time.Now(), base: figuresOf(x), paired: x.Terms().Paired}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lives[x.ID] = l
 	if role == session.Play {
 		s := t.state(l.path)
 		s.players++
-		t.bus.Publish(Event{Type: PlayStart, Time: l.since, Stream: s.named(), Session: Describe(x, role)})
+		t.bus.Publish(Event{Type: PlayStart, Time: l.since, Stream: s.named(), Session: Describe(x, role), Paired: l.paired})
 	}
 }
 
-// Ended is for the Stopped and Closed of session.Observer.
+// Ended is for the Stopped and Closed of session.Observer; after Closed it is followed by Tracker.Closed.
 func (t *Tracker) Ended(x *session.Session, e session.End) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.lives[x.ID]
 	if l == nil {
+		t.settle(t.oldest(x.ID, e.Role), e.Reason)
 		return
 	}
 	delete(t.lives, x.ID)
 	l.end(e.Reason)
+	l.debt = t.oldest(x.ID, l.role)
 	switch {
 	case l.role == session.Play:
 		s := t.state(l.path)
 		s.players--
-		t.bus.Publish(Event{Type: PlayStop, Stream: s.named(), Session: Describe(x, l.role), Data: l.totals()})
+		t.bus.Publish(Event{Type: PlayStop, Stream: s.named(), Session: Describe(x, l.role), Data: l.totals(), Paired: l.paired})
+		t.settle(l.debt, l.reason)
 		t.forget(s)
 	case l.fed:
 		t.advance(t.state(l.path))
 	default:
 		t.rejected(Describe(x, l.role), l.path, l.reason, "It sent no media.")
+		t.settle(l.debt, l.reason)
 	}
 }
 
@@ -107,6 +114,13 @@ func (t *Tracker) Disconnected(x *session.Session, app string, e session.End) {
 		data["stream"] = path
 	}
 	t.bus.Publish(Event{Type: Disconnect, Session: Describe(x, e.Role), Data: data})
+}
+
+// NeverConnected is Disconnected for a connection that had gone before the answer came, which was yes.
+func (t *Tracker) NeverConnected(who *Session, app string) {
+	t.bus.Publish(Event{Type: Disconnect, Session: who, Data: map[string]any{
+		"app": app, "reason": session.EOF.String(), "duration": 0.0, "bytes_received": uint64(0), "bytes_sent": uint64(0),
+	}})
 }
 
 // Refused tells of a publisher that was refused because of err. Only what the peer may know of err

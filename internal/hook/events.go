@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -172,6 +173,6 @@ func eventsOME(e *event.Event, server Server) []*Call {
 	c := ome(role, s.Protocol, "closing", addr, e.Time)
 	c.Client.Port, c.Client.UserAgent = port, s.UserAgent
 	shown := shownOf(e)
-	c.Request.URL = omeURL(s.Protocol, shown.TCURL, server.Name, askedOf(e), shown.Query)
+	c.Request.URL = omeURL(s.Protocol, cmp.Or(shown.Base, shown.TCURL), server.Name, askedOf(e), shown.Query)
 	return []*Call{c.call()}
 }

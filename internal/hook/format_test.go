@@ -257,6 +257,28 @@ func TestNearestProxy(t *testing.T) {
 	}
 }
 
+// TestRequestedHost: the URL in OvenMediaEngine's calls has the host that was asked for, in questions and at the end, also for
+// those who come by HTTP; this machine's name only where that is not known.
+func TestRequestedHost(t *testing.T) {
+	for _, c := range []struct{ url, tcURL, want string }{
+		{"https://live.example:8443/live/a/index.m3u8", "", "https://live.example:8443/live/x"},
+		{"rtmp://in.example/live/x", "rtmp://in.example/live", "rtmp://in.example/live/x"},
+		{"", "rtmp://in.example/live", "rtmp://in.example/live/x"},
+		{"", "", "http://edge-1/live/x"},
+	} {
+		r := &admit.Request{Role: session.Play, Protocol: "hls", Path: "live/x", URL: c.url, TCURL: c.tcURL}
+		q := &Question{Request: r, Server: Server{Name: "edge-1"}}
+		asked := string(omeFormat.EncodeDecision(q).Body)
+		e := &event.Event{Type: event.PlayStop, Stream: &event.Stream{Path: "live/x"}, Session: &event.Session{Protocol: "hls", Shown: r.Shown()}}
+		told := string(omeFormat.EncodeEvent(e, q.Server)[0].Body)
+		for what, body := range map[string]string{"question": asked, "end": told} {
+			if !strings.Contains(body, `"url":"`+c.want+`"`) {
+				t.Errorf("%s: %s, want %s", what, body, c.want)
+			}
+		}
+	}
+}
+
 func TestAnswerNginx(t *testing.T) {
 	q := ask(publisher())
 	for _, a := range []answer{

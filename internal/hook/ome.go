@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // OvenMediaEngine's choice
 	"encoding/base64"
@@ -69,15 +70,15 @@ func askOME(q *Question) *Call {
 		c.Client.RealIP = c.Client.Address
 		c.Client.Address = q.Via[len(q.Via)-1].Unmap().String()
 	}
-	c.Request.URL = omeURL(q.Request.Protocol, q.TCURL, q.Server.Name, q.Path, q.RawQuery)
+	c.Request.URL = omeURL(q.Request.Protocol, cmp.Or(q.URL, q.TCURL), q.Server.Name, q.Path, q.RawQuery)
 	return c.call()
 }
 
 // omeURL returns the whole URL of a stream. Its host is the one that the peer named, or else the server's name.
-func omeURL(protocol, tcURL, name, path, rawQuery string) string {
+func omeURL(protocol, named, name, path, rawQuery string) string {
 	u := url.URL{Scheme: family(protocol, "http"), Host: name, Path: "/" + path, RawQuery: rawQuery}
-	if tc, err := url.Parse(tcURL); err == nil && tc.Host != "" {
-		u.Scheme, u.Host = tc.Scheme, tc.Host
+	if n, err := url.Parse(named); err == nil && n.Host != "" {
+		u.Scheme, u.Host = n.Scheme, n.Host
 	}
 	if u.Host == "" {
 		u.Host = "localhost"

@@ -57,6 +57,11 @@ type Door struct {
 	// Refused and Skipped, if not nil, are told of each refusal, with the path as far as it may be
 	// shown, and of each player that skipped ahead because it was lag behind. They must not block.
 	Refused func(r *admit.Request, path string, refusal *session.Refusal)
+	// Began, if not nil, is told of each request to which somebody has said yes who waits for the end (admit.Request.Owed),
+	// with the stream's path as far as it may be told, and Gone that nothing comes of the last one of an id. The session's own
+	// end is told to its observer alone.
+	Began func(r *admit.Request, path string)
+	Gone  func(id string, role session.Role, reason session.Reason)
 	// Connects decides about a connection before it names a stream, and returns the app that it belongs to; ok is false
 	// if nobody is asked. It may be nil.
 	Connects func(ctx context.Context, r *admit.Request) (app string, ok bool, err error)
@@ -137,6 +142,10 @@ func (d *Door) Connect(ctx context.Context, s *session.Session, ask Ask) (app st
 			err = session.Because(session.Path, fmt.Errorf("the app was renamed to one that is not valid: %w", err))
 		}
 	}
+	if err != nil && r.Owed { // whoever let it in hears of its end
+		s.SetConnected(ask.Path)
+	}
+	r.Owed = false // Disconnect is its end
 	if err != nil {
 		return "", d.Refuse(r, err)
 	}
@@ -156,7 +165,7 @@ func (d *Door) keep(s *session.Session, r *admit.Request) {
 	if !d.keeps() {
 		return
 	}
-	shown := session.Shown{Path: strings.Clone(r.Path), Query: strings.Clone(r.RawQuery), TCURL: r.TCURL, PageURL: r.PageURL}
+	shown := *r.Shown()
 	if before := s.Shown(); before != nil {
 		shown.ConnectQuery = before.ConnectQuery
 	}
@@ -216,6 +225,7 @@ func (d *Door) Play(ctx context.Context, s *session.Session, ask Ask, variant fu
 	}
 	view, err := d.ViewFor(s, r.Path, v)
 	if err != nil {
+		d.gone(r, session.ReasonOf(err))
 		undo()
 		return nil, err
 	}
@@ -274,6 +284,9 @@ func (d *Door) Allow(ctx context.Context, r *admit.Request) (session.Grant, erro
 	}
 	d.look(r, r.Path)
 	grant, err := d.Admit(ctx, r)
+	if r.Owed {
+		d.began(r, grant, err)
+	}
 	if err != nil {
 		if _, ok := errors.AsType[session.Reasoner](err); !ok {
 			err = session.Because(session.Denied, err)
@@ -297,7 +310,37 @@ func (d *Door) Allow(ctx context.Context, r *admit.Request) (session.Grant, erro
 			}
 		}
 	}
+	if r.ID() == "" { // it begins nothing that could end
+		d.gone(r, session.EOF)
+	}
 	return grant, nil
+}
+
+// began passes on that somebody waits for the end of what r asks for.
+func (d *Door) began(r *admit.Request, g session.Grant, err error) {
+	if d.Began == nil {
+		return
+	}
+	path := r.Told()
+	if err == nil {
+		path = g.PathOf(r.Path)
+	}
+	d.Began(r, path)
+}
+
+// gone passes on that nothing comes of what r asks for, if somebody waits for the end.
+func (d *Door) gone(r *admit.Request, reason session.Reason) {
+	if r.Owed && d.Gone != nil {
+		d.Gone(r.ID(), r.Role, reason)
+	}
+	r.Owed = false
+}
+
+// Decline says that nothing comes of what a peer without a session was granted, because of err.
+func (d *Door) Decline(g session.Grant, err error) {
+	if g.Terms != nil && g.Terms.Session != "" && d.Gone != nil {
+		d.Gone(g.Terms.Session, session.Play, session.ReasonOf(err))
+	}
 }
 
 var (
@@ -331,13 +374,13 @@ func (d *Door) Refuse(r *admit.Request, err error) error {
 		refusal = &session.Refusal{Reason: session.ReasonOf(err), Err: err}
 	}
 	d.Metrics.Rejected(refusal.Reason.String())
+	d.gone(r, refusal.Reason)
 	remote := r.Remote.String()
 	if r.InProcess {
 		remote = d.Name
 	}
-	path := r.Path
-	if app, name, ok := strings.Cut(path, "/"); ok && r.SecretName {
-		path = app + "/***"
+	path := r.Told()
+	if _, name, ok := strings.Cut(r.Path, "/"); ok && r.SecretName {
 		refusal = withoutName(refusal, name)
 	}
 	if d.Refused != nil {

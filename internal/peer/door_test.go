@@ -358,7 +358,7 @@ func TestWhatPeersShow(t *testing.T) {
 			if _, err := h.Publish(t.Context(), s, ask, func(error) {}); err != nil {
 				t.Fatal(err)
 			}
-			want := session.Shown{Query: "token=8", ConnectQuery: "ticket=7", TCURL: "rtmp://host/live", PageURL: "https://example.com/"}
+			want := session.Shown{Path: "studio/a", Query: "token=8", ConnectQuery: "ticket=7", TCURL: "rtmp://host/live", PageURL: "https://example.com/"}
 			if got := s.Shown(); keeps != (got != nil) || keeps && *got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}

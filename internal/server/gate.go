@@ -18,6 +18,7 @@ func (s *Server) buildGate(first *settings) error {
 	s.decision = decide.New(decide.Options{
 		Log: s.log, Metrics: s.metrics.Decisions(), Server: s.self,
 		MayRename: func(from, to string) bool { r := s.gate.Rules(); return r.Match(from) == r.Match(to) },
+		Gone:      s.leftUnanswered,
 	})
 	s.useDecision(first)
 	s.services = append(s.services, service{"decision hook", func(ctx context.Context) error {

@@ -49,7 +49,8 @@ func (s *Server) perStream(yield func(metrics.Stream)) (on bool) {
 	return true
 }
 
-// measure measures what is sent: that of each stream, and of all together while limits.egress_bitrate asks for it.
+// measure measures what is sent: that of each stream, and of all together while limits.egress_bitrate asks for it. At the same pace
+// it looks for viewers that were let in and never came.
 func (s *Server) measure(ctx context.Context) error {
 	t := time.NewTicker(session.MeasureEvery)
 	defer t.Stop()
@@ -61,6 +62,7 @@ func (s *Server) measure(ctx context.Context) error {
 			return nil
 		case now := <-of.C:
 			s.sessions.MeasureStreams(now)
+			s.tracker.Review(now, func(id string) bool { return s.sessions.Get(id) != nil })
 		case now := <-t.C:
 			if s.current.Load().conf.Limits.EgressBitrate > 0 {
 				s.sessions.Measure(now)

@@ -118,6 +118,7 @@ func (s *Server) observer() session.Observer {
 			s.metrics.SessionClosed(x.Protocol, e.Role.String(), e.Reason.String())
 			s.traceSession(x, e)
 			s.ended(x, e)
+			s.tracker.Closed(x, e)
 			if app, ok := x.Connected(); ok {
 				s.tracker.Disconnected(x, app, e)
 			}
@@ -175,12 +176,36 @@ func (s *Server) tooMany(remote net.Addr, limit string) {
 func (s *Server) refused(r *admit.Request, path string, refusal *session.Refusal) {
 	s.reached(refusal)
 	if r.Role == session.Publish {
-		remote := r.Remote.String()
-		if r.InProcess {
-			remote = r.Protocol
-		}
-		s.tracker.Refused(event.Peer(r.Session, r.Protocol, r.Role, remote, r.UserAgent, r.Via, r.TLS), path, refusal)
+		s.tracker.Refused(described(r), path, refusal)
 	}
+}
+
+// allowed passes on that a service which waits for the end has let a peer in.
+func (s *Server) allowed(r *admit.Request, path string) {
+	who := described(r)
+	if who.Shown = r.Shown(); !s.hooks.Queries() {
+		who.Shown = &session.Shown{Base: who.Shown.Base}
+	}
+	s.tracker.Allowed(who, r.Role, path)
+}
+
+// leftUnanswered passes on that such a service has let a peer in that had gone meanwhile.
+func (s *Server) leftUnanswered(r *admit.Request) {
+	if r.Connects() {
+		s.tracker.NeverConnected(described(r), r.Path)
+		return
+	}
+	s.allowed(r, r.Told())
+	s.tracker.Gone(r.ID(), r.Role, session.EOF)
+}
+
+// described returns what events say of who makes a request.
+func described(r *admit.Request) *event.Session {
+	remote := r.Remote.String()
+	if r.InProcess {
+		remote = r.Protocol
+	}
+	return event.Peer(r.ID(), r.Protocol, r.Role, remote, r.UserAgent, r.Via, r.TLS)
 }
 
 // segments tells of segments of media as events.

@@ -59,6 +59,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.hub.Close(session.ErrShutdown)
 	wg.Wait()
 	s.sessions.Wait()
+	s.tracker.Close(session.Shutdown)
 	s.events.Publish(event.Event{Type: event.ServerStop})
 	s.hooks.Close()
 	s.summary()

@@ -241,6 +241,8 @@ func (s *Server) door(name string) *peer.Door {
 		Poller:   s.poller,
 		Refused:  s.refused,
 		Skipped:  s.tracker.Skipped,
+		Began:    s.allowed,
+		Gone:     s.tracker.Gone,
 		Connects: s.connects,
 		Keeps:    func() bool { return s.hooks.Queries() },
 	}

@@ -119,6 +119,8 @@ type Terms struct {
 	// Session is the id by which somebody was asked about the peer before it had a session, which its session is to have;
 	// empty for none.
 	Session string
+	// Paired says that whoever was asked about the peer pairs each yes with an end.
+	Paired bool
 	// Until is when the session ends; zero for no end.
 	Until time.Time
 	// Warn is when what the peer showed runs out without an end of the session, which is logged; zero for never.
@@ -150,7 +152,7 @@ func (t *Terms) With(later *Terms) *Terms {
 	}
 	sum := Terms{
 		By: cmp.Or(later.By, t.By), KeyID: cmp.Or(later.KeyID, t.KeyID), Label: cmp.Or(later.Label, t.Label),
-		User: cmp.Or(later.User, t.User), Labels: later.Labels, Path: cmp.Or(later.Path, t.Path), Session: cmp.Or(later.Session, t.Session), Until: later.Until, Warn: later.Warn,
+		User: cmp.Or(later.User, t.User), Labels: later.Labels, Path: cmp.Or(later.Path, t.Path), Session: cmp.Or(later.Session, t.Session), Paired: later.Paired || t.Paired, Until: later.Until, Warn: later.Warn,
 		Recheck: tighter(later.Recheck, t.Recheck), Duration: tighter(later.Duration, t.Duration),
 		Bitrate: tighter(later.Bitrate, t.Bitrate), Players: tighter(later.Players, t.Players),
 		Push: later.Push, Record: later.Record, Pull: cmp.Or(later.Pull, t.Pull), Redirect: cmp.Or(later.Redirect, t.Redirect),

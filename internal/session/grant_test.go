@@ -15,7 +15,7 @@ func filled(t *testing.T, n int) *Terms {
 	at := time.Unix(int64(1000*n), 0)
 	terms := &Terms{
 		By: strings.Repeat("b", n), KeyID: strings.Repeat("k", n), Label: strings.Repeat("l", n), User: strings.Repeat("u", n),
-		Labels: map[string]string{"n": strings.Repeat("n", n)}, Path: strings.Repeat("p", n), Session: strings.Repeat("s", n), Until: at, Warn: at,
+		Labels: map[string]string{"n": strings.Repeat("n", n)}, Path: strings.Repeat("p", n), Session: strings.Repeat("s", n), Paired: true, Until: at, Warn: at,
 		Recheck: time.Duration(n), Duration: time.Duration(n), Bitrate: int64(n), Players: n,
 		Push: []Push{{Name: strings.Repeat("x", n)}}, Record: []string{strings.Repeat("r", n)},
 		Pull: strings.Repeat("q", n), Redirect: strings.Repeat("d", n),

@@ -116,10 +116,10 @@ func (s *Session) Role() Role { return s.activity.Load().role }
 // Stream returns the path of the stream that it publishes, plays or waits for; empty while pending.
 func (s *Session) Stream() string { return s.activity.Load().stream }
 
-// LastStream returns the path of the stream that a connection which is Connected published or played last, which it may do
-// still; empty for none.
+// LastStream returns the path of the stream that a connection which is Connected published, played or waited for last, which it
+// may do still; empty for none.
 func (s *Session) LastStream() string {
-	if now := s.activity.Load(); now.role == Publish || now.role == Play {
+	if now := s.activity.Load(); now.role != Pending {
 		return now.stream
 	}
 	if c := s.app.Load(); c != nil {
@@ -172,6 +172,8 @@ type Shown struct {
 	Query          string // of the stream's name, as sent, without its question mark
 	ConnectQuery   string // of RTMP's connect
 	TCURL, PageURL string
+	// Base is where the peer says that it came to, scheme://host, as far as its protocol has it. It holds no secret.
+	Base string
 }
 
 // Shown returns what was given to SetShown last, nil for nothing.

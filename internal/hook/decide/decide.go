@@ -70,6 +70,9 @@ type Options struct {
 	// MayRename reports whether a stream asked for under one path may be published or played under
 	// another. It is not asked with Config.Rename "any"; nil allows nothing.
 	MayRename func(from, to string) bool
+	// Gone is told of each peer that had gone when a service said yes to it that pairs its answers with ends (see
+	// hook.Format.Pairs). It may be nil.
+	Gone func(r *admit.Request)
 }
 
 // Client asks the service. It implements admit.Confirmer and admit.Renamer, and is safe for concurrent use.
@@ -78,6 +81,7 @@ type Client struct {
 	metrics Metrics
 	server  hook.Server
 	may     func(from, to string) bool
+	gone    func(r *admit.Request)
 	plan    atomic.Pointer[Plan]
 	calls   chan struct{} // holds one for each question under way
 	players chan struct{} // likewise, of those about players
@@ -95,7 +99,7 @@ type Client struct {
 // New makes a client that asks nobody until Use. Close ends it.
 func New(o Options) *Client {
 	c := &Client{
-		log: o.Log, metrics: o.Metrics, server: o.Server, may: o.MayRename,
+		log: o.Log, metrics: o.Metrics, server: o.Server, may: o.MayRename, gone: o.Gone,
 		calls: make(chan struct{}, maxCalls), players: make(chan struct{}, maxPlayCalls),
 		flights: map[seat]*flight{},
 	}
@@ -143,7 +147,8 @@ func (c *Client) Confirms() bool { return c.plan.Load().conf.When == "always" }
 
 // Decide implements admit.Link. It waits for the service's answer, Config.Timeout at most. What no address is
 // configured for passes, and so do peers of this program unless Config.InProcess says otherwise. Of a connection that
-// is allowed the terms' path, if there is one, is the app that it is given instead.
+// is allowed the terms' path, if there is one, is the app that it is given instead. It sets r.Owed where the service waits for
+// the end of what it has allowed, also if it returns an error all the same.
 func (c *Client) Decide(ctx context.Context, r *admit.Request) (*session.Terms, error) {
 	p := c.plan.Load()
 	if r.InProcess && !p.conf.InProcess || len(p.targets(r)) == 0 {
@@ -210,7 +215,7 @@ func (c *Client) instead(p *Plan, r *admit.Request, asked keys, err error) (*ver
 	case "allow":
 		c.log.Warn("let in without an answer of the decision hook", slog.String("role", r.Role.String()),
 			slog.String("session", r.Session), slog.String("remote", r.Remote.String()), slog.String("err", shown(err)))
-		return &verdict{terms: &session.Terms{By: By, Recheck: p.conf.Recheck}}, nil
+		return &verdict{terms: &session.Terms{By: By, Recheck: p.conf.Recheck, Paired: p.format.Pairs}}, nil
 	case "last":
 		if v := c.recall(&c.last, asked.credential); v != nil {
 			return v.unnamed(), nil
@@ -310,7 +315,7 @@ func (v *verdict) holds(r *admit.Request) time.Duration {
 func (p *Plan) verdict(r *admit.Request, a *hook.Answer) *verdict {
 	if a.Allow {
 		t := a.Terms
-		t.By, t.Session = By, ""
+		t.By, t.Session, t.Paired = By, "", p.format.Pairs
 		if r.Session == "" {
 			t.Session = r.Offer
 		}

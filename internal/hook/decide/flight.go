@@ -24,11 +24,14 @@ type seat struct {
 
 // flight is a question under way, and the peers that wait for its answer.
 type flight struct {
-	cancel  context.CancelFunc
-	waiting int           // peers; guarded by Client.mu
-	done    chan struct{} // closed once verdict or err is set
-	verdict *verdict
-	err     error
+	cancel   context.CancelFunc
+	question *admit.Request
+	waiting  int           // peers; guarded by Client.mu
+	asked    bool          // the service is asked now, or was; guarded by Client.mu
+	owed     bool          // the service waits for the end of its yes, which nobody has seen to; guarded by Client.mu
+	done     chan struct{} // closed once verdict or err is set
+	verdict  *verdict
+	err      error
 }
 
 // ask asks the service, or waits with others that ask the same.
@@ -39,6 +42,7 @@ func (c *Client) ask(ctx context.Context, p *Plan, asked keys, r *admit.Request)
 	}
 	select {
 	case <-f.done:
+		c.claim(f, r)
 		return f.verdict, f.err
 	case <-ctx.Done():
 		c.leave(seat{asked.flight, p}, f)
@@ -61,35 +65,69 @@ func (c *Client) board(ctx context.Context, p *Plan, asked keys, r *admit.Reques
 	if !c.breaker.allow(time.Now()) {
 		return nil, errKeepsFailing
 	}
-	f := &flight{waiting: 1, done: make(chan struct{})}
+	question := *r
+	f := &flight{question: &question, waiting: 1, done: make(chan struct{})}
 	// The first of the peers may leave while others wait.
 	ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.flights[at] = f
-	question := *r
 	c.asking.Go(func() {
 		defer f.cancel()
-		f.verdict, f.err = c.fly(ctx, p, &question)
-		c.land(p, asked, &question, f)
+		f.verdict, f.err = c.fly(ctx, p, f)
+		c.land(p, asked, f)
 		close(f.done)
 	})
 	return f, nil
 }
 
-// leave takes a peer out of a flight, which is given up when it was the last one.
-func (c *Client) leave(at seat, f *flight) {
+// claim makes the first of the peers of a flight the one whose end the service waits for.
+func (c *Client) claim(f *flight, r *admit.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.waiting--; f.waiting > 0 {
-		return
+	if f.owed {
+		f.owed, r.Owed, r.Offer = false, true, f.question.Offer
 	}
-	if c.flights[at] == f {
-		delete(c.flights, at)
+}
+
+// leave takes a peer out of a flight. When it was the last one the flight is given up, unless the service waits for the end
+// of what it is about to allow: then its answer is waited for.
+func (c *Client) leave(at seat, f *flight) {
+	c.mu.Lock()
+	f.waiting--
+	alone := f.waiting == 0
+	left := alone && f.owed
+	if left {
+		f.owed = false
 	}
-	f.cancel()
+	if alone && !(f.asked && at.plan.format.Pairs) {
+		if c.flights[at] == f {
+			delete(c.flights, at)
+		}
+		f.cancel()
+	}
+	c.mu.Unlock()
+	if left {
+		c.leftAlone(f)
+	}
+}
+
+// leftAlone tells of a yes to peers that have gone.
+func (c *Client) leftAlone(f *flight) {
+	if c.gone != nil {
+		c.gone(f.question)
+	}
+}
+
+// begin says that the service is asked now. It reports false if nobody waits for the answer any more.
+func (c *Client) begin(ctx context.Context, f *flight) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.asked = ctx.Err() == nil
+	return f.asked
 }
 
 // fly waits for its turn and asks the service. Both have a time of their own: the service is not to blame for the wait.
-func (c *Client) fly(ctx context.Context, p *Plan, r *admit.Request) (*verdict, error) {
+func (c *Client) fly(ctx context.Context, p *Plan, f *flight) (*verdict, error) {
+	r := f.question
 	turns := []chan struct{}{c.calls}
 	if r.Role != session.Publish {
 		own, leave := c.crowd.join(r.Remote.Addr())
@@ -110,6 +148,9 @@ func (c *Client) fly(ctx context.Context, p *Plan, r *admit.Request) (*verdict, 
 		case <-ctx.Done():
 			return nil, errClosed
 		}
+	}
+	if !c.begin(ctx, f) {
+		return nil, errClosed
 	}
 	asking, cancel := context.WithTimeout(ctx, p.conf.Timeout)
 	defer cancel()
@@ -146,22 +187,34 @@ func (c *Client) report(p *Plan, err error) {
 }
 
 // land keeps the answer of a flight, and takes the flight off the list.
-func (c *Client) land(p *Plan, asked keys, r *admit.Request, f *flight) {
+func (c *Client) land(p *Plan, asked keys, f *flight) {
+	if c.landed(p, asked, f) {
+		c.leftAlone(f)
+	}
+}
+
+// landed is land, and reports whether the service said yes to peers that have gone.
+func (c *Client) landed(p *Plan, asked keys, f *flight) (left bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if f.err == nil && f.verdict.refusal == nil && p.format.Pairs && !f.question.Recheck {
+		f.owed = f.waiting > 0
+		left = !f.owed
+	}
 	if at := (seat{asked.flight, p}); c.flights[at] == f {
 		delete(c.flights, at)
 	}
 	if f.err != nil || c.plan.Load().conf != p.conf {
-		return
+		return left
 	}
 	now := time.Now()
-	if holds := f.verdict.holds(r); holds > 0 {
+	if holds := f.verdict.holds(f.question); holds > 0 {
 		c.fresh.put(asked.exact, f.verdict, now.Add(holds))
 	}
 	if p.conf.OnError == "last" {
 		c.last.put(asked.credential, f.verdict, now.Add(keepLast))
 	}
+	return left
 }
 
 // recall returns the verdict that a memory has, nil if it has none.

@@ -290,13 +290,20 @@ func (c *Config) timeout() time.Duration {
 	return 5 * time.Second
 }
 
-// types returns the types that the hook subscribes to: beside those that it is told of, with while the
-// stops of its starts, and with a journal the starts of its stops, so that it knows after a crash what had begun.
+// types returns the types that the hook subscribes to: beside those that it is told of, in another server's format the ends
+// that are owed, with while the stops of its starts, and with a journal the starts of its stops, so that it knows
+// after a crash what had begun.
 func (c *Config) types() []string {
-	if len(c.Events) == 0 {
+	types := slices.Clone(c.Events)
+	switch foreign := c.Format != "weir" && len(c.Run) == 0; {
+	case foreign && len(types) == 0:
+		types = slices.Clone(hook.FormatNamed(c.Format).Events)
+		fallthrough
+	case foreign:
+		types = append(types, event.Owing(types, c.Directory != "")...)
+	case len(types) == 0:
 		return nil
 	}
-	types := slices.Clone(c.Events)
 	for _, t := range event.Types() {
 		if !event.Matches(c.Events, t) {
 			continue

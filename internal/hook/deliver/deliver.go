@@ -162,7 +162,7 @@ func (d *Deliverer) newRunner(name string, conf Config) (*runner, error) {
 		r.log.Warn("events are sent without encryption: use https", slog.String("to", p.target.String()))
 	}
 	if p.format != nil {
-		r.knows = p.knows
+		r.knows, r.foreign = p.knows, true
 	}
 	r.target, r.sender = p.target.String(), p
 	most := maxPosts

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // OvenMediaEngine's choice
 	"encoding/base64"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"weir/internal/event"
 	"weir/internal/hook"
@@ -102,7 +104,8 @@ func TestForeignRefused(t *testing.T) {
 	}
 }
 
-// TestForeignRefusedThenDown: a call that is refused is not made again when the next one fails.
+// TestForeignRefusedThenDown: a call that is refused is not made again when the next one fails, and the event is not taken for
+// received once that one succeeds.
 func TestForeignRefusedThenDown(t *testing.T) {
 	url, got := receiver(t, func(w http.ResponseWriter, n int) {
 		w.WriteHeader([]int{http.StatusUnauthorized, http.StatusInternalServerError, http.StatusOK}[n-1])
@@ -121,8 +124,61 @@ func TestForeignRefusedThenDown(t *testing.T) {
 	}
 	first := p.send(t.Context(), []*item{it}, 0)
 	second := p.send(t.Context(), []*item{it}, 1)
-	if first.status != 500 || first.final || first.err == nil || second.err != nil || len(got()) != 3 {
+	if first.status != 500 || first.final || first.err == nil || second.err == nil || !second.final || second.status != http.StatusUnauthorized || len(got()) != 3 || len(p.sent) != 0 {
 		t.Errorf("%+v, %+v, %d calls", first, second, len(got()))
+	}
+}
+
+// TestForeignDebts: a hook in another server's format is told of the ends that are owed, as stops, and not of the stops of those
+// sessions themselves; of other sessions it is told of the stops. Of what was owed when it crashed it is told then.
+func TestForeignDebts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conf := post("http://192.0.2.1/")
+		conf.Format, conf.Directory = "srs", t.TempDir()
+		var mu sync.Mutex
+		var got []string
+		sender := &fake{func(_ context.Context, v []envelope, _ int) result {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range v {
+				got = append(got, e.Type+" "+e.Session.ID)
+			}
+			return result{status: 200}
+		}}
+		f := newFixture(t, []Config{conf}, sender)
+		r := f.all()[0]
+		r.knows = func(e *event.Event) bool { return e.Type == event.PublishStop || e.Type == event.PlayStop }
+		paired := publishEvent(event.PublishStop, "live/a", "s1")
+		paired.Paired = true
+		for _, e := range []event.Event{
+			publishEvent(event.PublishAllowed, "live/a", "s1"), paired, publishEvent(event.PublishReleased, "live/a", "s1"),
+			publishEvent(event.PlayAllowed, "live/a", "p1"), publishEvent(event.PublishStop, "live/a", "s2"),
+		} {
+			f.bus.Publish(e)
+		}
+		synctest.Wait()
+		conf.Directory = copyDir(t, conf.Directory)
+		f.Close()
+		newFixture(t, []Config{conf}, sender).Close()
+		if s := strings.Join(got, ", "); s != "publish.stop s1, publish.stop s2, play.stop p1" {
+			t.Error(s)
+		}
+	})
+}
+
+// TestForeignTypes: such a hook gets what is owed only where its events name what it is told as.
+func TestForeignTypes(t *testing.T) {
+	for events, want := range map[string]string{
+		"":                "publish.stop play.stop connection.stop segment.done play.released publish.released",
+		"play.stop":       "play.stop play.released",
+		"publish.*":       "publish.* publish.released",
+		"connection.stop": "connection.stop",
+	} {
+		conf := post("http://192.0.2.1/")
+		conf.Format, conf.Events = "srs", strings.Fields(events)
+		if got := strings.Join(conf.types(), " "); got != want {
+			t.Errorf("%q: %s", events, got)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ type item struct {
 	stream string // path; empty for none
 	time   time.Time
 	body   []byte // the envelope
-	// shown is what the session showed when it came, of a hook with query; it is in no journal.
+	// shown is what the session showed when it came, as far as the hook may know it; it is in no journal.
 	shown *session.Shown
 	rank  rank
 	key   string // of its lane
@@ -73,7 +73,7 @@ func newItem(e *event.Event, body []byte) *item {
 func (it *item) size() int {
 	n := len(it.body) + itemSize
 	if s := it.shown; s != nil {
-		n += len(s.Path) + len(s.Query) + len(s.ConnectQuery) + len(s.TCURL) + len(s.PageURL)
+		n += len(s.Path) + len(s.Query) + len(s.ConnectQuery) + len(s.TCURL) + len(s.PageURL) + len(s.Base)
 	}
 	return n
 }

@@ -26,13 +26,19 @@ type poster struct {
 	wants   func(call string) bool
 	server  hook.Server
 
-	mu   sync.Mutex     // guards below; a leaf
-	sent map[string]int // calls of an event's several that were answered, by its id, while others were not
+	mu   sync.Mutex       // guards below; a leaf
+	sent map[string]begun // events of which some calls were answered and others were not, by their ids
+}
+
+// begun is what became of the first of several calls.
+type begun struct {
+	answered int    // how many they are
+	refused  result // of one that was refused; its err is nil for none
 }
 
 // newPoster fails if the certificates cannot be read.
 func newPoster(c *Config, server hook.Server) (*poster, error) {
-	p := &poster{batch: c.Batch > 1, wants: c.wants, server: server, sent: map[string]int{}}
+	p := &poster{batch: c.Batch > 1, wants: c.wants, server: server, sent: map[string]begun{}}
 	var err error
 	if p.target, err = hook.ParseTarget(c.URL); err != nil {
 		return nil, err
@@ -145,12 +151,12 @@ func (p *poster) translate(ctx context.Context, it *item) (res result) {
 		e.Session.Shown = it.shown
 	}
 	p.mu.Lock()
-	skip := p.sent[it.id]
+	before := p.sent[it.id]
 	delete(p.sent, it.id)
 	p.mu.Unlock()
-	var refusal error
+	refusal := before.refused
 	for i, call := range p.calls(&e) {
-		if i < skip {
+		if i < before.answered {
 			continue
 		}
 		call.Target = p.target
@@ -163,22 +169,20 @@ func (p *poster) translate(ctx context.Context, it *item) (res result) {
 				res.wait = hook.RetryAfter(reply.Header.Get("Retry-After"), time.Now())
 				err = answered
 			case refused(reply.Status):
-				refusal = answered
+				refusal = result{status: reply.Status, err: answered, final: true}
 			}
-			if err != nil || refusal == nil || refused(reply.Status) {
-				res.status = reply.Status
-			}
+			res.status = reply.Status
 		}
 		if err != nil {
 			p.mu.Lock()
-			p.sent[it.id] = i
+			p.sent[it.id] = begun{i, refusal}
 			p.mu.Unlock()
 			res.err = err
 			return res
 		}
 	}
-	if refusal != nil {
-		res.err, res.final = refusal, true
+	if refusal.err != nil {
+		return refusal
 	}
 	return res
 }

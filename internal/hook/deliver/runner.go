@@ -13,6 +13,7 @@ import (
 	"weir/internal/admit"
 	"weir/internal/event"
 	"weir/internal/hook"
+	"weir/internal/session"
 )
 
 const (
@@ -71,6 +72,7 @@ type runner struct {
 	bus     *event.Bus
 	metrics Metrics
 	server  hook.Server
+	foreign bool                      // it tells as another server does
 	match   *admit.Matcher            // nil: everything
 	knows   func(e *event.Event) bool // nil: everything
 	sender  sender
@@ -217,6 +219,14 @@ func (r *runner) intake() {
 
 // entry makes what is queued of an event; its item is nil if the hook is not told of it.
 func (r *runner) entry(e event.Event) entry {
+	if r.foreign {
+		if e.Paired { // that session's end is told once it is owed
+			return entry{}
+		}
+		if as := event.ToldAs(e.Type); as != "" {
+			e.Type = as
+		}
+	}
 	en := entry{event: e}
 	told := event.Matches(r.conf.Events, e.Type) || r.conf.While && event.StartOf(e.Type) != "" && event.Matches(r.conf.Events, event.StartOf(e.Type))
 	if !told || !r.matches(&e) || r.knows != nil && !r.knows(&e) {
@@ -232,11 +242,19 @@ func (r *runner) entry(e event.Event) entry {
 		r.log.Error("event cannot be written as JSON", slog.String("type", e.Type), slog.Any("err", err))
 		return en
 	}
-	if r.conf.Query && e.Session != nil {
-		it.shown = e.Session.Shown
+	if e.Session != nil && r.foreign {
+		it.shown = r.kept(e.Session.Shown)
 	}
 	en.item, en.seq = it, seq
 	return en
+}
+
+// kept returns what a hook may know of what a session showed when it came: without query nothing that may be a secret.
+func (r *runner) kept(shown *session.Shown) *session.Shown {
+	if shown == nil || r.conf.Query {
+		return shown
+	}
+	return &session.Shown{Base: shown.Base}
 }
 
 // matches reports whether the hook is told of events about e's stream.
@@ -413,6 +431,7 @@ func (r *runner) turnOff() {
 	lost := r.queue.clear()
 	r.ack(lost)
 	r.dropped.Add(uint64(len(lost)))
+	r.metrics.HookDropped(r.name, len(lost))
 	r.log.Error("hook is turned off: the receiver answered 410 Gone; change the hook, or restart the server, to turn it on again", slog.Int("events", len(lost)))
 }
 

@@ -163,6 +163,11 @@ func TestTurnedOff(t *testing.T) {
 		if s := f.List()[0]; s.Status != "off" || s.Queue != 0 || s.Dropped != 3 {
 			t.Errorf("%+v", s)
 		}
+		f.metrics.mu.Lock()
+		if n := f.metrics.dropped["192-0-2-1"]; n != 3 {
+			t.Errorf("the metrics count %d", n)
+		}
+		f.metrics.mu.Unlock()
 		sub := f.bus.Subscribe(1, []string{event.HookDropped})
 		f.all()[0].lose(2) // that were on their way to the queue
 		if n := len(sub.C()); n != 0 {

@@ -166,6 +166,7 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	text, err := p.multivariant(r, path, grant, issue)
 	if err != nil {
+		p.env.Decline(grant, err)
 		p.env.Fail(w, err)
 		return
 	}

@@ -30,6 +30,7 @@ const (
 type terms struct {
 	By, KeyID, Label, User string            `json:",omitzero"`
 	Session                string            `json:",omitzero"`
+	Paired                 bool              `json:",omitzero"`
 	Labels                 map[string]string `json:",omitzero"`
 	// Until is when the viewer's time ends, however often it comes and goes.
 	Until   time.Time     `json:",omitzero"`
@@ -72,7 +73,7 @@ func (t *tokens) issue(path string, g session.Grant, by proof, now time.Time) st
 func sealed(g session.Grant, now time.Time) []byte {
 	var all []terms
 	for _, t := range g.Said() {
-		all = append(all, terms{t.By, t.KeyID, t.Label, t.User, t.Session, t.Labels, t.Until, t.Recheck})
+		all = append(all, terms{t.By, t.KeyID, t.Label, t.User, t.Session, t.Paired, t.Labels, t.Until, t.Recheck})
 	}
 	if most := g.Terms.Duration; most > 0 { // it runs from now on
 		end := (&session.Terms{Until: all[0].Until, Duration: most}).End(now)
@@ -112,7 +113,7 @@ func (t *tokens) open(path, token string, now time.Time) (g session.Grant, by pr
 		}
 		for _, t := range all {
 			g = g.And(&session.Terms{
-				By: t.By, KeyID: t.KeyID, Label: t.Label, User: t.User, Session: t.Session, Labels: t.Labels, Until: t.Until, Recheck: t.Recheck,
+				By: t.By, KeyID: t.KeyID, Label: t.Label, User: t.User, Session: t.Session, Paired: t.Paired, Labels: t.Labels, Until: t.Until, Recheck: t.Recheck,
 			})
 		}
 	}
