@@ -230,6 +230,89 @@ func testInterrupted(t *testing.T, reserve int) {
 	}
 }
 
+// disk is a file in memory that remembers what was changed between two calls of Sync, for which a disk may choose any order.
+type disk struct {
+	memory
+	epochs [][]func(b []byte) []byte
+}
+
+func (d *disk) changed(f func(b []byte) []byte) {
+	d.epochs[len(d.epochs)-1] = append(d.epochs[len(d.epochs)-1], f)
+	d.b = f(d.b)
+}
+
+func (d *disk) WriteAt(b []byte, at int64) (int, error) {
+	b = slices.Clone(b)
+	d.changed(func(file []byte) []byte {
+		file = append(file, make([]byte, max(int(at)+len(b)-len(file), 0))...)
+		copy(file[at:], b)
+		return file
+	})
+	return len(b), nil
+}
+
+func (d *disk) Truncate(size int64) error {
+	d.changed(func(file []byte) []byte {
+		return append(file[:min(size, int64(len(file)))], make([]byte, max(size-int64(len(file)), 0))...)
+	})
+	return nil
+}
+
+func (d *disk) Sync() error {
+	d.epochs = append(d.epochs, nil)
+	return nil
+}
+
+// TestPowerCut_C401: whatever part of what was not yet forced to the disk is on it after a power cut, the file can be read, and is finished by
+// another try.
+func TestPowerCut_C401(t *testing.T) {
+	for _, reserve := range []int{0, 64 << 10} {
+		m := record(t)
+		m.reserve = reserve
+		name := filepath.Join(t.TempDir(), "a.mp4")
+		m.write(t, name)
+		before := append(read(t, name), "\x00\x01\x00\x00moof and a bit"...)
+		d := &disk{memory: memory{b: slices.Clone(before)}, epochs: make([][]func([]byte) []byte, 1)}
+		if err := Finish(d, int64(len(before))); err != nil {
+			t.Fatal(err)
+		}
+		want, err := ReadIndex(bytes.NewReader(d.b), int64(len(d.b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(d.epochs); n < 3 || len(d.epochs[n-1]) > 0 {
+			t.Errorf("%d times it is forced to the disk, the last change is not", n-1)
+		}
+		for _, epoch := range d.epochs {
+			for some := range 1 << len(epoch) {
+				b := slices.Clone(before)
+				for i, f := range epoch {
+					if some&(1<<i) != 0 {
+						b = f(b)
+					}
+				}
+				got, err := ReadIndex(bytes.NewReader(b), int64(len(b)))
+				if err != nil {
+					t.Fatalf("%b of %d changes: %v", some, len(epoch), err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+				if n := pictures(t, b); n != 180 {
+					t.Errorf("%b of %d changes: %d pictures", some, len(epoch), n)
+				}
+				again := &memory{b: b}
+				if err := Finish(again, int64(len(b))); err != nil || !bytes.Equal(again.b, d.b) {
+					t.Errorf("%b of %d changes: another try: %v, or another file", some, len(epoch), err)
+				}
+			}
+			for _, f := range epoch {
+				before = f(before)
+			}
+		}
+	}
+}
+
 // pictures counts those that a reader finds.
 func pictures(t *testing.T, b []byte) (n int) {
 	t.Helper()
@@ -273,7 +356,7 @@ func TestFaststart(t *testing.T) {
 	for _, c := range []struct {
 		reserve int
 		front   bool
-	}{{size, true}, {size + 17, true}, {size + 1, false}, {size + freeSize, false}, {size - 1, false}, {64 << 10, true}, {minReserve - 1, false}, {100, false}} {
+	}{{size, true}, {size + 17, true}, {size + 1, false}, {size + freeSize, false}, {size - 1, false}, {64 << 10, true}, {1023, false}, {100, false}} {
 		t.Run(fmt.Sprint(c.reserve-size), func(t *testing.T) {
 			m := record(t)
 			m.reserve = c.reserve
@@ -430,6 +513,18 @@ func TestRangesOfFinishedFile_C404(t *testing.T) {
 	for _, s := range []string{"0:v", "0:a"} {
 		if want, got := hashes(t, m.file, s, true), hashes(t, joined, s, true); len(want) == 0 || strings.Join(want, " ") != strings.Join(got, " ") {
 			t.Errorf("%s: %d frames, want %d, or others", s, len(got), len(want))
+		}
+	}
+}
+
+// TestMdatHead: a size that 32 bits can tell is told so, which leaves the other 8 bytes to the content; a larger one by 64 bits.
+func TestMdatHead(t *testing.T) {
+	for size, want := range map[int64]string{
+		16: "\x00\x00\x00\x10mdat\x00\x00\x00\x00\x00\x00\x00\x00", 1<<32 - 1: "\xff\xff\xff\xffmdat\x00\x00\x00\x00\x00\x00\x00\x00",
+		1 << 32: "\x00\x00\x00\x01mdat\x00\x00\x00\x01\x00\x00\x00\x00",
+	} {
+		if got := string(mdatHead(size)); got != want {
+			t.Errorf("%d: %q", size, got)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"weir/av"
 	"weir/codec"
+	"weir/format/fmp4"
 )
 
 // both writes the frames and returns the file as it is while it is written, and finished.
@@ -179,6 +180,22 @@ func TestFrameGrid_C407(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDeclaredRate: of two rates that the time stamps fit, it is the one that the encoder names.
+func TestDeclaredRate(t *testing.T) {
+	for declared, want := range map[float64][2]int64{24: {24, 1}, 24000.0 / 1001: {24000, 1001}, 0: {24, 1}} {
+		m := &track{Track: fmp4.Track{Track: av.Track{Kind: av.Video, Codec: av.H264, FrameRate: declared}}, kind: av.Video}
+		var frames []av.Frame
+		for i := range 10 {
+			at := (time.Duration(i) * time.Second / 24).Round(time.Millisecond)
+			frames = append(frames, av.Frame{Kind: av.Video, Codec: av.H264, DTS: at, PTS: at, Payload: []byte{1}})
+		}
+		m.grid.fit(frames, m)
+		if !m.grid.on || m.grid.num != want[0] || m.grid.den != want[1] {
+			t.Errorf("declared %v: %+v", declared, m.grid)
+		}
 	}
 }
 

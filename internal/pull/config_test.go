@@ -2,6 +2,7 @@ package pull
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,17 +73,23 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"nothing":     {func(*Config) {}, ""},
-		"a URL":       {func(c *Config) { c.URL = "rtmp://o/live/x" }, ""},
-		"both":        {func(c *Config) { c.URL, c.Sources = "rtmp://o/a/b", []string{"rtmp://o/a/b"} }, "write this URL into it"},
-		"a bad one":   {func(c *Config) { c.Sources = []string{"rtmp://o/a/b", "gopher://o/a/b"} }, "no URL of a stream"},
-		"sixteen":     {func(c *Config) { c.Sources = many(16) }, ""},
-		"seventeen":   {func(c *Config) { c.Sources = many(17) }, "more than 16"},
-		"a header":    {func(c *Config) { c.Headers = []string{"Authorization: Bearer x"} }, ""},
-		"no header":   {func(c *Config) { c.Headers = []string{"hunter2"} }, "Name: value"},
-		"two lines":   {func(c *Config) { c.Headers = []string{"A: b\r\nC: d"} }, "Name: value"},
-		"the host":    {func(c *Config) { c.Headers = []string{"host: x"} }, "Name: value"},
-		"agent lines": {func(c *Config) { c.UserAgent = "a\nb" }, "control characters"},
+		"nothing":      {func(*Config) {}, ""},
+		"a URL":        {func(c *Config) { c.URL = "rtmp://o/live/x" }, ""},
+		"both":         {func(c *Config) { c.URL, c.Sources = "rtmp://o/a/b", []string{"rtmp://o/a/b"} }, "write this URL into it"},
+		"a bad one":    {func(c *Config) { c.Sources = []string{"rtmp://o/a/b", "gopher://o/a/b"} }, "no URL of a stream"},
+		"sixteen":      {func(c *Config) { c.Sources = many(16) }, ""},
+		"seventeen":    {func(c *Config) { c.Sources = many(17) }, "more than 16"},
+		"a header":     {func(c *Config) { c.Headers = []string{"Authorization: Bearer x"} }, ""},
+		"32 headers":   {func(c *Config) { c.Headers = slices.Repeat([]string{"A: b"}, 32) }, ""},
+		"33 headers":   {func(c *Config) { c.Headers = slices.Repeat([]string{"A: b"}, 33) }, "more than 32 header fields"},
+		"a long one":   {func(c *Config) { c.Headers = []string{"A: " + strings.Repeat("b", 4096-3)} }, ""},
+		"a longer":     {func(c *Config) { c.Headers = []string{"A: " + strings.Repeat("b", 4096-2)} }, "Name: value"},
+		"a long URL":   {func(c *Config) { c.URL = "rtmp://o/a/" + strings.Repeat("b", 4096-11) }, ""},
+		"a longer one": {func(c *Config) { c.URL = "rtmp://o/a/" + strings.Repeat("b", 4096-10) }, "no URL of a stream"},
+		"no header":    {func(c *Config) { c.Headers = []string{"hunter2"} }, "Name: value"},
+		"two lines":    {func(c *Config) { c.Headers = []string{"A: b\r\nC: d"} }, "Name: value"},
+		"the host":     {func(c *Config) { c.Headers = []string{"host: x"} }, "Name: value"},
+		"agent lines":  {func(c *Config) { c.UserAgent = "a\nb" }, "control characters"},
 	} {
 		conf := DefaultConfig()
 		c.change(&conf)
@@ -104,6 +111,13 @@ func TestValidate(t *testing.T) {
 	c.Backup = []string{"rtmp://b"}
 	if c.Validate() == nil {
 		t.Error("a backup without an origin passes")
+	}
+	for n, good := range map[int]bool{15: true, 16: false} { // with the origin they are as many as may be
+		c := DefaultEdge()
+		c.Origin, c.Backup = "rtmp://o", slices.Repeat([]string{"rtmp://b"}, n)
+		if err := c.Validate(); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "more than 15 servers") {
+			t.Errorf("%d backups: %v", n, err)
+		}
 	}
 	tuning := Tuning{UserAgent: "Weir", Headers: []string{"authorization:Bearer x", "X-A: 1", "X-A: 2"}}
 	h := tuning.header()

@@ -277,3 +277,31 @@ func TestLoopsAreShared(t *testing.T) {
 		t.Error("a change is not seen", err)
 	}
 }
+
+// TestRounds: a round is as long as its frames, and the last of them as long as the others; the sound that belongs to a time is the frame that
+// is nearest to it.
+func TestRounds(t *testing.T) {
+	frames := func(times ...time.Duration) (list []av.Frame) {
+		for _, at := range times {
+			list = append(list, av.Frame{DTS: at * time.Millisecond})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		list []av.Frame
+		want time.Duration
+	}{
+		{frames(0), 1000}, {frames(0, 0), 1000}, {frames(0, 40), 80}, {frames(0, 40, 80, 120), 160}, {frames(0, 100, 120), 180},
+	} {
+		if got := roundOf(c.list); got != c.want*time.Millisecond {
+			t.Errorf("%v: %v, want %d ms", c.list, got, c.want)
+		}
+	}
+	l := &loop{step: 20 * time.Millisecond}
+	l.frames[av.Audio] = frames(0, 20, 40, 60)
+	for at, want := range map[time.Duration]int{0: 0, 10: 0, 11: 1, 29: 1, 30: 1, 31: 2, 60: 3, 1000: 3} {
+		if got := l.soundAt(at * time.Millisecond); got != want {
+			t.Errorf("at %d ms: %d, want %d", at, got, want)
+		}
+	}
+}
