@@ -20,7 +20,7 @@ func (a *access) options() (fetch.Access, error) {
 	if a.Timeout <= 0 {
 		return fetch.Access{}, usageError{fmt.Errorf("--timeout must be more than 0")}
 	}
-	return fetch.Access{Insecure: a.Insecure, Timeout: a.Timeout}, nil
+	return fetch.Access{Insecure: a.Insecure, Trust: "use --insecure", Timeout: a.Timeout}, nil
 }
 
 // pushCmd is "weir push".

@@ -261,7 +261,7 @@ func TestReasons(t *testing.T) {
 		t.Error(err)
 	}
 	s.Close()
-	if _, err := Open(t.Context(), s.URL+"/404", Access{}); session.ReasonOf(err) != session.EOF {
+	if _, err := Open(t.Context(), s.URL+"/404", Access{}); session.ReasonOf(err) != session.Unreachable {
 		t.Errorf("%v (%v)", err, session.ReasonOf(err))
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/reach"
 	"weir/internal/session"
 )
 
@@ -46,8 +47,9 @@ type Condition struct {
 
 // Access says how servers are reached.
 type Access struct {
-	// Insecure accepts every certificate of rtmps, https and wss.
+	// Insecure accepts every certificate of rtmps, https and wss. Trust says in errors how to have it: "use --insecure".
 	Insecure bool
+	Trust    string
 	// Timeout is how long an answer may take, and the next frame of a server's stream. 0 means 20 s.
 	Timeout time.Duration
 	// Control, if not nil, is asked about each address before it is connected to, as that of a net.Dialer.
@@ -87,7 +89,7 @@ func (a Access) TLS() *tls.Config {
 func Open(ctx context.Context, name string, a Access) (Source, error) {
 	s, err := open(ctx, name, a)
 	if err != nil {
-		return nil, called(name, err)
+		return nil, called(name, a.Explain(name, err))
 	}
 	return &named{s, name}, nil
 }
@@ -175,9 +177,6 @@ func Plain(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
-	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return session.Because(session.EOF, errors.New(e.Err))
-	}
 	if e, ok := errors.AsType[session.Reasoner](err); ok { // of Access.Control
 		return e
 	}
@@ -188,6 +187,20 @@ func Plain(err error) error {
 		}
 	}
 	return err
+}
+
+// Explain says what an error of a connection to the server of a URL means, and what to do about it. It is Plain for other errors, and
+// leaves alone what has a reason.
+func (a Access) Explain(name string, err error) error {
+	if _, known := errors.AsType[session.Reasoner](err); known {
+		return err
+	}
+	if u, bad := url.Parse(name); bad == nil && u.Host != "" {
+		if f := reach.Explain(err, u.Hostname(), a.Trust); f != nil {
+			return f
+		}
+	}
+	return Plain(err)
 }
 
 // trackKey names a track.

@@ -2,7 +2,6 @@ package pull
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"slices"
 	"sync"
@@ -380,10 +379,3 @@ func (p *pull) occupied() bool {
 	return p.m.forwards(p.path, p.current().By)
 }
 
-// reasonOf returns the word for why a source failed.
-func reasonOf(err error) session.Reason {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return session.Handshake
-	}
-	return session.ReasonOf(err)
-}

@@ -122,7 +122,7 @@ func (p *pull) trying(url string) {
 
 // lost notes that a source has failed, or that it ended.
 func (p *pull) lost(err error) {
-	reason := reasonOf(err)
+	reason := session.ReasonOf(err)
 	p.mu.Lock()
 	p.state.Tries++
 	p.state.Reason, p.state.Err = reason, err

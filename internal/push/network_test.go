@@ -56,7 +56,7 @@ func TestC433_TLS(t *testing.T) {
 		{"expired with pin as openssl prints it", serve(good), x509.NewCertPool(), colons, Live, ""},
 		{"another pin", serve(elsewhere), others, fingerprint, Refused, "is not the one whose fingerprint is in pin"},
 		{"TLS 1.1 alone", &tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, roots, "", Refused, "h.example refuses the TLS connection: tls: protocol version not supported"},
-		{"no TLS", nil, roots, "", Retrying, "h.example closes the connection within the TLS handshake: look at the port, and at rtmp:// or rtmps://"},
+		{"no TLS", nil, roots, "", Retrying, "h.example closes the connection within the TLS handshake: look at the port, and at whether it speaks TLS there"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -202,7 +202,7 @@ func TestC432_Names(t *testing.T) {
 	s := w.publish("live/cam", "p1")
 	s.frame()
 	st := w.until("failed", in(Retrying))
-	if st.Reason != session.NotFound || st.Error != "the name push.test is not known: look at the host of the URL" {
+	if st.Reason != session.Unreachable || st.Error != "the name push.test is not known: look at the host of the URL" {
 		t.Errorf("%v: %s", st.Reason, st.Error)
 	}
 	n.set(false, "127.0.0.1")

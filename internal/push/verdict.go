@@ -1,15 +1,9 @@
 package push
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"syscall"
 
 	"weir/internal/hops"
 	"weir/internal/reach"
@@ -82,11 +76,11 @@ func judgeError(err error, a *Address) verdict {
 	if errors.Is(err, rtmp.ErrAuthFailed) {
 		return verdict{true, session.BadKey, "the server does not accept the user and password in the URL"}
 	}
-	if v, ok := judgeTLS(err, host); ok {
-		return v
+	if e, ok := errors.AsType[*rtmp.TimeoutError](err); ok && e.Stage == rtmp.StagePublish {
+		return verdict{false, session.Stalled, fmt.Sprintf("%s has taken nothing for %v: the network there is cut or too slow", host, stallTime)}
 	}
-	if v, ok := judgeNetwork(err, host); ok {
-		return v
+	if f := reach.Explain(err, host, "write the certificate's fingerprint as pin"); f != nil {
+		return verdict{f.Lasting, f.Reason, f.Text}
 	}
 	return verdict{false, session.ReasonOf(err), err.Error()}
 }
@@ -122,86 +116,4 @@ func judgeStatus(st *rtmp.StatusError, a *Address) verdict {
 		reason, text = session.Path, fmt.Sprintf("%s, %s", text, a)
 	}
 	return verdict{true, reason, fmt.Sprintf("%s (%s)", text, strings.TrimSpace(st.Error()))}
-}
-
-func judgeTLS(err error, host string) (verdict, bool) {
-	refused := func(format string, args ...any) (verdict, bool) {
-		return verdict{true, session.Handshake, fmt.Sprintf(format, args...)}, true
-	}
-	if e, ok := errors.AsType[x509.HostnameError](err); ok {
-		names := strings.Join(e.Certificate.DNSNames, ", ")
-		return refused("the server's certificate is for %s and not for %s: look at the host of the URL", orNobody(names), host)
-	}
-	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		if e.Reason == x509.Expired {
-			return refused("the certificate of %s has expired or is not valid yet: its operator must renew it, or this machine's clock is wrong", host)
-		}
-		return refused("the certificate of %s is not valid: %v", host, e)
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return refused("nobody that this machine trusts vouches for the certificate of %s: if it is your own server, write the certificate's fingerprint as pin", host)
-	}
-	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return refused("the certificate of %s cannot be verified: %v", host, e.Err)
-	}
-	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" { // an alert
-		return refused("%s refuses the TLS connection: %v", host, e.Err)
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return refused("%s does not speak TLS at this port: write rtmp:// instead of rtmps://, or look at the port", host)
-	}
-	if strings.Contains(err.Error(), "tls: server selected unsupported protocol version") {
-		return refused("%s has no TLS of version 1.2 or newer: its operator must update it", host)
-	}
-	return verdict{}, false
-}
-
-func orNobody(names string) string {
-	if names == "" {
-		return "no host"
-	}
-	return names
-}
-
-// judgeNetwork is for failures that pass.
-func judgeNetwork(err error, host string) (verdict, bool) {
-	again := func(r session.Reason, format string, args ...any) (verdict, bool) {
-		return verdict{false, r, fmt.Sprintf(format, args...)}, true
-	}
-	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		switch {
-		case e.IsNotFound:
-			return again(session.NotFound, "the name %s is not known: look at the host of the URL", host)
-		case e.IsTimeout:
-			return again(session.Timeout, "the name %s could not be looked up: no answer from DNS", host)
-		}
-		return again(session.EOF, "the name %s could not be looked up: %s", host, e.Err)
-	}
-	if e, ok := errors.AsType[*rtmp.TimeoutError](err); ok {
-		switch e.Stage {
-		case rtmp.StageTLS:
-			return again(session.Timeout, "%s does not go on with the TLS handshake", host)
-		case rtmp.StagePublish:
-			return again(session.Stalled, "%s has taken nothing for %v: the network there is cut or too slow", host, stallTime)
-		}
-		return again(session.Timeout, "%s has not answered: timeout waiting for %s", host, e.Stage)
-	}
-	if _, ok := errors.AsType[*rtmp.HandshakeError](err); ok {
-		return again(session.Handshake, "%s does not answer as a server of RTMP does: look at the port, and at rtmp:// or rtmps://", host)
-	}
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return again(session.EOF, "%s refuses the connection: nothing listens at that port, or a firewall is in between", host)
-	case strings.Contains(err.Error(), "tls handshake: ") && errors.Is(err, io.EOF):
-		return again(session.Handshake, "%s closes the connection within the TLS handshake: look at the port, and at rtmp:// or rtmps://", host)
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return again(session.EOF, "there is no way to %s: the network here or there is down", host)
-	case errors.Is(err, rtmp.ErrClosedByPeer), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return again(session.EOF, "%s has closed the connection", host)
-	}
-	timeout, isNet := errors.AsType[net.Error](err)
-	if errors.Is(err, context.DeadlineExceeded) || isNet && timeout.Timeout() {
-		return again(session.Timeout, "%s cannot be reached: no answer within %v", host, connectTime)
-	}
-	return verdict{}, false
 }

@@ -271,10 +271,10 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"udp://127.0.0.1:1/x", "", "udp://127.0.0.1:1/x: ", "udp:// is not supported: use rtmp, rtmps, http, https, ws, wss or a file"},
 		{sample, "x.mp4", "x.mp4: ", "only .flv can be written"},
 		{sample, "http://127.0.0.1/x", "http://127.0.0.1/x: ", "publishing to http:// is not supported: use rtmp or rtmps"},
-		{"http://127.0.0.1:1/live/x.flv?key=hunter2", "", "http://127.0.0.1:1/live/x.flv?key=***: connection refused", ""},
-		{"ws://127.0.0.1:1/live/x.flv", "", "ws://127.0.0.1:1/live/x.flv: connection refused", ""},
-		{"rtmp://127.0.0.1:1/live/x?key=hunter2", "", "rtmp://127.0.0.1:1/live/x?key=***: connection refused", ""},
-		{sample, "rtmp://127.0.0.1:1/live/x", "rtmp://127.0.0.1:1/live/x: connection refused", ""},
+		{"http://127.0.0.1:1/live/x.flv?key=hunter2", "", "http://127.0.0.1:1/live/x.flv?key=***: 127.0.0.1 refuses the connection: nothing listens at that port, or a firewall is in between", ""},
+		{"ws://127.0.0.1:1/live/x.flv", "", "ws://127.0.0.1:1/live/x.flv: 127.0.0.1 refuses the connection: nothing listens at that port, or a firewall is in between", ""},
+		{"rtmp://127.0.0.1:1/live/x?key=hunter2", "", "rtmp://127.0.0.1:1/live/x?key=***: 127.0.0.1 refuses the connection: nothing listens at that port, or a firewall is in between", ""},
+		{sample, "rtmp://127.0.0.1:1/live/x", "rtmp://127.0.0.1:1/live/x: 127.0.0.1 refuses the connection: nothing listens at that port, or a firewall is in between", ""},
 	} {
 		_, err := Copy(t.Context(), from(c.source), to(c.target), Options{Unpaced: true})
 		if err == nil || !strings.HasPrefix(err.Error(), c.names) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {

@@ -190,7 +190,7 @@ type rtmpTarget struct {
 func createRTMP(ctx context.Context, name string, o TargetOptions) (sink, error) {
 	c, err := rtmp.Dial(ctx, name, rtmp.DialOptions{Caps: rtmp.AnyCodec(), ChunkSize: 65536, TLSConfig: o.TLS(), Timeout: o.Patience()})
 	if err != nil {
-		return nil, fetch.Plain(err)
+		return nil, o.Explain(name, err)
 	}
 	p, err := c.Publish(ctx)
 	if err != nil {

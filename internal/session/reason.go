@@ -46,6 +46,7 @@ const (
 	Hook                        // the decision hook could not be asked, or gave no answer that can be understood
 	Redirected                  // the peer was sent to another server
 	Loop                        // the stream came from this server, or through too many
+	Unreachable                 // a server that a stream is sent to or fetched from cannot be connected to
 	reasonCount
 )
 
@@ -56,6 +57,7 @@ var reasonWords = [reasonCount]string{
 	ProtocolError: "protocol_error", TooLarge: "too_large", Unsupported: "unsupported",
 	BadKey: "bad_key", Address: "address", Throttled: "throttled", Path: "path", Denied: "denied", Limit: "limit", Config: "config",
 	Expired: "expired", Revoked: "revoked", Hook: "hook", Redirected: "redirected", Loop: "loop",
+	Unreachable: "unreachable",
 }
 
 // String returns the word: "stream_ended".
@@ -104,7 +106,7 @@ var peerTexts = [reasonCount]string{
 	Denied: "Not allowed.", Limit: "A limit of the server has been reached.", Config: "The server's configuration has changed.",
 	Expired: "The time for which this was allowed is over.", Revoked: "Permission was withdrawn.",
 	Hook: "Access cannot be checked right now: try again later.", Redirected: "The stream is on another server.",
-	Loop: "The stream has come through this server before: it would go in a circle.",
+	Loop: "The stream has come through this server before: it would go in a circle.", Unreachable: "The stream cannot be fetched from where it is at the moment.",
 }
 
 // Refusal is an error with a reason, and with a text for the peer apart from the one for the
