@@ -47,6 +47,9 @@ func (c *Configuration) Config() Config { return c.c.Config() }
 // stream ever gets, with their places.
 func (c *Configuration) Check() error { return c.c.Loaded().Check() }
 
+// Warnings returns what is allowed and most likely not meant, such as a key that has run out, with its place.
+func (c *Configuration) Warnings() []error { return c.c.Loaded().Warnings().Unwrap() }
+
 // WriteEffective writes every key with its value and where that came from. Secrets are printed as ***.
 func (c *Configuration) WriteEffective(w io.Writer) error { return c.c.Loaded().WriteEffective(w) }
 

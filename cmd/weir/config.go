@@ -11,7 +11,7 @@ import (
 
 // configCmd is "weir config".
 type configCmd struct {
-	Check    configCheckCmd    `cmd:"" help:"Check a configuration: exit status 2 and every mistake with its place."`
+	Check    configCheckCmd    `cmd:"" help:"Check a configuration: exit status 2 and every mistake with its place; warnings leave it 0."`
 	Show     configShowCmd     `cmd:"" help:"Print the effective values and where each came from."`
 	Schema   configSchemaCmd   `cmd:"" help:"Print the JSON Schema of the configuration file."`
 	Defaults configDefaultsCmd `cmd:"" help:"Print a commented configuration file with the defaults."`
@@ -36,6 +36,9 @@ func (c *configCheckCmd) Run(out *console) error {
 	}
 	if err := loaded.Check(); err != nil {
 		return usageError{err}
+	}
+	for _, w := range loaded.Warnings() {
+		fmt.Fprintf(out.Err, "warning: %v\n", w)
 	}
 	_, err = fmt.Fprintln(out.Out, "The configuration is good.")
 	return err

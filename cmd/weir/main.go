@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -84,9 +87,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "weir: %v\nRun \"weir --help\" for the commands.\n", err)
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	defer context.AfterFunc(ctx, stop)() // a second signal ends the program at once
 	k.BindTo(ctx, (*context.Context)(nil))
 	if err := k.Run(out); err != nil {
 		var coded interface{ ExitCode() int }
@@ -100,6 +102,30 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitFailure
 	}
 	return 0
+}
+
+// ends are the signals that end the program, by their names.
+var ends = map[os.Signal]string{os.Interrupt: "SIGINT", syscall.SIGTERM: "SIGTERM"}
+
+// untilSignal returns a context that ends at the first of these signals, with a cause that names it. A second one ends the
+// program at once. stop must be called.
+func untilSignal() (ctx context.Context, stop func()) {
+	ctx, end := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, slices.Collect(maps.Keys(ends))...)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer signal.Stop(signals)
+		select {
+		case s := <-signals:
+			end(errors.New(ends[s] + " was received"))
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		end(nil)
+		wg.Wait()
+	}
 }
 
 // usageError is a mistake on the command line or in the configuration.

@@ -145,6 +145,23 @@ func TestConfigCheckRefusesHiddenEntries(t *testing.T) {
 	}
 }
 
+// TestConfigCheckWarns: what is allowed and most likely not meant is told with its place, and is no error.
+func TestConfigCheckWarns(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := "streams:\n  - match: live/*\n    publish:\n      keys: [{key: a, expires: 2020-01-31}, {key: b, expires: 2120-01-31}]\n" +
+		"hooks:\n  - {run: [/nowhere/notify, x]}\n  - {run: [sh, -c, exit]}\n"
+	if err := os.WriteFile("weir.yml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, errOut := command(t, "config", "check", "-c", "weir.yml")
+	dir, _ := os.Getwd()
+	want := "warning: weir.yml:6:12: hooks.0.run.0: the program cannot be run now: exec: \"/nowhere/notify\": stat /nowhere/notify: no such file or directory\n" +
+		"warning: weir.yml:4:32: streams.0.publish.keys.0.expires: the key ran out on 2020-01-31T00:00:00Z: nobody gets in by it\n"
+	if got := strings.ReplaceAll(errOut, dir+"/", ""); status != 0 || out != "The configuration is good.\n" || got != want {
+		t.Errorf("%d %s\n got %s\nwant %s", status, out, got, want)
+	}
+}
+
 // The log begins with the version, has dates in text as well, and says what SIGHUP does.
 func TestServeLog(t *testing.T) {
 	self, err := os.FindProcess(os.Getpid())
@@ -170,6 +187,9 @@ func TestServeLog(t *testing.T) {
 				first = false
 				if today := time.Now().Format(time.DateOnly); !strings.Contains(line, today) && !strings.Contains(line, time.Now().Add(-time.Minute).Format(time.DateOnly)) {
 					t.Errorf("a line without its date: %s", line)
+				}
+				if strings.Contains(line, "stopping") && !strings.Contains(line, "SIGTERM was received") {
+					t.Errorf("the end has no cause: %s", line)
 				}
 				switch {
 				case strings.Contains(line, "listening") && strings.Contains(line, "http"): // the last listener

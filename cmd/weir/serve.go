@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -51,6 +53,9 @@ func (s *source) start(out *console) (*weir.Server, error) {
 	}
 	conf := c.Config()
 	log, level := startLog(&conf, out)
+	for _, w := range c.Warnings() {
+		log.Warn("the configuration has what may not be meant", slog.Any("what", w))
+	}
 	limitMemory(log, os.DirFS("/"), conf.Limits.Memory)
 	return weir.New(conf, weir.Logger(log), weir.Level(level), weir.Reloadable(c))
 }
@@ -74,17 +79,17 @@ func (c *serveCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer stop()
+	defer stop(nil)
 	wg.Go(func() { reloadOnHangup(ctx, hangups, stop, s, out) })
 	return s.Run(ctx)
 }
 
 // reloadOnHangup reads the configuration again at each SIGHUP until ctx ends. One that comes because the terminal is
 // gone ends the server, as it ends other programs.
-func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, end func(), s *weir.Server, out *console) {
+func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, end context.CancelCauseFunc, s *weir.Server, out *console) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -92,7 +97,7 @@ func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, end func(), s
 		case <-hangups:
 		}
 		if out.Terminal && !out.isTerminal() {
-			end()
+			end(errors.New("SIGHUP was received, and the terminal is gone"))
 			return
 		}
 		_, _ = s.Reload(ctx) // it has logged an error
@@ -112,7 +117,20 @@ func startLog(c *weir.Config, out *console) (log *slog.Logger, level *slog.Level
 // newLogger returns a log of a format of the configuration.
 func newLogger(format string, level slog.Leveler, out *console) *slog.Logger {
 	if format == "text" || format == "auto" && out.Terminal {
-		return slog.New(tint.NewTextHandler(out.Err, &tint.Options{Level: level, TimeFormat: time.DateTime, NoColor: !out.Color}))
+		return slog.New(tint.NewTextHandler(out.Err, &tint.Options{Level: level, TimeFormat: time.DateTime, NoColor: !out.Color, ReplaceAttr: plainValue}))
 	}
-	return slog.New(slog.NewJSONHandler(out.Err, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewJSONHandler(out.Err, &slog.HandlerOptions{Level: level, ReplaceAttr: plainValue}))
+}
+
+// plainValue writes durations as "10.8s", which JSON would have as numbers of nanoseconds, and errors that were joined in one line.
+func plainValue(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value; v.Kind() {
+	case slog.KindDuration:
+		a.Value = slog.StringValue(v.Duration().String())
+	case slog.KindAny:
+		if err, ok := v.Any().(error); ok && strings.Contains(err.Error(), "\n") {
+			a.Value = slog.StringValue(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+		}
+	}
+	return a
 }

@@ -37,6 +37,8 @@ type Error struct {
 	Reason     session.Reason // BadKey, Address, Throttled, Expired or Revoked
 	Role       session.Role   // what the peer wanted
 	RetryAfter time.Duration  // for Throttled: how long to wait
+	// Shown is what was refused, for the peer's sentence: "link", "token" or "login"; empty is a key, or nothing.
+	Shown string
 	// Detail says what was wrong with a link or a token; empty for the rest.
 	Detail string
 
@@ -58,6 +60,34 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("admit: %s: the key was revoked", e.Role)
 	}
 	return fmt.Sprintf("admit: %s: the key is missing or wrong", e.Role)
+}
+
+// What a peer may have shown beside a key.
+const (
+	aLink  = "link"
+	aToken = "token"
+	aLogin = "login"
+)
+
+// told returns the error as a refusal with a sentence for the peer, who need not know the details but what it was that was
+// refused: who has come by a link has no key that could be wrong.
+func (e *Error) told() error {
+	what := ""
+	switch {
+	case e.Shown == "":
+	case e.Shown == aLogin:
+		what = "User or password is wrong."
+	case e.Reason == session.Expired:
+		what = "The " + e.Shown + " has run out."
+	case e.Reason == session.TooLarge:
+		what = "The " + e.Shown + " is too long."
+	case e.Reason == session.BadKey, e.Reason == session.Denied:
+		what = "The " + e.Shown + " is not valid for this stream."
+	}
+	if what == "" {
+		return e
+	}
+	return &session.Refusal{Reason: e.Reason, Peer: what, Err: e}
 }
 
 // CloseReason implements session.Reasoner.
@@ -100,7 +130,7 @@ func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 	rules := g.rules.Load()
 	grant := session.Grant{Entry: rules.Match(r.Path)}
 	rule := rules.at(grant.Entry).of(r.Role)
-	names := g.areKeys(rule)
+	names := g.areKeys(rule, r)
 	r.SecretName = names || g.renames(rule, r.Role)
 	if !config.Contains(rule.allow, r.Remote.Addr()) {
 		return session.Grant{}, &Error{Reason: session.Address, Role: r.Role}
@@ -126,8 +156,12 @@ func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 	if err == nil {
 		return grant, nil
 	}
-	if e, ok := errors.AsType[*Error](err); ok && e.guess && counted {
+	e, ok := errors.AsType[*Error](err)
+	if ok && e.guess && counted {
 		g.throttle.failed(client, now)
+	}
+	if _, told := errors.AsType[*session.Refusal](err); ok && !told {
+		err = e.told()
 	}
 	return session.Grant{}, err
 }
@@ -151,12 +185,12 @@ func (g *Gate) Again(ctx context.Context, r *Request, last *session.Terms) (*ses
 func (g *Gate) SecretName(r *Request) bool {
 	rules := g.rules.Load()
 	rule := rules.at(rules.Match(r.Path)).of(r.Role)
-	return g.areKeys(rule) || g.renames(rule, r.Role)
+	return g.areKeys(rule, r) || g.renames(rule, r.Role)
 }
 
-// areKeys reports whether keys may stand in the place of names.
-func (g *Gate) areKeys(rule *rule) bool {
-	return slices.Contains(rule.auth, ByKeys) && (rule.keys.paths || g.opt.Keys.current().paths)
+// areKeys reports whether a key may stand in the place of the name that a peer asks for.
+func (g *Gate) areKeys(rule *rule, r *Request) bool {
+	return slices.Contains(rule.auth, ByKeys) && (rule.keys.paths || g.opt.Keys.areNames(r))
 }
 
 // renames reports whether a link of the rule may take a name for a key.

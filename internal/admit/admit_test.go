@@ -322,3 +322,38 @@ func BenchmarkAdmit(b *testing.B) {
 		})
 	}
 }
+
+// TestPeersAreToldWhatWasRefused: who came by a link or a token hears of that, and not of a key; the details are the operator's.
+func TestPeersAreToldWhatWasRefused(t *testing.T) {
+	for _, c := range []struct {
+		e    Error
+		want string
+	}{
+		{Error{Reason: session.BadKey}, "The key is missing or wrong."},
+		{Error{Reason: session.Expired}, "The time for which this was allowed is over."},
+		{Error{Shown: aLink, Reason: session.BadKey, Detail: "the link was changed"}, "The link is not valid for this stream."},
+		{Error{Shown: aLink, Reason: session.Denied, Detail: "the link is not valid yet"}, "The link is not valid for this stream."},
+		{Error{Shown: aLink, Reason: session.Expired}, "The link has run out."},
+		{Error{Shown: aLink, Reason: session.Address}, "Not allowed from this address."},
+		{Error{Shown: aToken, Reason: session.Expired}, "The token has run out."},
+		{Error{Shown: aToken, Reason: session.TooLarge}, "The token is too long."},
+		{Error{Shown: aLogin, Reason: session.BadKey}, "User or password is wrong."},
+	} {
+		err := c.e.told()
+		if got := session.PeerText(err); got != c.want || session.ReasonOf(err) != c.e.Reason || err.Error() != c.e.Error() {
+			t.Errorf("%+v: %q", c.e, got)
+		}
+	}
+	key := SigningKey{ID: "a", Secret: "secret-of-a-0123456789"}
+	rule := DefaultRule()
+	rule.Auth = []string{BySigned}
+	rules, err := NewRules(nil, Entry{Play: rule}, &SignedConfig{Keys: []SigningKey{key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := publish("live/a", key.Sign(&Signed{Role: session.Play, Path: "live/b", Expires: time.Now().Add(time.Hour)}), "192.0.2.1")
+	r.Role = session.Play
+	if _, err := New(rules, Options{}).Admit(context.Background(), r); session.PeerText(err) != "The link is not valid for this stream." {
+		t.Error(session.PeerText(err), err)
+	}
+}

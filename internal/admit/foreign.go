@@ -81,11 +81,11 @@ func (f *foreign) decide(r *Request, now time.Time) (*session.Terms, error) {
 		return nil, nil //nolint:nilnil // it passes
 	}
 	if r.Role != f.role {
-		return nil, &Error{Reason: session.Denied, Role: r.Role, Detail: "the link is for another role (auth.signed.role)"}
+		return nil, &Error{Shown: aLink, Reason: session.Denied, Role: r.Role, Detail: "the link is for another role (auth.signed.role)"}
 	}
 	sig, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(given, "="))
 	if err != nil {
-		return nil, &Error{Reason: session.BadKey, Role: r.Role, Detail: "the link has a signature that is none", guess: true}
+		return nil, &Error{Shown: aLink, Reason: session.BadKey, Role: r.Role, Detail: "the link has a signature that is none", guess: true}
 	}
 	if f.expression != nil {
 		return f.decideSecureLink(r, sig, now)
@@ -95,16 +95,16 @@ func (f *foreign) decide(r *Request, now time.Time) (*session.Terms, error) {
 
 // wrong is the error of a link that nobody has signed so.
 func wrong(r *Request) error {
-	return &Error{Reason: session.BadKey, Role: r.Role, Detail: "the link was changed, or was signed for another URL or with another key", guess: true}
+	return &Error{Shown: aLink, Reason: session.BadKey, Role: r.Role, Detail: "the link was changed, or was signed for another URL or with another key", guess: true}
 }
 
 // timed says what is wrong with the times of a link that was signed.
 func timed(r *Request, now, from, expires, until time.Time) error {
 	switch {
 	case now.After(expires.Add(signingSkew)), !until.IsZero() && !now.Before(until):
-		return &Error{Reason: session.Expired, Role: r.Role, Detail: "the link has run out"}
+		return &Error{Shown: aLink, Reason: session.Expired, Role: r.Role, Detail: "the link has run out"}
 	case now.Before(from.Add(-signingSkew)):
-		return &Error{Reason: session.Denied, Role: r.Role, Detail: "the link is not valid yet"}
+		return &Error{Shown: aLink, Reason: session.Denied, Role: r.Role, Detail: "the link is not valid yet"}
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ type policy struct {
 func (f *foreign) decideOME(r *Request, sig []byte, now time.Time) (*session.Terms, error) {
 	text := param(r.RawQuery, "policy")
 	if len(text) > maxPolicy {
-		return nil, &Error{Reason: session.TooLarge, Role: r.Role, Detail: fmt.Sprintf("the link has a policy of more than %d bytes", maxPolicy)}
+		return nil, &Error{Shown: aLink, Reason: session.TooLarge, Role: r.Role, Detail: fmt.Sprintf("the link has a policy of more than %d bytes", maxPolicy)}
 	}
 	key := f.signer(r, text, sig)
 	if key == nil {
@@ -138,7 +138,7 @@ func (f *foreign) decideOME(r *Request, sig []byte, now time.Time) (*session.Ter
 	}
 	const most = maxUnix * 1000
 	if err != nil || p.URLExpire <= 0 || max(p.URLExpire, p.URLActivate, p.StreamExpire) > most || min(p.URLActivate, p.StreamExpire) < 0 {
-		return nil, &Error{Reason: session.Denied, Role: r.Role, Detail: "the link is signed, but its policy is not understood"}
+		return nil, &Error{Shown: aLink, Reason: session.Denied, Role: r.Role, Detail: "the link is signed, but its policy is not understood"}
 	}
 	var until time.Time
 	if p.StreamExpire > 0 {
@@ -160,7 +160,7 @@ func (f *foreign) decideOME(r *Request, sig []byte, now time.Time) (*session.Ter
 		}
 		allowed, err := ParseAddresses(a.allowed)
 		if err != nil || !config.Contains([]netip.Prefix{allowed}, a.addr) {
-			return nil, &Error{Reason: session.Address, Role: r.Role, Detail: "the link was signed for another address"}
+			return nil, &Error{Shown: aLink, Reason: session.Address, Role: r.Role, Detail: "the link was signed for another address"}
 		}
 	}
 	return &session.Terms{By: BySigned, KeyID: key.ID, Until: until}, nil
@@ -243,7 +243,7 @@ func (f *foreign) decideSecureLink(r *Request, sig []byte, now time.Time) (*sess
 			}
 			end, err := unixTime(expires)
 			if err != nil || end.IsZero() {
-				return nil, &Error{Reason: session.Denied, Role: r.Role, Detail: "the link is signed, but does not say when it runs out"}
+				return nil, &Error{Shown: aLink, Reason: session.Denied, Role: r.Role, Detail: "the link is signed, but does not say when it runs out"}
 			}
 			if err := timed(r, now, time.Time{}, end, time.Time{}); err != nil {
 				return nil, err

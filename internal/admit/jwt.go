@@ -189,7 +189,7 @@ func (j *JWT) Decide(ctx context.Context, r *Request) (*session.Terms, error) {
 		return nil, nil //nolint:nilnil // it passes
 	}
 	no := func(why string, reason session.Reason) (*session.Terms, error) {
-		return nil, &Error{Reason: reason, Role: r.Role, Detail: "the token " + why}
+		return nil, &Error{Shown: aToken, Reason: reason, Role: r.Role, Detail: "the token " + why}
 	}
 	if len(text) > maxToken {
 		return no(fmt.Sprintf("is longer than %d bytes", maxToken), session.TooLarge)
@@ -197,7 +197,7 @@ func (j *JWT) Decide(ctx context.Context, r *Request) (*session.Terms, error) {
 	var c claims
 	token, err := j.parser.ParseWithClaims(text, &c, func(t *jwt.Token) (any, error) { return j.key(ctx, t) })
 	if err != nil {
-		e := &Error{Reason: session.BadKey, Role: r.Role}
+		e := &Error{Shown: aToken, Reason: session.BadKey, Role: r.Role}
 		e.Detail, e.Reason, e.guess = whatIsWrong(err)
 		e.Detail = "the token " + e.Detail
 		return nil, e

@@ -84,6 +84,14 @@ func (k *Key) validate() error {
 	return nil
 }
 
+// Warn implements config.Warner: a key that has run out lets nobody in.
+func (k *Key) Warn() error {
+	if k.Expires.IsZero() || k.Expires.After(time.Now()) {
+		return nil
+	}
+	return config.Errorf(&k.Expires, "the key ran out on %s: nobody gets in by it", k.Expires.UTC().Format(time.RFC3339))
+}
+
 // checkID says what is wrong with the public name of a key.
 func checkID(id string) error {
 	if id == "" || len(id) > maxKeyID || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
@@ -132,7 +140,7 @@ func parseDigest(s string) (digest, error) {
 	text, ok := strings.CutPrefix(s, hashPrefix)
 	b, err := hex.DecodeString(text)
 	if !ok || err != nil || len(b) != sha256.Size {
-		return digest{}, errors.New("a hash is sha256: and 64 digits in hex, as `weir key hash` prints it")
+		return digest{}, errors.New("a hash is sha256: and 64 digits in hex, as `weir key hash` prints it; that of a password, with its user, is argon2id: and the hash of a password, as `weir key hash --password` prints it")
 	}
 	return digest(b), nil
 }

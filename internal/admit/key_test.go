@@ -110,6 +110,7 @@ func TestKeyValidate(t *testing.T) {
 		{[]Key{{ID: "a"}}, "an empty key"},
 		{[]Key{{Hash: "sha256:" + strings.Repeat("0", 64)}}, ""},
 		{[]Key{{Hash: "sha256:" + strings.Repeat("0", 63)}}, "a hash is sha256: and 64 digits in hex"},
+		{[]Key{{Hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"}}, "argon2id: and the hash of a password"},
 		{[]Key{{Hash: "md5:" + strings.Repeat("0", 32)}}, "a hash is sha256: and 64 digits in hex"},
 		{[]Key{{Key: "a", ID: strings.Repeat("i", 64)}}, ""},
 		{[]Key{{Key: "a", ID: strings.Repeat("i", 65)}}, "an id has 1 to 64 letters"},

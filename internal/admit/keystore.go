@@ -46,6 +46,8 @@ type stored struct {
 	*ring
 	list          []*held
 	publish, play *Matcher // the streams for which there are keys, valid or not
+	// named are the streams for which there are keys that may stand in the place of the name, by role.
+	named map[session.Role]*Matcher
 }
 
 // noKeys are those of a server without a file of keys.
@@ -116,6 +118,15 @@ func (s *KeyStore) covers(rule *rule, r *Request) bool {
 	return m != nil && m.Match(r.Path) >= 0
 }
 
+// areNames reports whether a key may stand in the place of the name in a request.
+func (s *KeyStore) areNames(r *Request) bool {
+	if s == nil {
+		return false
+	}
+	m := s.now.Load().named[r.Role]
+	return m != nil && m.Match(r.Path) >= 0
+}
+
 // unreadable reports whether the file cannot be read now.
 func (s *KeyStore) unreadable() bool { return s != nil && s.blind.Load() }
 
@@ -125,14 +136,17 @@ func (s *KeyStore) read(used func(id string) int64) error {
 	if err != nil {
 		return err
 	}
-	next := &stored{list: make([]*held, len(keys))}
-	patterns := map[session.Role][]string{}
+	next := &stored{list: make([]*held, len(keys)), named: map[session.Role]*Matcher{}}
+	patterns, named := map[session.Role][]string{}, map[session.Role][]string{}
 	for i := range keys {
 		h := keys[i].hold()
 		h.stored.used.Store(used(h.stored.id))
 		next.list[i] = h
 		if p := patterns[h.stored.role]; !slices.Contains(p, keys[i].Match) {
 			patterns[h.stored.role] = append(p, keys[i].Match)
+		}
+		if p := named[h.stored.role]; keys[i].Path != "" && !slices.Contains(p, keys[i].Match) {
+			named[h.stored.role] = append(p, keys[i].Match)
 		}
 	}
 	next.ring = newRing(next.list)
@@ -141,6 +155,11 @@ func (s *KeyStore) read(used func(id string) int64) error {
 	}
 	if next.play, err = NewMatcher(patterns[session.Play]); err != nil {
 		return err
+	}
+	for role, p := range named {
+		if next.named[role], err = NewMatcher(p); err != nil {
+			return err
+		}
 	}
 	s.now.Store(next)
 	return nil

@@ -348,3 +348,35 @@ func TestRunWatches(t *testing.T) {
 		}
 	})
 }
+
+// TestNamesThatAreNoKeys: a name is taken for a key, and left out of the log, only where a key of the role and of such streams leads
+// to a stream of another name; elsewhere one who shows no key has guessed none.
+func TestNamesThatAreNoKeys(t *testing.T) {
+	f := newFile(t)
+	mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*", Path: "live/alice"})
+	mustAdd(t, f, StoredKey{Role: "publish", Match: "cams/*"})
+	mustAdd(t, f, StoredKey{Role: "play", Match: "live/*"})
+	g, _ := storeGate(t, f)
+	for _, c := range []struct {
+		role session.Role
+		path string
+		want bool
+	}{
+		{session.Publish, "live/x", true},
+		{session.Publish, "cams/x", false},
+		{session.Play, "live/alice", false},
+	} {
+		for range 2 * throttleAfter {
+			r := publish(c.path, "", "192.0.2.1")
+			r.Role = c.role
+			_, err := g.Admit(context.Background(), r)
+			e, ok := errors.AsType[*Error](err)
+			if !ok || r.SecretName != c.want || g.SecretName(r) != c.want || e.guess != c.want {
+				t.Errorf("%s %s: the name is secret: %v; %v", c.role, c.path, r.SecretName, err)
+			}
+			if c.want {
+				break // each is a guess
+			}
+		}
+	}
+}

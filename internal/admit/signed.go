@@ -187,7 +187,7 @@ func (v *verifier) decide(r *Request, now time.Time) (*session.Terms, error) {
 		return nil, nil //nolint:nilnil // it passes
 	}
 	no := func(why string, reason session.Reason) (*session.Terms, error) {
-		return nil, &Error{Reason: reason, Role: r.Role, Detail: "the link " + why, guess: reason == session.BadKey}
+		return nil, &Error{Shown: aLink, Reason: reason, Role: r.Role, Detail: "the link " + why, guess: reason == session.BadKey}
 	}
 	sig, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(given, "="))
 	if err != nil || len(sig) != sha256.Size {

@@ -95,5 +95,5 @@ func (g *Gate) WrongPassword(addr netip.Addr) error {
 	if client, counted := session.CountedAddr(addr); counted {
 		g.throttle.failed(client, time.Now())
 	}
-	return &Error{Reason: session.BadKey, Role: session.Publish, Detail: "user or password is wrong"}
+	return (&Error{Shown: aLogin, Reason: session.BadKey, Role: session.Publish, Detail: "user or password is wrong"}).told()
 }

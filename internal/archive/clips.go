@@ -187,7 +187,7 @@ func (a *Archive) Film(ctx context.Context, stream, recording string, from, to t
 		// The rest is worth playing without it.
 		p := &parts[bad]
 		p.State, whole = Damaged, p.State == Done
-		a.log.Warn("a recording is damaged, and is left out of what is played", slog.String("stream", p.Stream), slog.String("file", p.Name), slog.String("err", session.Printable(err.Error(), 256)))
+		a.log.Warn("a recording is damaged, and is left out of what is played", slog.String("stream", p.Stream), slog.String("file", p.Name), slog.String("err", session.ErrorText(err, 256)))
 		skipped = append(skipped, p.Name)
 		if whole && !errors.Is(err, fs.ErrNotExist) { // a disk that is not mounted comes back
 			if err := a.use(false, func(x *index) error { return x.setState(p.ID, Damaged) }); err != nil {

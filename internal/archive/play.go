@@ -79,7 +79,7 @@ func (p *Player) fail(w http.ResponseWriter, r *http.Request, stream string, err
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", strconv.Itoa(RetryAfter))
 	case errors.Is(err, ErrStorage):
-		p.env.Log.Warn("a recording cannot be played from the storage that it was uploaded to", "stream", stream, "err", session.Printable(err.Error(), 512))
+		p.env.Log.Warn("a recording cannot be played from the storage that it was uploaded to", "stream", stream, "err", session.ErrorText(err, 512))
 		err, status = ErrStorage, http.StatusBadGateway // what the storage said is the operator's
 	case errors.Is(err, ErrCodecs), errors.Is(err, ErrGap), errors.Is(err, ErrFormat), errors.Is(err, ErrFragments):
 		status = http.StatusConflict
@@ -88,7 +88,7 @@ func (p *Player) fail(w http.ResponseWriter, r *http.Request, stream string, err
 	}
 	if status == 0 {
 		if _, ok := errors.AsType[session.Reasoner](err); !ok {
-			p.env.Log.Error("a recording cannot be played", "stream", stream, "err", session.Printable(err.Error(), 256))
+			p.env.Log.Error("a recording cannot be played", "stream", stream, "err", session.ErrorText(err, 256))
 			err = session.Because(session.Internal, err)
 		}
 		p.env.Fail(w, err)

@@ -73,7 +73,7 @@ func (a *Archive) clean(ctx context.Context) {
 		err = a.cleanSpace(ctx, rules, &room)
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrIndexing) {
-		a.log.Error("old recordings cannot be removed", slog.String("err", session.Printable(err.Error(), 256)))
+		a.log.Error("old recordings cannot be removed", slog.String("err", session.ErrorText(err, 256)))
 	}
 	if room <= 0 {
 		a.wake()

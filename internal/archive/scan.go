@@ -148,7 +148,7 @@ func (a *Archive) scanRows(ctx context.Context) (gone int, err error) {
 func (a *Archive) adopt(root *os.Root, r *Row) error {
 	f, err := readFile(root, r.Name)
 	if err != nil {
-		a.log.Warn("a recording cannot be read", slog.String("file", path.Join(r.Dir, r.Name)), slog.String("err", session.Printable(err.Error(), 256)))
+		a.log.Warn("a recording cannot be read", slog.String("file", path.Join(r.Dir, r.Name)), slog.String("err", session.ErrorText(err, 256)))
 		return a.use(false, func(x *index) error { return x.damaged(r.Dir, r.Name, 0) })
 	}
 	f.Dir = r.Dir
@@ -245,7 +245,7 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 		}
 		r, err := a.readRow(root, p, name)
 		if err != nil {
-			a.log.Warn("a recording cannot be read, and is left out of the index", slog.String("file", path.Join(p.Dir, name)), slog.String("err", session.Printable(err.Error(), 256)))
+			a.log.Warn("a recording cannot be read, and is left out of the index", slog.String("file", path.Join(p.Dir, name)), slog.String("err", session.ErrorText(err, 256)))
 			return nil
 		}
 		if r != nil {

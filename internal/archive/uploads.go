@@ -128,7 +128,7 @@ func (u *uploads) expire(ctx context.Context) {
 		return
 	}
 	if err != nil && !u.stuck {
-		u.a.log.Error("recordings that are too old cannot be removed from the storage; it is tried again", slog.String("err", session.Printable(err.Error(), 512)))
+		u.a.log.Error("recordings that are too old cannot be removed from the storage; it is tried again", slog.String("err", session.ErrorText(err, 512)))
 	}
 	u.stuck = err != nil
 }
@@ -222,9 +222,9 @@ func (u *uploads) send(ctx context.Context, r *Row) {
 	u.mu.Unlock()
 	switch {
 	case failures == 1:
-		u.a.log.Warn("an upload failed and is tried again until it succeeds", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("err", session.Printable(err.Error(), 512)))
+		u.a.log.Warn("an upload failed and is tried again until it succeeds", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("err", session.ErrorText(err, 512)))
 	case failures == toldFailures:
-		u.a.opt.Event("upload.failed", &r.File, map[string]any{"error": session.Printable(err.Error(), 512), "failures": failures})
+		u.a.opt.Event("upload.failed", &r.File, map[string]any{"error": session.ErrorText(err, 512), "failures": failures})
 	case done:
 		u.a.log.Info("recording uploaded", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("to", r.Upload), slog.Int64("bytes", r.Bytes))
 		u.a.wake()

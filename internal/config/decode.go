@@ -128,7 +128,7 @@ func (l *loader) decodeGroup(f *field, v reflect.Value, n *yaml.Node, path strin
 		return
 	}
 	if k := kindOf(n); k != mapping && k != nothing {
-		l.problem(n, path, found(n, f.secret), "a group of keys: "+strings.Join(f.keys(), ", "))
+		l.problem(n, path, found(n, path != "" && f.holdsSecret()), "a group of keys: "+strings.Join(f.keys(), ", "))
 		return
 	}
 	if path != "" {
@@ -188,7 +188,7 @@ func (l *loader) merge(f *field, v reflect.Value, key, value, written *yaml.Node
 		return
 	}
 	if kindOf(base) != mapping {
-		l.problem(key, path, found(base, f.secret)+" after <<", "an alias of one group of keys")
+		l.problem(key, path, found(base, path != "" && f.holdsSecret())+" after <<", "an alias of one group of keys")
 		return
 	}
 	own := map[string]bool{}
@@ -233,7 +233,7 @@ func (l *loader) decodeList(f *field, v reflect.Value, n *yaml.Node, path string
 		return // a key whose entries are all commented out
 	}
 	if kindOf(n) != sequence {
-		l.problem(n, path, found(n, f.secret), f.listAllowed())
+		l.problem(n, path, found(n, f.holdsSecret()), f.listAllowed())
 		return
 	}
 	if _, before := l.origins[path]; before {
@@ -253,10 +253,13 @@ func (l *loader) decodeList(f *field, v reflect.Value, n *yaml.Node, path string
 }
 
 func (f *field) listAllowed() string {
-	if f.elem.kind == group {
-		return "a list of groups of keys: " + strings.Join(f.elem.keys(), ", ")
+	switch {
+	case f.elem.kind != group:
+		return "a list such as [a, b]"
+	case f.elem.short != nil:
+		return "a list such as [a, b], or of groups of keys: " + strings.Join(f.elem.keys(), ", ")
 	}
-	return "a list such as [a, b]"
+	return "a list of groups of keys: " + strings.Join(f.elem.keys(), ", ")
 }
 
 // forget drops the origins below path: the list there is replaced.
@@ -278,9 +281,18 @@ func (l *loader) decodeValue(f *field, v reflect.Value, n *yaml.Node, path strin
 		l.problem(n, path, found(n, f.secret), f.refuse(err))
 		return
 	}
-	if f.secret && next.Kind() == reflect.String && next.String() == hidden {
-		l.problem(n, path, "found "+hidden+", which is how secrets are shown", "the secret itself, or nothing here")
-		return
+	if f.secret && next.Kind() == reflect.String {
+		what := ""
+		switch s := next.String(); {
+		case s == hidden:
+			what = "found " + hidden
+		case strings.Contains(s, hidden) && strings.Contains(s, "://"):
+			what = "found a URL with " + hidden
+		}
+		if what != "" {
+			l.problem(n, path, what+", which is how secrets are shown", "the secret itself, or nothing here")
+			return
+		}
 	}
 	l.store(f, v, next, path, l.at(n), func() string { return found(n, f.secret) })
 }

@@ -47,6 +47,9 @@ func TestLayers(t *testing.T) {
 		!strings.Contains(err.Error(), "c.yml:3:23: limits.connections") {
 		t.Error(err)
 	}
+	if _, _, err = layered("", `admin: {token: "https://***@host/?key=***"}`); err == nil || !strings.Contains(err.Error(), "b.yml:1:16: admin.token: found a URL with ***, which is how secrets are shown") {
+		t.Error(err)
+	}
 	if _, _, err = layered("", `admin: {token: "***"}`); err == nil || !strings.Contains(err.Error(), "b.yml:1:16: admin.token: found ***, which is how secrets are shown") {
 		t.Error(err)
 	}
@@ -103,6 +106,15 @@ func TestAmend(t *testing.T) {
 		if _, err := Amend(testConf(), nil, []byte(patch)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v", patch, err)
 		}
+	}
+	// A secret as it is shown stays what it is, also where the patch gives back what was shown.
+	kept, err := Amend(testConf(), []byte("admin: {token: hunter2, open: false}\n"), []byte(`{"admin":{"token":"***","open":true}}`))
+	if err != nil || string(kept) != "admin:\n  open: true\n  token: \"hunter2\"\n" {
+		t.Errorf("%v\n%s", err, kept)
+	}
+	kept, err = Amend(testConf(), nil, []byte(`{"admin":{"token":"***"}}`))
+	if err != nil || string(kept) != "admin: {}\n" {
+		t.Errorf("%v\n%s", err, kept)
 	}
 	// What no configuration has is for Load to refuse.
 	next, err := Amend(testConf(), nil, []byte(`{"<<":{"a":1},"log":5,"No":{"b":[[1,null]]}}`))

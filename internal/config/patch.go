@@ -59,6 +59,9 @@ func (l *Loaded) Overridden(patch []byte) (path string, by Origin, found bool) {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			p := join(at, k)
 			f, _ := l.root.at(l.conf, p)
+			if f.isShown(m[k]) {
+				continue
+			}
 			if below, ok := m[k].(map[string]any); ok && (f == nil || f.kind != value) { // {file: NAME} is a secret's value
 				walk(below, p)
 				continue
@@ -132,6 +135,9 @@ func plainNumbers(v any) any {
 func amend(f *field, patch, change map[string]any) {
 	for k, v := range change {
 		c := f.child(k)
+		if c.isShown(v) {
+			continue
+		}
 		if c == nil || c.kind != group {
 			patch[k] = v
 			continue
@@ -149,6 +155,9 @@ func amend(f *field, patch, change map[string]any) {
 		amend(c, own, below)
 	}
 }
+
+// isShown reports whether v is what is shown of the secret f, which therefore stays as it is.
+func (f *field) isShown(v any) bool { return f != nil && f.kind == value && f.secret && v == hidden }
 
 // expand returns v, the value of a group, with null, which takes the group back, as the same of each of its keys:
 // so another patch can change some of them.

@@ -66,6 +66,24 @@ a.yml:2:7: name: found a group of keys, allowed: text`
 	}
 }
 
+// TestTextForAList: a secret in the place of the list or group that it belongs into is not shown, and the message says how it is
+// written there.
+func TestTextForAList(t *testing.T) {
+	for data, want := range map[string]string{
+		"users: hunter2\n":             "a.yml:1:8: users: found text ***, allowed: a list such as [a, b], or of groups of keys: name, password, until",
+		"users: {password: hunter2}\n": "a.yml:1:8: users: found a group of keys, allowed: a list such as [a, b], or of groups of keys: name, password, until",
+		"users: [{name: [hunter2]}]\n": "a.yml:1:16: users.0.name: found a list, allowed: text",
+		"<<: hunter2\n":                "a.yml:1:1: found text \"hunter2\" after <<, allowed: an alias of one group of keys",
+		// A text that is all of the file belongs nowhere.
+		"hunter2\n":                       "a.yml:1:1: found text \"hunter2\", allowed: a group of keys: token, name, users",
+		"users: [a, b]\nname: [hunter]\n": "a.yml:2:7: name: found a list, allowed: text",
+	} {
+		if _, _, err := loadSecrets(t, data, nil); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", data, err, want)
+		}
+	}
+}
+
 func TestSecretsKeptElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, content string) string {

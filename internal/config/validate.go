@@ -24,7 +24,12 @@ type Checker interface {
 	Check() error
 }
 
-// Errorf makes an error about one key of the struct whose Validate or Check returns it.
+// Warner is a Validator that also tells of what is allowed and most likely not meant. Loaded.Warnings calls it alone.
+type Warner interface {
+	Warn() error
+}
+
+// Errorf makes an error about one key of the struct whose Validate, Check or Warn returns it.
 // field points to the key's value in that struct or anywhere below it: &c.TLS.Cert, or
 // &c.Keys[3]. So no key is spelled a second time.
 //
@@ -135,6 +140,13 @@ func validateRule(v any) error {
 func checkRule(v any) error {
 	if r, ok := v.(Checker); ok {
 		return r.Check()
+	}
+	return nil
+}
+
+func warnRule(v any) error {
+	if r, ok := v.(Warner); ok {
+		return r.Warn()
 	}
 	return nil
 }
@@ -262,4 +274,14 @@ func (l *Loaded) Check() error {
 	var ps problems
 	l.root.apply(checkRule, l.conf, "", ps.under, ps.reporter(l.origins, l.file))
 	return ps.err()
+}
+
+// Warnings calls every Warner of the configuration, and returns all that they say, with its place, at most MaxProblems.
+func (l *Loaded) Warnings() Errors {
+	if !l.root.fails(warnRule, l.conf) {
+		return nil
+	}
+	var ps problems
+	l.root.apply(warnRule, l.conf, "", ps.under, ps.reporter(l.origins, l.file))
+	return ps.list
 }

@@ -388,7 +388,7 @@ func (d *Door) Refuse(r *admit.Request, err error) error {
 	}
 	d.Log.Warn("refused", slog.String("role", r.Role.String()), slog.String("stream", session.Printable(path, maxPath)),
 		slog.String("session", r.Session), slog.String("remote", remote), slog.String("reason", refusal.Reason.String()),
-		slog.String("err", session.Printable(refusal.Err.Error(), maxLogged)))
+		slog.String("err", session.ErrorText(refusal.Err, maxLogged)))
 	return refusal
 }
 

@@ -136,7 +136,7 @@ func undecided(err error) bool {
 
 func (h *hold) warn(message string, err error) {
 	h.door.Log.Warn(message, slog.String("session", h.session.ID), slog.String("stream", h.session.Stream()), //nolint:sloglint // one of two constants
-		slog.String("remote", h.session.From()), slog.String("err", session.Printable(err.Error(), maxLogged)))
+		slog.String("remote", h.session.From()), slog.String("err", session.ErrorText(err, maxLogged)))
 }
 
 // stop ends the hold with its session, or when another takes its place.

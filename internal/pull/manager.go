@@ -403,7 +403,7 @@ func (m *Manager) tell(s State) {
 	case Retrying, Failed:
 		err := ""
 		if s.Err != nil {
-			err = session.Printable(s.Err.Error(), maxLogged)
+			err = session.ErrorText(s.Err, maxLogged)
 		}
 		m.opt.Log.Warn(map[Status]string{ //nolint:sloglint // one of two constants
 			Retrying: "the stream cannot be fetched: trying again and again", Failed: "the stream cannot be fetched: trying again for the next player",

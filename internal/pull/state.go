@@ -133,6 +133,6 @@ func (p *pull) lost(err error) {
 	source := p.state.Source
 	p.mu.Unlock()
 	p.m.opt.Log.Log(context.Background(), level, "a source has failed", slog.String("stream", p.path), slog.String("source", source),
-		slog.String("reason", reason.String()), slog.String("err", session.Printable(err.Error(), maxLogged)))
+		slog.String("reason", reason.String()), slog.String("err", session.ErrorText(err, maxLogged)))
 	p.m.opt.Failed(reason)
 }

@@ -402,7 +402,7 @@ func (t *target) loop(ctx context.Context, s *sender) *loop {
 	}
 	what := ""
 	if err != nil {
-		what = session.Printable(err.Error(), maxText) + "; the last key frame is repeated instead"
+		what = session.ErrorText(err, maxText) + "; the last key frame is repeated instead"
 		l = nil
 	}
 	t.mu.Lock()

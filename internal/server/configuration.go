@@ -120,6 +120,11 @@ func (c *Configuration) reload(f files, cause string) (Report, error) {
 func (c *Configuration) applied(r Report, cause string, same bool) {
 	c.wrong = false
 	c.server.metrics.Reloaded(true)
+	if !same {
+		for _, w := range c.Loaded().Warnings() {
+			c.server.log.Warn("the configuration has what may not be meant", slog.Any("what", w))
+		}
+	}
 	about := []any{slog.String("cause", cause), slog.Any("changed", keysOf(r, false)), slog.Any("waiting", keysOf(r, true))}
 	switch {
 	case same && c.source.File != "" && cause == "signal":

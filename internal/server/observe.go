@@ -160,7 +160,7 @@ func (s *Server) ended(x *session.Session, e session.End) {
 		attrs = append(attrs, slog.Uint64("skips", n))
 	}
 	if e.Err != nil && !e.Reason.Normal() {
-		attrs = append(attrs, slog.String("err", session.Printable(e.Err.Error(), maxLogged)))
+		attrs = append(attrs, slog.String("err", session.ErrorText(e.Err, maxLogged)))
 	}
 	s.log.Log(context.Background(), level, message, attrs...) //nolint:sloglint // one of three constants
 }

@@ -55,7 +55,7 @@ func (s *Server) pullChanged(p pull.State) {
 		}
 	}
 	if p.Err != nil && (p.Status == pull.Retrying || p.Status == pull.Failed) {
-		data["reason"], data["text"] = p.Reason.String(), session.Printable(p.Err.Error(), maxLogged)
+		data["reason"], data["text"] = p.Reason.String(), session.ErrorText(p.Err, maxLogged)
 	}
 	if !p.NextTry.IsZero() {
 		data["next_try"] = p.NextTry.UTC().Format(time.RFC3339Nano)
@@ -82,6 +82,9 @@ func (a adminPulls) Add(_ context.Context, n admin.NewPull) (admin.Pull, error) 
 		return admin.Pull{}, &admin.PullError{Code: "bad_path", Detail: sentence(err)}
 	}
 	for _, source := range n.Sources {
+		if masked(source) {
+			return admin.Pull{}, &admin.PullError{Code: "bad_source", Detail: sentence(errMasked)}
+		}
 		if err := pull.CheckSource(source); err != nil {
 			return admin.Pull{}, &admin.PullError{Code: "bad_source", Detail: sentence(err)}
 		}
@@ -143,7 +146,7 @@ func pullEntry(s *pull.State) admin.Pull {
 		Source: s.Source, Session: s.Session, Tries: s.Tries, NextTry: timeOrNil(s.NextTry),
 	}
 	if s.Err != nil {
-		p.Reason, p.LastError = s.Reason.String(), session.Printable(s.Err.Error(), maxLogged)
+		p.Reason, p.LastError = s.Reason.String(), session.ErrorText(s.Err, maxLogged)
 	}
 	return p
 }

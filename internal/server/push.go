@@ -88,6 +88,9 @@ func (p adminPushes) List(stream string) []admin.Push {
 
 // Add implements admin.Pushes.
 func (p adminPushes) Add(_ context.Context, n admin.NewPush) (admin.Push, error) {
+	if n.URL != nil && masked(*n.URL) {
+		return admin.Push{}, &admin.PushError{Detail: errMasked.Error()}
+	}
 	c := push.DefaultConfig()
 	c.Name = n.Name
 	setPush(&c, &n.PushSettings)
@@ -97,9 +100,26 @@ func (p adminPushes) Add(_ context.Context, n admin.NewPush) (admin.Push, error)
 
 // Change implements admin.Pushes.
 func (p adminPushes) Change(_ context.Context, stream, name string, to admin.PushSettings) (admin.Push, error) {
+	if to.URL != nil && p.isShown(stream, name, *to.URL) { // it is given back, and stays with what is secret in it
+		to.URL = nil
+	}
+	if to.URL != nil && masked(*to.URL) {
+		return admin.Push{}, &admin.PushError{Detail: errMasked.Error()}
+	}
 	s, err := p.Manager.Change(stream, name, func(c *push.Config) { setPush(c, &to) })
 	return pushEntry(&s), pushError(err)
 }
+
+// isShown reports whether a URL is that of a target as the API shows it.
+func (p adminPushes) isShown(stream, name, url string) bool {
+	return slices.ContainsFunc(p.Manager.List(stream), func(s push.Status) bool { return s.Config.Name == name && s.URL == url })
+}
+
+// masked reports whether something in a URL is what is shown in the place of a secret.
+func masked(url string) bool { return strings.Contains(url, "***") }
+
+// errMasked refuses such a URL.
+var errMasked = errors.New("the URL has *** in it, which is how secrets are shown: write the secret itself")
 
 // Remove implements admin.Pushes.
 func (p adminPushes) Remove(_ context.Context, stream, name string) error {

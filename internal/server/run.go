@@ -54,7 +54,11 @@ func (s *Server) Run(ctx context.Context) error {
 	<-running.Done()
 	s.ready.Store(false)
 	cause := context.Cause(running)
-	s.log.Info("stopping", slog.Any("cause", cause), slog.Int("sessions", s.sessions.Len()))
+	why := cause
+	if ctx.Err() != nil && errors.Is(cause, session.ErrShutdown) { // whoever ended ctx may have said why
+		why = context.Cause(ctx)
+	}
+	s.log.Info("stopping", slog.Any("cause", why), slog.Int("sessions", s.sessions.Len()))
 	s.sessions.CloseAll(session.ErrShutdown)
 	s.hub.Close(session.ErrShutdown)
 	wg.Wait()

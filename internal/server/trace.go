@@ -86,7 +86,7 @@ func (s *Server) traceSession(x *session.Session, e session.End) {
 		span.Attributes = append(span.Attributes, slog.String("user", t.User), slog.String("key_id", t.KeyID))
 	}
 	if e.Err != nil && !e.Reason.Normal() {
-		span.Err = session.Printable(e.Err.Error(), maxLogged)
+		span.Err = session.ErrorText(e.Err, maxLogged)
 	}
 	s.traces.Add(span)
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -95,5 +96,16 @@ func BenchmarkRedact(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Redact("rtmp://example.org/live/cam?key=hunter2&codec=legacy")
+	}
+}
+
+// TestErrorText: errors that were joined are one line, and what a peer has in it ends no line.
+func TestErrorText(t *testing.T) {
+	err := errors.Join(errors.New("one\x1b"), errors.New("two"), errors.New("three"))
+	if got := ErrorText(err, 100); got != `one\x1b; two; three` {
+		t.Error(got)
+	}
+	if got := ErrorText(err, 9); got != `one\x1b…` && len(got) > 9 {
+		t.Error(got)
 	}
 }

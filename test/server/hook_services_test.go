@@ -96,7 +96,7 @@ func TestAnsweringServices(t *testing.T) {
 	}{
 		{"weir", "weir_auth.py", "not on the list", 403, true, true},
 		{"nginx-rtmp", "nginx_auth.py", "Not allowed.", 403, true, true},
-		{"nginx-rtmp", "nginx_auth.js", "The key is missing or wrong.", 401, true, false},
+		{"nginx-rtmp", "nginx_auth.js", "The login is missing or wrong.", 401, true, false},
 		{"srs", "srs_server.py", "Not allowed.", 403, false, false},
 		{"srs", "srs_server.js", "invalid token", 403, false, false},
 		{"mediamtx", "mediamtx_auth.py", "Not allowed.", 403, false, false},

@@ -233,7 +233,7 @@ func failed(err error) error {
 const retryFailed = 5 * time.Second
 
 // shown returns an error for the log: a service's bytes may be in it.
-func shown(err error) string { return session.Printable(err.Error(), 512) }
+func shown(err error) string { return session.ErrorText(err, 512) }
 
 // apply makes of a verdict the answer for one peer.
 func (c *Client) apply(p *Plan, r *admit.Request, v *verdict) (*session.Terms, error) {
@@ -338,6 +338,9 @@ func (p *Plan) verdict(r *admit.Request, a *hook.Answer) *verdict {
 	switch a.Status {
 	case http.StatusUnauthorized:
 		refusal.Reason, refusal.Login = session.BadKey, true
+		if a.Reason == "" { // the reason's own sentence is about keys
+			refusal.Peer = "The login is missing or wrong."
+		}
 	case http.StatusNotFound, http.StatusGone:
 		refusal.Reason = session.NotFound
 	case http.StatusConflict:

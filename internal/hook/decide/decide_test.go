@@ -70,7 +70,7 @@ func TestRefusals(t *testing.T) {
 		{"status=200&body={\"allow\":false}", session.Denied, "Not allowed.", "the decision hook said no", 0, false},
 		{"status=200&body={\"allow\":false,\"reason\":\"not paid\"}", session.Denied, "not paid", "the decision hook said no: not paid", 0, false},
 		{"status=403&body={\"reason\":\"blocked\"}", session.Denied, "blocked", "the decision hook said no (status 403): blocked", 0, false},
-		{"status=401&body=", session.BadKey, "The key is missing or wrong.", "the decision hook said no (status 401)", 0, true},
+		{"status=401&body=", session.BadKey, "The login is missing or wrong.", "the decision hook said no (status 401)", 0, true},
 		{"status=404&body=", session.NotFound, "Nobody is publishing this stream.", "", 0, false},
 		{"status=410&body=", session.NotFound, "", "", 0, false},
 		{"status=409&body=", session.Conflict, "", "", 0, false},

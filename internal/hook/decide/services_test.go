@@ -49,7 +49,7 @@ func TestServices(t *testing.T) {
 	}{
 		{"weir", "weir_auth.py", session.Denied, "not on the list", true},
 		{"nginx-rtmp", "nginx_auth.py", session.Denied, "Not allowed.", true},
-		{"nginx-rtmp", "nginx_auth.js", session.BadKey, "The key is missing or wrong.", true},
+		{"nginx-rtmp", "nginx_auth.js", session.BadKey, "The login is missing or wrong.", true},
 		{"srs", "srs_server.py", session.Denied, "Not allowed.", false},
 		{"srs", "srs_server.js", session.Denied, "invalid token", false},
 		{"mediamtx", "mediamtx_auth.py", session.Denied, "Not allowed.", false},

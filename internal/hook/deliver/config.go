@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -164,6 +165,17 @@ func (c *Config) validateCommand(fail func(field any, format string, args ...any
 	case c.While && !slices.ContainsFunc(event.Types(), func(t string) bool { return event.StopOf(t) != "" && event.Matches(c.Events, t) }):
 		fail(&c.Events, "with while, events must include publish.start, play.start or stream.online")
 	}
+}
+
+// Warn implements config.Warner: a program that is not there may come until it is run.
+func (c *Config) Warn() error {
+	if len(c.Run) == 0 {
+		return nil
+	}
+	if _, err := exec.LookPath(c.Run[0]); err != nil {
+		return config.Errorf(&c.Run[0], "the program cannot be run now: %w", err)
+	}
+	return nil
 }
 
 // Check refuses lists of hooks that cannot serve side by side. list must stay where it is, for the

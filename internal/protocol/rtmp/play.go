@@ -54,9 +54,9 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 // one log.
 func (p *Protocol) refuseSecondPlay(c *connection, path string) error {
 	const told = "This connection plays a stream already: use another connection for a second one."
-	return p.env.Refuse(&admit.Request{
-		Role: session.Play, Protocol: p.env.Name, Session: c.session.ID, Remote: c.session.Remote, Path: path, SecretName: true,
-	}, &session.Refusal{Reason: session.Limit, Peer: told, Err: errSecondPlay})
+	r := &admit.Request{Role: session.Play, Protocol: p.env.Name, Session: c.session.ID, Remote: c.session.Remote, Path: path}
+	r.SecretName = p.env.SecretName != nil && p.env.SecretName(r)
+	return p.env.Refuse(r, &session.Refusal{Reason: session.Limit, Peer: told, Err: errSecondPlay})
 }
 
 // playback is a stream being played.
