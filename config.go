@@ -21,7 +21,8 @@ import "weir/internal/server"
 //	    Least level that is logged; at info viewers have a summary each minute, at debug a line
 //	    each. One of debug, info, warn, error. Default info.
 //	Log.Format string
-//	    Auto is text on a terminal and json elsewhere. One of auto, text, json. Default auto.
+//	    Auto is text on a terminal and json elsewhere; durations are texts such as 10.8s in both.
+//	    One of auto, text, json. Default auto.
 //
 // RTMP, section "rtmp": RTMP: publishing and playing.
 //

@@ -78,8 +78,10 @@ func (s *Server) Reload(ctx context.Context) (Report, error) {
 
 // Report says what a change of the configuration did.
 type Report struct {
-	// Changed are the keys that differ from those in force before, in their order.
+	// Changed are the keys that differ from those before, in their order.
 	Changed []KeyChange
+	// Waiting are the keys whose values wait for a restart, now and from earlier changes.
+	Waiting []string
 }
 
 // KeyChange is a key that has changed.
@@ -92,7 +94,7 @@ type KeyChange struct {
 }
 
 func reportOf(r server.Report) Report {
-	var report Report
+	report := Report{Waiting: r.Waiting}
 	for _, c := range r.Changed {
 		report.Changed = append(report.Changed, KeyChange{c.Path, c.When.String()})
 	}

@@ -70,6 +70,7 @@ type Change struct {
 // Report is what a change of the configuration did.
 type Report struct {
 	Changed []Change `json:"changed" nullable:"false" doc:"In the order of the keys; empty if nothing differs."`
+	Waiting []string `json:"waiting" nullable:"false" doc:"All keys whose values wait for a restart, also from earlier changes." example:"[\"delivery.workers\"]"`
 }
 
 // valuesAnswer is the configuration in force.
@@ -146,7 +147,7 @@ func (s *Server) reported(ctx context.Context, what string, r Report, tag string
 		keys[i] = c.Key
 	}
 	s.changed(ctx, what, slog.Any("keys", keys))
-	r.Changed = append([]Change{}, r.Changed...)
+	r.Changed, r.Waiting = append([]Change{}, r.Changed...), append([]string{}, r.Waiting...)
 	return &reportAnswer{quoteTag(tag), r}
 }
 

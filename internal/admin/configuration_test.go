@@ -33,7 +33,7 @@ func TestConfiguration(t *testing.T) {
 		if a.status != c.status || a.header.Get("ETag") != c.tag {
 			t.Errorf("If-Match %s: %d %s %s", c.match, a.status, a.header.Get("ETag"), a.body)
 		}
-		if a.status == 200 && strings.TrimSpace(a.body) != `{"changed":[{"key":"limits.streams","when":"live"},{"key":"admin.token","when":"restart"}]}` {
+		if a.status == 200 && strings.TrimSpace(a.body) != `{"changed":[{"key":"limits.streams","when":"live"},{"key":"admin.token","when":"restart"}],"waiting":["admin.token"]}` {
 			t.Error(a.body)
 		}
 	}
@@ -41,7 +41,7 @@ func TestConfiguration(t *testing.T) {
 		t.Errorf("%q", f.patches)
 	}
 	a = r.ask(http.MethodPost, apiPrefix+"/config/reload", "")
-	if a.status != 200 || strings.TrimSpace(a.body) != `{"changed":[]}` || a.header.Get("ETag") != `"v4"` {
+	if a.status != 200 || strings.TrimSpace(a.body) != `{"changed":[],"waiting":[]}` || a.header.Get("ETag") != `"v4"` {
 		t.Errorf("%d %v %s", a.status, a.header, a.body)
 	}
 	if log := r.log.String(); strings.Count(log, `what="configuration changed"`) != 4 || strings.Count(log, `what="configuration reloaded"`) != 1 ||

@@ -181,6 +181,22 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
+// TestKeysThatCannotBeUsed: that the file of keys cannot be read or written is a problem of its own; the reason is in the log.
+func TestKeysThatCannotBeUsed(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Keys = &fakeKeys{keys: []Key{{ID: "a"}}, fail: &KeysError{errDisk}} })
+	for _, c := range []struct{ method, path, body string }{
+		{"GET", "/keys", ""}, {"POST", "/keys", `{"role":"play","match":"live/*"}`}, {"DELETE", "/keys/a", ""},
+	} {
+		a := r.ask(c.method, apiPrefix+c.path, c.body)
+		if a.status != 503 || a.code() != "keys_unusable" || !strings.Contains(a.body, "must belong to the user") || strings.Contains(a.body, "secret-place") {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
+		}
+	}
+	if n := strings.Count(r.log.String(), "no space left"); n != 3 || strings.Contains(r.log.String(), "changed through the API") {
+		t.Errorf("%d lines tell why: %s", n, r.log)
+	}
+}
+
 // TestKeysWithoutState: a server without a folder of state has the routes of keys, and says what is missing.
 func TestKeysWithoutState(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Keys = &fakeKeys{fail: ErrNoState} })

@@ -36,7 +36,7 @@ func (f *fakeConfiguration) Patch(_ context.Context, patch []byte, ifMatch strin
 	}
 	f.version++
 	f.patches = append(f.patches, string(patch))
-	return Report{[]Change{{"limits.streams", "live"}, {"admin.token", "restart"}}}, f.tag(), nil
+	return Report{Changed: []Change{{"limits.streams", "live"}, {"admin.token", "restart"}}, Waiting: []string{"admin.token"}}, f.tag(), nil
 }
 
 func (f *fakeConfiguration) Reload(context.Context) (Report, error) {

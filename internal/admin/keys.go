@@ -15,7 +15,7 @@ type Keys interface {
 	// List returns all keys, the oldest first.
 	List() ([]Key, error)
 	// New makes a key and returns it with its secret, which is nowhere else. It fails with a
-	// *KeyError if n cannot be.
+	// *KeyError if n cannot be. Each of them may fail with a *KeysError.
 	New(ctx context.Context, n NewKey) (k Key, secret string, err error)
 	// Revoke makes a key void and, unless keep is true, ends the sessions that it let in. It fails
 	// with ErrNoKey.
@@ -33,6 +33,34 @@ type KeyError struct {
 
 // Error returns the sentence.
 func (e *KeyError) Error() string { return e.Detail }
+
+// KeysError says that the file of keys cannot be read or written.
+type KeysError struct{ Err error }
+
+// Error says why.
+func (e *KeysError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *KeysError) Unwrap() error { return e.Err }
+
+// keysProblem is the problem that an error of Keys is.
+func (s *Server) keysProblem(err error, id string) error {
+	if _, ok := errors.AsType[*KeysError](err); ok {
+		s.log.Error("the API cannot use the file of keys", slog.Any("err", err))
+		return newProblem(http.StatusServiceUnavailable, "keys_unusable",
+			"The file of keys cannot be read or written: it must belong to the user that the server runs as, and be whole. The log says more.")
+	}
+	if wrong, ok := errors.AsType[*KeyError](err); ok {
+		return newProblem(http.StatusUnprocessableEntity, wrong.Code, "%s", wrong.Detail)
+	}
+	switch {
+	case errors.Is(err, ErrNoState):
+		return noState("keys")
+	case errors.Is(err, ErrNoKey):
+		return notFound("key", id)
+	}
+	return err
+}
 
 // Key is one key. The secret itself is not kept.
 type Key struct {
@@ -90,7 +118,7 @@ func (s *Server) routeKeys(api huma.API) {
 	}, func(context.Context, *struct{}) (*keysAnswer, error) {
 		keys, err := s.conf.Keys.List()
 		if err != nil {
-			return nil, err
+			return nil, s.keysProblem(err, "")
 		}
 		a := &keysAnswer{}
 		a.Body.Keys = append([]Key{}, keys...)
@@ -103,13 +131,7 @@ func (s *Server) routeKeys(api huma.API) {
 		a := &newKeyAnswer{}
 		var err error
 		if a.Body.Key, a.Body.Secret, err = s.conf.Keys.New(ctx, q.Body); err != nil {
-			if wrong := (*KeyError)(nil); errors.As(err, &wrong) {
-				return nil, newProblem(http.StatusUnprocessableEntity, wrong.Code, "%s", wrong.Detail)
-			}
-			if errors.Is(err, ErrNoState) {
-				return nil, noState("keys")
-			}
-			return nil, err
+			return nil, s.keysProblem(err, "")
 		}
 		k := &a.Body.Key
 		s.changed(ctx, "key made", slog.String("key_id", k.ID), slog.String("role", k.Role), slog.String("match", k.Match), slog.String("label", k.Label))
@@ -119,11 +141,8 @@ func (s *Server) routeKeys(api huma.API) {
 		OperationID: "revokeKey", Method: http.MethodDelete, Path: "/keys/{id}", Tags: []string{"keys"},
 		Summary: "Revoke a key", Description: "Nobody gets in with it any more, and the sessions that it let in end, unless keep is true.",
 	}, func(ctx context.Context, q *revokeQuery) (*struct{}, error) {
-		switch err := s.conf.Keys.Revoke(ctx, q.ID, q.Keep); {
-		case errors.Is(err, ErrNoKey):
-			return nil, notFound("key", q.ID)
-		case err != nil:
-			return nil, err
+		if err := s.conf.Keys.Revoke(ctx, q.ID, q.Keep); err != nil {
+			return nil, s.keysProblem(err, q.ID)
 		}
 		s.changed(ctx, "key revoked", slog.String("key_id", q.ID), slog.Bool("keep", q.Keep))
 		return nil, nil //nolint:nilnil // nothing is answered

@@ -148,7 +148,7 @@ func (c *Config) checkAuth() (errs []error) {
 // LogConfig is the section "log".
 type LogConfig struct {
 	Level  string `yaml:"level" reload:"live" enum:"debug,info,warn,error" help:"least level that is logged; at info viewers have a summary each minute, at debug a line each"`
-	Format string `yaml:"format" reload:"restart" enum:"auto,text,json" help:"auto is text on a terminal and json elsewhere"`
+	Format string `yaml:"format" reload:"restart" enum:"auto,text,json" help:"auto is text on a terminal and json elsewhere; durations are texts such as 10.8s in both"`
 }
 
 // SlogLevel returns the level as log/slog has it.

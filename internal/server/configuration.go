@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"weir/internal/config"
 )
@@ -35,8 +36,10 @@ type Configuration struct {
 	server  *Server     // nil until a server runs with it
 	changed chan string // says that the key reload may be another; of one
 
-	changing sync.Mutex // held over a change; guards wrong
+	changing sync.Mutex // held over a change; guards wrong, absent and told
 	wrong    bool       // the files were wrong when they were read last
+	absent   time.Time  // since when a watched file cannot be read or is empty; zero: it can, and is not
+	told     bool       // that was logged
 
 	mu     sync.Mutex // guards below
 	read   files      // what the files held when they were last good
@@ -125,7 +128,7 @@ func (c *Configuration) applied(r Report, cause string, same bool) {
 			c.server.log.Warn("the configuration has what may not be meant", slog.Any("what", w))
 		}
 	}
-	about := []any{slog.String("cause", cause), slog.Any("changed", keysOf(r, false)), slog.Any("waiting", keysOf(r, true))}
+	about := []any{slog.String("cause", cause), slog.Any("changed", keysOf(r)), slog.Any("waiting", append([]string{}, r.Waiting[:min(len(r.Waiting), maxKeys)]...))}
 	switch {
 	case same && c.source.File != "" && cause == "signal":
 		c.server.log.Info("configuration unchanged: is the file mounted alone? "+
@@ -135,6 +138,8 @@ func (c *Configuration) applied(r Report, cause string, same bool) {
 		c.server.log.Info("configuration unchanged: there is no file", about...)
 	case same:
 		c.server.log.Info("configuration unchanged", about...)
+	case len(r.Changed) == 0:
+		c.server.log.Info("configuration was read, and nothing that is in force has changed: what is new in it is overridden, or means the same", about...)
 	default:
 		c.server.log.Info("configuration changed", about...)
 	}
@@ -147,11 +152,11 @@ func (c *Configuration) applied(r Report, cause string, same bool) {
 // maxKeys bounds the keys of a log line.
 const maxKeys = 50
 
-// keysOf returns the keys of a report that wait for a restart, or the others.
-func keysOf(r Report, waiting bool) []string {
+// keysOf returns the keys of a report that are in force.
+func keysOf(r Report) []string {
 	keys := []string{}
 	for _, c := range r.Changed {
-		if (c.When == config.Restart) == waiting && len(keys) < maxKeys {
+		if c.When != config.Restart && len(keys) < maxKeys {
 			keys = append(keys, c.Path)
 		}
 	}

@@ -37,7 +37,7 @@ func (a configurationAPI) Reload(ctx context.Context) (admin.Report, error) {
 }
 
 func reportAPI(r Report) admin.Report {
-	var report admin.Report
+	report := admin.Report{Waiting: r.Waiting}
 	for _, c := range r.Changed {
 		report.Changed = append(report.Changed, admin.Change{Key: c.Path, When: c.When.String()})
 	}

@@ -154,7 +154,7 @@ func TestReloadOfAFile(t *testing.T) {
 		t.Error("the tag is another although nothing has changed")
 	}
 	write(t, file, "limits: {streams: 8}\n")
-	if report, err = r.reload(); err != nil || report.paths() != "limits.streams new sessions, streams live" || r.streams() != 8 {
+	if report, err = r.reload(); err != nil || report.paths() != "delivery.workers restart, limits.streams new sessions, streams live" || report.Waiting != nil || r.streams() != 8 {
 		t.Errorf("%s, %v", report.paths(), err)
 	}
 	if !r.good() {
@@ -216,6 +216,10 @@ func TestPatch(t *testing.T) {
 			t.Errorf("%s %s", v.Value, v.Origin)
 		}
 	}
+	// A secret that is given back as it is shown stays.
+	if report, _, err = patch(`{"admin":{"token":"***"}}`, ""); err != nil || report.paths() != "" || r.current.Load().conf.Admin.Token != "hunter2" {
+		t.Errorf("%s, %v", report.paths(), err)
+	}
 	// null goes back to the default, not to the file below.
 	if report, _, err = patch(`{"limits":{"streams":null}}`, ""); err != nil || r.streams() != Default().Limits.Streams {
 		t.Errorf("%s, %v, %d", report.paths(), err, r.streams())
@@ -229,7 +233,8 @@ func TestPatch(t *testing.T) {
 		{`{"limits":{"streams":7}}`, first, ErrConfigChanged.Error()},
 		{`{"limits":{"streams":-1}}`, "", overlay + ":5:12: limits.streams: found the number -1, allowed: a whole number, at least 0"},
 		{`{"limits":{"streems":7}}`, "", `limits.streems: unknown key, did you mean "streams"?`},
-		{`{"admin":{"token":"***"}}`, "", "admin.token: found ***, which is how secrets are shown"},
+		{`{"streams":[{"match":"a/b","publish":{"keys":["***"]}}]}`, "", "streams.0.publish.keys.0.key: found ***, which is how secrets are shown"},
+		{`{"auth":{"hook":{"url":"https://***@host/"}}}`, "", "auth.hook.url: found a URL with ***, which is how secrets are shown"},
 		{`{"limits":{"streams":7,"connections":1}}`, "", "--set limits.connections: is set here, before the changes of the API: take it away first"},
 		{`{"limits":{"streams":7,"stream_bitrate":1}}`, "", "env WEIR_LIMITS_STREAM_BITRATE: limits.stream_bitrate: is set here"},
 		{`{"limits":{"streams":7},"state":"/elsewhere"}`, "", "state: the folder in which this file is cannot be set in it"},
@@ -418,5 +423,72 @@ func TestReadConfiguration(t *testing.T) {
 	}
 	if _, err := ReadConfiguration(Source{File: filepath.Join(dir, "none.yml")}); err == nil || !strings.Contains(err.Error(), "there is no such file; `weir config defaults > ") {
 		t.Error(err)
+	}
+}
+
+// TestWatchedFileIsGone: a watched file that is taken away, or stays empty, is told of once, and changes nothing; when it is back, the metric is
+// good again, also if it holds what it held before.
+func TestWatchedFileIsGone(t *testing.T) {
+	const content = "reload: watch\nlimits: {streams: 1}\n"
+	r := startRig(t, filepath.Join(t.TempDir(), "weir.yml"), content)
+	r.log.next(t, 2*time.Second, "watching the configuration for changes")
+	for what, take := range map[string]func() error{
+		"there is no such file": func() error { return os.Remove(r.file) },
+		"it is empty":           func() error { return os.WriteFile(r.file, []byte("\n"), 0o600) },
+	} {
+		if err := take(); err != nil {
+			t.Fatal(err)
+		}
+		line := r.log.next(t, 3*absentTime, "the configuration cannot be read")
+		if !strings.Contains(line, "level=WARN") || !strings.Contains(line, what) || !strings.Contains(line, r.file) || r.good() || r.streams() != 1 {
+			t.Errorf("good %v, %d streams: %s", r.good(), r.streams(), line)
+		}
+		time.Sleep(2 * absentTime)
+		for len(r.log) > 0 {
+			if line := <-r.log; strings.Contains(line, "cannot be read") {
+				t.Error("told twice:", line)
+			}
+		}
+		write(t, r.file, content)
+		r.log.next(t, 3*absentTime, "configuration unchanged")
+		if !r.good() {
+			t.Error("it is back, and the metric says that it is wrong")
+		}
+	}
+}
+
+// TestNothingInForceHasChanged: a change of the file that lies below others says that nothing has changed.
+func TestNothingInForceHasChanged(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "weir.yml")
+	r := startRig(t, file, "limits: {streams: 5}\n", "limits.streams=9")
+	write(t, file, "limits: {streams: 6}\n")
+	if report, err := r.reload(); err != nil || report.paths() != "" {
+		t.Error(report.paths(), err)
+	}
+	if line := r.log.next(t, time.Second, "configuration"); !strings.Contains(line, "configuration was read, and nothing that is in force has changed: what is new in it is overridden, or means the same") {
+		t.Error(line)
+	}
+}
+
+// TestWaitingKeysAreToldOnce: a key that waits for a restart has changed once; later changes say that it waits.
+func TestWaitingKeysAreToldOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "weir.yml")
+	r := startRig(t, file, "")
+	for _, c := range []struct{ content, changed, waiting string }{
+		{"delivery: {workers: 3}\n", "delivery.workers restart", "delivery.workers"},
+		{"delivery: {workers: 3}\nlimits: {streams: 6}\n", "limits.streams new sessions", "delivery.workers"},
+		{"delivery: {workers: 3}\nlimits: {streams: 6}\n", "", "delivery.workers"},
+		{"delivery: {workers: 4}\nlimits: {streams: 6}\n", "delivery.workers restart", "delivery.workers"},
+		{"limits: {streams: 6}\n", "delivery.workers restart", ""},
+		{"limits: {streams: 7}\n", "limits.streams new sessions", ""},
+	} {
+		write(t, file, c.content)
+		report, err := r.reload()
+		if got := strings.Join(report.Waiting, " "); err != nil || report.paths() != c.changed || got != c.waiting {
+			t.Errorf("%q: changed %q, waiting %q, %v; want %q, %q", c.content, report.paths(), got, err, c.changed, c.waiting)
+		}
+		if api := reportAPI(report); strings.Join(api.Waiting, " ") != c.waiting {
+			t.Errorf("the API: %+v", api)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,8 @@ const (
 	settleMost = time.Second
 	// pollEvery is how often the files are read where the system cannot tell of changes.
 	pollEvery = time.Second
+	// absentTime is how long a file that is missing or empty may be one that is just being written.
+	absentTime = 2 * time.Second
 )
 
 // watch reads the configuration again whenever its files change, while the key reload says so, until ctx ends.
@@ -71,15 +74,26 @@ func (c *Configuration) watchFiles(ctx context.Context) {
 			}
 			continue
 		case <-settled:
-			settled, latest = nil, nil
-			c.arm(w)
-			tried = c.look(tried)
+			tried, settled = c.settle(w, tried)
+			latest = nil
 		case <-latest:
-			settled, latest = nil, nil
-			c.arm(w)
-			tried = c.look(tried)
+			tried, settled = c.settle(w, tried)
+			latest = nil
 		}
 	}
+}
+
+// settle looks at the files once nothing happens to them any more. again is when to look once more, whatever happens: nil if
+// there is no need.
+func (c *Configuration) settle(w *fsnotify.Watcher, tried files) (now files, again <-chan time.Time) {
+	c.arm(w)
+	now = c.look(tried)
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	if !c.absent.IsZero() { // perhaps its folder is gone, too
+		again = time.After(absentTime)
+	}
+	return now, again
 }
 
 // poll is watchFiles without the system's help.
@@ -132,19 +146,49 @@ func (c *Configuration) present() files {
 }
 
 // look reads the files and applies them if they are others than tried. It returns what they hold now. A file that is
-// empty or missing is one that is just being written.
+// empty or missing is one that is just being written, for a while.
 func (c *Configuration) look(tried files) files {
 	c.changing.Lock() // before they are read: what another change writes meanwhile would be taken back
 	defer c.changing.Unlock()
 	f, err := c.readFiles()
-	if err != nil || f.equal(tried) || c.source.File != "" && isBlank(f.main) ||
-		slices.ContainsFunc(f.layers, func(l config.Layer) bool { return isBlank(l.Data) }) {
+	if err == nil {
+		err = c.complete(f)
+	}
+	missed := c.told
+	if c.note(err, time.Now()); err != nil || f.equal(tried) && !missed {
 		return tried
 	}
 	if !f.equal(c.present()) || c.wrong { // a mistake that was taken back is told, too
 		_, _ = c.reload(f, "watch") // it has logged an error
 	}
 	return f
+}
+
+// complete reports which of the files is empty.
+func (c *Configuration) complete(f files) error {
+	name := c.source.File
+	if name == "" || !isBlank(f.main) {
+		i := slices.IndexFunc(f.layers, func(l config.Layer) bool { return isBlank(l.Data) })
+		if i < 0 {
+			return nil
+		}
+		name = f.layers[i].Name
+	}
+	return fmt.Errorf("%s: it is empty", name)
+}
+
+// note logs once that the files could not be read for a while, for the reason why. changing is held.
+func (c *Configuration) note(why error, now time.Time) {
+	switch {
+	case why == nil:
+		c.absent, c.told = time.Time{}, false
+	case c.absent.IsZero():
+		c.absent = now
+	case !c.told && now.Sub(c.absent) >= absentTime:
+		c.told, c.wrong = true, true
+		c.server.metrics.Reloaded(false)
+		c.server.log.Warn("the configuration cannot be read, and stays as it was read last", slog.Any("err", why))
+	}
 }
 
 func isBlank(b []byte) bool { return len(bytes.TrimSpace(b)) == 0 }

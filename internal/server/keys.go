@@ -34,7 +34,7 @@ type storedKeys struct {
 func (s storedKeys) List() ([]admin.Key, error) {
 	keys, err := s.file.List()
 	if err != nil {
-		return nil, err
+		return nil, &admin.KeysError{Err: err}
 	}
 	sessions := s.inUse()
 	used := s.store.LastUsed()
@@ -55,10 +55,10 @@ func (s storedKeys) New(_ context.Context, n admin.NewKey) (admin.Key, string, e
 	}
 	secret, k, err := s.file.Add(k)
 	if e, ok := errors.AsType[*admit.KeyError](err); ok {
-		err = &admin.KeyError{Code: e.Code, Detail: e.Error()}
+		return admin.Key{}, "", &admin.KeyError{Code: e.Code, Detail: e.Error()}
 	}
 	if err != nil {
-		return admin.Key{}, "", err
+		return admin.Key{}, "", &admin.KeysError{Err: err}
 	}
 	s.store.Refresh()
 	return keyEntry(&k), secret, nil
@@ -66,12 +66,14 @@ func (s storedKeys) New(_ context.Context, n admin.NewKey) (admin.Key, string, e
 
 // Revoke implements admin.Keys.
 func (s storedKeys) Revoke(_ context.Context, id string, keep bool) error {
-	_, err := s.file.Revoke(id, keep)
-	if errors.Is(err, admit.ErrNoSuchKey) {
+	switch _, err := s.file.Revoke(id, keep); {
+	case errors.Is(err, admit.ErrNoSuchKey):
 		return admin.ErrNoKey
+	case err != nil:
+		return &admin.KeysError{Err: err}
 	}
 	s.store.Refresh()
-	return err
+	return nil
 }
 
 func keyEntry(k *admit.StoredKey) admin.Key {

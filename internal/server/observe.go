@@ -284,7 +284,7 @@ func (s *Server) reloaded(c *Change) {
 			changed = append(changed, k.Path)
 		}
 	}
-	s.events.Publish(event.Event{Type: event.ConfigReloaded, Data: map[string]any{"changed": changed, "restart": append([]string{}, c.Waiting()...)}})
+	s.events.Publish(event.Event{Type: event.ConfigReloaded, Data: map[string]any{"changed": changed, "restart": append([]string{}, c.Waiting...)}})
 }
 
 // maxLogged bounds what a peer can make a log line hold.

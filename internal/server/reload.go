@@ -80,15 +80,16 @@ func (s *Server) streamConfig(path string) *StreamConfig {
 
 // Report says what a change of the configuration did.
 type Report struct {
-	// Changed are the keys that differ from the configuration in force, in their order. Those that take a restart stay
-	// here until there is one, or the old value is back.
+	// Changed are the keys that differ from the configuration before, in their order.
 	Changed []config.Change
+	// Waiting are the keys whose values wait for a restart, now and from earlier changes.
+	Waiting []string
 }
 
-// Waiting returns the keys that take a restart.
-func (r *Report) Waiting() []string {
+// waiting returns those of changed keys that take a restart.
+func waiting(changed []config.Change) []string {
 	var keys []string
-	for _, c := range r.Changed {
+	for _, c := range changed {
 		if c.When == config.Restart {
 			keys = append(keys, c.Path)
 		}
@@ -125,7 +126,8 @@ func (s *Server) reloadAfter(conf Config, first func() error) (Report, error) {
 type Change struct {
 	Report
 	server *Server
-	conf   Config
+	wanted Config // with what waits for a restart
+	conf   Config // what is in force from then on
 	next   *settings
 	moves  []*move
 	hooks  *deliver.Change
@@ -151,12 +153,18 @@ func (s *Server) prepare(conf Config) (*Change, error) {
 	if err := config.CopyLive(&next, &conf); err != nil {
 		return nil, err
 	}
-	if r := (Report{keys}); len(r.Waiting()) > 0 { // what waits for a restart may not go together with the rest
+	wait, changed := waiting(keys), keys
+	if s.waits { // not all of these have changed now
+		if changed, err = config.Diff(&s.wanted, &conf); err != nil {
+			return nil, err
+		}
+	}
+	if len(wait) > 0 { // what waits for a restart may not go together with the rest
 		if err := config.Validate(&next); err != nil {
 			return nil, fmt.Errorf("together with the keys that wait for a restart: %w", err)
 		}
 	}
-	c := &Change{Report: Report{keys}, server: s, conf: next}
+	c := &Change{Report: Report{changed, wait}, server: s, wanted: conf, conf: next}
 	if c.next, err = newSettings(&next); err != nil {
 		return nil, err
 	}
@@ -180,6 +188,7 @@ func (c *Change) Apply() {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.current.Store(c.next)
+	s.wanted, s.waits = c.wanted, len(c.Waiting) > 0
 	s.useDecision(c.next)
 	before := s.gate.Rules()
 	s.gate.SetRules(c.next.rules)

@@ -382,7 +382,7 @@ func TestEachKeyIsAppliedOrTakesARestart(t *testing.T) {
 			if got := p.see(t, s); !cmp.Equal(got, p.want) {
 				t.Errorf("after Apply: %v, want %v", got, p.want)
 			}
-			if r := change.Waiting(); r != nil {
+			if r := change.Waiting; r != nil {
 				t.Errorf("takes a restart: %v", r)
 			}
 		})
@@ -459,7 +459,7 @@ func TestPrepare(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{"delivery.workers"}, change.Waiting()); diff != "" {
+		if diff := cmp.Diff([]string{"delivery.workers"}, change.Waiting); diff != "" {
 			t.Error(diff)
 		}
 		change.Apply()

@@ -61,7 +61,9 @@ type Server struct {
 	keys       admin.Keys
 	current    atomic.Pointer[settings]
 	changing   sync.Mutex // held by Reload
-	applying   sync.Mutex // held while a Change is applied; guards limited
+	applying   sync.Mutex // held while a Change is applied; guards limited, wanted and waits
+	wanted     Config     // what is to be in force after a restart
+	waits      bool       // that is another than the one in force
 	limited    bool       // by limits.memory
 	memory     int64      // the limit of the heap without it
 	engine     *fanout.Engine
