@@ -346,6 +346,11 @@ func TestMuxerBounds(t *testing.T) {
 	if _, err := NewMuxer(Head{Tracks: m.tracks, Path: strings.Repeat("a", maxPath+1)}); err == nil {
 		t.Error("a path that is too long")
 	}
+	for n, good := range map[int]bool{0: false, 32: true, 33: false} {
+		if _, err := NewMuxer(Head{Tracks: slices.Repeat(m.tracks[1:2], n)}); (err == nil) != good || err != nil && !errors.Is(err, ErrTracks) {
+			t.Errorf("%d tracks: %v", n, err)
+		}
+	}
 	x, err := NewMuxer(Head{Tracks: m.tracks, Path: strings.Repeat("a", maxPath)})
 	if err != nil {
 		t.Fatal(err)

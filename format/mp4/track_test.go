@@ -151,3 +151,24 @@ func TestReserve(t *testing.T) {
 		}
 	}
 }
+
+// TestSoundOfUnknownLength: a frame of sound that does not say how long it lasts does until the next one, a tick at least; the last one as long as the one before
+// it, or a fiftieth of a second.
+func TestSoundOfUnknownLength(t *testing.T) {
+	m, err := NewMuxer(Head{Tracks: []Track{aac}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(at time.Duration) []av.Frame {
+		return []av.Frame{{Kind: av.Video, PTS: time.Hour}, {Kind: av.Audio, Codec: av.AAC, DTS: at, PTS: at, Payload: []byte{1}}}
+	}
+	for _, c := range []struct {
+		rest              []av.Frame
+		from, usual, want int64
+	}{{next(2 * aacFrame), 1024, 0, 1024}, {next(0), 5000, 7, 1}, {nil, 5000, 0, 960}, {nil, 5000, 77, 77}} {
+		m.tracks[0].usual = c.usual
+		if got := m.untilNext(m.tracks[0], c.rest, c.from); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}

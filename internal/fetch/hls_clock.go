@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"math"
 	"time"
 
 	"weir/av"
@@ -22,13 +23,15 @@ const (
 // hlsClock makes the times of one playlist run on from epoch to epoch: the first frame of one comes where the last frame of the one
 // before ended, or later by the segments in between that are missing.
 type hlsClock struct {
-	epoch epoch
-	shift time.Duration                // what is added to the times of the epoch
-	fresh bool                         // it is not known yet: no frame of the epoch has come
-	end   time.Duration                // of what has come
-	gap   time.Duration                // of the segments after it that are missing
-	last  map[trackKey][]time.Duration // of each track the times of the newest frames, two at most
+	epoch  epoch
+	shift  time.Duration // what is added to the times of the epoch
+	fresh  bool          // it is not known yet: no frame of the epoch has come
+	gap    time.Duration // of the segments that are missing after what has come
+	newest map[trackKey]lasting
 }
+
+// lasting is when the newest frame of a track is decoded, and how long it is taken to last: as long as the one before it.
+type lasting struct{ at, step time.Duration }
 
 // enter begins an epoch. Another playlist of the same source may have been there before.
 func (c *hlsClock) enter(s *hlsSource, e epoch) {
@@ -49,9 +52,32 @@ func (c *hlsClock) meet(s *hlsSource, frames []av.Frame) {
 		f.DTS += c.shift
 		f.PTS += c.shift
 		if f.Type == av.Media {
-			c.end = max(c.end, f.DTS+c.step(f))
+			c.note(f)
 		}
 	}
+}
+
+// note notes a frame as the newest of its track.
+func (c *hlsClock) note(f *av.Frame) {
+	if c.newest == nil {
+		c.newest = map[trackKey]lasting{}
+	}
+	k := trackKey{f.Kind, f.Track}
+	switch before, ok := c.newest[k]; {
+	case !ok:
+		c.newest[k] = lasting{at: f.DTS}
+	case f.DTS > before.at: // else it is not the newest
+		c.newest[k] = lasting{f.DTS, min(f.DTS-before.at, maxStep)}
+	}
+}
+
+// end is when the last of what has come ends.
+func (c *hlsClock) end() time.Duration {
+	end := time.Duration(math.MinInt64)
+	for _, l := range c.newest {
+		end = max(end, l.at+l.step)
+	}
+	return end
 }
 
 // settle finds the shift of an epoch by its first frames.
@@ -60,8 +86,8 @@ func (c *hlsClock) settle(s *hlsSource, frames []av.Frame) {
 		if frames[i].Type != av.Media {
 			continue
 		}
-		if c.fresh, c.shift = false, 0; c.last != nil {
-			c.shift = c.end + c.gap - frames[i].DTS
+		if c.fresh, c.shift = false, 0; len(c.newest) > 0 {
+			c.shift = c.end() + c.gap - frames[i].DTS
 		}
 		if s.shifts == nil || len(s.shifts) >= maxEpochs {
 			s.shifts = map[epoch]time.Duration{}
@@ -69,16 +95,4 @@ func (c *hlsClock) settle(s *hlsSource, frames []av.Frame) {
 		s.shifts[c.epoch] = c.shift
 		return
 	}
-}
-
-// step is how long a frame lasts: as long as the one before it in its track.
-func (c *hlsClock) step(f *av.Frame) time.Duration {
-	if c.last == nil {
-		c.last = map[trackKey][]time.Duration{}
-	}
-	k := trackKey{f.Kind, f.Track}
-	t := append(c.last[k], f.DTS)
-	t = t[max(len(t)-2, 0):]
-	c.last[k] = t
-	return min(max(t[len(t)-1]-t[0], 0), maxStep)
 }

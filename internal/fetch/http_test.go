@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/av"
@@ -484,4 +485,127 @@ func TestInsecure(t *testing.T) {
 			t.Errorf("%s: %d pictures, %v", path, n, err)
 		}
 	}
+}
+
+// TestCredentialsStayOnTLS: what belongs to a host that is reached by TLS is not sent to it without.
+func TestCredentialsStayOnTLS(t *testing.T) {
+	for _, c := range []struct {
+		origin, to string
+		own        bool
+	}{
+		{"https://u:p@h.example/x", "https://h.example/y", true},
+		{"https://u:p@h.example/x", "http://h.example/y", false},
+		{"http://u:p@h.example/x", "http://h.example/y", true},
+		{"http://u:p@h.example/x", "https://h.example/y", true},
+		{"wss://u:p@h.example/x", "https://h.example/y", true},
+		{"https://u:p@h.example/x", "https://h.example:444/y", false},
+		{"https://u:p@h.example/x", "https://other.example/y", false},
+	} {
+		u, err := url.Parse(c.origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got http.Header
+		a := Access{Header: http.Header{"X-Secret": {"hunter2"}, "User-Agent": {"Weir"}, "Host": {"evil.example"}}, Hops: []string{"me.1"}}
+		rt := a.client(u).Transport.(*transport)
+		rt.RoundTripper = seeing(func(r *http.Request) { got = r.Header })
+		req, err := http.NewRequest(http.MethodGet, c.to, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.own { // http.Client makes one of a URL that inherits the user
+			req.SetBasicAuth("u", "p")
+		}
+		before := req.Header.Get("Authorization")
+		if _, err := rt.RoundTrip(req); !errors.Is(err, errSeen) {
+			t.Fatal(err)
+		}
+		if (got.Get("X-Secret") == "hunter2") != c.own || (got.Get("Authorization") == "Basic dTpw") != c.own || got.Get("User-Agent") != "Weir" || got.Get("Via") != "1.1 weir-me.1" || got.Get("Host") != "" {
+			t.Errorf("from %s to %s: %v", c.origin, c.to, got)
+		}
+		if req.Header.Get("Authorization") != before {
+			t.Error("the request itself is changed")
+		}
+	}
+}
+
+var errSeen = errors.New("seen")
+
+// seeing is an http.RoundTripper that looks at requests.
+type seeing func(r *http.Request)
+
+// RoundTrip implements http.RoundTripper.
+func (s seeing) RoundTrip(r *http.Request) (*http.Response, error) {
+	s(r)
+	return nil, errSeen
+}
+
+// TestLargestCookie: one of 4096 bytes with its host is kept, and one larger is not.
+func TestLargestCookie(t *testing.T) {
+	u, _ := url.Parse("http://h.example/")
+	for size, kept := range map[int]bool{4096 - len("h.example") - 1: true, 4096 - len("h.example"): false} {
+		jar := Access{}.client(u).Jar
+		jar.SetCookies(u, []*http.Cookie{{Name: "c", Value: strings.Repeat("x", size)}})
+		if got := len(jar.Cookies(u)) == 1; got != kept {
+			t.Errorf("a cookie of %d bytes: %v", size, got)
+		}
+	}
+}
+
+// TestMediaIsWaitedFor: other data does not make a source that sends no media a good one, and time in which nobody reads does not count.
+func TestMediaIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &dripping{every: time.Second, closed: make(chan struct{})}
+		p := newPatient(s, 5*time.Second)
+		read := func(n int, media bool) {
+			t.Helper()
+			s.media = media
+			for range n {
+				if _, err := p.ReadFrame(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		read(20, true)
+		read(3, false)
+		time.Sleep(time.Hour)
+		read(1, true)
+		read(3, false)
+		begin := time.Now()
+		_, err := p.ReadFrame()
+		for err == nil {
+			_, err = p.ReadFrame()
+		}
+		if session.ReasonOf(err) != session.Idle || time.Since(begin) > 2*time.Second || !strings.Contains(err.Error(), "no frame has come for 5s") {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+	})
+}
+
+// dripping is a source that sends a frame every now and then.
+type dripping struct {
+	Source
+	every  time.Duration
+	media  bool
+	closed chan struct{}
+	once   sync.Once
+}
+
+// ReadFrame implements Source.
+func (d *dripping) ReadFrame() (*av.Frame, error) {
+	select {
+	case <-time.After(d.every):
+	case <-d.closed:
+		return nil, errors.New("closed")
+	}
+	if d.media {
+		return &av.Frame{}, nil
+	}
+	return &av.Frame{Type: av.Script}, nil
+}
+
+// Close implements Source.
+func (d *dripping) Close() error {
+	d.once.Do(func() { close(d.closed) })
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"weir/amf"
 	"weir/format/flv"
+	"weir/internal/hops"
 	"weir/internal/session"
 	"weir/rtmp"
 )
@@ -23,6 +24,7 @@ type player struct {
 	addr string
 	// connect and play, if not nil, may refuse.
 	connect func(app string) error
+	came    func(r *rtmp.ConnectRequest)
 	play    func(path, query string) error
 
 	mu    sync.Mutex // guards below
@@ -46,6 +48,9 @@ func newPlayer(t *testing.T) *player {
 
 // Connect implements rtmp.Handler.
 func (p *player) Connect(_ context.Context, _ *rtmp.ServerSession, r *rtmp.ConnectRequest) error {
+	if p.came != nil {
+		p.came(r)
+	}
 	if p.connect != nil {
 		return p.connect(r.App)
 	}
@@ -230,5 +235,45 @@ func TestRedirectedURLs(t *testing.T) {
 		if got != c.want && (err == nil || !strings.HasSuffix(got, c.want)) {
 			t.Errorf("%s to %s: %s, want %s", c.from, c.to, got, c.want)
 		}
+	}
+}
+
+// TestC439_RTMPSources: a server is told through which others the stream goes, and its answer says why it does not play it.
+func TestC439_RTMPSources(t *testing.T) {
+	p := newPlayer(t)
+	var mu sync.Mutex
+	var told []string
+	p.came = func(r *rtmp.ConnectRequest) {
+		mu.Lock()
+		defer mu.Unlock()
+		list, _ := amf.Object(r.Properties).GetString(hops.Property)
+		told = append(told, list)
+	}
+	for _, c := range []struct {
+		hops []string
+		says error
+		want session.Reason
+	}{
+		{nil, nil, session.Internal},
+		{[]string{"a.1", "b.2"}, &rtmp.StatusError{Level: rtmp.LevelError, Code: rtmp.CodePlayFailed, Properties: amf.Object{{Key: hops.Reason, Value: "loop"}}}, session.Loop},
+		{[]string{"a.1"}, &rtmp.StatusError{Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound}, session.NotFound},
+		{[]string{"a.1"}, &rtmp.StatusError{Level: rtmp.LevelError, Code: rtmp.CodePlayFailed}, session.Denied},
+	} {
+		p.play = func(string, string) error { return c.says }
+		src, err := Open(t.Context(), "rtmp://"+p.addr+"/live/x", Access{Hops: c.hops})
+		if err == nil {
+			var n int
+			if n, err = frames(src); n != 10 {
+				t.Errorf("%d frames", n)
+			}
+		}
+		if (err == nil) != (c.says == nil) || err != nil && session.ReasonOf(err) != c.want {
+			t.Errorf("%v: %v (%v)", c.says, err, session.ReasonOf(err))
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"", "a.1,b.2", "a.1", "a.1"}; !slices.Equal(told, want) {
+		t.Errorf("%q, want %q", told, want)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"weir/av"
+	"weir/internal/reach"
+	"weir/internal/session"
 )
 
 // TestHeads: the newest header of each track goes before the media, in the order in which they first came, and no more than 64.
@@ -108,4 +110,58 @@ func TestPullsOfTheAPIAreBounded(t *testing.T) {
 			t.Error(err, len(r.List()))
 		}
 	})
+}
+
+// TestC436_WhoNamedTheSource: a source at an address that is not everybody's is connected to if the operator has named it, and else only if
+// the operator allows that.
+func TestC436_WhoNamedTheSource(t *testing.T) {
+	for _, by := range []string{ByConfig, ByEdge, ByAPI, ByHook} {
+		for _, allowed := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.conf.Private = allowed
+				grant := session.Grant{}
+				switch by {
+				case ByConfig:
+					r.conf.Sources = []string{"rtmp://a/{path}"}
+				case ByEdge:
+					r.edge.Origin = "rtmp://a"
+				case ByAPI:
+					if _, err := r.Add(path, Plan{Sources: []string{"rtmp://a/x"}, OnDemand: true, Tuning: defaultTuning()}); err != nil {
+						t.Fatal(err)
+					}
+				case ByHook:
+					grant.Terms = &session.Terms{Pull: "rtmp://a/x/y"}
+				}
+				if err := r.Want(requestFor(path), grant); err != nil {
+					t.Fatal(err)
+				}
+				r.lives(time.Second, path, 'a')
+				if s := r.state(path); s.By != by {
+					t.Errorf("made by %s, not by %s", s.By, by)
+				}
+				own := by == ByConfig || by == ByEdge
+				if err := r.origins['a'].let; (err == nil) != (own || allowed) || err != nil && !errors.Is(err, reach.ErrPrivate) {
+					t.Errorf("named by %s, allowed %v: %v", by, allowed, err)
+				}
+			})
+		}
+	}
+}
+
+// TestBitrateOfSources: a source that sends more than a publisher may has failed.
+func TestBitrateOfSources(t *testing.T) {
+	for limit, good := range map[int64]bool{0: true, 1601: true, 1000: false} { // it sends 4 bytes every 20 ms
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, "rtmp://a/{path}")
+			r.opt.Bitrate = func() int64 { return limit }
+			p := r.mustPlay(path)
+			r.lives(time.Second, path, 'a')
+			time.Sleep(6 * time.Second)
+			if n := r.fails[session.Limit]; (n == 0) != good || n == 0 && len(r.fails) > 0 {
+				t.Errorf("at most %d bit/s: %v", limit, r.fails)
+			}
+			p.s.Leave()
+		})
+	}
 }

@@ -49,6 +49,8 @@ func TestExpand(t *testing.T) {
 		{"rtmp://o/x/{path}", "live/a/b", "", "rtmp://o/x/live/a/b"},
 		{"rtmp://o/{app}/{name}", "live/a/b", "", "rtmp://o/live/a/b"},
 		{"http://o/{app}/{name}.flv?{query}", "live/a?b#c d/é", "key=a b&x=#1\"", "http://o/live/a%3Fb%23c%20d/%C3%A9.flv?key=a%20b&x=%231%22"},
+		{"http://o/{path}.flv", "live/a?b#c d", "", "http://o/live/a%3Fb%23c%20d.flv"},
+		{"http://o/{app}", "a b/c", "", "http://o/a%20b"},
 		{"http://o/{name}", "live/{query}", "q", "http://o/%7Bquery%7D"},
 	} {
 		if got := expand(c.source, c.path, c.query); got != c.want {

@@ -244,7 +244,7 @@ func TestAlways(t *testing.T) {
 		r.lives(time.Second, path, 'a')
 		p.s.Leave()
 		time.Sleep(time.Hour)
-		if s := r.state(path); s.Status != Live || s.Err != nil || s.Tries != 0 {
+		if s := r.state(path); s.Status != Live || s.Err != nil || s.Tries != 0 || !s.NextTry.IsZero() {
 			t.Errorf("%+v", s)
 		}
 		a.become(ends)

@@ -35,6 +35,7 @@ const (
 	ends              // ends the stream properly
 	breaks            // closes its connections
 	once              // sends one frame, and then nothing
+	late              // answers after a minute, whoever has given up
 )
 
 // frameTime is the time between two frames of an origin.
@@ -49,6 +50,7 @@ type origin struct {
 	hops   []string
 	header http.Header // of the newest connection
 	trust  bool        // it accepts every certificate
+	let    error       // why it may not be connected to
 }
 
 func (o *origin) become(b behaviour) {
@@ -76,8 +78,8 @@ func (o *origin) connect(ctx context.Context, a fetch.Access) (fetch.Source, err
 	o.mu.Lock()
 	o.opened++
 	o.hops, o.header, o.trust = a.Hops, a.Header, a.Insecure
+	o.let = a.Control("tcp", "192.0.2.7:1935", nil)
 	o.mu.Unlock()
-	_ = a.Control("tcp", "192.0.2.7:1935", nil)
 	switch o.now() {
 	case refuses:
 		time.Sleep(100 * time.Millisecond)
@@ -87,6 +89,8 @@ func (o *origin) connect(ctx context.Context, a fetch.Access) (fetch.Source, err
 		return nil, ctx.Err()
 	case breaks:
 		return nil, io.EOF
+	case late:
+		time.Sleep(time.Minute)
 	}
 	o.mu.Lock()
 	o.open++

@@ -16,7 +16,7 @@ func TestReach(t *testing.T) {
 		"::ffff:8.8.8.8": public, "64:ff9b::808:808": public, "2002:808:808::1": public,
 		"127.0.0.1": private, "127.255.255.254": private, "::1": private, "10.0.0.1": private, "172.16.0.1": private, "172.31.255.255": private, "192.168.1.1": private,
 		"0.0.0.0": private, "0.1.2.3": private, "::": private, "100.64.0.1": private, "100.127.255.255": private, "224.0.0.1": private, "255.255.255.255": private,
-		"240.0.0.1": private, "198.18.0.1": private, "192.0.0.8": private, "fd00::1": private, "fc00::1": private, "ff02::1": private, "fec0::1": private,
+		"240.0.0.1": private, "198.19.255.255": private, "198.20.0.0": public, "192.0.2.255": private, "198.51.100.7": private, "203.0.113.255": private, "100::1": private, "fec0::1%eth0": private, "2001:db8::1%eth0": private, "198.18.0.1": private, "192.0.0.8": private, "fd00::1": private, "fc00::1": private, "ff02::1": private, "fec0::1": private,
 		"::ffff:127.0.0.1": private, "::ffff:10.0.0.1": private, "64:ff9b::7f00:1": private, "64:ff9b:1::1": private, "2002:7f00:1::1": private, "2001:db8::1": private,
 		"169.254.169.254": link, "fe80::1": link, "fe80::1%eth0": link, "::ffff:169.254.169.254": link, "64:ff9b::a9fe:a9fe": link, "2002:a9fe:a9fe::1": link,
 	} {
