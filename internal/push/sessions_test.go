@@ -114,7 +114,7 @@ func TestFailuresAreToldOnce(t *testing.T) {
 			o.Failed = func(service string, reason session.Reason) {
 				mu.Lock()
 				defer mu.Unlock()
-				if service == Custom && reason == session.EOF {
+				if service == Custom && reason == session.Unreachable {
 					counted++
 				}
 			}
@@ -275,21 +275,21 @@ func TestVerdicts(t *testing.T) {
 		"unknown":       {&rtmp.StatusError{Code: "NetStream.Odd", Description: "why not"}, false, session.Denied, "the server has ended the stream: "},
 		"not valid":     {x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, true, session.Handshake, "the certificate of h.example is not valid"},
 		"no host":       {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h.example"}, true, session.Handshake, "is for no host and not for h.example"},
-		"no name":       {&net.DNSError{IsNotFound: true}, false, session.NotFound, "the name h.example is not known"},
+		"no name":       {&net.DNSError{IsNotFound: true}, false, session.Unreachable, "the name h.example is not known"},
 		"no DNS":        {&net.DNSError{IsTimeout: true}, false, session.Timeout, "no answer from DNS"},
-		"bad DNS":       {&net.DNSError{Err: "server misbehaving"}, false, session.EOF, "could not be looked up: server misbehaving"},
+		"bad DNS":       {&net.DNSError{Err: "server misbehaving"}, false, session.Unreachable, "could not be looked up: server misbehaving"},
 		"late TLS":      {&rtmp.TimeoutError{Stage: rtmp.StageTLS}, false, session.Timeout, "does not go on with the TLS handshake"},
 		"stuck":         {&rtmp.TimeoutError{Stage: rtmp.StagePublish}, false, session.Stalled, "h.example has taken nothing for 15s"},
 		"late":          {&rtmp.TimeoutError{Stage: rtmp.StageConnect}, false, session.Timeout, "timeout waiting for connect"},
 		"no RTMP":       {&rtmp.HandshakeError{Err: io.EOF}, false, session.Handshake, "does not answer as a server of RTMP does"},
-		"refuses":       {dial(syscall.ECONNREFUSED), false, session.EOF, "refuses the connection"},
-		"no way":        {dial(syscall.ENETUNREACH), false, session.EOF, "there is no way to h.example"},
-		"no way either": {dial(syscall.EHOSTUNREACH), false, session.EOF, "there is no way to h.example"},
+		"refuses":       {dial(syscall.ECONNREFUSED), false, session.Unreachable, "refuses the connection"},
+		"no way":        {dial(syscall.ENETUNREACH), false, session.Unreachable, "there is no way to h.example"},
+		"no way either": {dial(syscall.EHOSTUNREACH), false, session.Unreachable, "there is no way to h.example"},
 		"ends":          {fmt.Errorf("read: %w", io.EOF), false, session.EOF, "h.example has closed the connection"},
 		"pipe":          {dial(syscall.EPIPE), false, session.EOF, "h.example has closed the connection"},
 		"reset":         {dial(syscall.ECONNRESET), false, session.EOF, "h.example has closed the connection"},
 		"ends in TLS":   {fmt.Errorf("tls handshake: %w", io.EOF), false, session.Handshake, "closes the connection within the TLS handshake"},
-		"no answer":     {context.DeadlineExceeded, false, session.Timeout, "no answer within 5s"},
+		"no answer":     {context.DeadlineExceeded, false, session.Timeout, "cannot be reached: no answer in time"},
 		"else":          {errors.New("odd"), false, session.Internal, "odd"},
 	} {
 		v := judge(c.err, &Address{URL: "rtmp://h.example/live", Name: "cam", Host: "h.example"})
