@@ -378,4 +378,3 @@ func (p *pull) occupied() bool {
 	}
 	return p.m.forwards(p.path, p.current().By)
 }
-
