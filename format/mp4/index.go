@@ -206,8 +206,11 @@ type scanned struct {
 func scan(r io.ReaderAt, size int64, h *head, tables []*fmp4.Tables) (*scanned, error) {
 	s := &scanned{index: &h.about}
 	reader, err := fmp4.NewReader(r, size)
+	if errors.Is(err, fmp4.ErrNotMP4) || errors.Is(err, fmp4.ErrBox) || errors.Is(err, fmp4.ErrNoTracks) {
+		err = fmt.Errorf("%w: %w", ErrForeign, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
+		return nil, err
 	}
 	if out := reader.LeftOut(); len(out) > 0 { // the Muxer writes none that cannot be read
 		return nil, fmt.Errorf("%w: %v", ErrForeign, out)

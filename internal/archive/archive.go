@@ -356,7 +356,10 @@ func (a *Archive) Open(ctx context.Context, id string) (Row, *os.File, error) {
 		return r, nil, ErrNotFound
 	}
 	f, err := openIn(r.Dir, r.Name)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case a.moved(ctx, &r, err):
+		err = ErrElsewhere
+	case errors.Is(err, fs.ErrNotExist):
 		err = ErrNotFound
 	}
 	return r, f, err

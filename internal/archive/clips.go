@@ -11,9 +11,11 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"weir/format/mp4"
 	"weir/internal/archive/clip"
 	"weir/internal/session"
 )
@@ -92,7 +94,11 @@ func (f *Film) shut() error {
 // file opens the file of a source.
 func (f *Film) file(source int) (io.ReaderAt, error) {
 	_ = f.shut()
-	file, err := f.archive.openAnywhere(f.ctx, &f.sources[source].Row)
+	r := &f.sources[source].Row
+	file, err := f.archive.openAnywhere(f.ctx, r)
+	if f.archive.moved(f.ctx, r, err) {
+		file, err = f.archive.openAnywhere(f.ctx, r)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -133,9 +139,8 @@ type clips struct {
 
 // made is a clip that was made.
 type made struct {
-	tag     string
-	clip    *clip.Clip
-	sources []Part
+	tag  string
+	clip *clip.Clip
 }
 
 func newClips() *clips {
@@ -175,7 +180,6 @@ func (a *Archive) Film(ctx context.Context, stream, recording string, from, to t
 		return nil, err
 	}
 	var skipped []string
-	whole := false
 	for {
 		f, bad, err := a.film(ctx, parts, from, to, gaps)
 		if bad < 0 {
@@ -184,17 +188,40 @@ func (a *Archive) Film(ctx context.Context, stream, recording string, from, to t
 			}
 			return f, err
 		}
-		// The rest is worth playing without it.
 		p := &parts[bad]
-		p.State, whole = Damaged, p.State == Done
-		a.log.Warn("a recording is damaged, and is left out of what is played", slog.String("stream", p.Stream), slog.String("file", p.Name), slog.String("err", session.ErrorText(err, 256)))
+		if a.moved(ctx, &p.Row, err) {
+			continue
+		}
+		// The rest is worth playing without it.
+		whole := p.State == Done
+		p.State = Damaged
+		a.log.Warn("a recording cannot be read, and is left out of what is played", slog.String("stream", p.Stream), slog.String("file", p.Name), slog.String("err", session.ErrorText(err, 256)))
 		skipped = append(skipped, p.Name)
-		if whole && !errors.Is(err, fs.ErrNotExist) { // a disk that is not mounted comes back
-			if err := a.use(false, func(x *index) error { return x.setState(p.ID, Damaged) }); err != nil {
+		if whole && isDamage(err) {
+			if err := a.use(false, func(x *index) error { return x.setState(p.ID, Done, Damaged) }); err != nil {
 				return nil, err
 			}
 		}
 	}
+}
+
+// isDamage reports whether an error tells what is in a file, and not that it cannot be read now: a disk that is not mounted or fails for a
+// while, or too many open files, make no recording a bad one.
+func isDamage(err error) bool {
+	return slices.ContainsFunc([]error{clip.ErrDamaged, mp4.ErrForeign, mp4.ErrEmpty, mp4.ErrNoIndex}, func(e error) bool { return errors.Is(err, e) })
+}
+
+// moved reports whether a file that was not found is only in the storage since its row was read, and reads the row again then.
+func (a *Archive) moved(ctx context.Context, r *Row, err error) bool {
+	if r.State != Done || !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	now, err := a.File(ctx, r.ID)
+	if err != nil || now.State != Remote {
+		return false
+	}
+	*r = now
+	return true
 }
 
 // film makes a film of parts. If one of them cannot be read it returns its number, else -1.
@@ -271,11 +298,11 @@ func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, ga
 				}
 				return f, bad, err
 			}
-			m = &made{tag, c, good}
+			m = &made{tag, c}
 			a.clips.keep(m)
 		}
 	}
-	f.Size, f.ETag, f.Duration, f.sources = m.clip.Size(), `"`+tag+`"`, m.clip.Duration, m.sources
+	f.Size, f.ETag, f.Duration, f.sources = m.clip.Size(), `"`+tag+`"`, m.clip.Duration, good
 	f.ReadSeeker = m.clip.Reader(f.file)
 	return f, -1, nil
 }

@@ -328,9 +328,9 @@ func ruleOf(tx *sql.Tx, k *ruleKey) (dir, rule int64, err error) {
 		ON CONFLICT DO UPDATE SET dir = dir RETURNING id`, dir, k.recording, string(keep), k.upload).Scan(&rule)
 }
 
-// setState changes the state of a file.
-func (x *index) setState(id string, s State) error {
-	_, err := x.write.Exec("UPDATE files SET state = ? WHERE id = ?", int(s), id)
+// setState changes the state of a file from one to another. One that has another state by now keeps it.
+func (x *index) setState(id string, from, to State) error {
+	_, err := x.write.Exec("UPDATE files SET state = ? WHERE id = ? AND state = ?", int(to), id, int(from))
 	return err
 }
 

@@ -160,7 +160,7 @@ func TestGapsAreNamed(t *testing.T) {
 	if err := r.Delete(t.Context(), files[1].ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.use(true, func(x *index) error { return x.setState(files[3].ID, Damaged) }); err != nil {
+	if err := r.use(true, func(x *index) error { return x.setState(files[3].ID, Done, Damaged) }); err != nil {
 		t.Fatal(err)
 	}
 	l, err := r.List(t.Context(), Query{Stream: "live/a"})

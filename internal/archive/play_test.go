@@ -311,6 +311,30 @@ func TestC423GapsAndCodecs(t *testing.T) {
 	}
 }
 
+// TestUnreadableIsNotDamaged: a file that cannot be read for a while is left out of what is played meanwhile, and is not taken for a damaged one.
+func TestUnreadableIsNotDamaged(t *testing.T) {
+	w := newWeb(t, protocoltest.Options{}, nil)
+	m := encoded(t, "160x90")
+	w.rig.record(m, "live/a", "0.mp4", 0, 0, 4*time.Second)
+	f := w.rig.record(m, "live/a", "1.mp4", 4*time.Second, 4*time.Second, 8*time.Second)
+	name := filepath.Join(w.dir, f.Name)
+	must(t, os.Rename(name, name+"-away"))
+	must(t, os.Mkdir(name, 0o755)) // it can be opened, and reading fails
+	path := film("live/a", 0, 8*time.Second, "")
+	if a := w.get(http.MethodGet, path); a.status != 200 || a.header.Get("Weir-Skipped") != "1.mp4" {
+		t.Error(a.status, a.header)
+	}
+	must(t, os.Remove(name))
+	must(t, os.Rename(name+"-away", name))
+	if row, err := w.File(t.Context(), f.ID); err != nil || row.State != Done {
+		t.Error(row.State, err)
+	}
+	a := w.get(http.MethodGet, path)
+	if _, _, length, _ := w.probe(a.body); a.status != 200 || a.header.Get("Weir-Skipped") != "" || math.Abs(length-8) > 0.2 {
+		t.Error(a.status, a.header, length)
+	}
+}
+
 // TestC424RangeRequests: RFC 9110, with the same bytes however they are asked for.
 func TestC424RangeRequests(t *testing.T) {
 	w := newWeb(t, protocoltest.Options{}, nil)

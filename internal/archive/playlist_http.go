@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -236,6 +237,14 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 			return
 		}
 	}
+	var f *os.File
+	if row.State != Remote {
+		if f, err = open(&row); err != nil && !p.archive.moved(r.Context(), &row, err) {
+			h.Del("Cache-Control")
+			p.fail(w, r, stream, fmt.Errorf("%w: %w", ErrNotFound, err))
+			return
+		}
+	}
 	if row.State == Remote {
 		to, err := p.archive.Elsewhere(r.Context(), &row, "")
 		if err != nil {
@@ -244,12 +253,6 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 			return
 		}
 		redirect(w, to)
-		return
-	}
-	f, err := open(&row)
-	if err != nil {
-		h.Del("Cache-Control")
-		p.fail(w, r, stream, fmt.Errorf("%w: %w", ErrNotFound, err))
 		return
 	}
 	defer f.Close()

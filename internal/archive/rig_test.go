@@ -217,7 +217,7 @@ func (r *rig) ready() {
 // until waits for something that other goroutines do.
 func (r *rig) until(done func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); {
+	for end := time.Now().Add(time.Minute); !done(); {
 		if time.Now().After(end) {
 			r.t.Fatal("waited in vain")
 		}

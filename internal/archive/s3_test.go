@@ -382,6 +382,42 @@ func TestPlayFromStorage(t *testing.T) {
 	}
 }
 
+// TestMovedWhileItIsPlayed: a file that goes into the storage is played from there, also by those who read its row before.
+func TestMovedWhileItIsPlayed(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	r := upload(t, s)
+	m := encoded(t, "160x90")
+	length := m.write(t, filepath.Join(r.dir, "0.mp4"), "live/a", epoch, 0, 8*time.Second, true)
+	f := r.file("live/a", "0.mp4", 0, length)
+	f.Upload, f.Bytes = "main", int64(len(read(t, filepath.Join(r.dir, "0.mp4"))))
+	r.add(f)
+	before := r.uploadedRow(f.ID)
+	w := &web{rig: r}
+	w.serveDefault()
+	path := film("live/a", 1500*time.Millisecond, 7*time.Second, "")
+	want := w.get(http.MethodGet, path)
+	begun, err := r.Film(t.Context(), "live/a", "", epoch.Add(1500*time.Millisecond), epoch.Add(7*time.Second), Skip)
+	must(t, err)
+	defer begun.Close()
+	must(t, r.shelve(t.Context(), new(before)))
+	if b, err := io.ReadAll(begun); err != nil || string(b) != string(want.body) {
+		t.Errorf("what was begun: %d bytes, %v", len(b), err)
+	}
+	if a := w.get(http.MethodGet, path); a.status != 200 || string(a.body) != string(want.body) {
+		t.Error("the same again:", a.status, len(a.body))
+	}
+	if x, err := r.fragments(t.Context(), new(before)); err != nil || len(x.Fragments) == 0 {
+		t.Error(err)
+	}
+	if row, err := r.File(t.Context(), f.ID); err != nil || row.State != Remote {
+		t.Error(row.State, err)
+	}
+	if _, _, err := r.Open(t.Context(), f.ID); !errors.Is(err, ErrElsewhere) {
+		t.Error(err)
+	}
+}
+
 // TestC427StorageTrouble: whatever the storage answers, the upload is tried again until the object is the file.
 func TestC427StorageTrouble(t *testing.T) {
 	t.Parallel()

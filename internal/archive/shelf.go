@@ -37,16 +37,18 @@ func (a *Archive) shelve(ctx context.Context, r *Row) error {
 			return err
 		}
 	}
-	if err := a.use(false, func(x *index) error { return x.setState(r.ID, Remote) }); err != nil {
+	if err := a.use(false, func(x *index) error { return x.setState(r.ID, Done, Remote) }); err != nil {
 		return err
 	}
 	return a.unlink(r)
 }
 
-// fragments returns the list of fragments of a file, wherever it is.
+// fragments returns the list of fragments of a file, wherever it is. It changes the row of one that was moved meanwhile.
 func (a *Archive) fragments(ctx context.Context, r *Row) (*mp4.Index, error) {
 	if r.State != Remote {
-		return a.media.index(r)
+		if x, err := a.media.index(r); !a.moved(ctx, r, err) {
+			return x, err
+		}
 	}
 	if v := a.media.known(r.ID); v != nil {
 		return v.index, nil
