@@ -52,7 +52,7 @@ func (c *recoverCmd) Run(ctx context.Context, out *console) error {
 
 // report repairs one file and says what became of it.
 func report(out *console, shown string, root *os.Root, name string) error {
-	done, err := record.Repair(root, name)
+	done, err := record.Repair(root, name, nil)
 	switch {
 	case errors.Is(err, record.ErrWritten):
 		fmt.Fprintf(out.Out, "%s: it is being written now\n", shown)

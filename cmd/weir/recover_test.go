@@ -127,6 +127,19 @@ func TestRecover(t *testing.T) {
 			t.Errorf("%s: %d, %s", path, status, stderr)
 		}
 	}
+	// What is no recording stays as it is, whatever it is called.
+	for name, text := range map[string]string{
+		"app.ts": "export const more = 1;\n" + strings.Repeat("// text\n", 100), "app.ts.part": "export", "192.ts": strings.Repeat("G"+strings.Repeat(" ", 191), 9), "x.zip.part": "",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, _, stderr := command(t, "recover", path)
+		if b, err := os.ReadFile(path); status == 0 || !strings.Contains(stderr, "it is no recording") || err != nil || string(b) != text {
+			t.Errorf("%s: %d, %s; %d bytes of %d are left, %v", name, status, stderr, len(b), len(text), err)
+		}
+	}
 	if status, _, stderr := command(t, "recover", filepath.Join(dir, "none")); status == 0 || !strings.Contains(stderr, "no such file") {
 		t.Error(status, stderr)
 	}

@@ -197,6 +197,19 @@ func (a *Archive) Failed(f record.File, _ error) {
 	}
 }
 
+// Taken implements record.Catalog.
+func (a *Archive) Taken(dir, name string) bool {
+	taken := false
+	err := a.use(false, func(x *index) (err error) {
+		taken, err = x.taken(dir, name)
+		return err
+	})
+	if err != nil { // the file is made all the same
+		a.log.Error("the index of recordings does not tell whether a name is free", slog.String("file", name), slog.Any("err", err))
+	}
+	return taken
+}
+
 // partial is what a file's name ends in until it is whole.
 const partial = ".part"
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -356,4 +357,26 @@ func TestOlderIndex(t *testing.T) {
 	if row, err := r.File(t.Context(), f.ID); err != nil || row.Coding != f.Coding {
 		t.Errorf("%+v, %v", row, err)
 	}
+}
+
+// TestNameInTheStorage: a recording does not take the name of a file that is only in the storage, which stays known.
+func TestNameInTheStorage(t *testing.T) {
+	r := newRig(t, nil)
+	far := r.file("live/a", "live/a/day.mp4", -time.Hour, time.Minute)
+	far.Upload = "main"
+	must(t, r.put(&Row{File: far, State: Remote, Object: "rec/live/a/day.mp4"}))
+	x := newRecorder(t, r.dir, r, func(c *record.Config) { c.File = "{path}/day" })
+	x.send(t, "live/a")
+	x.close()
+	if row, err := r.File(t.Context(), far.ID); err != nil || row.State != Remote || row.Object != "rec/live/a/day.mp4" {
+		t.Errorf("%+v, %v", row, err)
+	}
+	if got, want := r.left("live/a"), []string{"live/a/day.mp4", "live/a/day-2.mp4", "live/a/day.flv", "live/a/day.ts"}; !slices.Equal(sorted(got), sorted(want)) {
+		t.Errorf("%q", got)
+	}
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
 }

@@ -515,3 +515,10 @@ func (x *index) has(ctx context.Context, dir, name string) (bool, error) {
 	err := x.read.QueryRowContext(ctx, "SELECT count(*) FROM files f JOIN dirs d ON d.id = f.dir WHERE d.path = ? AND f.name = ?", dir, name).Scan(&n)
 	return n > 0, err
 }
+
+// taken reports whether a name is that of a file which is in the storage, whether or not it is here, too.
+func (x *index) taken(dir, name string) (bool, error) {
+	var n int
+	err := x.read.QueryRow("SELECT count(*) FROM files f JOIN dirs d ON d.id = f.dir WHERE d.path = ? AND f.name = ? AND f.object <> ''", dir, name).Scan(&n)
+	return n > 0, err
+}

@@ -28,4 +28,6 @@ type Catalog interface {
 	Failed(f File, err error) // it stays as NAME.part, or is gone
 	// Repaired tells that a file which a crash left is whole. What it does not say of itself is empty: Dir and Name tell which it is.
 	Repaired(f File) error
+	// Taken reports whether a name below a directory is that of a file which is somewhere else now, such as in the storage it was uploaded to.
+	Taken(dir, name string) bool
 }

@@ -3,6 +3,8 @@ package record
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -139,9 +141,10 @@ func TestChanged(t *testing.T) {
 
 // catalog remembers what it was told.
 type catalog struct {
-	mu   sync.Mutex // guards below
-	told []string
-	list []File
+	mu    sync.Mutex // guards below
+	told  []string
+	list  []File
+	taken []string // names
 }
 
 func (c *catalog) note(what string, f File) error {
@@ -155,6 +158,32 @@ func (c *catalog) Begun(f File) error     { return c.note("begun", f) }
 func (c *catalog) Done(f File) error      { return c.note("done", f) }
 func (c *catalog) Failed(f File, _ error) { _ = c.note("failed", f) }
 func (c *catalog) Repaired(f File) error  { return c.note("repaired", f) }
+
+func (c *catalog) Taken(_, name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.taken, name)
+}
+
+// TestTakenName: a file does not get the name of one that is not here any more, but that the catalog has.
+func TestTakenName(t *testing.T) {
+	c := &catalog{taken: []string{"live/cam/day.mp4", "live/cam/day-3.mp4"}}
+	r := newRig(t, func(c *Config) { c.File, c.Cut = "{path}/day", 2*time.Second }, func(o *Options) { o.Catalog = c })
+	r.send(r.publish("live/cam"), encode(t, 4, "320x180", 48000).frames, 0, 0)
+	r.whole()
+	if got, want := files(t, r.dir), []string{"live/cam/day-2.mp4", "live/cam/day-4.mp4"}; !slices.Equal(got, want) {
+		t.Errorf("%v instead of %v", got, want)
+	}
+	// Nor does one that is repaired.
+	if err := os.Rename(filepath.Join(r.dir, "live/cam/day-2.mp4"), filepath.Join(r.dir, "live/cam/day.mp4.part")); err != nil {
+		t.Fatal(err)
+	}
+	c.taken = append(c.taken, "live/cam/day-2.mp4")
+	r.m.RepairAll(t.Context(), []string{r.dir})
+	if got, want := files(t, r.dir), []string{"live/cam/day-4.mp4", "live/cam/day-5.mp4"}; !slices.Equal(got, want) {
+		t.Errorf("%v instead of %v", got, want)
+	}
+}
 
 // TestCatalog is told of each file, with its take, its times and the rule that it began with.
 func TestCatalog(t *testing.T) {

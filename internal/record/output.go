@@ -67,6 +67,8 @@ type told interface {
 	finished(f *File)
 	fileFailed(f *File, err error)
 	unfinished(f *File) // it stays as NAME.part
+	// taken reports whether a file that is not here any more has a name.
+	taken(dir, name string) bool
 }
 
 // container makes the bytes of a file.
@@ -237,7 +239,7 @@ func (o *output) create() (err error) {
 	base, ext := o.info.Name, "."+o.info.Format
 	for n := 1; n <= maxCopies; n++ {
 		name := numbered(base, n, ext)
-		if o.store.Exists(name) {
+		if o.store.Exists(name) || o.told.taken(o.info.Dir, name) {
 			continue
 		}
 		f, err := o.store.Create(name + partSuffix)

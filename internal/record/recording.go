@@ -353,6 +353,9 @@ func (r *recording) unfinished(f *File) {
 	}
 }
 
+// taken implements told.
+func (r *recording) taken(dir, name string) bool { return r.m.taken(dir, name) }
+
 // maxLeft bounds the files of a recording that are to be finished once its disk is well again.
 const maxLeft = 16
 

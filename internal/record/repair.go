@@ -32,8 +32,9 @@ var ErrWritten = errors.New("record: the file is being written now")
 var ErrUnknown = errors.New("record: it is no recording")
 
 // Repair makes a file whole that a crash left, and takes .part off its name: name is a path below root. A file that is whole is not touched. One
-// without a whole frame is removed if it is a .part. It fails with ErrWritten, ErrUnknown, or the file's error.
-func Repair(root *os.Root, name string) (Repaired, error) {
+// without a whole frame is removed if it is a .part. taken, if not nil, tells names that must not be given. It fails with ErrWritten, ErrUnknown, or
+// the file's error.
+func Repair(root *os.Root, name string, taken func(name string) bool) (Repaired, error) {
 	final, part := strings.CutSuffix(name, partSuffix)
 	f, err := root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -69,7 +70,7 @@ func Repair(root *os.Root, name string) (Repaired, error) {
 	}
 	store, base, ext := rooted{root}, strings.TrimSuffix(final, path.Ext(final)), path.Ext(final)
 	for n := 1; n <= maxCopies; n++ {
-		if done.Name = numbered(base, n, ext); !store.Exists(done.Name) {
+		if done.Name = numbered(base, n, ext); !store.Exists(done.Name) && (taken == nil || !taken(done.Name)) {
 			return done, errors.Join(store.Rename(name, done.Name), store.SyncFolder(done.Name))
 		}
 	}
@@ -86,7 +87,10 @@ func complete(f *os.File, ext string) error {
 		return err
 	}
 	size := info.Size()
-	if size == 0 {
+	switch {
+	case ext != ".mp4" && ext != ".flv" && ext != ".ts":
+		return ErrUnknown
+	case size == 0:
 		return errNothing
 	}
 	switch ext {
@@ -100,15 +104,34 @@ func complete(f *os.File, ext string) error {
 			err = errors.Join(ErrUnknown, err)
 		}
 	case ".ts":
+		if err := checkTS(f, size); err != nil {
+			return err
+		}
 		whole := size - size%mpegts.PacketSize
 		if whole == 0 {
 			return errNothing
 		}
+		if whole == size {
+			return nil
+		}
 		err = f.Truncate(whole)
-	default:
-		return ErrUnknown
 	}
 	return errors.Join(err, f.Sync())
+}
+
+// checkTS refuses what is no MPEG-TS of ours by its first packets: TypeScript has the same extension, and other programs' packets may be longer.
+func checkTS(f *os.File, size int64) error {
+	const sync, packets = 0x47, 5
+	for at := int64(0); at == 0 || at < packets*mpegts.PacketSize && at+mpegts.PacketSize <= size; at += mpegts.PacketSize {
+		var b [1]byte
+		if _, err := f.ReadAt(b[:], at); err != nil {
+			return err
+		}
+		if b[0] != sync {
+			return ErrUnknown
+		}
+	}
+	return nil
 }
 
 // Parts calls each for every .part below a directory, by its slashed path there, until ctx ends. Symbolic links are not followed.
@@ -155,8 +178,13 @@ func (m *Manager) finishLater(f *File) {
 	m.repair(root, f.Dir, f.Name+partSuffix)
 }
 
+// taken reports whether the catalog has a file of a name that is not here any more.
+func (m *Manager) taken(dir, name string) bool {
+	return m.opt.Catalog != nil && m.opt.Catalog.Taken(filepath.Clean(dir), name)
+}
+
 func (m *Manager) repair(root *os.Root, dir, name string) {
-	done, err := Repair(root, name)
+	done, err := Repair(root, name, func(name string) bool { return m.taken(dir, name) })
 	at := []any{slog.String("file", name), slog.String("dir", dir)}
 	switch {
 	case errors.Is(err, ErrWritten):
