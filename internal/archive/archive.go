@@ -66,6 +66,7 @@ type Archive struct {
 	built   chan struct{} // tells Run that the index was found damaged
 
 	cleaning sync.Mutex // held while files are removed by rule
+	stuck    stuck      // guarded by cleaning
 
 	mu     sync.RWMutex // guards below; held for reading while the database is used
 	index  *index
@@ -186,11 +187,15 @@ func (a *Archive) Repaired(f record.File) error {
 // Failed implements record.Catalog.
 func (a *Archive) Failed(f record.File, _ error) {
 	a.media.forget(f.ID)
-	_, err := os.Stat(filepath.Join(f.Dir, f.Name) + partial)
+	info, err := os.Stat(filepath.Join(f.Dir, f.Name) + partial)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = a.use(false, func(x *index) error { return x.removeName(f.Dir, f.Name) })
 	} else {
-		err = a.use(false, func(x *index) error { return x.damaged(f.Dir, f.Name, f.Duration) })
+		size := int64(0)
+		if err == nil {
+			size = info.Size()
+		}
+		err = a.use(false, func(x *index) error { return x.damaged(f.Dir, f.Name, f.Duration, size) })
 	}
 	if err != nil {
 		a.log.Error("the index of recordings does not know that a file failed", slog.String("stream", f.Stream), slog.String("file", f.Name), slog.Any("err", err))
@@ -391,6 +396,11 @@ func openIn(dir, name string) (*os.File, error) {
 // Delete removes a file. Those who are being sent it get it to its end. It fails with ErrNotFound, ErrRecording,
 // ErrIndexing or the system's error.
 func (a *Archive) Delete(ctx context.Context, id string) error {
+	goOn, err := a.uploads.halt(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer goOn()
 	r, err := a.File(ctx, id)
 	if err != nil {
 		return err

@@ -344,7 +344,7 @@ func TestOlderIndex(t *testing.T) {
 	must(t, r.put(&Row{File: f, State: Remote, Object: "rec/a.mp4"}))
 	r.restart(func() {
 		db := connect(filepath.Join(r.conf.State, "recordings.db"))
-		_, err := db.write.Exec("ALTER TABLE files DROP COLUMN coding; PRAGMA user_version = 1")
+		_, err := db.write.Exec("DROP INDEX files_pending; CREATE INDEX files_pending ON files (state, start) WHERE pending = 1; ALTER TABLE files DROP COLUMN coding; PRAGMA user_version = 1")
 		must(t, err)
 		db.close()
 	})

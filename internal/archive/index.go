@@ -56,15 +56,37 @@ type Row struct {
 func (r *Row) End() time.Time { return r.Start.Add(r.Duration) }
 
 // schemaVersion changes with schema. An older index is brought up by migrations; one of a later version is made anew from the files.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // migrations are what makes of an index of a version, counted from 1, one of the next.
 var migrations = []string{
 	"ALTER TABLE files ADD COLUMN coding TEXT NOT NULL DEFAULT ''",
+	"DROP INDEX files_pending; DROP TRIGGER added; DROP TRIGGER removed; DROP TRIGGER changed; DELETE FROM sums;" + schemaSums +
+		"INSERT INTO sums SELECT rule, stream, count(*), sum(bytes) FROM files WHERE state IN (1, 2) GROUP BY rule, stream",
 }
 
-// schema is the index's. Sums are kept by triggers, so that retention costs nothing while nothing is to go.
-// Times are nanoseconds since 1970.
+// schemaSums has the sums of what is whole or damaged, which are kept by triggers, so that retention costs nothing while nothing is to go; and the index
+// of what uploads have to do.
+const schemaSums = `
+CREATE INDEX files_pending ON files (rule, state DESC, start) WHERE pending = 1;
+CREATE TRIGGER added AFTER INSERT ON files WHEN NEW.state IN (1, 2) BEGIN
+  INSERT INTO sums VALUES (NEW.rule, NEW.stream, 1, NEW.bytes)
+  ON CONFLICT DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER removed AFTER DELETE ON files WHEN OLD.state IN (1, 2) BEGIN
+  UPDATE sums SET files = files - 1, bytes = bytes - OLD.bytes WHERE rule = OLD.rule AND stream = OLD.stream;
+  DELETE FROM sums WHERE rule = OLD.rule AND stream = OLD.stream AND files <= 0;
+END;
+CREATE TRIGGER changed AFTER UPDATE OF state, bytes, rule ON files BEGIN
+  UPDATE sums SET files = files - 1, bytes = bytes - OLD.bytes WHERE OLD.state IN (1, 2) AND rule = OLD.rule AND stream = OLD.stream;
+  INSERT INTO sums SELECT NEW.rule, NEW.stream, 1, NEW.bytes WHERE NEW.state IN (1, 2)
+  ON CONFLICT DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes;
+  DELETE FROM sums WHERE rule = OLD.rule AND stream = OLD.stream AND files <= 0;
+END;
+`
+
+// schema is the index's. Times are nanoseconds since 1970. What is pending of a file is that it is to be sent or, once it has an object, that the
+// file here is to go.
 const schema = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE dirs (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
@@ -82,31 +104,16 @@ CREATE INDEX files_time ON files (stream, start);
 CREATE INDEX files_length ON files (stream, length);
 CREATE INDEX files_age ON files (rule, start);
 CREATE INDEX files_open ON files (stream, start) WHERE state = 0;
-CREATE INDEX files_pending ON files (state, start) WHERE pending = 1;
 CREATE TABLE sums (
   rule INTEGER NOT NULL, stream TEXT NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (rule, stream)
 ) WITHOUT ROWID;
-CREATE TRIGGER added AFTER INSERT ON files WHEN NEW.state = 1 BEGIN
-  INSERT INTO sums VALUES (NEW.rule, NEW.stream, 1, NEW.bytes)
-  ON CONFLICT DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes;
-END;
-CREATE TRIGGER removed AFTER DELETE ON files WHEN OLD.state = 1 BEGIN
-  UPDATE sums SET files = files - 1, bytes = bytes - OLD.bytes WHERE rule = OLD.rule AND stream = OLD.stream;
-  DELETE FROM sums WHERE rule = OLD.rule AND stream = OLD.stream AND files <= 0;
-END;
-CREATE TRIGGER changed AFTER UPDATE OF state, bytes, rule ON files BEGIN
-  UPDATE sums SET files = files - 1, bytes = bytes - OLD.bytes WHERE OLD.state = 1 AND rule = OLD.rule AND stream = OLD.stream;
-  INSERT INTO sums SELECT NEW.rule, NEW.stream, 1, NEW.bytes WHERE NEW.state = 1
-  ON CONFLICT DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes;
-  DELETE FROM sums WHERE rule = OLD.rule AND stream = OLD.stream AND files <= 0;
-END;
 CREATE TABLE uploads (file TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE shelf (file TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TRIGGER forgotten AFTER DELETE ON files BEGIN
   DELETE FROM uploads WHERE file = OLD.id;
   DELETE FROM shelf WHERE file = OLD.id;
 END;
-`
+` + schemaSums
 
 // index is the database.
 type index struct {
@@ -344,7 +351,7 @@ func (x *index) repaired(f *record.File) (known bool, err error) {
 	const facts = `UPDATE files SET state = ?, start = coalesce(?, start), length = coalesce(nullif(?, 0), length), bytes = ?, codecs = coalesce(nullif(?, ''), codecs),
 		coding = coalesce(nullif(?, ''), coding)`
 	values := []any{int(Done), start, int64(f.Duration), f.Bytes, f.Codecs, f.Coding}
-	result, err := x.write.Exec(facts+" WHERE name = ? AND dir = (SELECT id FROM dirs WHERE path = ?)", append(values, f.Name, f.Dir)...)
+	result, err := x.write.Exec(facts+" WHERE name = ? AND state <> ? AND dir = (SELECT id FROM dirs WHERE path = ?)", append(values, f.Name, int(Remote), f.Dir)...)
 	if err != nil {
 		return false, err
 	}
@@ -360,10 +367,10 @@ func (x *index) repaired(f *record.File) (known bool, err error) {
 	return n > 0, err
 }
 
-// damaged notes that the file of a name cannot be read.
-func (x *index) damaged(dir, name string, length time.Duration) error {
-	_, err := x.write.Exec("UPDATE files SET state = ?, length = max(length, ?) WHERE name = ? AND dir = (SELECT id FROM dirs WHERE path = ?)",
-		int(Damaged), int64(length), name, dir)
+// damaged notes that the file of a name, which was not whole, cannot be read, and how much there is of it.
+func (x *index) damaged(dir, name string, length time.Duration, bytes int64) error {
+	_, err := x.write.Exec("UPDATE files SET state = ?, length = max(length, ?), bytes = ? WHERE name = ? AND state IN (?, ?) AND dir = (SELECT id FROM dirs WHERE path = ?)",
+		int(Damaged), int64(length), bytes, name, int(Recording), int(Damaged), dir)
 	return err
 }
 
@@ -376,6 +383,16 @@ func (x *index) removeName(dir, name string) error {
 // remove forgets a file.
 func (x *index) remove(id string) error {
 	_, err := x.write.Exec("DELETE FROM files WHERE id = ?", id)
+	return err
+}
+
+// missing notes that a file which is in a state is not here: it is forgotten unless it is in the storage. One that has another state by now stays as it is.
+func (x *index) missing(r *Row) error {
+	query := "DELETE FROM files WHERE id = ? AND state = ?"
+	if r.Object != "" {
+		query = "UPDATE files SET state = 3, pending = 0 WHERE id = ? AND state = ?"
+	}
+	_, err := x.write.Exec(query, r.ID, int(r.State))
 	return err
 }
 
@@ -413,9 +430,9 @@ func (x *index) query(ctx context.Context, where string, args ...any) ([]Row, er
 }
 
 // after returns where the files behind a number are, in the order in which they were added and without those that are only in the storage, and
-// the number of the last one. Of a Row it has ID, Dir, Name and State.
+// the number of the last one. Of a Row it has ID, Dir, Name, State and Object.
 func (x *index) after(ctx context.Context, seq int64, limit int) (list []Row, last int64, err error) {
-	rows, err := x.read.QueryContext(ctx, `SELECT f.seq, f.id, d.path, f.name, f.state FROM files f JOIN dirs d ON d.id = f.dir
+	rows, err := x.read.QueryContext(ctx, `SELECT f.seq, f.id, d.path, f.name, f.state, f.object FROM files f JOIN dirs d ON d.id = f.dir
 		WHERE f.seq > ? AND f.state <> ? ORDER BY f.seq LIMIT ?`, seq, int(Remote), limit)
 	if err != nil {
 		return nil, seq, err
@@ -423,7 +440,7 @@ func (x *index) after(ctx context.Context, seq int64, limit int) (list []Row, la
 	defer rows.Close()
 	for last = seq; rows.Next(); {
 		var r Row
-		if err := rows.Scan(&last, &r.ID, &r.Dir, &r.Name, &r.State); err != nil {
+		if err := rows.Scan(&last, &r.ID, &r.Dir, &r.Name, &r.State, &r.Object); err != nil {
 			return nil, seq, err
 		}
 		list = append(list, r)

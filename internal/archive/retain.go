@@ -5,7 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
+	"math"
+	"slices"
 	"time"
+
+	"modernc.org/sqlite"
 
 	"weir/internal/record"
 	"weir/internal/session"
@@ -16,6 +21,47 @@ const cleanEvery = 10 * time.Second
 
 // maxRemoved bounds the files that are removed before the other work of Run goes on.
 const maxRemoved = 1000
+
+const (
+	// stuckTime is for how long a file that could not be removed is passed over.
+	stuckTime = 5 * time.Minute
+	// maxStuck bounds the files of a directory, or objects of a storage, that cannot be removed in one look: then the next one goes on.
+	maxStuck = 10
+)
+
+// stuck are the files that could not be removed lately.
+type stuck struct {
+	until  map[string]time.Time // by id
+	failed map[string]int       // in this look, by where they are
+	first  map[string]error
+}
+
+// begin begins a look.
+func (s *stuck) begin() {
+	now := time.Now()
+	maps.DeleteFunc(s.until, func(_ string, end time.Time) bool { return !now.Before(end) })
+	s.failed, s.first = map[string]int{}, map[string]error{}
+}
+
+// note notes that a file could not be removed from a place.
+func (s *stuck) note(id, place string, err error) {
+	if s.until == nil {
+		s.until = map[string]time.Time{}
+	}
+	s.until[id] = time.Now().Add(stuckTime)
+	if s.failed[place]++; s.failed[place] == 1 {
+		s.first[place] = err
+	}
+}
+
+// full reports whether no more is tried at a place in this look.
+func (s *stuck) full(place string) bool { return s.failed[place] >= maxStuck }
+
+// has reports whether a file is passed over.
+func (s *stuck) has(id string) bool {
+	_, ok := s.until[id]
+	return ok
+}
 
 // Why a file is removed, as metrics and events say it.
 const (
@@ -28,10 +74,11 @@ const (
 
 // rule is a rule by which files are kept, with what there is of them.
 type rule struct {
-	id    int64
-	dir   string
-	keep  record.Keep
-	bytes int64
+	id     int64
+	dir    string
+	keep   record.Keep
+	upload string
+	bytes  int64
 }
 
 // figures count what was removed, by why.
@@ -62,6 +109,7 @@ func (a *Archive) clean(ctx context.Context) {
 		rules, err = x.rules(ctx)
 		return err
 	})
+	a.stuck.begin()
 	room := int64(maxRemoved)
 	for i := range rules {
 		if err != nil || room <= 0 {
@@ -74,6 +122,10 @@ func (a *Archive) clean(ctx context.Context) {
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrIndexing) {
 		a.log.Error("old recordings cannot be removed", slog.String("err", session.ErrorText(err, 256)))
+	}
+	for dir, err := range a.stuck.first {
+		a.log.Error("recordings cannot be removed; others are in their place, and they are tried again later",
+			slog.String("dir", dir), slog.Int("files", a.stuck.failed[dir]), slog.String("err", session.Printable(err.Error(), 256)), slog.Duration("again", stuckTime))
 	}
 	if room <= 0 {
 		a.wake()
@@ -103,42 +155,68 @@ func (x *index) rules(ctx context.Context) ([]rule, error) {
 	return list, rows.Err()
 }
 
-// removable is the condition of files that may go: whole, and uploaded if they are to be.
-const removable = "f.state = 1 AND f.pending = 0"
+// removable is the condition of files that may go: whole, and uploaded if they are to be, or damaged.
+const removable = "(f.state = 1 AND f.pending = 0 OR f.state = 2)"
 
-// oldest returns the oldest files that may go and that a condition selects.
-func (a *Archive) oldest(ctx context.Context, limit int, where string, args ...any) (list []Row, err error) {
-	err = a.use(true, func(x *index) error {
-		list, err = x.query(ctx, "WHERE "+removable+" AND "+where+" ORDER BY f.start LIMIT ?", append(args, limit)...)
-		return err
-	})
-	return list, err
-}
+// pageSize is how many files are looked up at once.
+const pageSize = 100
 
-// step is how many files are looked up at once.
-const step = 100
-
-// drop removes files until excess bytes are gone, the first of list first.
-func (a *Archive) drop(ctx context.Context, list []Row, why string, excess, room *int64) error {
-	for i := range list {
-		if *excess <= 0 || *room <= 0 {
-			return nil
-		}
-		err := error(nil)
-		if list[i].Object != "" { // what is in the storage can still be played
-			err = a.shelve(ctx, &list[i])
-		} else {
-			err = a.remove(&list[i])
-		}
-		if err != nil {
+// drop removes the oldest files of a directory that may go and that a condition selects, until excess bytes are gone. One that cannot be removed is passed over.
+func (a *Archive) drop(ctx context.Context, dir, why string, excess, room *int64, where string, args ...any) error {
+	for start, id := int64(math.MinInt64), ""; ; {
+		var list []Row
+		if err := a.use(true, func(x *index) (err error) {
+			list, err = x.query(ctx, "WHERE "+removable+" AND (f.start, f.id) > (?, ?) AND "+where+" ORDER BY f.start, f.id LIMIT ?",
+				append(append([]any{start, id}, args...), pageSize)...)
+			return err
+		}); err != nil {
 			return err
 		}
-		*excess -= list[i].Bytes
-		*room--
-		a.removed(&list[i], why)
+		for i := range list {
+			r := &list[i]
+			if *excess <= 0 || *room <= 0 || a.stuck.full(dir) {
+				return nil
+			}
+			if a.stuck.has(r.ID) {
+				continue
+			}
+			err := a.dropOne(ctx, r)
+			if _, ok := errors.AsType[*sqlite.Error](err); ok || errors.Is(err, ErrIndexing) || ctx.Err() != nil {
+				return err
+			}
+			if err != nil {
+				a.stuck.note(r.ID, dir, err)
+				continue
+			}
+			*excess -= r.Bytes
+			*room--
+			a.removed(r, why)
+		}
+		if len(list) < pageSize {
+			return nil
+		}
+		last := &list[len(list)-1]
+		start, id = last.Start.UnixNano(), last.ID
 	}
-	return nil
 }
+
+// dropOne removes a file by rule.
+func (a *Archive) dropOne(ctx context.Context, r *Row) error {
+	if r.Object != "" { // what is in the storage can still be played
+		return a.shelve(r)
+	}
+	if r.State == Damaged { // a part of it may have been sent
+		ctx, cancel := context.WithTimeout(ctx, withdrawTime)
+		defer cancel()
+		if err := a.withdraw(ctx, r); err != nil {
+			return err
+		}
+	}
+	return a.remove(r)
+}
+
+// withdrawTime is how long the storage may take to forget what was sent of a damaged file.
+const withdrawTime = 10 * time.Second
 
 // removed counts and tells that a file was removed.
 func (a *Archive) removed(r *Row, why string) {
@@ -162,45 +240,65 @@ func (a *Archive) expire(ctx context.Context) error {
 		return err
 	}
 	var errs []error
+	s := &a.uploads.stuck
+	s.begin()
 	for i := range rules {
-		errs = append(errs, a.expireRule(ctx, &rules[i]))
+		if rules[i].keep.Uploaded > 0 && ctx.Err() == nil {
+			errs = append(errs, a.expireRule(ctx, s, &rules[i]))
+		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, slices.Collect(maps.Values(s.first))...)...)
 }
 
-// expireRule removes what one rule does not keep in the storage, until something fails.
-func (a *Archive) expireRule(ctx context.Context, r *rule) error {
-	before := time.Now().Add(-r.keep.Uploaded).UnixNano()
-	var list []Row
-	if err := a.use(true, func(x *index) (err error) {
-		list, err = x.query(ctx, "WHERE f.rule = ? AND f.start < ? AND f.start + f.length < ? AND f.object <> '' AND f.state IN (?, ?) ORDER BY f.start LIMIT ?",
-			r.id, before, before, int(Done), int(Remote), maxExpired)
-		return err
-	}); err != nil {
+// expireRule removes what one rule does not keep in the storage. What cannot be removed is passed over.
+func (a *Archive) expireRule(ctx context.Context, s *stuck, r *rule) error {
+	if _, err := a.uploads.bucket(r.upload); err != nil {
 		return err
 	}
-	for i := range list {
-		_, err := a.uploads.bucket(list[i].Upload)
-		if err == nil {
-			err = a.withdraw(ctx, &list[i])
-		}
-		if err == nil {
-			err = a.remove(&list[i])
-		}
-		if err != nil {
+	before := time.Now().Add(-r.keep.Uploaded).UnixNano()
+	start, id := int64(math.MinInt64), ""
+	for range maxExpired {
+		var list []Row
+		if err := a.use(true, func(x *index) (err error) {
+			list, err = x.query(ctx, "WHERE f.rule = ? AND (f.start, f.id) > (?, ?) AND f.start < ? AND f.start + f.length < ? AND f.object <> '' AND f.state > 0 ORDER BY f.start, f.id LIMIT ?",
+				r.id, start, id, before, before, pageSize)
+			return err
+		}); err != nil {
 			return err
 		}
-		a.removed(&list[i], ByUpload)
+		for i := range list {
+			f := &list[i]
+			if s.full(r.upload) || ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if s.has(f.ID) {
+				continue
+			}
+			err := a.withdraw(ctx, f)
+			if err == nil {
+				err = a.remove(f)
+			}
+			if err != nil {
+				s.note(f.ID, r.upload, err)
+				continue
+			}
+			a.removed(f, ByUpload)
+		}
+		if len(list) < pageSize {
+			break
+		}
+		last := &list[len(list)-1]
+		start, id = last.Start.UnixNano(), last.ID
 	}
 	return nil
 }
 
-// maxExpired bounds the objects of a rule that are removed between two looks at what is to be sent.
-const maxExpired = 100
+// maxExpired bounds the pages of files of a rule that are removed between two looks at what is to be sent.
+const maxExpired = 10
 
-// uploadRules returns the rules that end what was uploaded.
+// uploadRules returns the rules whose files are uploaded.
 func (x *index) uploadRules(ctx context.Context) (list []rule, err error) {
-	rows, err := x.read.QueryContext(ctx, "SELECT id, keep FROM rules WHERE upload <> ''")
+	rows, err := x.read.QueryContext(ctx, "SELECT id, keep, upload FROM rules WHERE upload <> ''")
 	if err != nil {
 		return nil, err
 	}
@@ -208,38 +306,29 @@ func (x *index) uploadRules(ctx context.Context) (list []rule, err error) {
 	for rows.Next() {
 		var r rule
 		var keep string
-		if err := rows.Scan(&r.id, &keep); err != nil {
+		if err := rows.Scan(&r.id, &keep, &r.upload); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(keep), &r.keep); err != nil {
 			return nil, err
 		}
-		if r.keep.Uploaded > 0 {
-			list = append(list, r)
-		}
+		list = append(list, r)
 	}
 	return list, rows.Err()
 }
 
 // cleanRule removes what one rule does not keep: by age, then for its total, then for each stream.
 func (a *Archive) cleanRule(ctx context.Context, r *rule, room *int64) error {
-	for r.keep.For > 0 && *room > 0 {
+	if r.keep.For > 0 {
 		before := time.Now().Add(-r.keep.For).UnixNano()
-		list, err := a.oldest(ctx, step, "f.rule = ? AND f.start + f.length < ? AND f.start < ?", r.id, before, before)
-		if err != nil {
-			return err
-		}
 		const all = int64(1) << 62
 		excess := all
-		if err := a.drop(ctx, list, ByAge, &excess, room); err != nil {
+		if err := a.drop(ctx, r.dir, ByAge, &excess, room, "f.rule = ? AND f.start + f.length < ? AND f.start < ?", r.id, before, before); err != nil {
 			return err
 		}
 		r.bytes -= all - excess // the total is for what is left
-		if len(list) < step {
-			break
-		}
 	}
-	if err := a.cleanSum(ctx, r.bytes-r.keep.Total, r.keep.Total, ByTotal, room, "f.rule = ?", r.id); err != nil {
+	if err := a.cleanSum(ctx, r, r.bytes-r.keep.Total, r.keep.Total, ByTotal, room, "f.rule = ?", r.id); err != nil {
 		return err
 	}
 	if r.keep.PerStream <= 0 {
@@ -250,25 +339,19 @@ func (a *Archive) cleanRule(ctx context.Context, r *rule, room *int64) error {
 		return err
 	}
 	for stream, excess := range over {
-		if err := a.cleanSum(ctx, excess, r.keep.PerStream, ByStream, room, "f.rule = ? AND f.stream = ?", r.id, stream); err != nil {
+		if err := a.cleanSum(ctx, r, excess, r.keep.PerStream, ByStream, room, "f.rule = ? AND f.stream = ?", r.id, stream); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// cleanSum removes the oldest files that a condition selects until excess bytes are gone; nothing if there is no limit.
-func (a *Archive) cleanSum(ctx context.Context, excess, limit int64, why string, room *int64, where string, args ...any) error {
-	for limit > 0 && excess > 0 && *room > 0 {
-		list, err := a.oldest(ctx, step, where, args...)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		if err := a.drop(ctx, list, why, &excess, room); err != nil {
-			return err
-		}
+// cleanSum removes the oldest files of a rule that a condition selects until excess bytes are gone; nothing if there is no limit.
+func (a *Archive) cleanSum(ctx context.Context, r *rule, excess, limit int64, why string, room *int64, where string, args ...any) error {
+	if limit <= 0 || excess <= 0 {
+		return nil
 	}
-	return nil
+	return a.drop(ctx, r.dir, why, &excess, room, where, args...)
 }
 
 // overfull returns by how much streams have more than the rule keeps of each.
@@ -314,7 +397,7 @@ func (a *Archive) cleanSpace(ctx context.Context, rules []rule, room *int64) err
 				}
 				want := share.Of(total)
 				excess := want - free
-				if err := a.cleanSum(ctx, excess, want, ByFree, room, "f.rule = ?", r.id); err != nil {
+				if err := a.cleanSum(ctx, r, excess, want, ByFree, room, "f.rule = ?", r.id); err != nil {
 					return err
 				}
 				if excess > 0 {

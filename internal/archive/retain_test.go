@@ -228,3 +228,157 @@ func TestNameThatIsFreeAgain(t *testing.T) {
 		t.Errorf("pending %d, %+v", pending, x)
 	}
 }
+
+// obstacle puts something in the place of a file that cannot be removed.
+func (r *rig) obstacle(name string) {
+	r.t.Helper()
+	full := filepath.Join(r.dir, name)
+	must(r.t, os.Remove(full))
+	must(r.t, os.MkdirAll(filepath.Join(full, "in the way"), 0o755))
+}
+
+// TestOneThatCannotBeRemoved: a file that cannot be removed holds up no other, and is tried again later.
+func TestOneThatCannotBeRemoved(t *testing.T) {
+	r := newRig(t, nil)
+	now := time.Now().UTC()
+	add := func(stream, name string, age time.Duration, keep record.Keep) {
+		f := r.file(stream, name, 0, time.Minute)
+		f.Start = now.Add(-age)
+		f.Keep = keep
+		r.place(f, 100)
+	}
+	var stay []string
+	r.cleaning.Lock() // nothing goes before all is there
+	for i := range 2*pageSize + 20 {
+		name := fmt.Sprintf("a/%03d.mp4", i)
+		add("live/a", name, 5*time.Hour-time.Duration(i)*time.Second, record.Keep{For: time.Hour})
+		if i < maxStuck+2 {
+			r.obstacle(name)
+			stay = append(stay, name)
+		}
+	}
+	for i := range 5 {
+		name := fmt.Sprintf("b/%d.mp4", i)
+		add("live/b", name, time.Duration(10-i)*time.Hour, record.Keep{Total: 250})
+		if i == 0 {
+			r.obstacle(name)
+		}
+	}
+	r.cleaning.Unlock()
+	want := []string{"b/0.mp4", "b/4.mp4"}
+	for range 4 {
+		r.clean(t.Context())
+	}
+	if got := r.left("live/a"); !slices.Equal(got, stay) {
+		t.Errorf("left: %q", got)
+	}
+	if got := r.left("live/b"); !slices.Equal(got, want) {
+		t.Errorf("left: %q instead of %q", got, want)
+	}
+	for _, name := range append(stay, "b/0.mp4") {
+		must(t, os.Remove(filepath.Join(r.dir, name, "in the way")))
+	}
+	r.cleaning.Lock()
+	for id := range r.stuck.until {
+		r.stuck.until[id] = now
+	}
+	r.cleaning.Unlock()
+	r.clean(t.Context())
+	r.clean(t.Context())
+	if got := r.left("live/a"); len(got) != 0 {
+		t.Errorf("left: %q", got)
+	}
+}
+
+// TestDamagedFilesGo: damaged files count, and go by their rule as whole ones do, also those that were left as .part.
+func TestDamagedFilesGo(t *testing.T) {
+	r := newRig(t, nil)
+	now := time.Now().UTC()
+	add := func(stream, name string, age time.Duration, keep record.Keep, state State) {
+		f := r.file(stream, name, 0, time.Minute)
+		f.Start, f.Keep, f.Upload = now.Add(-age), keep, ""
+		r.place(f, 100)
+		if state == Damaged {
+			full := filepath.Join(r.dir, name)
+			must(t, os.Rename(full, full+partial))
+			must(t, r.Begun(f))
+			r.Failed(f, nil)
+		}
+	}
+	r.cleaning.Lock()
+	add("live/a", "a/0.mp4", 3*time.Hour, record.Keep{For: time.Hour}, Damaged)
+	add("live/a", "a/1.mp4", 2*time.Minute, record.Keep{For: time.Hour}, Damaged)
+	for i, state := range []State{Damaged, Done, Damaged, Done} {
+		add("live/b", fmt.Sprintf("b/%d.mp4", i), time.Duration(10-i)*time.Hour, record.Keep{Total: 250}, state)
+	}
+	r.cleaning.Unlock()
+	r.clean(t.Context())
+	names := func(dir string) (list []string) {
+		entries, err := os.ReadDir(filepath.Join(r.dir, dir))
+		must(t, err)
+		for _, e := range entries {
+			list = append(list, e.Name())
+		}
+		return list
+	}
+	if got := names("a"); !slices.Equal(got, []string{"1.mp4.part"}) {
+		t.Errorf("left: %q", got)
+	}
+	if got := names("b"); !slices.Equal(got, []string{"2.mp4.part", "3.mp4"}) {
+		t.Errorf("left: %q", got)
+	}
+}
+
+// TestRemovalIsGoneOnWith: what was to go here once it was in the storage goes after a crash, too, and what is gone already is taken from the storage.
+func TestRemovalIsGoneOnWith(t *testing.T) {
+	r := newRig(t, nil)
+	var ids []string
+	for i := range 4 {
+		f := r.file("live/a", fmt.Sprintf("%d.mp4", i), time.Duration(i)*time.Minute, time.Minute)
+		f.Upload = "main"
+		r.place(f, 10)
+		ids = append(ids, f.ID)
+	}
+	r.restart(func() {
+		must(t, os.Remove(filepath.Join(r.dir, "0.mp4")))
+		db := connect(filepath.Join(r.conf.State, "recordings.db"))
+		defer db.close()
+		must(t, db.change("UPDATE files SET object = 'rec/' || name"))
+		must(t, db.settled(ids[1])) // it stays
+		must(t, db.change("UPDATE files SET state = 3 WHERE id = ?", ids[3]))
+	})
+	r.until(func() bool {
+		left, err := os.ReadDir(r.dir)
+		must(t, err)
+		return len(left) == 1 && left[0].Name() == "1.mp4"
+	})
+	for i, id := range ids {
+		r.until(func() bool {
+			row, err := r.File(t.Context(), id)
+			must(t, err)
+			return row.State == Remote || i == 1 && row.State == Done
+		})
+	}
+	// An operator removes the one that stays.
+	must(t, os.WriteFile(filepath.Join(r.dir, "other"), nil, 0o600))
+	r.restart(func() { must(t, os.Remove(filepath.Join(r.dir, "1.mp4"))) })
+	r.until(func() bool {
+		row, err := r.File(t.Context(), ids[1])
+		must(t, err)
+		return row.State == Remote
+	})
+}
+
+// TestMissingByAnOldState: a file that has become something else since its row was read is not forgotten.
+func TestMissingByAnOldState(t *testing.T) {
+	r := newRig(t, nil)
+	f := r.file("live/a", "a.mp4", 0, time.Minute)
+	must(t, r.Begun(f))
+	before, err := r.File(t.Context(), f.ID)
+	must(t, err)
+	r.place(f, 10)
+	must(t, r.use(false, func(x *index) error { return x.missing(&before) }))
+	if row, err := r.File(t.Context(), f.ID); err != nil || row.State != Done {
+		t.Error(row.State, err)
+	}
+}

@@ -28,6 +28,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"weir/internal/archive/s3"
+	"weir/internal/event"
 	"weir/internal/freeport"
 	"weir/internal/protocol/protocoltest"
 	"weir/internal/record"
@@ -400,7 +401,7 @@ func TestMovedWhileItIsPlayed(t *testing.T) {
 	begun, err := r.Film(t.Context(), "live/a", "", epoch.Add(1500*time.Millisecond), epoch.Add(7*time.Second), Skip)
 	must(t, err)
 	defer begun.Close()
-	must(t, r.shelve(t.Context(), new(before)))
+	must(t, r.shelve(new(before)))
 	if b, err := io.ReadAll(begun); err != nil || string(b) != string(want.body) {
 		t.Errorf("what was begun: %d bytes, %v", len(b), err)
 	}
@@ -416,6 +417,197 @@ func TestMovedWhileItIsPlayed(t *testing.T) {
 	if _, _, err := r.Open(t.Context(), f.ID); !errors.Is(err, ErrElsewhere) {
 		t.Error(err)
 	}
+}
+
+// TestDeletedWhileItIsSent: nothing of a recording that is deleted while it is uploaded stays in the storage.
+func TestDeletedWhileItIsSent(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	reached := make(chan struct{}, 100)
+	s.fail(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("partNumber") != "2" {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		reached <- struct{}{}
+		<-r.Context().Done()
+		return true
+	})
+	r := upload(t, s)
+	f, b := r.big("a.mp4", 11<<20)
+	must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
+	r.add(f)
+	<-reached
+	must(t, r.Delete(t.Context(), f.ID))
+	s.fail(nil)
+	r.uploads.wake()
+	if len(r.uploads.pending(t.Context())) != 0 {
+		t.Error("it is still to be uploaded")
+	}
+	if names, open := s.objects(); len(names) != 0 || open != 0 {
+		t.Error(names, open)
+	}
+	if n := r.Uploads().Failures; n != 0 {
+		t.Errorf("%d failures", n)
+	}
+	if _, err := os.Stat(filepath.Join(r.dir, f.Name)); !os.IsNotExist(err) {
+		t.Error(err)
+	}
+	// What knows of it no more than its row keeps nothing.
+	if err := r.saveUpload(f.ID, &s3.Upload{}); !errors.Is(err, errGone) {
+		t.Error(err)
+	}
+}
+
+// TestOtherBytesThanWereSent: parts that were sent of what the file has no longer are sent again: the object is the file.
+func TestOtherBytesThanWereSent(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	r := upload(t, s)
+	f, b := r.big("a.mp4", 16<<20)
+	part := filepath.Join(r.dir, f.Name) + partial
+	must(t, os.WriteFile(part, b, 0o600))
+	must(t, r.Begun(f))
+	parts := func() int {
+		state, err := r.upload(t.Context(), f.ID)
+		must(t, err)
+		return len(state.Parts)
+	}
+	r.until(func() bool { return parts() == 2 })
+	r.restart(func() { // the power fails, and what is lost is written anew
+		copy(b[12<<20:], "something else")
+		b = b[:15<<20-7]
+		must(t, os.WriteFile(part, b, 0o600))
+		must(t, os.Rename(part, strings.TrimSuffix(part, partial)))
+	})
+	f.Bytes = int64(len(b))
+	must(t, r.Done(f))
+	if row := r.uploadedRow(f.ID); string(s.get(row.Object)) != string(b) {
+		t.Error("the object is not the file")
+	}
+}
+
+// TestUnmountedWhileItRuns: a recording whose disk is away while it is to be uploaded is not forgotten.
+func TestUnmountedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	s.fail(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	r := upload(t, s)
+	f, b := r.big("a.mp4", 1<<20)
+	must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
+	r.add(f)
+	failures := func() uint64 { return r.Uploads().Failures }
+	r.until(func() bool { return failures() > 0 })
+	for _, empty := range []bool{false, true} {
+		must(t, os.Rename(r.dir, r.dir+"-away"))
+		if empty {
+			must(t, os.Mkdir(r.dir, 0o755))
+		}
+		s.fail(nil)
+		n := failures()
+		r.until(func() bool {
+			r.uploads.hurry(f.ID)
+			return failures() > n
+		})
+		if row, err := r.File(t.Context(), f.ID); err != nil || row.State != Done || row.Object != "" {
+			t.Error(row.State, err)
+		}
+		if empty {
+			must(t, os.Remove(r.dir))
+		}
+		must(t, os.Rename(r.dir+"-away", r.dir))
+	}
+	r.uploads.hurry(f.ID)
+	if row := r.uploadedRow(f.ID); string(s.get(row.Object)) != string(b) {
+		t.Error("the object is not the file")
+	}
+}
+
+// hurry has the next try of a file be now.
+func (u *uploads) hurry(id string) {
+	u.mu.Lock()
+	u.job(id).next = time.Time{}
+	u.mu.Unlock()
+	u.wake()
+}
+
+// TestStoragesDoNotWaitForEachOther: files that cannot be sent to one storage, however many, hold up no other.
+func TestStoragesDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	hung := make(chan struct{})
+	s.fail(func(_ http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, "/hangs") {
+			return false
+		}
+		select {
+		case <-hung:
+		case <-r.Context().Done():
+		}
+		return true
+	})
+	r := newRig(t, func(o *Options) {
+		other := s.conf
+		other.Name, other.Bucket = "hangs", "hangs"
+		o.Storage = func() []s3.Config { return []s3.Config{other, s.conf} }
+	})
+	defer close(hung)
+	var rows []*Row
+	for i := range maxPending + 10 {
+		f, _ := r.big(fmt.Sprintf("%d.mp4", i), 10)
+		f.ID, f.Upload, f.Start = event.NewID(epoch), "hangs", f.Start.Add(-time.Hour)
+		must(t, os.WriteFile(filepath.Join(r.dir, f.Name), make([]byte, 10), 0o600))
+		rows = append(rows, &Row{File: f, State: Done})
+	}
+	must(t, r.use(false, func(x *index) error { return x.putAll(rows, false) }))
+	f, b := r.big("a.mp4", 1<<20)
+	must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
+	r.add(f)
+	if row := r.uploadedRow(f.ID); string(s.get(row.Object)) != string(b) {
+		t.Error("the object is not the file")
+	}
+}
+
+// TestRemovedByHand: a recording that is in the storage, and that somebody has removed here, is played from there.
+func TestRemovedByHand(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	r := upload(t, s)
+	m := encoded(t, "160x90")
+	length := m.write(t, filepath.Join(r.dir, "0.mp4"), "live/a", epoch, 0, 8*time.Second, true)
+	f := r.file("live/a", "0.mp4", 0, length)
+	f.Upload, f.Bytes, f.Keep = "main", int64(len(read(t, filepath.Join(r.dir, "0.mp4")))), record.Keep{For: time.Nanosecond}
+	must(t, os.WriteFile(filepath.Join(r.dir, "other"), nil, 0o600))
+	must(t, os.Rename(filepath.Join(r.dir, "0.mp4"), filepath.Join(r.dir, "0"))) // retention is not to see it
+	row := &Row{File: f, State: Done}
+	must(t, os.Link(filepath.Join(r.dir, "0"), filepath.Join(r.dir, "0.mp4")))
+	r.cleaning.Lock()
+	must(t, r.put(row))
+	r.uploads.wake()
+	r.uploadedRow(f.ID)
+	must(t, os.Remove(filepath.Join(r.dir, "0.mp4")))
+	r.media.forget(f.ID)
+	r.cleaning.Unlock()
+	r.clean(t.Context())
+	if row, err := r.File(t.Context(), f.ID); err != nil || row.State != Remote {
+		t.Fatal(row.State, err)
+	}
+	w := &web{rig: r}
+	w.serveDefault()
+	a := w.get(http.MethodGet, film("live/a", time.Second, 7*time.Second, ""))
+	if _, _, length, _ := w.probe(a.body); a.status != 200 || math.Abs(length-6) > 0.1 {
+		t.Error(a.status, length)
+	}
+	must(t, r.use(true, func(x *index) error {
+		text, err := x.blob(t.Context(), "shelf", f.ID)
+		if text == "" {
+			t.Error("what is needed to play it is asked for each time")
+		}
+		return err
+	}))
 }
 
 // TestC427StorageTrouble: whatever the storage answers, the upload is tried again until the object is the file.
@@ -530,8 +722,9 @@ func TestC427ManyParts(t *testing.T) {
 	r := upload(t, s)
 	f, b := r.big("a.mp4", 7<<20)
 	must(t, os.WriteFile(filepath.Join(r.dir, f.Name), b, 0o600))
+	must(t, r.Begun(f))
 	must(t, r.saveUpload(f.ID, &s3.Upload{PartSize: 7 << 20 / 10000}))
-	r.add(f)
+	must(t, r.Done(f))
 	if row := r.uploadedRow(f.ID); string(s.get(row.Object)) != string(b) {
 		t.Error("the object is not the file")
 	}

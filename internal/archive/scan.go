@@ -97,7 +97,7 @@ func (a *Archive) scan(ctx context.Context) (added, gone int, err error) {
 	return added, gone, nil
 }
 
-// scanRows looks whether the files of the index are there.
+// scanRows looks whether the files of the index are there. Those that are not, but in the storage, are so from now on.
 func (a *Archive) scanRows(ctx context.Context) (gone int, err error) {
 	dirs := directories{}
 	defer func() {
@@ -132,9 +132,10 @@ func (a *Archive) scanRows(ctx context.Context) (gone int, err error) {
 				err = a.adopt(d.root, r)
 			case r.State != Done && d.has(r.Name+partial): // whoever writes or repairs it will tell
 			case r.State != Done && d.has(r.Name): // that was done meanwhile
+			case !d.lacks(r.Name): // it cannot be looked at
 			default:
 				gone++
-				err = a.use(false, func(x *index) error { return x.remove(r.ID) })
+				err = a.use(false, func(x *index) error { return x.missing(r) })
 			}
 			if err != nil {
 				return gone, err
@@ -149,7 +150,7 @@ func (a *Archive) adopt(root *os.Root, r *Row) error {
 	f, err := readFile(root, r.Name)
 	if err != nil {
 		a.log.Warn("a recording cannot be read", slog.String("file", path.Join(r.Dir, r.Name)), slog.String("err", session.ErrorText(err, 256)))
-		return a.use(false, func(x *index) error { return x.damaged(r.Dir, r.Name, 0) })
+		return a.use(false, func(x *index) error { return x.damaged(r.Dir, r.Name, 0, f.Bytes) })
 	}
 	f.Dir = r.Dir
 	return a.use(false, func(x *index) error {
@@ -208,6 +209,20 @@ func empty(root *os.Root) bool {
 func (d *directory) has(name string) bool {
 	_, err := d.root.Lstat(filepath.FromSlash(name))
 	return err == nil
+}
+
+// lacks reports whether there is certainly nothing of a name.
+func (d *directory) lacks(name string) bool {
+	_, err := d.root.Lstat(filepath.FromSlash(name))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// isGone reports whether a file is certainly not there any more: its disk is mounted, as far as one can tell.
+func isGone(r *Row) bool {
+	dirs := directories{}
+	defer dirs.close()
+	d := dirs.open(r.Dir)
+	return d.root != nil && d.lacks(r.Name) && (r.State != Recording || d.lacks(r.Name+partial))
 }
 
 // recorded are the extensions of recordings.

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"context"
 	"database/sql"
@@ -9,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	neturl "net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,25 +25,36 @@ func escaped(s string) string { return neturl.PathEscape(s) }
 // linkValid is how long an address of the storage that viewers are sent to is good for.
 const linkValid = time.Hour
 
-// shelve removes a file that is in the storage, and keeps what is needed to play it from there.
-func (a *Archive) shelve(ctx context.Context, r *Row) error {
-	if r.Format == formatMP4 {
+// shelve removes a file that is in the storage, and keeps what is needed to play it from there. Uploads go on with what fails.
+func (a *Archive) shelve(r *Row) error {
+	if r.Format == formatMP4 && r.State == Done {
 		x, err := a.media.index(r)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), isDamage(err): // the storage has what is needed, too
+		case err != nil:
 			return fmt.Errorf("archive: what is needed to play %s: %w", r.Name, err)
-		}
-		b, err := pack(x)
-		if err != nil {
-			return err
-		}
-		if err := a.use(false, func(x *index) error { return x.setBlob("shelf", r.ID, b) }); err != nil {
-			return err
+		default:
+			if err := a.keepIndex(r, x); err != nil {
+				return err
+			}
 		}
 	}
-	if err := a.use(false, func(x *index) error { return x.setState(r.ID, Done, Remote) }); err != nil {
+	if err := a.use(false, func(x *index) error { return x.shelved(r.ID) }); err != nil {
 		return err
 	}
-	return a.unlink(r)
+	if err := a.unlink(r); err != nil {
+		return err
+	}
+	return a.use(false, func(x *index) error { return x.settled(r.ID) })
+}
+
+// keepIndex keeps the list of fragments of a file that is in the storage.
+func (a *Archive) keepIndex(r *Row, list *mp4.Index) error {
+	b, err := pack(list)
+	if err != nil {
+		return err
+	}
+	return a.use(false, func(x *index) error { return x.setBlob("shelf", r.ID, b) })
 }
 
 // fragments returns the list of fragments of a file, wherever it is. It changes the row of one that was moved meanwhile.
@@ -60,12 +74,30 @@ func (a *Archive) fragments(ctx context.Context, r *Row) (*mp4.Index, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if text == "" { // it was removed here by somebody else
+		return a.fetchIndex(ctx, r)
+	}
 	x, err := unpack(text)
 	if err != nil {
 		return nil, fmt.Errorf("archive: what is kept of %s: %w", r.Name, err)
 	}
 	a.media.keep(&volume{id: r.ID, whole: true, index: x})
 	return x, nil
+}
+
+// fetchIndex reads the list of fragments of a file that is only in the storage, and keeps it.
+func (a *Archive) fetchIndex(ctx context.Context, r *Row) (*mp4.Index, error) {
+	file, err := a.openAnywhere(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	x, err := mp4.ReadIndex(file, r.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	a.media.keep(&volume{id: r.ID, whole: true, index: x})
+	return x, a.keepIndex(r, x)
 }
 
 // maxPacked bounds what is kept of a file: a day of it, in fragments of a second, takes 10 MB.
@@ -131,14 +163,52 @@ func (x *index) blob(ctx context.Context, table, id string) (text string, err er
 	return text, err
 }
 
-// setBlob keeps a text of a file, or bytes.
-func (x *index) setBlob(table, id string, state any) error {
-	_, err := x.write.Exec("INSERT OR REPLACE INTO "+table+" (file, state) VALUES (?, ?)", id, state)
-	return err
+// errGone says that the index does not have a file any more.
+var errGone = errors.New("the recording was deleted meanwhile")
+
+// change changes something of one file. It fails with errGone if there is no such file.
+func (x *index) change(query string, args ...any) error {
+	result, err := x.write.Exec(query, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); n > 0 || err != nil {
+		return err
+	}
+	return errGone
 }
 
-// uploaded notes the object that a file has become.
-func (x *index) uploaded(id, object string) error {
-	_, err := x.write.Exec("UPDATE files SET object = ?, pending = 0 WHERE id = ?", object, id)
-	return err
+// setBlob keeps a text of a file, or bytes.
+func (x *index) setBlob(table, id string, state any) error {
+	return x.change("INSERT OR REPLACE INTO "+table+" (file, state) SELECT id, ? FROM files WHERE id = ?", state, id)
+}
+
+// uploaded notes the object that a file has become. With goes the file here is to go.
+func (x *index) uploaded(id, object string, goes bool) error {
+	return x.change("UPDATE files SET object = ?, pending = ? WHERE id = ?", object, goes, id)
+}
+
+// shelved notes that a file is to be taken from the storage from now on, and that the one here is to go.
+func (x *index) shelved(id string) error {
+	return x.change("UPDATE files SET state = 3, pending = 1 WHERE id = ? AND state > 0", id)
+}
+
+// settled notes that nothing is to be done with a file any more.
+func (x *index) settled(id string) error {
+	return x.change("UPDATE files SET pending = 0 WHERE id = ?", id)
+}
+
+// pending returns what uploads have to do: first files that are to go here, then whole ones, and the oldest first; of each rule up to limit, so that
+// the files of one storage do not stand before those of another.
+func (x *index) pending(ctx context.Context, limit int) (list []Row, err error) {
+	rules, err := x.uploadRules(ctx)
+	for i := range rules {
+		var some []Row
+		if some, err = x.query(ctx, "WHERE f.rule = ? AND f.pending = 1 AND f.state <> 2 ORDER BY f.state DESC, f.start LIMIT ?", rules[i].id, limit); err != nil {
+			break
+		}
+		list = append(list, some...)
+	}
+	slices.SortStableFunc(list, func(a, b Row) int { return cmp.Or(cmp.Compare(b.State, a.State), a.Start.Compare(b.Start)) })
+	return list, err
 }

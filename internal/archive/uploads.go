@@ -19,9 +19,9 @@ import (
 const (
 	// uploadEvery is how often is looked what there is to send, besides whenever a file has become whole.
 	uploadEvery = 2 * time.Second
-	// uploadsAtOnce bounds the files that are sent at once.
+	// uploadsAtOnce bounds the files that are sent to a storage at once.
 	uploadsAtOnce = 4
-	// maxPending bounds the files that are looked at: the oldest first.
+	// maxPending bounds the files of a rule that are looked at: the oldest first.
 	maxPending = 256
 	// A failed upload is tried again after leastRetry at first and mostRetry at last.
 	leastRetry = time.Second
@@ -36,11 +36,15 @@ const (
 type uploads struct {
 	a     *Archive
 	woken chan struct{}
-	stuck bool // recordings that are too old could not be removed from the storage; run's own
+
+	// Those of run.
+	stuck stuck  // what is too old and could not be removed from the storage
+	told  string // why
 
 	mu      sync.Mutex // guards below
 	buckets map[string]*s3.Bucket
 	jobs    map[string]*job // of files that were looked at and are not done
+	busy    map[string]int  // how many files are being sent to a storage
 	figure  UploadFigures
 }
 
@@ -53,15 +57,20 @@ type UploadFigures struct {
 
 // job is an upload of this run of the server.
 type job struct {
-	running  bool
-	resumed  bool
+	stop     context.CancelFunc // of what is being done; nil if nothing is
+	done     chan struct{}      // closed when that has ended
+	halted   int                // by so many nothing may be done
 	failures int
 	next     time.Time
-	size     int64 // of the file when it was looked at last, while it is being written
+
+	// Those of whoever does it.
+	resumed bool
+	checked bool  // what was sent is in the file
+	size    int64 // of the file when it was looked at last, while it is being written
 }
 
 func newUploads(a *Archive) *uploads {
-	return &uploads{a: a, woken: make(chan struct{}, 1), buckets: map[string]*s3.Bucket{}, jobs: map[string]*job{}}
+	return &uploads{a: a, woken: make(chan struct{}, 1), buckets: map[string]*s3.Bucket{}, jobs: map[string]*job{}, busy: map[string]int{}}
 }
 
 // Uploads returns what uploads have done so far.
@@ -89,7 +98,6 @@ func (u *uploads) run(ctx context.Context) {
 			b.Close()
 		}
 	}()
-	free := make(chan struct{}, uploadsAtOnce)
 	t := time.NewTicker(uploadEvery)
 	defer t.Stop()
 	var expired time.Time
@@ -99,18 +107,9 @@ func (u *uploads) run(ctx context.Context) {
 			u.expire(ctx)
 		}
 		for _, r := range u.pending(ctx) {
-			if !u.due(&r) {
-				continue
+			if j, ctx := u.take(ctx, &r); j != nil {
+				wg.Go(func() { u.send(ctx, &r, j) })
 			}
-			select {
-			case free <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			wg.Go(func() {
-				defer func() { <-free }()
-				u.send(ctx, &r)
-			})
 		}
 		select {
 		case <-ctx.Done():
@@ -127,16 +126,20 @@ func (u *uploads) expire(ctx context.Context) {
 	if ctx.Err() != nil || errors.Is(err, ErrIndexing) {
 		return
 	}
-	if err != nil && !u.stuck {
-		u.a.log.Error("recordings that are too old cannot be removed from the storage; it is tried again", slog.String("err", session.ErrorText(err, 512)))
+	text := ""
+	if err != nil {
+		text = session.ErrorText(err, 512)
 	}
-	u.stuck = err != nil
+	if err != nil && text != u.told {
+		u.a.log.Error("recordings that are too old cannot be removed from the storage; it is tried again", slog.String("err", text))
+	}
+	u.told = text
 }
 
-// pending returns the files that are to be sent, whole ones first.
+// pending returns the files with which something is to be done.
 func (u *uploads) pending(ctx context.Context) (list []Row) {
 	err := u.a.use(true, func(x *index) (err error) {
-		list, err = x.query(ctx, "WHERE f.pending = 1 AND f.state < 2 ORDER BY f.state DESC, f.start LIMIT ?", maxPending)
+		list, err = x.pending(ctx, maxPending)
 		return err
 	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrIndexing) {
@@ -144,33 +147,70 @@ func (u *uploads) pending(ctx context.Context) (list []Row) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.figure.Waiting = len(list)
+	u.figure.Waiting = 0
 	there := map[string]bool{}
 	for i := range list {
 		there[list[i].ID] = true
+		if list[i].Object == "" {
+			u.figure.Waiting++
+		}
 	}
 	for id, j := range u.jobs {
-		if !there[id] && !j.running {
+		if !there[id] && j.stop == nil && j.halted == 0 {
 			delete(u.jobs, id)
 		}
 	}
 	return list
 }
 
-// due reports whether something of a file is to be sent now, and takes it.
-func (u *uploads) due(r *Row) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	j := u.jobs[r.ID]
+// job returns the job of a file. mu is held.
+func (u *uploads) job(id string) *job {
+	j := u.jobs[id]
 	if j == nil {
 		j = &job{}
-		u.jobs[r.ID] = j
+		u.jobs[id] = j
 	}
-	if j.running || time.Now().Before(j.next) {
-		return false
+	return j
+}
+
+// take returns the job of a file if something is to be done now, with the context in which it is done.
+func (u *uploads) take(ctx context.Context, r *Row) (*job, context.Context) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	j := u.job(r.ID)
+	waits := time.Now().Before(j.next) && (j.failures > 0 || r.State == Recording)
+	if j.stop != nil || j.halted > 0 || u.busy[r.Upload] >= uploadsAtOnce || waits {
+		return nil, nil
 	}
-	j.running = true
-	return true
+	u.busy[r.Upload]++
+	ctx, j.stop = context.WithCancel(ctx)
+	j.done = make(chan struct{})
+	return j, ctx
+}
+
+// halt ends what is being done with a file, and lets nothing begin until goOn is called.
+func (u *uploads) halt(ctx context.Context, id string) (goOn func(), err error) {
+	u.mu.Lock()
+	j := u.job(id)
+	j.halted++
+	stop, done := j.stop, j.done
+	u.mu.Unlock()
+	goOn = func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		j.halted--
+	}
+	if stop == nil {
+		return goOn, nil
+	}
+	stop()
+	select {
+	case <-done:
+		return goOn, nil
+	case <-ctx.Done():
+		goOn()
+		return nil, ctx.Err()
+	}
 }
 
 // bucket returns the storage of a name, as it is configured now.
@@ -195,17 +235,24 @@ func (u *uploads) bucket(name string) (*s3.Bucket, error) {
 
 var errNoStorage = errors.New("the configuration has no entry of s3 of this name any more: add it again, or delete the files")
 
-// send sends what there is of a file, and notes what became of it.
-func (u *uploads) send(ctx context.Context, r *Row) {
+// send does what is to be done with a file, and notes what became of it.
+func (u *uploads) send(ctx context.Context, r *Row, j *job) {
+	sent, err := u.try(ctx, r, j)
 	u.mu.Lock()
-	j := u.jobs[r.ID]
-	u.mu.Unlock()
-	done, err := u.try(ctx, r, j)
-	u.mu.Lock()
-	j.running = false
+	stopped := ctx.Err() != nil
+	j.stop()
+	close(j.done)
+	j.stop = nil
+	if u.busy[r.Upload]--; u.busy[r.Upload] == uploadsAtOnce-1 { // another one may have waited for this
+		defer u.wake()
+	}
 	failures := 0
+	if sent {
+		u.figure.Done++
+		u.figure.Bytes += uint64(r.Bytes)
+	}
 	switch {
-	case ctx.Err() != nil:
+	case stopped:
 	case err != nil:
 		j.failures++
 		failures = j.failures
@@ -214,25 +261,28 @@ func (u *uploads) send(ctx context.Context, r *Row) {
 		u.figure.Failures++
 	default:
 		j.failures = 0
-		if done {
-			u.figure.Done++
-			u.figure.Bytes += uint64(r.Bytes)
-		}
+		j.next = time.Now().Add(uploadEvery) // a file does not grow faster than that
 	}
 	u.mu.Unlock()
+	if sent {
+		defer u.a.wake()
+		u.a.log.Info("recording uploaded", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("to", r.Upload), slog.Int64("bytes", r.Bytes))
+	}
 	switch {
+	case failures == 1 && r.Object != "":
+		u.a.log.Warn("a recording that was uploaded cannot be removed here; it is tried again", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("err", session.Printable(err.Error(), 512)))
 	case failures == 1:
 		u.a.log.Warn("an upload failed and is tried again until it succeeds", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("err", session.ErrorText(err, 512)))
-	case failures == toldFailures:
+	case failures == toldFailures && r.Object == "":
 		u.a.opt.Event("upload.failed", &r.File, map[string]any{"error": session.ErrorText(err, 512), "failures": failures})
-	case done:
-		u.a.log.Info("recording uploaded", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("to", r.Upload), slog.Int64("bytes", r.Bytes))
-		u.a.wake()
 	}
 }
 
-// try sends what there is of a file.
-func (u *uploads) try(ctx context.Context, r *Row, j *job) (done bool, err error) {
+// try sends what there is of a file, and removes the one here if it is to go. sent reports whether all of it is in the storage since now.
+func (u *uploads) try(ctx context.Context, r *Row, j *job) (sent bool, err error) {
+	if r.Object != "" {
+		return false, u.a.shelve(r)
+	}
 	b, err := u.bucket(r.Upload)
 	if err != nil {
 		return false, err
@@ -262,6 +312,16 @@ func (u *uploads) try(ctx context.Context, r *Row, j *job) (done bool, err error
 		}
 		j.resumed = true
 	}
+	if r.State == Done && !j.checked {
+		changed, err := state.Check(ctx, f, info.Size())
+		if err == nil && changed {
+			err = u.a.saveUpload(r.ID, state)
+		}
+		if err != nil {
+			return false, err
+		}
+		j.checked = true
+	}
 	t := &s3.Task{
 		ID: r.ID, Key: r.Name, Type: mediaTypes[r.Format], File: f, Size: info.Size(), Whole: r.State == Done,
 		Meta: map[string]string{"Weir-Stream": escaped(r.Stream), "Weir-Start": stamp(r.Start)},
@@ -277,19 +337,30 @@ func (u *uploads) try(ctx context.Context, r *Row, j *job) (done bool, err error
 	if !state.Done {
 		return false, nil
 	}
-	r.Object = state.Key
-	if err := u.a.uploaded(r); err != nil {
+	goes := b.Config().After == "delete"
+	err = u.a.use(false, func(x *index) error { return x.uploaded(r.ID, state.Key, goes) })
+	if errors.Is(err, errGone) {
+		return false, b.Remove(ctx, state.Key)
+	}
+	if err != nil {
 		return false, err
 	}
+	r.Object = state.Key
 	u.a.opt.Event("upload.done", &r.File, map[string]any{"storage": r.Upload, "object": state.Key, "bytes": t.Size})
-	if b.Config().After == "delete" {
-		return true, u.a.shelve(ctx, r)
+	if goes {
+		return true, u.a.shelve(r)
 	}
 	return true, nil
 }
 
+// errUnmounted says that it is not known whether a file is there.
+var errUnmounted = errors.New("the file cannot be found, and neither can its directory, as if its disk were not mounted")
+
 // lost gives up the upload of a file that is gone.
 func (u *uploads) lost(ctx context.Context, r *Row, b *s3.Bucket) error {
+	if !isGone(r) {
+		return errUnmounted
+	}
 	state, err := u.a.upload(ctx, r.ID)
 	if err == nil {
 		err = b.Abort(ctx, state)
@@ -301,7 +372,7 @@ func (u *uploads) lost(ctx context.Context, r *Row, b *s3.Bucket) error {
 		return nil
 	}
 	u.a.log.Warn("a recording is gone before it was uploaded", slog.String("stream", r.Stream), slog.String("file", r.Name))
-	return u.a.use(false, func(x *index) error { return x.remove(r.ID) })
+	return u.a.use(false, func(x *index) error { return x.missing(r) })
 }
 
 // mediaTypes are those of the formats.
@@ -327,11 +398,6 @@ func (a *Archive) saveUpload(id string, s *s3.Upload) error {
 		return err
 	}
 	return a.use(false, func(x *index) error { return x.setBlob("uploads", id, string(b)) })
-}
-
-// uploaded notes that a file is where it was to be uploaded to.
-func (a *Archive) uploaded(r *Row) error {
-	return a.use(false, func(x *index) error { return x.uploaded(r.ID, r.Object) })
 }
 
 var _ record.Catalog = (*Archive)(nil)

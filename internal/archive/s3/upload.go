@@ -213,6 +213,32 @@ func (b *Bucket) Resume(ctx context.Context, u *Upload) error {
 	return nil
 }
 
+// Check forgets the parts that are not what a file of so many bytes has in their places, and reports whether there were any: what a crash or a full disk
+// took from a file's end may have been sent before. It fails with the file's error.
+func (u *Upload) Check(ctx context.Context, file io.ReaderAt, size int64) (changed bool, err error) {
+	if u.Done {
+		return false, nil
+	}
+	for n, p := range u.Parts {
+		at := int64(n-1) * u.PartSize
+		if at+p.Size <= size {
+			crc := crc32.New(castagnoli)
+			if _, err := io.Copy(crc, io.NewSectionReader(file, at, p.Size)); err != nil {
+				return changed, fmt.Errorf("reading the file: %w", err)
+			}
+			if err := ctx.Err(); err != nil {
+				return changed, err
+			}
+			if crc.Sum32() == p.CRC {
+				continue
+			}
+		}
+		delete(u.Parts, n)
+		changed = true
+	}
+	return changed, nil
+}
+
 // trimmed is an entity tag without its quotes.
 func trimmed(tag string) string {
 	if len(tag) >= 2 && tag[0] == '"' {
