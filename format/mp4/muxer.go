@@ -204,7 +204,9 @@ func (m *Muxer) begin(frames []av.Frame) bool {
 			m.origin, m.begun = at, true
 		}
 	}
-	m.head.Start = m.head.Start.Add(m.origin - m.head.At)
+	if m.begun {
+		m.head.Start = m.head.Start.Add(m.origin - m.head.At)
+	}
 	return m.begun
 }
 

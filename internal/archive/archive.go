@@ -92,7 +92,7 @@ func New(opt Options) (*Archive, error) {
 	}
 	a.uploads = newUploads(a)
 	if a.opt.Space == nil {
-		a.opt.Space = space
+		a.opt.Space = record.Room
 	}
 	if opt.State != "" {
 		if err := os.MkdirAll(opt.State, 0o700); err != nil {

@@ -25,7 +25,7 @@ type Config struct {
 	Cut     time.Duration `yaml:"cut" reload:"live" max:"8760h" help:"length at which a file ends and the next begins, at a key frame; 0s never"`
 	CutSize int64         `yaml:"cut_size" reload:"live" unit:"bytes" help:"size at which a file ends, in the same way; 0 never"`
 	Aligned bool          `yaml:"aligned" reload:"live" help:"files end at multiples of cut by the clock: with 15m at 10:00, 10:15 and so on"`
-	MaxGap  time.Duration `yaml:"max_gap" reload:"live" min:"100ms" max:"1h" help:"longest time without a frame within a file, such as while an encoder reconnects; after a longer one there is a new file"`
+	MaxGap  time.Duration `yaml:"max_gap" reload:"live" min:"100ms" max:"1h" help:"longest time without a frame within a file, such as while an encoder reconnects, or twice the time between the two pictures before it, if that is longer; after a longer one there is a new file"`
 	Sync    string        `yaml:"sync" reload:"live" help:"when what was written is forced to the disk, which only matters if the power fails: always is after each write, close when the file is whole, and a time such as 5s that often"`
 	MinFree string        `yaml:"min_free" reload:"live" help:"free space, such as 1GiB or 5%, below which no file begins and the present one ends; empty is none"`
 	// Finalize and Faststart say what becomes of an MP4 file when it ends.

@@ -3,9 +3,11 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,14 +28,14 @@ func TestStartAndStop_C419_P17(t *testing.T) {
 	if list, err := r.m.List("live/cam"); err != nil || len(list) != 1 || list[0].State != "off" || list[0].ID != "" {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	first, err := r.m.Start("live/cam", "main")
+	first, err := r.m.Start(t.Context(), "live/cam", "main")
 	if err != nil || first.ID == "" || first.Origin != ByAPI {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	if e := r.wait(event.RecordingStart, 1); e.Data["id"] != first.ID {
 		t.Errorf("the event has %v, the answer %s", e.Data["id"], first.ID)
 	}
-	if again, err := r.m.Start("live/cam", "main"); err != nil || again.ID != first.ID || again.State != "recording" {
+	if again, err := r.m.Start(t.Context(), "live/cam", "main"); err != nil || again.ID != first.ID || again.State != "recording" {
 		t.Errorf("%+v, %v", again, err)
 	}
 	r.send(p, sent.frames[middle:], 0, 0)
@@ -50,14 +52,14 @@ func TestStartAndStop_C419_P17(t *testing.T) {
 	if st, err := r.m.Stop(context.Background(), "live/cam", "main"); err != nil || st.ID != first.ID {
 		t.Errorf("%+v, %v", st, err)
 	}
-	second, err := r.m.Start("live/cam", "main")
+	second, err := r.m.Start(t.Context(), "live/cam", "main")
 	if err != nil || second.ID == first.ID {
 		t.Errorf("%+v, %v", second, err)
 	}
-	if _, err := r.m.Start("live/none", "main"); !errors.Is(err, ErrNoStream) {
+	if _, err := r.m.Start(t.Context(), "live/none", "main"); !errors.Is(err, ErrNoStream) {
 		t.Error(err)
 	}
-	if _, err := r.m.Start("live/cam", "none"); !errors.Is(err, ErrNoEntry) {
+	if _, err := r.m.Start(t.Context(), "live/cam", "none"); !errors.Is(err, ErrNoEntry) {
 		t.Error(err)
 	}
 	names := r.whole()
@@ -75,7 +77,7 @@ func TestSurvivesGap_P17(t *testing.T) {
 	sent := encode(t, 2, "320x180", 48000)
 	p := r.publish("live/cam")
 	r.send(p, sent.frames, 0, time.Second)
-	if _, err := r.m.Start("live/cam", "main"); err != nil {
+	if _, err := r.m.Start(t.Context(), "live/cam", "main"); err != nil {
 		t.Fatal(err)
 	}
 	r.wait(event.RecordingStart, 1)
@@ -266,5 +268,164 @@ func TestStreamsComeAndGo(t *testing.T) {
 	}
 	if n := r.m.Running(); n != 0 || len(r.m.sets) != 0 {
 		t.Errorf("%d run, %d streams are known", n, len(r.m.sets))
+	}
+}
+
+// held is a disk on which some calls wait until they are let go.
+type held struct {
+	storage
+	holds func(call, name string) bool
+	let   chan struct{}
+}
+
+func (s held) wait(call, name string) {
+	if s.holds(call, name) {
+		<-s.let
+	}
+}
+
+func (s held) Create(name string) (file, error) {
+	s.wait("create", name)
+	return s.storage.Create(name)
+}
+
+func (s held) Rename(from, to string) error {
+	s.wait("rename", from)
+	return s.storage.Rename(from, to)
+}
+
+// holding has calls of all disks wait.
+func holding(holds func(call, name string) bool, let chan struct{}) func(*Options) {
+	return func(o *Options) {
+		o.openDir = func(dir string) (storage, error) {
+			s, err := openDir(dir)
+			return held{s, holds, let}, err
+		}
+	}
+}
+
+// TestWantedAgainWhileItEnds: a recording that is wanted again while its last file is still made whole begins again.
+func TestWantedAgainWhileItEnds(t *testing.T) {
+	let := make(chan struct{})
+	r := newRig(t, nil, holding(func(call, _ string) bool { return call == "rename" }, let))
+	sent := encode(t, 4, "320x180", 48000)
+	p := r.publish("live/cam")
+	r.send(p, sent.frames, 0, 0)
+	r.wait(event.RecordingStart, 1)
+	entries := r.entries
+	for _, list := range [][]Config{nil, entries} {
+		r.mu.Lock()
+		r.entries = list
+		r.mu.Unlock()
+		r.m.Changed()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.m.Start(ctx, "live/cam", "main"); !errors.Is(err, context.Canceled) {
+		t.Errorf("the API waits for the disk: %v", err)
+	}
+	close(let)
+	r.send(p, sent.frames, 4*time.Second, 0)
+	r.wait(event.RecordingStart, 2)
+	r.whole()
+}
+
+// TestNothingAfterClose: a manager that is closed begins nothing.
+func TestNothingAfterClose(t *testing.T) {
+	r := newRig(t, nil)
+	p := r.publish("live/cam")
+	r.m.mu.Lock()
+	r.m.closed = true
+	r.m.mu.Unlock()
+	if _, err := r.m.Stop(t.Context(), "live/cam", "main"); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := r.m.Start(t.Context(), "live/cam", "main"); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	p.Close(stream.ErrClosed)
+}
+
+// TestWorkersGo: a directory has workers only while files in it are written.
+func TestWorkersGo(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Cut = 2 * time.Second })
+	pools := func() int {
+		r.m.mu.Lock()
+		defer r.m.mu.Unlock()
+		return len(r.m.pools)
+	}
+	sent := encode(t, 4, "320x180", 48000)
+	p := r.publish("live/cam")
+	r.send(p, sent.frames, 0, 0)
+	r.wait(event.RecordingStart, 1)
+	other := filepath.Join(r.dir, "other")
+	r.mu.Lock()
+	r.entries = []Config{r.entry(func(c *Config) { c.Dir = other })}
+	r.mu.Unlock()
+	r.m.Changed()
+	r.send(p, sent.frames, 4*time.Second, 0)
+	for end := time.Now().Add(20 * time.Second); len(files(t, r.dir)) < 3 || pools() != 1; {
+		if time.Now().After(end) {
+			t.Fatalf("%d pools, files %v", pools(), files(t, r.dir))
+		}
+		time.Sleep(time.Millisecond)
+	}
+	r.m.mu.Lock()
+	if r.m.pools[other] == nil {
+		t.Error("the other directory has no workers")
+	}
+	r.m.mu.Unlock()
+	r.end()
+	r.m.workers.Wait()
+	if n := pools(); n != 0 {
+		t.Errorf("%d pools", n)
+	}
+}
+
+// TestBeginsHoldUpNoWrites: however many files are begun or made whole, and however long that takes, what is recorded already is written.
+func TestBeginsHoldUpNoWrites(t *testing.T) {
+	let := make(chan struct{})
+	r := newRig(t, nil, holding(func(_, name string) bool { return strings.HasPrefix(name, "live/new") }, let))
+	sent := encode(t, 4, "320x180", 48000)
+	p := r.publish("live/cam")
+	r.send(p, sent.frames, 0, 0)
+	r.wait(event.RecordingStart, 1)
+	for i := range 10 {
+		r.send(r.publish(fmt.Sprint("live/new", i)), sent.frames, 0, 0)
+	}
+	size := func() int64 {
+		list, err := r.m.List("live/cam")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list[0].Bytes
+	}
+	before := size()
+	for i := range 3 {
+		r.send(p, sent.frames, time.Duration(i+1)*4*time.Second, 0)
+	}
+	for end := time.Now().Add(20 * time.Second); size() < 3*before; {
+		if time.Now().After(end) {
+			t.Fatalf("%d bytes were written before, and %d later", before, size())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	close(let)
+	r.whole()
+}
+
+// TestBeginsAreBounded: no more files wait to be begun than may; one that was begun is written all the same.
+func TestBeginsAreBounded(t *testing.T) {
+	p := newPool(func(func()) {})
+	for range maxBegins - 1 {
+		p.wake(&line{}, begins)
+	}
+	frames := make([]av.Frame, 1)
+	one, two, begun := &output{line: &line{}, pool: p}, &output{line: &line{}, pool: p}, &output{line: &line{}, pool: p, size: 1}
+	if !one.put(job{frames: frames}) || two.put(job{frames: frames}) {
+		t.Errorf("%d wait", len(p.ready[begins]))
+	}
+	if !begun.put(job{frames: frames}) || !two.put(job{last: true}) {
+		t.Error("what is no beginning is refused")
 	}
 }

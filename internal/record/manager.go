@@ -65,6 +65,8 @@ type Manager struct {
 	opt Options
 	log *slog.Logger
 	wg  sync.WaitGroup
+	// Those of pools, which end once no file is in their directory's work.
+	workers sync.WaitGroup
 
 	mu     sync.Mutex // guards below
 	closed bool
@@ -208,7 +210,7 @@ func (m *Manager) start(s *stream.Stream, x *set, c *Config, by Origin) *recordi
 		m: m, stream: s, name: c.Name, origin: by, cancel: cancel, over: make(chan struct{}), fits: map[trackID]fit{},
 		nextID: event.NewID(time.Now()), log: m.log.With(slog.String("stream", s.Path()), slog.String("recording", c.Name)),
 	}
-	r.id, r.line.pool = r.nextID, m.poolOf
+	r.id = r.nextID
 	r.first = s.Follow(stream.FollowOptions{From: stream.FromCached, Strict: true}) // at once: the publisher may leave soon
 	r.plan.Store(newPlan(c))
 	x.running[c.Name] = r
@@ -224,13 +226,20 @@ func (m *Manager) start(s *stream.Stream, x *set, c *Config, by Origin) *recordi
 			st.State = "off"
 			x.stopped[r.name] = st
 		}
+		select {
+		case <-s.Over():
+		default:
+			if r.wasStopped() && !m.closed { // it may be wanted again since
+				m.match(s, x)
+			}
+		}
 	})
 	return r
 }
 
-// Start starts a recording of a stream, from the newest key frame that the stream keeps on. Of one that runs it only returns the state. It
-// fails with ErrNoStream, ErrNoEntry or ErrClosed.
-func (m *Manager) Start(path, name string) (State, error) {
+// Start starts a recording of a stream, from the newest key frame that the stream keeps on. Of one that runs it only returns the state; for one that
+// is about to end it waits, until ctx ends. It fails with ErrNoStream, ErrNoEntry, ErrClosed or the error of ctx.
+func (m *Manager) Start(ctx context.Context, path, name string) (State, error) {
 	s, c, err := m.find(path, name)
 	if err != nil {
 		return State{}, err
@@ -251,7 +260,11 @@ func (m *Manager) Start(path, name string) (State, error) {
 		if !r.stopping() {
 			return r.state(), nil
 		}
-		<-r.over // it is about to end
+		select {
+		case <-r.over: // it is about to end
+		case <-ctx.Done():
+			return State{}, ctx.Err()
+		}
 		m.settle(x, r)
 	}
 }
@@ -266,13 +279,17 @@ func (m *Manager) settle(x *set, r *recording) {
 }
 
 // Stop ends a recording of a stream, and returns its state once its file is whole, or when ctx ends. Of one that does not run it
-// returns the state too. It fails with ErrNoStream or ErrNoEntry.
+// returns the state too. It fails with ErrNoStream, ErrNoEntry or ErrClosed.
 func (m *Manager) Stop(ctx context.Context, path, name string) (State, error) {
 	s, c, err := m.find(path, name)
 	if err != nil {
 		return State{}, err
 	}
 	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return State{}, ErrClosed
+	}
 	x := m.set(s)
 	r := x.running[name]
 	st, was := x.stopped[name]
@@ -378,16 +395,27 @@ func (m *Manager) Running() int {
 	return n
 }
 
-// poolOf returns the workers of a directory.
-func (m *Manager) poolOf(dir string) *pool {
+// enter returns the workers of a directory, which stay until leave is called as often.
+func (m *Manager) enter(dir string) *pool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.pools[dir]
 	if p == nil {
-		p = newPool()
+		p = newPool(m.workers.Go)
 		m.pools[dir] = p
 	}
+	p.users++
 	return p
+}
+
+func (m *Manager) leave(dir string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pools[dir]
+	if p.users--; p.users == 0 {
+		delete(m.pools, dir)
+		p.close()
+	}
 }
 
 // closeTime is how long Close waits for disks. What is not whole then is repaired at the next start.
@@ -409,14 +437,7 @@ func (m *Manager) Close() {
 	var wait sync.WaitGroup
 	wait.Go(func() { // it stays behind only if a disk never answers
 		m.wg.Wait()
-		m.mu.Lock()
-		pools := m.pools
-		m.pools = map[string]*pool{}
-		m.mu.Unlock()
-		for _, p := range pools {
-			p.close()
-			p.wg.Wait()
-		}
+		m.workers.Wait()
 		close(done)
 	})
 	t := time.NewTimer(closeTime)
@@ -435,6 +456,11 @@ func (r *recording) stopping() bool {
 		return true
 	default:
 	}
+	return r.wasStopped()
+}
+
+// wasStopped reports whether the recording was told to stop.
+func (r *recording) wasStopped() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.stopped

@@ -29,8 +29,6 @@ type job struct {
 // line is what waits to be written of one recording. Its files are written one after the other, so that what is told of them is in
 // their order.
 type line struct {
-	pool func(dir string) *pool
-
 	mu    sync.Mutex // guards below
 	jobs  []job
 	bytes int64 // of payload in jobs
@@ -40,6 +38,7 @@ type line struct {
 // output is one file, and how far it is.
 type output struct {
 	line *line
+	pool *pool
 	told told
 	box  container
 	plan *plan
@@ -67,6 +66,7 @@ type told interface {
 	finished(f *File)
 	fileFailed(f *File, err error)
 	unfinished(f *File) // it stays as NAME.part
+	dropped(frames int) // they were to be written to a file that has failed
 	// taken reports whether a file that is not here any more has a name.
 	taken(dir, name string) bool
 }
@@ -84,23 +84,35 @@ type container interface {
 // put queues a job. It returns false, and keeps nothing, if too much waits, or if the file has failed. The end of a file
 // always finds room.
 func (o *output) put(j job) bool {
-	if _, _, err := o.state(); err != nil {
-		return false
-	}
 	j.out, j.since = o, time.Now()
 	l := o.line
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !j.last && len(l.jobs) > 0 && (l.bytes+j.bytes > maxQueueBytes || j.since.Sub(l.jobs[0].since) > maxQueueTime) {
+	if _, _, err := o.state(); err != nil {
+		return false
+	}
+	if !j.last && (len(l.jobs) > 0 && (l.bytes+j.bytes > maxQueueBytes || j.since.Sub(l.jobs[0].since) > maxQueueTime) || j.class() == begins && o.pool.crowded()) {
 		return false
 	}
 	l.jobs = append(l.jobs, j)
 	l.bytes += j.bytes
 	if !l.busy {
 		l.busy = true
-		l.pool(o.about().Dir).wake(l)
+		o.pool.wake(l, j.class())
 	}
 	return true
+}
+
+// class is what the job does to its disk.
+func (j *job) class() class {
+	size, _, _ := j.out.state()
+	switch {
+	case j.last:
+		return finishes
+	case size == 0:
+		return begins
+	}
+	return writes
 }
 
 // roomy reports whether most of what waited has been written.
@@ -115,22 +127,30 @@ func (l *line) step(buf []byte) []byte {
 	l.mu.Lock()
 	j := l.jobs[0]
 	l.mu.Unlock()
-	o := j.out
-	if !o.closed {
-		var err error
-		if buf, err = o.do(&j, buf); err != nil {
-			o.fail(err)
-		}
+	buf, err := j.out.do(&j, buf)
+	if err != nil {
+		j.out.fail(err)
+		j.out.told.dropped(len(j.frames))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.jobs[0] = job{}
-	l.jobs = l.jobs[1:]
-	l.bytes -= j.bytes
+	l.pop()
+	for len(l.jobs) > 0 && l.jobs[0].out.closed { // it has failed, and what waited for it is lost; its pool may be gone
+		l.jobs[0].out.told.dropped(len(l.jobs[0].frames))
+		l.pop()
+	}
 	if l.busy = len(l.jobs) > 0; l.busy {
-		l.pool(l.jobs[0].out.about().Dir).wake(l) // behind the others
+		next := &l.jobs[0]
+		next.out.pool.wake(l, next.class()) // behind the others
 	}
 	return buf
+}
+
+// pop drops the first job. mu is held.
+func (l *line) pop() {
+	l.bytes -= l.jobs[0].bytes
+	l.jobs[0] = job{}
+	l.jobs = l.jobs[1:]
 }
 
 // fail notes the first error: from then on frames are refused.

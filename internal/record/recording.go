@@ -132,6 +132,7 @@ func (r *recording) follow(ctx context.Context) (err error) {
 			return
 		}
 		t.end(mp4.NoEnd)
+		r.dropped(t.order.count + len(t.held))
 	}()
 	rest := time.NewTimer(beat)
 	defer rest.Stop()
@@ -242,10 +243,14 @@ func (r *recording) begin(p *plan, tracks []selected, take string, at time.Durat
 		close(o.done)
 		return o
 	}
+	o.pool = r.m.enter(p.Dir)
+	r.files.Go(func() {
+		<-o.done
+		r.m.leave(p.Dir)
+	})
 	r.mu.Lock()
 	r.present = o
 	r.mu.Unlock()
-	r.files.Go(func() { <-o.done })
 	return o
 }
 
@@ -263,7 +268,7 @@ func (r *recording) outputError(o *output) error {
 	return err
 }
 
-// dropped counts frames that are in no file.
+// dropped counts frames that are in no file; it implements told.
 func (r *recording) dropped(n int) {
 	r.mu.Lock()
 	r.lost += int64(n)

@@ -128,14 +128,7 @@ func (s rooted) SyncFolder(name string) error {
 }
 
 // Free implements storage.
-func (s rooted) Free() (free, total int64, err error) {
-	d, err := s.root.Open(".")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer d.Close()
-	return room(d)
-}
+func (s rooted) Free() (free, total int64, err error) { return Room(s.root.Name()) }
 
 // Close implements storage.
 func (s rooted) Close() error { return s.root.Close() }

@@ -63,8 +63,8 @@ func (r adminRecorders) List(path string) ([]admin.Recorder, error) {
 }
 
 // Start implements admin.Recorders.
-func (r adminRecorders) Start(_ context.Context, path, name string) (admin.Recorder, error) {
-	st, err := r.Manager.Start(path, name)
+func (r adminRecorders) Start(ctx context.Context, path, name string) (admin.Recorder, error) {
+	st, err := r.Manager.Start(ctx, path, name)
 	return recorder(&st), recorderError(err)
 }
 

@@ -39,16 +39,26 @@ func (s *Server) places() []archive.Place {
 				continue
 			}
 			list = append(list, archive.Place{Dir: dir, Rule: func(stream string) (string, record.Keep, string) {
-				for _, r := range s.streamConfig(stream).Record {
-					if filepath.Clean(r.Dir) == dir {
-						return r.Name, r.Keep, r.Upload
-					}
-				}
-				return "", record.Keep{}, ""
+				return ruleOf(s.streamConfig(stream).Record, dir)
 			}})
 		}
 	}
 	return list
+}
+
+// ruleOf returns the recording that makes the files of a directory, by what rule they are kept and where they go. If it may have been any of several, they
+// are kept.
+func ruleOf(entries []record.Config, dir string) (recording string, keep record.Keep, upload string) {
+	for i, n := range entries {
+		if filepath.Clean(n.Dir) != dir {
+			continue
+		}
+		if slices.ContainsFunc(entries[i+1:], func(c record.Config) bool { return filepath.Clean(c.Dir) == dir }) {
+			return n.Name, record.Keep{}, ""
+		}
+		return n.Name, n.Keep, n.Upload
+	}
+	return "", record.Keep{}, ""
 }
 
 // lives reports whether a life of a stream goes on.

@@ -3,6 +3,8 @@ package server
 import (
 	"strings"
 	"testing"
+
+	"weir/internal/record"
 )
 
 // TestUploadsNeedState: uploads that would be forgotten at each restart are refused, with what to do.
@@ -17,5 +19,17 @@ func TestUploadsNeedState(t *testing.T) {
 	}
 	if c, err = ReadConfiguration(Source{Sets: append(sets, "state="+t.TempDir())}); err != nil || c.Loaded().Check() != nil {
 		t.Error(err)
+	}
+}
+
+// TestRuleOfUnknownFiles: a file that does not say by what rule it is kept goes by that of its directory, and is kept if there are several.
+func TestRuleOfUnknownFiles(t *testing.T) {
+	entries := []record.Config{
+		{Name: "low", Dir: "/srv/", Keep: record.Keep{Total: 1}, Upload: "a"}, {Name: "main", Dir: "/srv"}, {Name: "other", Dir: "/other", Keep: record.Keep{Total: 2}, Upload: "b"},
+	}
+	for dir, want := range map[string]record.Config{"/srv": {Name: "low"}, "/other": entries[2], "/none": {}} {
+		if name, keep, upload := ruleOf(entries, dir); name != want.Name || keep != want.Keep || upload != want.Upload {
+			t.Errorf("%s: %q, %+v, %q", dir, name, keep, upload)
+		}
 	}
 }

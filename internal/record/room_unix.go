@@ -1,11 +1,11 @@
-//go:build unix
+//go:build darwin || dragonfly || freebsd || linux
 
-package archive
+package record
 
 import "golang.org/x/sys/unix"
 
-// space returns how much a directory's file system has for us, and in all, in bytes.
-func space(dir string) (free, total int64, err error) {
+// Room returns how much a directory's disk has for us, and in all, in bytes.
+func Room(dir string) (free, total int64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, 0, err
