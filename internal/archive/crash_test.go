@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -379,4 +380,61 @@ func TestNameInTheStorage(t *testing.T) {
 func sorted(list []string) []string {
 	slices.Sort(list)
 	return list
+}
+
+// TestNestedDirectories: a file is known once, however many directories of recordings it is below, also after a crash and without the index.
+func TestNestedDirectories(t *testing.T) {
+	r := newRig(t, func(o *Options) {
+		places := o.Places
+		o.Places = func() []Place {
+			p := places()
+			return []Place{p[0], {filepath.Join(p[0].Dir, "b"), p[0].Rule}}
+		}
+	})
+	outer, inner := newRecorder(t, r.dir, r, nil), newRecorder(t, filepath.Join(r.dir, "b"), r, nil)
+	outer.send(t, "live/a")
+	outer.close()
+	outer = newRecorder(t, r.dir, r, func(c *record.Config) { c.File = "b/{start}" })
+	outer.send(t, "live/a")
+	outer.close()
+	inner.send(t, "live/b")
+	inner.close()
+	rows := func() (ids map[string]string) {
+		ids = map[string]string{}
+		must(t, r.use(true, func(x *index) error {
+			list, err := x.query(t.Context(), "")
+			for _, f := range list {
+				if old, ok := ids[f.ID]; ok || f.State != Done {
+					t.Errorf("%s is %s below %s, and %s", f.Name, f.State, f.Dir, old)
+				}
+				ids[f.ID] = filepath.Join(f.Dir, f.Name)
+			}
+			return err
+		}))
+		return ids
+	}
+	want := rows()
+	if len(want) != 9 {
+		t.Fatal(want)
+	}
+	look := func(when string) {
+		t.Helper()
+		_, _, err := r.scan(t.Context())
+		must(t, err)
+		if got := rows(); !maps.Equal(got, want) {
+			t.Errorf("%s: %v instead of %v", when, got, want)
+		}
+	}
+	look("again")
+	// A crash has left one, which is found below both directories.
+	for id, name := range want {
+		if strings.Contains(name, "live/b") && strings.HasSuffix(name, ".ts") {
+			must(t, os.Rename(name, name+partial))
+			must(t, r.use(false, func(x *index) error { return x.change("UPDATE files SET state = 0 WHERE id = ?", id) }))
+		}
+	}
+	newRecorder(t, r.dir, r, nil).m.RepairAll(t.Context(), []string{r.dir, filepath.Join(r.dir, "b")})
+	look("repaired")
+	r.restart(func() { must(t, os.Remove(filepath.Join(r.conf.State, "recordings.db"))) })
+	look("without the index")
 }

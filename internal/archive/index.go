@@ -358,8 +358,12 @@ func (x *index) repaired(f *record.File) (known bool, err error) {
 	if n, err := result.RowsAffected(); n > 0 || err != nil || f.ID == "" {
 		return n > 0, err
 	}
-	result, err = x.write.Exec(facts+", name = ? WHERE id = ? AND state IN (?, ?) AND dir = (SELECT id FROM dirs WHERE path = ?)",
-		append(values, f.Name, f.ID, int(Recording), int(Damaged), f.Dir)...)
+	// It may be known by another name, also below another directory, of which this one is a part.
+	if _, err := x.write.Exec("INSERT OR IGNORE INTO dirs (path) VALUES (?)", f.Dir); err != nil {
+		return false, err
+	}
+	result, err = x.write.Exec(facts+", name = ?, dir = (SELECT id FROM dirs WHERE path = ?) WHERE id = ? AND state IN (?, ?)",
+		append(values, f.Name, f.Dir, f.ID, int(Recording), int(Damaged))...)
 	if err != nil {
 		return false, err
 	}
@@ -526,11 +530,49 @@ func (x *index) streams(ctx context.Context, after string, limit int) ([]string,
 	return list, nil
 }
 
-// has reports whether the index knows a file.
-func (x *index) has(ctx context.Context, dir, name string) (bool, error) {
-	var n int
-	err := x.read.QueryRowContext(ctx, "SELECT count(*) FROM files f JOIN dirs d ON d.id = f.dir WHERE d.path = ? AND f.name = ?", dir, name).Scan(&n)
-	return n > 0, err
+// nested returns the directories of files that lie in a directory or in which it lies, and itself.
+func (x *index) nested(ctx context.Context, dir string) ([]string, error) {
+	rows, err := x.read.QueryContext(ctx, "SELECT path FROM dirs")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []string{dir}
+	for rows.Next() {
+		var other string
+		if err := rows.Scan(&other); err != nil {
+			return nil, err
+		}
+		if other != dir && (below(dir, other) != "" || below(other, dir) != "") {
+			list = append(list, other)
+		}
+	}
+	return list, rows.Err()
+}
+
+// below returns the slashed path of a file below a directory; "" if it is not there.
+func below(file, dir string) string {
+	name, err := filepath.Rel(dir, file)
+	if err != nil || !filepath.IsLocal(name) || name == "." {
+		return ""
+	}
+	return filepath.ToSlash(name)
+}
+
+// has reports whether the index knows a file, as one of any of the directories in which it is.
+func (x *index) has(ctx context.Context, dirs []string, file string) (bool, error) {
+	for _, dir := range dirs {
+		name := below(file, dir)
+		if name == "" {
+			continue
+		}
+		var n int
+		err := x.read.QueryRowContext(ctx, "SELECT count(*) FROM files f JOIN dirs d ON d.id = f.dir WHERE d.path = ? AND f.name = ?", dir, name).Scan(&n)
+		if n > 0 || err != nil {
+			return n > 0, err
+		}
+	}
+	return false, nil
 }
 
 // taken reports whether a name is that of a file which is in the storage, whether or not it is here, too.

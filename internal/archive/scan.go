@@ -238,6 +238,13 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 		return 0, err
 	}
 	defer root.Close()
+	var dirs []string
+	if err := a.use(false, func(x *index) (err error) {
+		dirs, err = x.nested(ctx, p.Dir)
+		return err
+	}); err != nil {
+		return 0, err
+	}
 	var found []*Row
 	flush := func() error {
 		list := found
@@ -253,7 +260,7 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 		}
 		known := false
 		if err := a.use(false, func(x *index) (err error) {
-			known, err = x.has(ctx, p.Dir, name)
+			known, err = x.has(ctx, dirs, filepath.Join(p.Dir, filepath.FromSlash(name)))
 			return err
 		}); err != nil || known {
 			return err
