@@ -39,6 +39,9 @@ var ErrGap = errors.New("something is missing in this range")
 // ErrElsewhere is returned for a file that is no longer here but in the storage it was uploaded to.
 var ErrElsewhere = errors.New("the file is only in the storage that it was uploaded to")
 
+// ErrUnreadable is returned for a file that is there no more, or cannot be read.
+var ErrUnreadable = errors.New("the recording cannot be read")
+
 // ErrFragments is returned for a range of which something is only in storage, in a file that was left in fragments.
 var ErrFragments = errors.New("a part of this range is only in the storage that it was uploaded to, in a file that was not made plain MP4 (finalize: none): play index.m3u8, or ask for the whole file")
 

@@ -63,39 +63,59 @@ func patience(w http.ResponseWriter, n int64) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime + time.Duration(n/leastRate)*time.Second))
 }
 
+// faults are the errors of the archive as viewers are told of them. Those that are not told wrap what is the operator's.
+var faults = []struct {
+	err    error
+	status int
+	reason session.Reason
+	told   bool // with all that the error says: it is the archive's own
+}{
+	{ErrIndexing, http.StatusServiceUnavailable, session.Limit, false},
+	{ErrBusy, http.StatusServiceUnavailable, session.Limit, true},
+	{ErrQuery, http.StatusBadRequest, session.ProtocolError, true},
+	{ErrStorage, http.StatusBadGateway, session.Unreachable, false},
+	{ErrCodecs, http.StatusConflict, session.Unsupported, true},
+	{ErrGap, http.StatusConflict, session.Unsupported, true},
+	{ErrFormat, http.StatusConflict, session.Unsupported, true},
+	{ErrFragments, http.StatusConflict, session.Unsupported, true},
+	{ErrUnreadable, http.StatusNotFound, session.NotFound, false},
+	{ErrNotFound, http.StatusNotFound, session.NotFound, true},
+}
+
 // fail answers with an error of the archive or a refusal.
 func (p *Player) fail(w http.ResponseWriter, r *http.Request, stream string, err error) {
+	_ = p.failed(w, r, stream, err)
+}
+
+// failed is fail, and returns the error with its reason.
+func (p *Player) failed(w http.ResponseWriter, r *http.Request, stream string, err error) error {
 	if r.Context().Err() != nil {
-		return // the viewer has gone
+		return err // the viewer has gone
 	}
-	status := 0
-	switch {
-	case errors.Is(err, ErrIndexing):
-		status = http.StatusServiceUnavailable
-		w.Header().Set("Retry-After", strconv.Itoa(RetryAfter))
-	case errors.Is(err, ErrQuery):
-		status = http.StatusBadRequest
-	case errors.Is(err, ErrBusy):
-		status = http.StatusServiceUnavailable
-		w.Header().Set("Retry-After", strconv.Itoa(RetryAfter))
-	case errors.Is(err, ErrStorage):
-		p.env.Log.Warn("a recording cannot be played from the storage that it was uploaded to", "stream", stream, "err", session.ErrorText(err, 512))
-		err, status = ErrStorage, http.StatusBadGateway // what the storage said is the operator's
-	case errors.Is(err, ErrCodecs), errors.Is(err, ErrGap), errors.Is(err, ErrFormat), errors.Is(err, ErrFragments):
-		status = http.StatusConflict
-	case errors.Is(err, ErrNotFound):
-		status = http.StatusNotFound
-	}
-	if status == 0 {
-		if _, ok := errors.AsType[session.Reasoner](err); !ok {
-			p.env.Log.Error("a recording cannot be played", "stream", stream, "err", session.ErrorText(err, 256))
-			err = session.Because(session.Internal, err)
+	for _, f := range faults {
+		if !errors.Is(err, f.err) {
+			continue
 		}
-		p.env.Fail(w, err)
-		return
+		text := err.Error()
+		if !f.told {
+			if f.err != ErrIndexing { //nolint:errorlint // it is one of the list; what it wraps was logged
+				p.env.Log.Warn("a recording cannot be played", "stream", stream, "err", session.Printable(text, 512))
+			}
+			text = f.err.Error()
+		}
+		if f.status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", strconv.Itoa(RetryAfter))
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		http.Error(w, text, f.status)
+		return session.Because(f.reason, err)
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	http.Error(w, err.Error(), status)
+	if _, ok := errors.AsType[session.Reasoner](err); !ok {
+		p.env.Log.Error("a recording cannot be played", "stream", stream, "err", session.Printable(err.Error(), 256))
+		err = session.Because(session.Internal, err)
+	}
+	p.env.Fail(w, err)
+	return err
 }
 
 // RetryAfter is in how many seconds to ask again while the index is made, or too much is played from storage.
@@ -165,7 +185,7 @@ func (p *Player) film(w http.ResponseWriter, r *http.Request, path string) {
 	out := &counter{ResponseWriter: w, add: func(n int) { s.BytesOut.Add(uint64(n)) }}
 	err = p.archive.ServeFilm(out, r.WithContext(ctx), stream)
 	if err != nil {
-		p.fail(w, r, stream, err)
+		err = p.failed(w, r, stream, err)
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -332,6 +333,42 @@ func TestUnreadableIsNotDamaged(t *testing.T) {
 	a := w.get(http.MethodGet, path)
 	if _, _, length, _ := w.probe(a.body); a.status != 200 || a.header.Get("Weir-Skipped") != "" || math.Abs(length-8) > 0.2 {
 		t.Error(a.status, a.header, length)
+	}
+}
+
+// TestWhatViewersAreTold: a viewer is told what to do, and nothing of this machine; a wrong question is no fault of the server.
+func TestWhatViewersAreTold(t *testing.T) {
+	w := newWeb(t, protocoltest.Options{}, nil)
+	m := encoded(t, "160x90")
+	f := w.rig.record(m, "live/a", "0.mp4", 0, 0, 4*time.Second)
+	for path, reason := range map[string]session.Reason{
+		"/live/a/playback.mp4?from=x": session.ProtocolError, film("live/a", time.Hour, 2*time.Hour, ""): session.NotFound, film("live/a", 0, time.Minute, "&gaps=error"): session.Unsupported,
+	} {
+		before := len(w.server.Ends("recordings"))
+		a := w.get(http.MethodGet, path)
+		w.server.Until("the session ends", func() bool { return len(w.server.Ends("recordings")) > before })
+		if ends := w.server.Ends("recordings"); ends[len(ends)-1].Reason != reason || a.status < 400 || a.status > 499 || !strings.Contains(string(a.body), "T18:") && !strings.Contains(string(a.body), "T19:") {
+			t.Errorf("%s: %d %q, %v", path, a.status, a.body, ends[len(ends)-1].Reason)
+		}
+	}
+	name := filepath.Join(w.dir, f.Name)
+	must(t, os.Remove(name))
+	must(t, os.Symlink("/etc/passwd", name))
+	for _, path := range []string{"/live/a/rec-" + f.ID + ".mp4", "/live/a/rec-" + f.ID + "-init.mp4"} {
+		w.media.forget(f.ID)
+		if a := w.get(http.MethodGet, path); a.status != 404 || strings.TrimSpace(string(a.body)) != ErrUnreadable.Error() || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %q %v", path, a.status, a.body, a.header)
+		}
+	}
+	must(t, os.Remove(name))
+	if a := w.get(http.MethodGet, "/live/a/rec-"+f.ID+".mp4"); a.status != 404 || strings.TrimSpace(string(a.body)) != ErrNotFound.Error() {
+		t.Errorf("%d %q", a.status, a.body)
+	}
+	a := httptest.NewRecorder()
+	p := &Player{env: protocol.Env{Door: w.player.env.Door}}
+	p.fail(a, httptest.NewRequest(http.MethodGet, "/", nil), "live/a", fmt.Errorf("%w (disk I/O error)", ErrIndexing))
+	if a.Code != 503 || strings.TrimSpace(a.Body.String()) != ErrIndexing.Error() || a.Header().Get("Retry-After") != "5" {
+		t.Error(a.Code, a.Body, a.Header())
 	}
 }
 

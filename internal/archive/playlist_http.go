@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -220,8 +221,7 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 	if init {
 		x, err := p.archive.fragments(r.Context(), &row)
 		if err != nil {
-			h.Del("Cache-Control")
-			p.fail(w, r, stream, fmt.Errorf("%w: %w", ErrNotFound, err))
+			p.fail(w, r, stream, unreadable(err))
 			return
 		}
 		h.Set("ETag", `"`+id+`-init"`)
@@ -232,7 +232,6 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 	if text := r.URL.Query().Get("t"); text != "" {
 		ms, err := strconv.ParseInt(text, 10, 64)
 		if later = time.Duration(ms) * time.Millisecond; err != nil || ms < -maxLater || ms > maxLater {
-			h.Del("Cache-Control")
 			p.fail(w, r, stream, fmt.Errorf("%w: t is of a playlist", ErrQuery))
 			return
 		}
@@ -240,15 +239,13 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 	var f *os.File
 	if row.State != Remote {
 		if f, err = open(&row); err != nil && !p.archive.moved(r.Context(), &row, err) {
-			h.Del("Cache-Control")
-			p.fail(w, r, stream, fmt.Errorf("%w: %w", ErrNotFound, err))
+			p.fail(w, r, stream, unreadable(err))
 			return
 		}
 	}
 	if row.State == Remote {
 		to, err := p.archive.Elsewhere(r.Context(), &row, "")
 		if err != nil {
-			h.Del("Cache-Control")
 			p.fail(w, r, stream, fmt.Errorf("%w: %w", ErrStorage, err))
 			return
 		}
@@ -267,8 +264,7 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 			content, err = clip.Shifted(f, size, x, later)
 		}
 		if err != nil {
-			h.Del("Cache-Control")
-			p.fail(w, r, stream, fmt.Errorf("%w: %w", ErrNotFound, err))
+			p.fail(w, r, stream, unreadable(err))
 			return
 		}
 	}
@@ -276,6 +272,14 @@ func (p *Player) media(w http.ResponseWriter, r *http.Request, stream string) {
 	h.Set("ETag", `"`+id+"-"+strconv.FormatInt(later.Milliseconds(), 10)+`"`)
 	patience(w, size)
 	http.ServeContent(out, r, "", time.Time{}, content)
+}
+
+// unreadable is the error of a file that is there no more, or that the system does not give.
+func unreadable(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNotFound
+	}
+	return fmt.Errorf("%w: %w", ErrUnreadable, err)
 }
 
 // maxLater bounds by how many milliseconds a file's media may be later: some 30 years.
