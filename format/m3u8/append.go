@@ -163,7 +163,8 @@ func appendHead(b []byte, version int, independent bool) []byte {
 	return b
 }
 
-func appendStart(b []byte, s *Start) []byte {
+// Append appends the tag as a line; nothing for nil.
+func (s *Start) Append(b []byte) []byte {
 	if s == nil {
 		return b
 	}

@@ -13,7 +13,7 @@ func (p *Media) Append(b []byte) []byte {
 	if p.IFramesOnly {
 		b = appendLine(b, "#EXT-X-I-FRAMES-ONLY")
 	}
-	b = appendStart(b, p.Start)
+	b = p.Start.Append(b)
 	b = p.ServerControl.append(b)
 	if p.PartTarget > 0 {
 		l := tag(b, "#EXT-X-PART-INF")

@@ -9,7 +9,7 @@ const none = "NONE"
 // string is quoted, are left out: a playlist cannot have them.
 func (p *Multivariant) Append(b []byte) []byte {
 	b = appendHead(b, p.Version, p.IndependentSegments)
-	b = appendStart(b, p.Start)
+	b = p.Start.Append(b)
 	for i := range p.Renditions {
 		b = p.Renditions[i].append(b)
 	}

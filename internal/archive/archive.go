@@ -322,7 +322,7 @@ func (a *Archive) page(ctx context.Context, stream string, from, to time.Time, a
 			if at != nil && at.Stream != p {
 				at = nil
 			}
-			list, err := x.within(ctx, p, from, to, at, limit-len(rows)+1)
+			list, err := x.within(ctx, p, "", from, to, at, limit-len(rows)+1)
 			if err != nil {
 				return err
 			}
@@ -456,6 +456,9 @@ func (a *Archive) unlink(r *Row) error {
 // maxFiles bounds the files of one answer that plays a range.
 const maxFiles = 4096
 
+// errMany is an ErrQuery.
+var errMany = fmt.Errorf("%w: there are more than %d files in it; ask for less at a time", ErrQuery, maxFiles)
+
 // Range returns what a recording of a stream has from one time to another, in order. recording "" takes the one that has
 // most of it. It fails with ErrNotFound if there is nothing, ErrQuery or ErrIndexing.
 func (a *Archive) Range(ctx context.Context, stream, recording string, from, to time.Time) ([]Part, error) {
@@ -464,14 +467,14 @@ func (a *Archive) Range(ctx context.Context, stream, recording string, from, to 
 	}
 	var rows []Row
 	err := a.use(true, func(x *index) (err error) {
-		rows, err = x.within(ctx, stream, from, to, nil, maxFiles+1)
+		rows, err = x.within(ctx, stream, recording, from, to, nil, maxFiles+1)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	if len(rows) > maxFiles {
-		return nil, fmt.Errorf("%w: there are more than %d files in it; ask for less at a time", ErrQuery, maxFiles)
+		return nil, errMany
 	}
 	a.lengthen(rows)
 	parts := cut(rows, from, to)
@@ -483,6 +486,22 @@ func (a *Archive) Range(ctx context.Context, stream, recording string, from, to 
 		return nil, fmt.Errorf("%w: nothing of this stream was recorded from %s to %s", ErrNotFound, stamp(from), stamp(to))
 	}
 	return parts, nil
+}
+
+// Recent is Range, and of a range with too many files returns the newest.
+func (a *Archive) Recent(ctx context.Context, stream, recording string, from, to time.Time) ([]Part, error) {
+	parts, err := a.Range(ctx, stream, recording, from, to)
+	if !errors.Is(err, errMany) {
+		return parts, err
+	}
+	const spare = 64 // files that overlap with these
+	if err := a.use(true, func(x *index) (err error) {
+		from, err = x.start(ctx, stream, recording, to, maxFiles-spare)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return a.Range(ctx, stream, recording, from, to)
 }
 
 // fullest returns the recording that has the most time in MP4, which alone can be played; the first by name of several.

@@ -471,9 +471,9 @@ func (x *index) longest(ctx context.Context, stream string) (d time.Duration, er
 	return time.Duration(n.Int64), err
 }
 
-// within returns the first limit files of a stream that have something between two times, those that are
+// within returns the first limit files of a stream, of one recording or of all, that have something between two times, those that are
 // being written and neighbours within a joint included, in the order of their beginnings. after is the last file of the page before.
-func (x *index) within(ctx context.Context, stream string, from, to time.Time, after *place, limit int) ([]Row, error) {
+func (x *index) within(ctx context.Context, stream, recording string, from, to time.Time, after *place, limit int) ([]Row, error) {
 	longest, err := x.longest(ctx, stream)
 	if err != nil {
 		return nil, err
@@ -491,13 +491,27 @@ func (x *index) within(ctx context.Context, stream string, from, to time.Time, a
 	// What ends or begins within a joint of the range decides where its neighbours end.
 	from, to = from.Add(-joint), to.Add(joint)
 	list, err := x.query(ctx, `WHERE f.stream = ? AND (f.start, f.id) > (?, ?) AND f.start < ? AND (f.start + f.length > ? OR f.state = 0)
-		ORDER BY f.start, f.id LIMIT ?`, stream, begin, id, to.UnixNano(), from.UnixNano(), limit)
+		AND ? IN ('', r.recording) ORDER BY f.start, f.id LIMIT ?`, stream, begin, id, to.UnixNano(), from.UnixNano(), recording, limit)
 	if err != nil || after != nil {
 		return list, err
 	}
 	// What is being written may be longer than all that is whole.
-	open, err := x.query(ctx, "WHERE f.state = 0 AND f.stream = ? AND f.start < ? AND f.start < ? ORDER BY f.start, f.id", stream, begin, to.UnixNano())
+	open, err := x.query(ctx, "WHERE f.state = 0 AND f.stream = ? AND f.start < ? AND f.start < ? AND ? IN ('', r.recording) ORDER BY f.start, f.id", stream, begin, to.UnixNano(), recording)
 	return append(open, list...)[:min(limit, len(open)+len(list))], err
+}
+
+// start returns when the n-th file begins, counted back from a time, of one recording of a stream or of all; it is earliest if there are fewer.
+func (x *index) start(ctx context.Context, stream, recording string, before time.Time, n int) (time.Time, error) {
+	if before.After(latest) {
+		before = latest
+	}
+	var start int64
+	err := x.read.QueryRowContext(ctx, `SELECT f.start FROM files f JOIN rules r ON r.id = f.rule WHERE f.stream = ? AND f.start < ? AND ? IN ('', r.recording)
+		ORDER BY f.start DESC LIMIT 1 OFFSET ?`, stream, before.UnixNano(), recording, n-1).Scan(&start)
+	if errors.Is(err, sql.ErrNoRows) {
+		return earliest, nil
+	}
+	return time.Unix(0, start).UTC(), err
 }
 
 // Times beyond these are taken for them: nanoseconds since 1970 do not reach farther.

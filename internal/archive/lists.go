@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,18 +39,46 @@ func newText(b []byte) *text {
 	return &text{b, z.Bytes(), `"` + hex.EncodeToString(sum[:8]) + `"`}
 }
 
-// maxLists bounds the playlists that are kept.
-const maxLists = 256
+// size is how many bytes it takes.
+func (t *text) size() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.plain) + len(t.gzip)
+}
+
+// withStart is the playlist with a tag that tells players where to begin. It is only sent plain: those who take it compressed have read the tag in the
+// playlist before.
+func (t *text) withStart(s *m3u8.Start) *text {
+	place := bytes.Index(t.plain, []byte("#EXT-X-MEDIA-SEQUENCE"))
+	if place < 0 {
+		return t
+	}
+	line := s.Append(nil)
+	sum := sha256.Sum256(line)
+	return &text{slices.Concat(t.plain[:place], line, t.plain[place:]), t.gzip, strings.TrimSuffix(t.tag, `"`) + "-" + hex.EncodeToString(sum[:4]) + `"`}
+}
+
+// Bounds of the playlists that are kept.
+const (
+	maxLists     = 256
+	maxListBytes = 64 << 20
+	// keptTime is for how long one is kept that nobody asks for.
+	keptTime = 5 * time.Minute
+)
 
 // playlists are those that were asked for last: all who ask for one get the same.
 type playlists struct {
 	mu    sync.Mutex // guards below
 	byKey map[listKey]*playlist
+	bytes int
 }
 
 // playlist is one of them.
 type playlist struct {
-	used time.Time // guarded by the list's lock
+	// Guarded by the list's lock.
+	used time.Time
+	held int // bytes
 
 	mu      sync.Mutex // guards below; held while it is made
 	made    time.Time
@@ -87,11 +117,44 @@ func (l *playlists) get(ctx context.Context, p *Player, key listKey) (*playlist,
 		if err := e.make(ctx, p, &key); err != nil {
 			return nil, err
 		}
+		l.weigh(key, e)
 	}
 	return e, nil
 }
 
-// forgetOldest forgets the playlist that nobody has asked for for longest.
+// weigh counts what a playlist takes by now, for which others may have to go. The playlist's lock is held.
+func (l *playlists) weigh(key listKey, e *playlist) {
+	const markSize = 32
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byKey[key] != e {
+		return
+	}
+	l.bytes -= e.held
+	e.held = e.full.size() + e.delta.size() + markSize*len(e.marks)
+	for l.bytes += e.held; l.bytes > maxListBytes && len(l.byKey) > 1; {
+		l.forgetOldest()
+	}
+}
+
+// forgetIdle forgets the playlists that nobody has asked for since a time.
+func (l *playlists) forgetIdle(since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for k, e := range l.byKey {
+		if e.used.Before(since) {
+			l.forget(k)
+		}
+	}
+}
+
+// forget forgets a playlist. mu is held.
+func (l *playlists) forget(k listKey) {
+	l.bytes -= l.byKey[k].held
+	delete(l.byKey, k)
+}
+
+// forgetOldest forgets the playlist that nobody has asked for for longest. mu is held.
 func (l *playlists) forgetOldest() {
 	var oldest listKey
 	first := true
@@ -100,7 +163,7 @@ func (l *playlists) forgetOldest() {
 			oldest, first = k, false
 		}
 	}
-	delete(l.byKey, oldest)
+	l.forget(oldest)
 }
 
 // text returns the playlist, or the update for those who have its beginning.
@@ -130,7 +193,11 @@ func (e *playlist) make(ctx context.Context, p *Player, key *listKey) error {
 	if key.event {
 		to = key.from.Add(maxShift)
 	}
-	parts, err := p.archive.Range(ctx, key.stream, key.recording, key.from, to)
+	look := p.archive.Range
+	if key.event {
+		look = p.archive.Recent
+	}
+	parts, err := look(ctx, key.stream, key.recording, key.from, to)
 	if err != nil {
 		return err
 	}

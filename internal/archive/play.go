@@ -34,10 +34,18 @@ func NewPlayer(env protocol.Env, a *Archive, lives func(stream string, epoch uin
 	}
 }
 
-// Run returns when ctx ends: there is nothing to do.
+// Run forgets what nobody asks for any more, until ctx ends.
 func (p *Player) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	t := time.NewTicker(keptTime / 5)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-t.C:
+			p.lists.forgetIdle(now.Add(-keptTime))
+		}
+	}
 }
 
 // Routes implements protocol.Router.

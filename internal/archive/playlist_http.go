@@ -50,8 +50,10 @@ func (p *Player) index(w http.ResponseWriter, r *http.Request, path string) {
 	var parts []Part
 	var start *m3u8.Start
 	if q.Get("start") != "" && !q.Has("from") {
-		parts, start, err = p.shift(r.Context(), q, now, &want)
+		var at time.Time
+		parts, at, start, err = p.shift(r.Context(), q, now, &want)
 		next.Set("start", stamp(want.from))
+		next.Set("at", stamp(at))
 		next.Set("life", strconv.FormatUint(want.life, 10))
 		next.Set("target", strconv.Itoa(want.target))
 	} else if want.from, want.to, err = times(q, now); err == nil {
@@ -91,7 +93,7 @@ func evidence(q url.Values) url.Values {
 	rest := url.Values{}
 	for name, values := range q {
 		switch name {
-		case "start", "from", "to", "duration", "recording", "life", "target", "v", "l":
+		case "start", "at", "from", "to", "duration", "recording", "life", "target", "v", "l":
 		default:
 			if !strings.HasPrefix(name, "_HLS_") {
 				rest[name] = values
@@ -148,7 +150,11 @@ func (p *Player) playlist(w http.ResponseWriter, r *http.Request, stream string)
 		p.fail(w, r, stream, err)
 		return
 	}
-	p.send(w, r, e.text(q.Get("_HLS_skip") != ""))
+	t := e.text(q.Get("_HLS_skip") != "")
+	if at, err := moment(q, "at", now); err == nil && !at.IsZero() && want.event && !acceptsGzip(r) && !q.Has("_HLS_skip") { // what ffmpeg reads looks for it here alone
+		t = t.withStart(e.startAt(at))
+	}
+	p.send(w, r, t)
 }
 
 // send answers with a playlist.
@@ -300,7 +306,7 @@ func (p *Player) spans(w http.ResponseWriter, r *http.Request, path string) {
 			return
 		}
 	}
-	parts, err := p.archive.Range(r.Context(), stream, q.Get("recording"), from, to)
+	parts, err := p.archive.Recent(r.Context(), stream, q.Get("recording"), from, to)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		p.fail(w, r, stream, err)
 		return

@@ -28,15 +28,15 @@ const (
 	recentTime = 10 * time.Second
 )
 
-// shift finds out which growing playlist a query asks for, which it notes in want, what there is of it, and where players
+// shift finds out which growing playlist a query asks for, which it notes in want, what there is of it, from when on, and where players
 // are to begin.
-func (p *Player) shift(ctx context.Context, q url.Values, now time.Time, want *listKey) ([]Part, *m3u8.Start, error) {
+func (p *Player) shift(ctx context.Context, q url.Values, now time.Time, want *listKey) ([]Part, time.Time, *m3u8.Start, error) {
 	begin, err := moment(q, "start", now)
 	if err == nil && !begin.Before(now) {
 		err = fmt.Errorf("%w: start is in the future", ErrQuery)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, begin, nil, err
 	}
 	begin = begin.Truncate(time.Millisecond)
 	want.event, want.from = true, begin.UTC().Truncate(shiftGrid)
@@ -44,23 +44,23 @@ func (p *Player) shift(ctx context.Context, q url.Values, now time.Time, want *l
 	for end := now.Add(firstTime); ; {
 		parts, e, err := p.shifted(ctx, want, begin)
 		if err == nil {
-			return parts, e.startAt(begin), nil
+			return parts, begin, e.startAt(begin), nil
 		}
 		grows := len(parts) > 0 && parts[len(parts)-1].State == Recording || p.archive.begins(ctx, want.stream)
 		if !errors.Is(err, ErrNotFound) || !grows || !time.Now().Before(end) {
-			return nil, nil, err
+			return nil, begin, nil, err
 		}
 		if !waits {
 			if waits = p.waiting.Add(1) <= maxWaiting; !waits {
 				p.waiting.Add(-1)
-				return nil, nil, err
+				return nil, begin, nil, err
 			}
 			defer p.waiting.Add(-1)
 		}
 		select {
 		case <-time.After(firstLook):
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+			return nil, begin, nil, ctx.Err()
 		}
 	}
 }
@@ -68,7 +68,7 @@ func (p *Player) shift(ctx context.Context, q url.Values, now time.Time, want *l
 // shifted returns what there is of the playlist that want asks for, and completes want. After an error there may be parts
 // all the same, of which there is no segment yet.
 func (p *Player) shifted(ctx context.Context, want *listKey, begin time.Time) ([]Part, *playlist, error) {
-	parts, err := p.archive.Range(ctx, want.stream, want.recording, want.from, time.Now())
+	parts, err := p.archive.Recent(ctx, want.stream, want.recording, want.from, time.Now())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,10 +100,7 @@ func (a *Archive) begins(ctx context.Context, stream string) bool {
 // be played by time.
 func (a *Archive) Past(ctx context.Context, stream string) (time.Duration, bool) {
 	now := time.Now()
-	parts, err := a.Range(ctx, stream, "", now.Add(-maxShift), now)
-	if errors.Is(err, ErrQuery) { // of very many files
-		parts, err = a.Range(ctx, stream, "", now.Add(-time.Hour), now)
-	}
+	parts, err := a.Recent(ctx, stream, "", now.Add(-maxShift), now)
 	if errors.Is(err, ErrNotFound) {
 		return 0, a.begins(ctx, stream)
 	}

@@ -200,6 +200,12 @@ func TestTimeShiftBeginsWhereAsked(t *testing.T) {
 			t.Fatal(c.at, a.status, err, string(a.body))
 		}
 		p := w.list(w.base + "/live/a/" + x.Variants[0].URI)
+		if p.Start == nil || *p.Start != *x.Start { // ffmpeg looks for it here alone
+			t.Errorf("from %v on: %+v instead of %+v", c.at, p.Start, x.Start)
+		}
+		if a := w.get(http.MethodGet, w.base+"/live/a/"+x.Variants[0].URI, "Accept-Encoding", "gzip"); a.header.Get("Content-Encoding") != "gzip" {
+			t.Error(a.header)
+		}
 		if got := dates(p, begin); got != c.playlist || (x.Start.Offset-c.want).Abs() > 100*time.Millisecond {
 			t.Errorf("from %v on: %v in %s, %v in %s wanted", c.at, x.Start.Offset, got, c.want, c.playlist)
 		}
@@ -388,5 +394,84 @@ func TestPast(t *testing.T) {
 	must(t, w.Begun(flv))
 	if past, ok := w.Past(t.Context(), "live/flv"); ok {
 		t.Error("FLV cannot be played by time:", past)
+	}
+}
+
+// TestTimeShiftOverManyFiles: of more files than an answer has, the newest are played, and told of.
+func TestTimeShiftOverManyFiles(t *testing.T) {
+	w := newWeb(t, protocoltest.Options{}, nil)
+	const files, length = maxFiles + 500, 10 * time.Second
+	begin := time.Now().Add(-files * length).UTC().Truncate(time.Second)
+	w.life.Store(7)
+	var rows []*Row
+	add := func(recording, format string, i int) {
+		at := begin.Add(time.Duration(i) * length)
+		f := w.rig.file("live/a", fmt.Sprint(recording, i, ".", format), 0, length)
+		f.ID, f.Recording, f.Format, f.Start, f.Take, f.Codecs = event.NewID(at), recording, format, at, recording, "avc1.64000b"
+		rows = append(rows, &Row{File: f, State: Done})
+		x := &mp4.Index{Path: "live/a", Start: at, Init: []byte("init"), Fragments: []mp4.Fragment{{Duration: length, Offset: 100, Size: 900, Key: true}}}
+		w.media.keep(&volume{id: f.ID, whole: true, index: x})
+	}
+	for i := range files {
+		add("main", "mp4", i)
+	}
+	for i := range 5 {
+		add("other", "ts", files-1-i)
+	}
+	must(t, w.use(false, func(x *index) error { return x.putAll(rows, false) }))
+	address, start := w.shift(files*length + time.Minute)
+	p := w.list(address)
+	if n := len(p.Segments); n > maxFiles || n < maxFiles-100 || start != 0 {
+		t.Errorf("%d segments, begun with %v", n, start)
+	}
+	if last := p.Segments[len(p.Segments)-1]; !strings.Contains(last.URI, rows[files-1].ID) {
+		t.Error(last.URI)
+	}
+	if past, ok := w.Past(t.Context(), "live/a"); !ok || past < (maxFiles-100)*length || past > files*length {
+		t.Error(past, ok)
+	}
+	if a := w.get(http.MethodGet, "/live/a/recordings.json"); a.status != 200 || len(a.body) < 100 {
+		t.Error(a.status, string(a.body))
+	}
+	if a := w.get(http.MethodGet, film("live/a", 0, time.Since(epoch), "")); a.status != 400 && a.status != 404 {
+		t.Error(a.status)
+	}
+}
+
+// TestPlaylistsAreBounded: the playlists that are kept are bounded by what they take, and those that nobody asks for go.
+func TestPlaylistsAreBounded(t *testing.T) {
+	l := playlists{byKey: map[listKey]*playlist{}}
+	begin := time.Now()
+	add := func(i, size int) {
+		k := listKey{stream: fmt.Sprint(i)}
+		e := &playlist{used: begin.Add(time.Duration(i) * time.Second), full: &text{plain: make([]byte, size/2), gzip: make([]byte, size/2)}}
+		l.byKey[k] = e
+		l.weigh(k, e)
+		e.full.plain = e.full.plain[:size/4]
+		l.weigh(k, e)
+		e.full.plain = e.full.plain[:size/2]
+		l.weigh(k, e)
+	}
+	for i := range 8 {
+		add(i, 8<<20)
+	}
+	if l.bytes != 64<<20 || len(l.byKey) != 8 {
+		t.Errorf("%d playlists of %d bytes", len(l.byKey), l.bytes)
+	}
+	add(8, 2)
+	if l.bytes != 56<<20+2 || l.byKey[listKey{stream: "0"}] != nil {
+		t.Errorf("%d playlists of %d bytes", len(l.byKey), l.bytes)
+	}
+	add(9, 100<<20) // one there is in any case
+	if l.bytes != 100<<20 || len(l.byKey) != 1 {
+		t.Errorf("%d playlists of %d bytes", len(l.byKey), l.bytes)
+	}
+	l.forgetIdle(begin.Add(9 * time.Second))
+	if len(l.byKey) != 1 {
+		t.Error("one that is asked for is gone")
+	}
+	l.forgetIdle(begin.Add(9*time.Second + 1))
+	if l.bytes != 0 || len(l.byKey) != 0 {
+		t.Errorf("%d playlists of %d bytes", len(l.byKey), l.bytes)
 	}
 }
