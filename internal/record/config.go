@@ -265,6 +265,11 @@ func (p *plan) wants(kind av.Kind, id uint8) (title string, ok bool) {
 	return "", ok
 }
 
+// wantsKind reports whether any track of a kind is recorded.
+func (p *plan) wantsKind(kind av.Kind) bool {
+	return slices.ContainsFunc(p.choices, func(c choice) bool { return c.all || c.kind == kind })
+}
+
 // zone is that of names and marks.
 func (p *plan) zone() *time.Location {
 	if p.Time == "local" {

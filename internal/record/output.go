@@ -42,7 +42,9 @@ type output struct {
 	told told
 	box  container
 	plan *plan
-	open func(dir string) (storage, error)
+	// early is for how long it has frames from before info.Start. It is set before the first job.
+	early time.Duration
+	open  func(dir string) (storage, error)
 
 	mu   sync.Mutex // guards below
 	info File       // Name is without number and extension until the file is made
@@ -313,7 +315,7 @@ func (o *output) close(failed error) {
 
 // complete makes the file whole, and gives it its name. torn says that something may be behind what was written well.
 func (o *output) complete(torn bool) (err error) {
-	o.change(func(f *File) { f.Duration = o.long })
+	o.change(func(f *File) { f.Duration = max(o.long-o.early, 0) })
 	if torn {
 		err = o.file.Truncate(o.size)
 	}

@@ -171,7 +171,7 @@ func (r *recording) follow(ctx context.Context) (err error) {
 			}
 			return err
 		}
-		if r.settled() {
+		if r.settled() && t.complete() {
 			t.drain(false)
 		}
 		if t.out != nil {

@@ -27,6 +27,8 @@ const (
 	maxHeldList = 4096
 	// tolerance makes a file of 10 s end at the key frame that is said to come at 9.999 s.
 	tolerance = 25 * time.Millisecond
+	// leastGap is for how long nothing must have come for a file not to go on where the one before it ends.
+	leastGap = 200 * time.Millisecond
 	// keyPatience is for how long a recording waits for a key frame before that is told.
 	keyPatience = 15 * time.Second
 )
@@ -39,14 +41,17 @@ type taker struct {
 	join    accessunit.Joiner
 	headers *stream.Headers // the newest
 	order   order
+	await   awaited
 
-	out    *output // the file; nil while there is none
-	tracks []selected
-	lead   int // index in tracks
-	clock  clock
-	begun  time.Duration // when the file began
-	mark   time.Time     // at which it ends
-	bytes  int64         // of payload in it
+	out     *output // the file; nil while there is none
+	tracks  []selected
+	lead    int // index in tracks
+	clock   clock
+	begun   time.Duration // when the file began
+	wrote   time.Duration // when the newest frame in it came
+	version uint32        // of the headers that it began with
+	mark    time.Time     // at which it ends
+	bytes   int64         // of payload in it
 
 	batch      []av.Frame
 	batchBytes int64
@@ -68,6 +73,7 @@ type taker struct {
 	seen   bool // a frame has come
 	last   time.Duration
 	step   time.Duration // between two frames of the lead
+	before time.Duration // and between the two before
 	leadAt time.Duration
 	wait   time.Duration // since when a key frame is waited for
 	told   bool          // that was told
@@ -113,6 +119,9 @@ func (t *taker) add(it *item) {
 		}
 		return
 	}
+	if it.headers != t.headers && covers(t.headers, it.headers) { // a track has come while it waited
+		it.headers = t.headers
+	}
 	h := headerOf(it.headers, it.Kind, it.Track)
 	if h == nil || !t.wanted(h) {
 		return
@@ -133,7 +142,7 @@ func (t *taker) add(it *item) {
 	isLead := it.Kind == lead.kind && it.Track == lead.id
 	if isLead {
 		if d := it.at - t.leadAt; d > 0 && t.leadAt > 0 {
-			t.step = min(d, maxWait*10)
+			t.before, t.step = t.step, min(d, maxWait*10)
 		}
 		t.leadAt = it.at
 	}
@@ -145,6 +154,7 @@ func (t *taker) add(it *item) {
 		t.r.noKeyFrame()
 	}
 	i, current := t.track(it, h)
+	current = current && (isLead || it.headers.Version <= t.version || t.leads(it.headers)) // what comes with another lead belongs to its file
 	if current && it.Kind == av.Audio && t.holed(i, it.PTS) {
 		t.recut = true
 	}
@@ -225,15 +235,27 @@ func (t *taker) findLead(h *stream.Headers) trackID {
 // track finds a frame's track in the present file; current is false if the file has it not, or with another configuration.
 func (t *taker) track(it *item, h *stream.TrackHeader) (i int, current bool) {
 	i = slices.IndexFunc(t.tracks, func(s selected) bool { return s.Kind == it.Kind && s.ID == it.Track })
-	if i < 0 {
-		return i, false
+	return i, i >= 0 && t.same(i, h)
+}
+
+// leads reports whether the lead of headers is that of the present file, as it is there. Headers that have no lead of its kind yet do not tell.
+func (t *taker) leads(headers *stream.Headers) bool {
+	lead := t.leadOf(headers)
+	i := slices.IndexFunc(t.tracks, func(s selected) bool { return s.Kind == lead.kind && s.ID == lead.id })
+	if i < 0 || i != t.lead {
+		return i >= 0 && t.tracks[i].Kind != t.tracks[t.lead].Kind
 	}
+	return t.same(i, headerOf(headers, lead.kind, lead.id))
+}
+
+// same reports whether a track of the present file is as a header says.
+func (t *taker) same(i int, h *stream.TrackHeader) bool {
 	has := &t.tracks[i]
 	if has.Version != h.Version && has.Codec == h.Codec && has.SampleRate == h.SampleRate && has.Channels == h.Channels &&
 		codec.SameCoding(h.Codec, has.Config, h.Config) {
 		has.Version = h.Version // the publisher has returned, with the same
 	}
-	return i, has.Version == h.Version && has.Codec == h.Codec
+	return has.Version == h.Version && has.Codec == h.Codec
 }
 
 // isDue reports whether the file ends before a frame of the lead.
@@ -326,19 +348,28 @@ func (t *taker) lost() {
 	t.take, t.clock = "", clock{}
 }
 
-// cut ends the present file, if there is one, and begins the next with a frame of the lead.
+// cut ends the present file, if there is one, and begins the next with a frame of the lead. If nothing came for a while before it, the present file does not
+// last until then, and the next one does not go on where it ends.
 func (t *taker) cut(it *item) {
-	gap := t.slow
-	t.slow = false
-	t.end(it.DTS)
-	if gap {
-		t.lost()
-	}
 	from := it.at
 	if len(t.held) > 0 {
 		from = min(from, t.held[0].at)
 	}
+	gap := t.slow || t.out != nil && from-t.wrote > max(leastGap, 2*t.before)
+	t.slow = false
+	if gap {
+		t.end(mp4.NoEnd)
+		t.lost()
+	}
+	early := time.Duration(0)
+	if t.out != nil { // it has pictures until then: what is held is of use without them only to who plays the file alone
+		early, from = it.at-from, it.at
+	}
+	t.end(it.DTS)
 	t.begin(it, from)
+	if t.out != nil {
+		t.out.early = early
+	}
 	t.releaseHeld()
 }
 
@@ -365,6 +396,7 @@ func (t *taker) begin(it *item, from time.Duration) {
 		t.take = event.NewID(time.Now())
 		t.clock = clock{t.r.wall(it.Arrived), it.at}
 	}
+	t.version = it.headers.Version
 	t.begun, t.mark, t.bytes, t.recut, t.keyed = from, time.Time{}, 0, false, make([]bool, len(t.tracks))
 	t.heard = make([]time.Duration, len(t.tracks))
 	t.out = t.r.begin(conf, t.tracks, t.take, from, t.clock.at(from))
@@ -427,6 +459,7 @@ func (t *taker) append(it *item) {
 	if len(t.batch) == 0 {
 		t.batchAt = it.at
 	}
+	t.wrote = max(t.wrote, it.at)
 	if i := slices.IndexFunc(t.tracks, func(s selected) bool { return s.Kind == it.Kind && s.ID == it.Track }); i >= 0 && it.Kind == av.Audio {
 		t.heard[i] = it.PTS + codec.FrameDuration(it.Codec, t.tracks[i].Config, it.Payload)
 	}
