@@ -59,6 +59,7 @@ type Manager struct {
 	opt   Options
 	write func(kept) error // to the disk
 	loops loops
+	held  held
 	sent  map[*service]*atomic.Int64 // bytes; of every service
 
 	wg sync.WaitGroup // the targets' goroutines
@@ -170,7 +171,7 @@ func (m *Manager) Stream(e stream.Event) {
 	}
 	m.sync(e.Path, l)
 	for _, t := range l.targets {
-		t.anew()
+		t.anew(comes)
 		if comes {
 			signal(t.look)
 		}
@@ -280,6 +281,11 @@ func (m *Manager) start(t *target) {
 	t.stop, t.end, t.done = stop, end, done
 	id := ident{t.path, t.Name}
 	before := m.ending[id]
+	state := t.expected()
+	if before != nil {
+		state = Waiting
+	}
+	t.set(state) // now: the answer to whoever turns it on is made of it
 	m.wg.Go(func() {
 		t.run(ctx, waiting, before)
 		end(nil)

@@ -1,12 +1,14 @@
 package push
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
 	"weir/internal/event"
 	"weir/internal/session"
 	"weir/internal/stream"
+	"weir/rtmp"
 )
 
 // State is what a target does.
@@ -91,6 +93,11 @@ func (t *target) ended(f *stream.Follower, err error, a *Address) {
 	t.follower, t.live = nil, time.Time{}
 	if took >= longestWait {
 		t.attempts = 0
+	}
+	if _, said := errors.AsType[*rtmp.StatusError](err); said {
+		t.m.held.free(t.place())
+	} else if took >= quickTime {
+		t.m.held.until(t.place(), time.Now())
 	}
 	data := t.about()
 	data["reason"] = v.reason.String()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,7 +98,6 @@ func newTarget(m *Manager, path string, s *stream.Stream, w wanted) *target {
 
 // run sends the stream until it has ended or ctx ends, once the one before has ended.
 func (t *target) run(ctx, waiting context.Context, before *ending) {
-	t.set(Waiting)
 	before.wait(waiting)
 	v := stream.Supervision{Min: firstWait, Max: longestWait, Delay: t.delay, Now: t.try, Failed: t.failed}
 	_ = v.Run(waiting, func(context.Context) error { return t.work(ctx, waiting) })
@@ -114,29 +115,74 @@ func (t *target) retry() {
 	}
 }
 
-// anew makes a target that was refused because of the stream's codecs try again: they may have changed.
-func (t *target) anew() {
+// anew makes a target try again that was refused for something that may be otherwise now: the stream's codecs, and, if another publisher
+// has come, where the stream comes from, who has it at the server, and what the publisher sent behind the name.
+func (t *target) anew(another bool) {
 	t.mu.Lock()
-	codecs := t.state == Refused && t.verdict.reason == session.Unsupported
+	again := false
+	if t.state == Refused {
+		switch t.verdict.reason {
+		case session.Unsupported:
+			again = true
+		case session.Loop, session.Takeover:
+			again = another
+		default:
+			again = another && strings.Contains(t.URL+t.Key, "{query}")
+		}
+	}
 	t.mu.Unlock()
-	if codecs {
+	if again {
 		t.retry()
 	}
 }
 
-// delay is for Supervision: what was refused is not tried soon.
+// expected is the state of a target that begins: it waits for the publisher, or connects at the next key frame.
+func (t *target) expected() State {
+	if _, live := t.stream.Publisher(); live {
+		return Connecting
+	}
+	return Waiting
+}
+
+// delay is for Supervision. It doubles with the attempts, which may begin anew. What was refused is not tried soon, and what would take the
+// stream away from another publisher not by itself.
 func (t *target) delay(error) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.MaxAttempts > 0 && t.attempts >= t.MaxAttempts {
-		t.verdict.refused = true
-		t.verdict.text = fmt.Sprintf("given up after %d attempts; the last one: %s", t.attempts, t.verdict.text)
+	v := &t.verdict
+	switch {
+	case v.reason == session.Takeover:
 		return never
-	}
-	if t.verdict.refused {
+	case t.MaxAttempts > 0 && t.attempts >= t.MaxAttempts:
+		v.refused = true
+		v.text = fmt.Sprintf("given up after %d attempts, until somebody asks for another one (weir pushes retry); the last one: %s", t.attempts, v.text)
+		return never
+	case v.refused:
 		return refusedWait
 	}
-	return 0
+	most := longestWait
+	if v.held {
+		most = heldWait
+	}
+	wait := firstWait
+	for n := 1; n < t.attempts && wait < most; n++ {
+		wait *= 2
+	}
+	wait = min(wait, most)
+	return wait - rand.N(wait/4+1)
+}
+
+// place is that of the target.
+func (t *target) place() place { return place{t.path, t.URL, t.Key} }
+
+// mayPass makes a refusal one that passes, if the server may refuse us for a connection of ours that was lost.
+func (t *target) mayPass(v *verdict) {
+	if v.refused && v.reason == session.Denied && t.m.held.lately(t.place()) {
+		v.refused, v.held = false, true
+	}
+	if v.held {
+		v.text = session.Printable("the stream was sent there a moment ago, and the server may not have noticed yet that this connection is lost; it says: "+v.text, maxText)
+	}
 }
 
 // errFailed is what Supervision is told of failures, which it must not take for the end of the stream.
@@ -166,6 +212,7 @@ func (t *target) work(ctx, waiting context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.verdict = judge(err, t.address)
+	t.mayPass(&t.verdict)
 	t.attempts++
 	return errFailed
 }
@@ -173,7 +220,7 @@ func (t *target) work(ctx, waiting context.Context) error {
 // session is one session with the server: it waits for the stream, connects, and sends until it fails,
 // or the stream has ended.
 func (t *target) session(ctx, waiting context.Context) error {
-	t.set(Waiting)
+	t.set(t.expected())
 	if t.moved == "" {
 		foreign := t.origin == FromAPI || t.origin == FromHook
 		t.guard = &reach.Guard{Foreign: foreign, Open: t.m.opt.Private != nil && t.m.opt.Private(t.path)}
@@ -189,7 +236,7 @@ func (t *target) session(ctx, waiting context.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := t.place()
+	a, err := t.goal()
 	if err != nil {
 		return &unsupportedError{err.Error()}
 	}
@@ -243,8 +290,8 @@ func endOf(err error) error {
 	return err
 }
 
-// place returns where the stream goes now.
-func (t *target) place() (*Address, error) {
+// goal returns where the stream goes now.
+func (t *target) goal() (*Address, error) {
 	p, _ := t.stream.Publisher()
 	a, err := t.Config.address(vars{t.path, p.Query})
 	if err == nil && t.moved != "" {

@@ -739,7 +739,7 @@ func TestMaxAttempts(t *testing.T) {
 		s := w.publish("live/cam", "p1")
 		s.run(20 * time.Minute)
 		st := w.status()
-		if st.State != Refused || tries != 3 || !strings.HasPrefix(st.Error, "given up after 3 attempts; the last one: h.example cannot be reached") || !st.NextTry.IsZero() {
+		if st.State != Refused || tries != 3 || !strings.HasPrefix(st.Error, "given up after 3 attempts, until somebody asks for another one (weir pushes retry); the last one: h.example cannot be reached") || !st.NextTry.IsZero() {
 			t.Errorf("%d tries: %+v", tries, st)
 		}
 		if _, err := w.m.Retry("live/cam", "it"); err != nil {

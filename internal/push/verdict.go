@@ -38,6 +38,8 @@ type verdict struct {
 	refused bool
 	reason  session.Reason
 	text    string // a sentence, or part of one, without secrets
+	// held: the server may refuse the stream for a connection that it has not noticed the loss of.
+	held bool
 }
 
 // judge says what a failure of a session with the server at a means.
@@ -57,32 +59,32 @@ func judgeError(err error, a *Address) verdict {
 	host := a.Host
 	switch {
 	case errors.Is(err, errLoop), errors.Is(err, errBack):
-		return verdict{true, session.Loop, err.Error()}
+		return verdict{refused: true, reason: session.Loop, text: err.Error()}
 	case errors.Is(err, reach.ErrPrivate):
-		return verdict{true, session.Address, host + " is not connected to: " + reach.ErrPrivate.Error()}
+		return verdict{refused: true, reason: session.Address, text: host + " is not connected to: " + reach.ErrPrivate.Error()}
 	case errors.Is(err, errSilent):
-		return verdict{true, session.Denied, errSilent.Error()}
+		return verdict{refused: true, reason: session.Denied, text: errSilent.Error()}
 	case errors.Is(err, errPin):
-		return verdict{true, session.Handshake, errPin.Error()}
+		return verdict{refused: true, reason: session.Handshake, text: errPin.Error()}
 	case errors.Is(err, errDowngrade), errors.Is(err, errRedirects):
-		return verdict{true, session.Redirected, err.Error()}
+		return verdict{refused: true, reason: session.Redirected, text: err.Error()}
 	}
 	if e, ok := errors.AsType[*unsupportedError](err); ok {
-		return verdict{true, session.Unsupported, e.what}
+		return verdict{refused: true, reason: session.Unsupported, text: e.what}
 	}
 	if st, ok := errors.AsType[*rtmp.StatusError](err); ok {
 		return judgeStatus(st, a)
 	}
 	if errors.Is(err, rtmp.ErrAuthFailed) {
-		return verdict{true, session.BadKey, "the server does not accept the user and password in the URL"}
+		return verdict{refused: true, reason: session.BadKey, text: "the server does not accept the user and password in the URL"}
 	}
 	if e, ok := errors.AsType[*rtmp.TimeoutError](err); ok && e.Stage == rtmp.StagePublish {
-		return verdict{false, session.Stalled, fmt.Sprintf("%s has taken nothing for %v: the network there is cut or too slow", host, stallTime)}
+		return verdict{refused: false, reason: session.Stalled, text: fmt.Sprintf("%s has taken nothing for %v: the network there is cut or too slow", host, stallTime)}
 	}
 	if f := reach.Explain(err, host, "write the certificate's fingerprint as pin"); f != nil {
-		return verdict{f.Lasting, f.Reason, f.Text}
+		return verdict{refused: f.Lasting, reason: f.Reason, text: f.Text}
 	}
-	return verdict{false, session.ReasonOf(err), err.Error()}
+	return verdict{refused: false, reason: session.ReasonOf(err), text: err.Error()}
 }
 
 // statuses are the codes with which servers refuse, and what they mean to whoever set up the target.
@@ -103,17 +105,17 @@ const codeInternalKill = "NetStream.Unpublish.InternalKill"
 func judgeStatus(st *rtmp.StatusError, a *Address) verdict {
 	switch word, _ := st.Properties.GetString(hops.Reason); word { // of a server of our kind
 	case session.Takeover.String():
-		return verdict{true, session.Takeover, "another publisher has taken the stream over on the server: " + st.Description}
+		return verdict{refused: true, reason: session.Takeover, text: "another publisher has taken the stream over on the server; it is taken back when the publisher here begins anew, or when you say so (weir pushes retry): " + st.Description}
 	case session.Loop.String():
-		return verdict{true, session.Loop, "the stream would go in a circle: " + st.Description}
+		return verdict{refused: true, reason: session.Loop, text: "the stream would go in a circle: " + st.Description}
 	}
 	text, known := statuses[st.Code]
 	if !known {
-		return verdict{false, session.Denied, "the server has ended the stream: " + st.Error()}
+		return verdict{refused: false, reason: session.Denied, text: "the server has ended the stream: " + st.Error()}
 	}
 	reason := session.Denied
 	if st.Code == rtmp.CodeConnectInvalidApp {
 		reason, text = session.Path, fmt.Sprintf("%s, %s", text, a)
 	}
-	return verdict{true, reason, fmt.Sprintf("%s (%s)", text, strings.TrimSpace(st.Error()))}
+	return verdict{refused: true, reason: reason, text: fmt.Sprintf("%s (%s)", text, strings.TrimSpace(st.Error()))}
 }

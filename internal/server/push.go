@@ -51,8 +51,14 @@ func (s *Server) forward(path string, p stream.Info) (to push.Config, insecure, 
 	return to, edge.Insecure, true
 }
 
-// pulledFrom reports whether a stream is fetched now from a host, or from an address.
+// pulledFrom reports whether a stream is fetched now from a host, or from an address. One that somebody publishes here is not,
+// although what it was fetched by until a moment ago may not have ended yet.
 func (s *Server) pulledFrom(path, host string, addr netip.Addr) bool {
+	if live := s.hub.Get(path); live != nil {
+		if p, ok := live.Publisher(); ok && p.Protocol != ofPulls {
+			return false
+		}
+	}
 	source, addrs := s.pulls.Source(path)
 	if source == "" {
 		return false
