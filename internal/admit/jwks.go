@@ -45,6 +45,7 @@ type keySet struct {
 	mu      sync.Mutex    // guards below
 	fetched chan struct{} // closed when the next fetch is over
 	unknown time.Time     // when an unknown key last caused a fetch
+	due     bool          // which is not over
 }
 
 func newKeySet(source string, refresh time.Duration, log *slog.Logger) *keySet {
@@ -66,11 +67,13 @@ func (s *keySet) run(ctx context.Context) {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	for {
+		asked := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		case <-s.asked:
+			asked = true
 		}
 		err := s.fetch(ctx)
 		if ctx.Err() != nil {
@@ -93,6 +96,7 @@ func (s *keySet) run(ctx context.Context) {
 		s.mu.Lock()
 		close(s.fetched)
 		s.fetched = make(chan struct{})
+		s.due = s.due && !asked
 		s.mu.Unlock()
 	}
 }
@@ -193,13 +197,27 @@ func (s *keySet) key(ctx context.Context, t *jwt.Token) (any, error) {
 	}
 	wait := time.NewTimer(unknownWait)
 	defer wait.Stop()
-	select {
-	case <-fetched:
-		return s.find(ctx, t)
-	case <-wait.C:
-	case <-ctx.Done():
+	for ok {
+		select {
+		case <-fetched:
+			if key, err = s.find(ctx, t); err == nil {
+				return key, nil
+			}
+			fetched, ok = s.pending() // that fetch may have begun before this one was asked for
+		case <-wait.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
 	}
 	return nil, err
+}
+
+// pending returns what is closed when the next fetch is over; false if none is due that was asked for.
+func (s *keySet) pending() (fetched <-chan struct{}, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fetched, s.due
 }
 
 func (s *keySet) find(ctx context.Context, t *jwt.Token) (any, error) {
@@ -215,20 +233,20 @@ func (s *keySet) find(ctx context.Context, t *jwt.Token) (any, error) {
 }
 
 // ask makes the set be fetched, unless an unknown key did so less than a minute ago. Those who ask for one
-// meanwhile wait for the same fetch, as long as it lasts.
+// meanwhile wait for the same fetch, as long as it lasts, and afterwards for nothing.
 func (s *keySet) ask(now time.Time) (fetched <-chan struct{}, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	since := now.Sub(s.unknown)
 	if since >= fetchAgain || since < 0 {
-		s.unknown = now
+		s.unknown, s.due = now, true
 		select {
 		case s.asked <- struct{}{}:
 		default:
 		}
 		return s.fetched, true
 	}
-	return s.fetched, since < unknownWait
+	return s.fetched, s.due && since < unknownWait
 }
 
 // isLoopbackName reports whether a host is this machine.

@@ -123,6 +123,8 @@ func TestSessionsPerUser(t *testing.T) {
 		fresh.Close(EOF, nil)
 		// Others are others, and peers without a user or a key are nobody.
 		admit(Grant{Key: 99, Terms: &Terms{User: "bob"}}, Play, "live/a", "")
+		admit(Grant{Key: 1, Terms: &Terms{By: "jwt", KeyID: "cam"}}, Play, "live/a", "") // another's id
+		admit(Grant{Key: 1, Terms: &Terms{By: "keys", KeyID: "door"}}, Play, "live/a", "")
 		for range 3 {
 			admit(Grant{}, Play, "live/a", "")
 			admit(Grant{Terms: &Terms{By: "hook"}}, Play, "live/a", "")
