@@ -1,12 +1,14 @@
 package hook
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/session"
 )
 
@@ -142,4 +144,30 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestEncoder: what a publisher by RTMP says in the place of a user agent is its encoder; nobody else has one.
+func TestEncoder(t *testing.T) {
+	for _, c := range []struct {
+		role     session.Role
+		protocol string
+		want     string
+	}{
+		{session.Publish, "rtmp", "FMLE/3.0"}, {session.Publish, "rtmps", "FMLE/3.0"}, {session.Publish, "in-process", ""}, {session.Publish, "http", ""},
+		{session.Play, "rtmp", ""}, {session.Play, "hls", ""},
+	} {
+		q := &Question{Request: &admit.Request{Role: c.role, Protocol: c.protocol, Path: "live/a", UserAgent: "FMLE/3.0"}}
+		var asked struct {
+			Session struct {
+				UserAgent string `json:"user_agent"`
+				Encoder   *string
+			}
+		}
+		if err := json.Unmarshal(weirFormat.EncodeDecision(q).Body, &asked); err != nil {
+			t.Fatal(err)
+		}
+		if s := asked.Session; s.Encoder == nil || *s.Encoder != c.want || s.UserAgent != "FMLE/3.0" {
+			t.Errorf("%s by %s: %+v", c.role, c.protocol, s)
+		}
+	}
 }

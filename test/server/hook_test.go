@@ -19,7 +19,7 @@ import (
 // question is what a decision hook is asked.
 type question struct {
 	Action, Role string
-	Session      struct{ ID, Protocol, Remote string }
+	Session      struct{ ID, Protocol, Remote, Encoder string }
 	Stream       struct {
 		Path, Name string
 		Query      map[string][]string
@@ -117,7 +117,7 @@ func TestDecisionHook(t *testing.T) {
 		}
 	}
 	first := h.questions("publish")[0]
-	if first.Session.ID == "" || first.Session.Protocol != "rtmp" || !strings.HasPrefix(first.Session.Remote, "127.0.0.1:") || first.Stream.Path != "live/a" {
+	if first.Session.ID == "" || first.Session.Protocol != "rtmp" || !strings.HasPrefix(first.Session.Remote, "127.0.0.1:") || first.Stream.Path != "live/a" || !strings.HasPrefix(first.Session.Encoder, "FMLE/") {
 		t.Errorf("%+v", first)
 	}
 	if _, metrics := get(t, r.adminURL("/metrics")); !strings.Contains(metrics, `weir_hook_seconds_count{hook="decision",result="allow"} 3`) || !strings.Contains(metrics, `weir_hook_seconds_count{hook="decision",result="deny"} 3`) {
