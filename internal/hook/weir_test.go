@@ -153,8 +153,12 @@ func TestEncoder(t *testing.T) {
 		protocol string
 		want     string
 	}{
-		{session.Publish, "rtmp", "FMLE/3.0"}, {session.Publish, "rtmps", "FMLE/3.0"}, {session.Publish, "in-process", ""}, {session.Publish, "http", ""},
-		{session.Play, "rtmp", ""}, {session.Play, "hls", ""},
+		{session.Publish, "rtmp", "FMLE/3.0"},
+		{session.Publish, "rtmps", "FMLE/3.0"},
+		{session.Publish, "in-process", ""},
+		{session.Publish, "http", ""},
+		{session.Play, "rtmp", ""},
+		{session.Play, "hls", ""},
 	} {
 		q := &Question{Request: &admit.Request{Role: c.role, Protocol: c.protocol, Path: "live/a", UserAgent: "FMLE/3.0"}}
 		var asked struct {

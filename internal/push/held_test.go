@@ -51,7 +51,7 @@ func TestLostConnectionIsStillHeld(t *testing.T) {
 				}
 				s.run(45 * time.Second)
 				if c.state == Refused {
-					s.run(4*time.Minute)
+					s.run(4 * time.Minute)
 				}
 				if st := w.status(); st.State != c.state {
 					t.Errorf("%v: %s", st.State, st.Error)
@@ -68,8 +68,10 @@ func TestTakenOverWaits(t *testing.T) {
 		d := newDouble(t)
 		d.begun = func(v *visit) {
 			time.AfterFunc(2*time.Second, func() {
-				v.session.Close(&rtmp.StatusError{Level: rtmp.LevelError, Code: rtmp.CodePublishFailed, Description: "gone",
-					Properties: amf.Object{{Key: hops.Reason, Value: session.Takeover.String()}}})
+				v.session.Close(&rtmp.StatusError{
+					Level: rtmp.LevelError, Code: rtmp.CodePublishFailed, Description: "gone",
+					Properties: amf.Object{{Key: hops.Reason, Value: session.Takeover.String()}},
+				})
 			})
 		}
 		w := newWorld(t, func(o *Options) { o.Dial = d.dial }, to("it", "rtmp://h.example/live", "cam"))

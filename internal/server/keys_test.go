@@ -25,8 +25,11 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, ask := range map[string]func() error{
-		"list":   func() error { _, err := s.keys.List(); return err },
-		"new":    func() error { _, _, err := s.keys.New(t.Context(), admin.NewKey{Role: "play", Match: "live/*"}); return err },
+		"list": func() error { _, err := s.keys.List(); return err },
+		"new": func() error {
+			_, _, err := s.keys.New(t.Context(), admin.NewKey{Role: "play", Match: "live/*"})
+			return err
+		},
 		"revoke": func() error { return s.keys.Revoke(t.Context(), "a", false) },
 	} {
 		if err := ask(); !errors.As(err, new(*admin.KeysError)) || !strings.Contains(err.Error(), file) {
