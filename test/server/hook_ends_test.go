@@ -220,7 +220,7 @@ func leavers(r *running, gone func(what string, come, stay int)) {
 	p := r.mustPublish("live/a")
 	p.must(p.PublishStream.Close())
 	gone("silent, and stays connected", 1, 0)
-	p = r.mustPublish("live/a")
+	r.mustPublish("live/a")
 	r.until("there", func() bool { return r.sessionOf("live/a") != "" })
 	r.kick("live/a")
 	gone("silent and ended by the API", 1, 0)
