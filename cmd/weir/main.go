@@ -107,6 +107,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 // ends are the signals that end the program, by their names.
 var ends = map[os.Signal]string{os.Interrupt: "SIGINT", syscall.SIGTERM: "SIGTERM"}
 
+// signalled is the cause of a context that a signal has ended; it is a context.Canceled for whoever asks why.
+type signalled string
+
+func (s signalled) Error() string { return string(s) + " was received" }
+func (signalled) Unwrap() error   { return context.Canceled }
+
 // untilSignal returns a context that ends at the first of these signals, with a cause that names it. A second one ends the
 // program at once. stop must be called.
 func untilSignal() (ctx context.Context, stop func()) {
@@ -118,7 +124,7 @@ func untilSignal() (ctx context.Context, stop func()) {
 		defer signal.Stop(signals)
 		select {
 		case s := <-signals:
-			end(errors.New(ends[s] + " was received"))
+			end(signalled(ends[s]))
 		case <-ctx.Done():
 		}
 	})
