@@ -15,8 +15,9 @@ const trackTime = 3 * time.Second
 // awaited are the tracks that a stream is expected to have.
 type awaited struct {
 	tracks []trackID // that it had; nil before the first came
+	waits  bool      // for one of them
+	begun  bool      // a frame has come since it waits
 	since  time.Duration
-	waits  bool // since then for one of them
 }
 
 // complete reports whether the stream has the tracks that are recorded and that it is expected to have: at first pictures and sound, later those that it
@@ -40,9 +41,9 @@ func (t *taker) complete() bool {
 	}
 	if missing {
 		if !a.waits {
-			a.waits, a.since = true, t.order.newest
+			a.waits, a.begun = true, false
 		}
-		if t.order.newest-a.since < trackTime && t.order.count < maxItems {
+		if (!a.begun || t.order.newest-a.since < trackTime) && t.order.count < maxItems {
 			return false
 		}
 	}

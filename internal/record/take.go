@@ -91,6 +91,9 @@ func (t *taker) put(e *stream.Entry) {
 	for _, f := range t.join.Put(&e.Frame) {
 		if f.Type == av.Media || f.Kind == av.Data {
 			t.order.put(&f, e.Headers)
+			if a := &t.await; a.waits && !a.begun { // what came before may be long ago
+				a.begun, a.since = true, t.order.newest
+			}
 		}
 	}
 }
