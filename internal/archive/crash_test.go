@@ -132,7 +132,7 @@ func TestRepairedFilesKeepWhatIsKnown(t *testing.T) {
 			}
 			r.until(func() bool { // most of it is written
 				for _, name := range parts() {
-					if info, err := os.Stat(name); err != nil || info.Size() < 30<<10 {
+					if info, err := os.Stat(name); err != nil || info.Size() < 120<<10 {
 						return false
 					}
 				}
@@ -177,7 +177,7 @@ func TestRepairedFilesKeepWhatIsKnown(t *testing.T) {
 				if f.Start.Sub(was.Start).Abs() > 100*time.Millisecond || f.Start.Sub(begin).Abs() > time.Minute {
 					t.Errorf("%s: it began at %v instead of %v", f.Format, f.Start, was.Start)
 				}
-				if f.Duration < 900*time.Millisecond || f.Duration > 8200*time.Millisecond { // how much was written is a matter of the moment
+				if f.Duration < 2*time.Second || f.Duration > 8200*time.Millisecond {
 					t.Errorf("%s: it lasts %v", f.Format, f.Duration)
 				}
 			}

@@ -404,31 +404,36 @@ func TestTimeShiftOverManyFiles(t *testing.T) {
 	begin := time.Now().Add(-files * length).UTC().Truncate(time.Second)
 	w.life.Store(7)
 	var rows []*Row
-	add := func(recording, format string, i int) {
-		at := begin.Add(time.Duration(i) * length)
+	add := func(recording, format string, i int, at time.Time) {
 		f := w.rig.file("live/a", fmt.Sprint(recording, i, ".", format), 0, length)
 		f.ID, f.Recording, f.Format, f.Start, f.Take, f.Codecs = event.NewID(at), recording, format, at, recording, "avc1.64000b"
 		rows = append(rows, &Row{File: f, State: Done})
 		x := &mp4.Index{Path: "live/a", Start: at, Init: []byte("init"), Fragments: []mp4.Fragment{{Duration: length, Offset: 100, Size: 900, Key: true}}}
 		w.media.keep(&volume{id: f.ID, whole: true, index: x})
 	}
-	for i := range files {
-		add("main", "mp4", i)
+	put := func() { must(t, w.use(false, func(x *index) error { return x.putAll(rows, false) })) }
+	for i := range files - 1 {
+		add("main", "mp4", i, begin.Add(time.Duration(i)*length))
 	}
 	for i := range 5 {
-		add("other", "ts", files-1-i)
+		add("other", "ts", i, begin.Add(time.Duration(files-1-i)*length))
 	}
-	must(t, w.use(false, func(x *index) error { return x.putAll(rows, false) }))
+	put()
+	last := len(rows)
+	add("main", "mp4", files-1, time.Now().UTC().Add(-length)) // now: what ended a while ago does not go on, and the others took a while
+	newest := rows[last].ID
+	rows = rows[last:]
+	put()
+	if past, ok := w.Past(t.Context(), "live/a"); !ok || past < (maxFiles-100)*length || past > files*length+time.Minute {
+		t.Error(past, ok)
+	}
 	address, start := w.shift(files*length + time.Minute)
 	p := w.list(address)
 	if n := len(p.Segments); n > maxFiles || n < maxFiles-100 || start != 0 {
 		t.Errorf("%d segments, begun with %v", n, start)
 	}
-	if last := p.Segments[len(p.Segments)-1]; !strings.Contains(last.URI, rows[files-1].ID) {
+	if last := p.Segments[len(p.Segments)-1]; !strings.Contains(last.URI, newest) {
 		t.Error(last.URI)
-	}
-	if past, ok := w.Past(t.Context(), "live/a"); !ok || past < (maxFiles-100)*length || past > files*length {
-		t.Error(past, ok)
 	}
 	if a := w.get(http.MethodGet, "/live/a/recordings.json"); a.status != 200 || len(a.body) < 100 {
 		t.Error(a.status, string(a.body))

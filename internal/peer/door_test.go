@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -35,12 +36,16 @@ func (c counts) Rejected(reason string)           { c[reason]++ }
 type hall struct {
 	*Door
 	t      *testing.T
-	log    bytes.Buffer
+	log    record
 	counts counts
+
+	// What admission says; answer changes it while sessions are asked about.
+	mu     sync.Mutex
 	grant  session.Grant
-	refuse error // what admission says
-	asked  atomic.Int32
-	ends   []session.End
+	refuse error
+
+	asked atomic.Int32
+	ends  []session.End
 }
 
 // newHall makes one. It is used in a synctest bubble.
@@ -62,6 +67,8 @@ func newHall(t *testing.T, limits session.Limits, streams stream.Limits, set fun
 		Reserved: new(Reserved),
 		Admit: func(context.Context, *admit.Request) (session.Grant, error) {
 			h.asked.Add(1)
+			h.mu.Lock()
+			defer h.mu.Unlock()
 			return h.grant, h.refuse
 		},
 	}
@@ -73,6 +80,31 @@ func newHall(t *testing.T, limits session.Limits, streams stream.Limits, set fun
 		engine.Close()
 	})
 	return h
+}
+
+// answer has admission say something else from now on.
+func (h *hall) answer(change func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change()
+}
+
+// record is a log that is read while it is written.
+type record struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (r *record) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.Write(b)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.String()
 }
 
 func (h *hall) session() *session.Session {

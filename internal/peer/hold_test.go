@@ -129,7 +129,7 @@ func TestNameThatMayBeAKey(t *testing.T) {
 		_, err := h.Publish(t.Context(), h.session(), Ask{Path: "live/hunter2"}, func(error) {})
 		h.wantRefusal(err, session.Denied, "live/***", "no to ***")
 		if strings.Contains(h.log.String(), "hunter2") {
-			t.Error(h.log)
+			t.Error(h.log.String())
 		}
 	})
 	for name, c := range map[string]struct {

@@ -58,7 +58,7 @@ func TestRecheckForAnotherStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
 		_, cause := h.held(&session.Terms{Path: "live/alice", Recheck: time.Minute})
-		h.grant.Terms = &session.Terms{Path: "live/bob", Recheck: time.Minute}
+		h.answer(func() { h.grant.Terms = &session.Terms{Path: "live/bob", Recheck: time.Minute} })
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if session.ReasonOf(cause()) != session.Revoked || !strings.Contains(cause().Error(), "a different stream") {
@@ -79,7 +79,7 @@ func TestRecheckIsLogged(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHall(t, session.Limits{}, stream.Limits{}, nil)
 			s, _ := h.held(&session.Terms{Recheck: time.Minute})
-			h.refuse = c.err
+			h.answer(func() { h.refuse = c.err })
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			if log := h.log.String(); strings.Count(log, c.says) != 1 || !strings.Contains(log, c.err.Error()) || !strings.Contains(log, s.ID) {

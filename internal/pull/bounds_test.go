@@ -158,9 +158,11 @@ func TestBitrateOfSources(t *testing.T) {
 			p := r.mustPlay(path)
 			r.lives(time.Second, path, 'a')
 			time.Sleep(6 * time.Second)
+			r.mu.Lock()
 			if n := r.fails[session.Limit]; (n == 0) != good || n == 0 && len(r.fails) > 0 {
 				t.Errorf("at most %d bit/s: %v", limit, r.fails)
 			}
+			r.mu.Unlock()
 			p.s.Leave()
 		})
 	}

@@ -124,10 +124,11 @@ func TestFailuresAreToldOnce(t *testing.T) {
 		if list := w.of(event.PushFailed); len(list) != 1 || list[0].data["attempts"] != 1 || strings.Count(w.log.String(), "push has failed") != 1 {
 			t.Errorf("%+v\n%s", list, w.log)
 		}
-		if tries < 12 || tries > 18 || counted != tries || w.status().Attempts != tries {
-			t.Errorf("%d tries, %d counted: %+v", tries, counted, w.status())
-		}
+		st := w.status()
 		mu.Lock()
+		if tries < 12 || tries > 18 || counted != tries || st.Attempts != tries {
+			t.Errorf("%d tries, %d counted: %+v", tries, counted, st)
+		}
 		fails = syscall.EHOSTUNREACH
 		mu.Unlock()
 		s.run(2 * time.Minute)
