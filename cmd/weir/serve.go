@@ -14,6 +14,7 @@ import (
 	"github.com/lmittmann/tint"
 
 	"weir"
+	"weir/internal/session"
 	"weir/internal/version"
 )
 
@@ -129,7 +130,7 @@ func plainValue(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(v.Duration().String())
 	case slog.KindAny:
 		if err, ok := v.Any().(error); ok && strings.Contains(err.Error(), "\n") {
-			a.Value = slog.StringValue(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+			a.Value = slog.StringValue(session.OneLine(err))
 		}
 	}
 	return a

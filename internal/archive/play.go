@@ -119,7 +119,7 @@ func (p *Player) failed(w http.ResponseWriter, r *http.Request, stream string, e
 		return session.Because(f.reason, err)
 	}
 	if _, ok := errors.AsType[session.Reasoner](err); !ok {
-		p.env.Log.Error("a recording cannot be played", "stream", stream, "err", session.Printable(err.Error(), 256))
+		p.env.Log.Error("a recording cannot be played", "stream", stream, "err", session.ErrorText(err, 256))
 		err = session.Because(session.Internal, err)
 	}
 	p.env.Fail(w, err)

@@ -125,7 +125,7 @@ func (a *Archive) clean(ctx context.Context) {
 	}
 	for dir, err := range a.stuck.first {
 		a.log.Error("recordings cannot be removed; others are in their place, and they are tried again later",
-			slog.String("dir", dir), slog.Int("files", a.stuck.failed[dir]), slog.String("err", session.Printable(err.Error(), 256)), slog.Duration("again", stuckTime))
+			slog.String("dir", dir), slog.Int("files", a.stuck.failed[dir]), slog.String("err", session.ErrorText(err, 256)), slog.Duration("again", stuckTime))
 	}
 	if room <= 0 {
 		a.wake()

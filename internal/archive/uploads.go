@@ -270,7 +270,7 @@ func (u *uploads) send(ctx context.Context, r *Row, j *job) {
 	}
 	switch {
 	case failures == 1 && r.Object != "":
-		u.a.log.Warn("a recording that was uploaded cannot be removed here; it is tried again", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("err", session.Printable(err.Error(), 512)))
+		u.a.log.Warn("a recording that was uploaded cannot be removed here; it is tried again", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("err", session.ErrorText(err, 512)))
 	case failures == 1:
 		u.a.log.Warn("an upload failed and is tried again until it succeeds", slog.String("stream", r.Stream), slog.String("file", r.Name), slog.String("err", session.ErrorText(err, 512)))
 	case failures == toldFailures && r.Object == "":

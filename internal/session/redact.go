@@ -91,10 +91,13 @@ func plainWord(s string) bool {
 	return len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }
 
-// ErrorText is Printable for the text of an error, in one line: errors that were joined stand behind one another.
-func ErrorText(err error, limit int) string {
-	return Printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "), limit)
+// OneLine returns the text of an error in one line: errors that were joined stand behind one another.
+func OneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }
+
+// ErrorText is Printable for OneLine.
+func ErrorText(err error, limit int) string { return Printable(OneLine(err), limit) }
 
 // Printable returns s with everything unprintable (control, bidirectional override and broken
 // characters) escaped as in Go, cut to at most limit bytes, with an ellipsis if it was cut. Use it
