@@ -58,6 +58,7 @@ type output struct {
 	store  storage
 	file   file
 	synced time.Time
+	looked time.Time // whether it still has its name
 	closed bool
 }
 
@@ -209,7 +210,7 @@ func (o *output) write(b []byte) error {
 		if err := o.create(); err != nil {
 			return err
 		}
-	} else if err := o.checkRoom(int64(len(b))); err != nil {
+	} else if err := o.check(int64(len(b))); err != nil {
 		return err
 	}
 	if _, err := o.file.WriteAt(b, o.size); err != nil {
@@ -232,6 +233,23 @@ var (
 	errFull = errors.New("the disk has less free room than min_free")
 	errTail = errors.New("the disk is full, but for what the file needs to become whole")
 )
+
+// errDeleted says that somebody has removed or renamed the file while it was written: nobody would find what is written to it.
+var errDeleted = fmt.Errorf("the file was deleted while it was recorded: %w", fs.ErrNotExist)
+
+// lookEvery is how often is looked whether the file still has its name.
+const lookEvery = 2 * time.Second
+
+// check fails if nothing more is to be written.
+func (o *output) check(more int64) error {
+	if now := time.Now(); now.Sub(o.looked) >= lookEvery {
+		o.looked = now
+		if o.store.Lacks(o.info.Name + partSuffix) {
+			return errDeleted
+		}
+	}
+	return o.checkRoom(more)
+}
 
 // checkRoom fails if the disk is too full. Where the system does not tell, it never does.
 func (o *output) checkRoom(more int64) error {
@@ -290,6 +308,10 @@ func (o *output) close(failed error) {
 		if failed != nil {
 			o.told.fileFailed(&o.info, failed)
 		}
+		return
+	}
+	if errors.Is(failed, errDeleted) {
+		o.told.fileFailed(&o.info, errors.Join(failed, o.file.Close()))
 		return
 	}
 	if o.size == 0 {

@@ -86,6 +86,7 @@ func (d *volatile) Remove(name string) error {
 	return nil
 }
 
+func (d *volatile) Lacks(name string) bool               { return !d.Exists(name) }
 func (d *volatile) SyncFolder(string) error              { return nil }
 func (d *volatile) Free() (free, total int64, err error) { return 1 << 40, 1 << 41, nil }
 func (d *volatile) Close() error                         { return nil }

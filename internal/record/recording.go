@@ -342,8 +342,11 @@ func (r *recording) fileFailed(f *File, err error) {
 	known := r.failing != nil
 	r.mu.Unlock()
 	if !known {
-		r.log.Error("a file of the recording failed; what was written before can be played", slog.String("file", f.Name),
-			slog.String("dir", f.Dir), slog.String("reason", reason), slog.Any("err", err))
+		message := "a file of the recording failed; what was written before can be played"
+		if errors.Is(err, errDeleted) {
+			message = "a file of the recording was deleted, and with it what was written before"
+		}
+		r.log.Error(message, slog.String("file", f.Name), slog.String("dir", f.Dir), slog.String("reason", reason), slog.Any("err", err)) //nolint:sloglint // one of two constants
 		r.tell(event.RecordingFailed, f, map[string]any{"reason": reason, "text": err.Error()})
 	}
 	r.catalog(func(c Catalog) error { c.Failed(*f, err); return nil })

@@ -24,6 +24,8 @@ type storage interface {
 	Create(name string) (file, error)
 	// Exists reports whether there is something of this name.
 	Exists(name string) bool
+	// Lacks reports whether there is certainly nothing of this name.
+	Lacks(name string) bool
 	Rename(from, to string) error
 	// Remove removes a file, and the folders above it that are empty then.
 	Remove(name string) error
@@ -102,6 +104,12 @@ func (s rooted) folders(dir string) error {
 func (s rooted) Exists(name string) bool {
 	_, err := s.root.Lstat(name)
 	return err == nil
+}
+
+// Lacks implements storage.
+func (s rooted) Lacks(name string) bool {
+	_, err := s.root.Lstat(name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // Rename implements storage.

@@ -341,3 +341,37 @@ func TestSymlink_C413(t *testing.T) {
 		}
 	}
 }
+
+// TestFileDeleted: a file that is deleted while it is recorded ends at once, which is told, and another one begins.
+func TestFileDeleted(t *testing.T) {
+	sent := encode(t, 10, "320x180", 48000).frames
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		p := r.publish("live/cam")
+		r.live(p, sent[:len(sent)/2])
+		if err := os.RemoveAll(filepath.Join(r.dir, "live")); err != nil {
+			t.Fatal(err)
+		}
+		r.live(p, sent[len(sent)/2:])
+		e := r.wait(event.RecordingFailed, 1)
+		if e.Data["reason"] != "gone" || !strings.Contains(e.Data["text"].(string), "was deleted while") {
+			t.Errorf("%v", e.Data)
+		}
+		for i := range time.Duration(2) {
+			again := slices.Clone(sent)
+			for k := range again {
+				again[k].DTS, again[k].PTS = again[k].DTS+(i+1)*10*time.Second, again[k].PTS+(i+1)*10*time.Second
+			}
+			r.live(p, again)
+		}
+		p.Close(stream.ErrClosed)
+		r.end()
+		left := files(t, r.dir)
+		if len(left) != 1 || len(packets(t, filepath.Join(r.dir, left[0]), "v")) < 200 {
+			t.Errorf("%v", left)
+		}
+		if r.logged("what was written before can be played") != 0 || r.logged("was deleted, and with it") != 1 {
+			t.Error("it is not told so")
+		}
+	})
+}
