@@ -18,7 +18,7 @@ type recoverCmd struct {
 // Help is the text below the flags.
 func (recoverCmd) Help() string {
 	return "Example: weir recover /srv/recordings\n\nA recording that a crash left can be played as it is. This makes it whole, and takes .part off its name; " +
-		"the server does the same when it starts. What is whole, or still being written, is left alone."
+		"the server does the same when it starts. A .part without a single whole frame is removed. What is whole, or still being written, is left alone."
 }
 
 // Run implements the command.

@@ -1,15 +1,22 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"weir/internal/freeport"
 	"weir/internal/relay"
 )
 
@@ -86,5 +93,65 @@ func TestProbeOfAURL(t *testing.T) {
 	}
 	if status, out, _ := command(t, "probe", "--duration", "1s", sample); status != 0 || !strings.Contains(out, "no faults found") {
 		t.Errorf("exit status %d; %s", status, out)
+	}
+}
+
+// TestPushRetry: with --retry the command waits for a source and a server that are not there, and goes on when the stream comes back; it ends when it
+// is interrupted. Without it, it ends at once.
+func TestPushRetry(t *testing.T) {
+	b, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == 1 {
+			http.NotFound(w, nil)
+			return
+		}
+		_, _ = w.Write(b)
+	}))
+	defer source.Close()
+	rtmp := freeport.Addr(t)
+	args := []string{"push", source.URL, "rtmp://" + rtmp + "/live/cam"}
+	if status, _, said := command(t, args...); status != exitFailure || strings.Contains(said, "trying again") {
+		t.Errorf("without --retry: exit status %d; %s", status, said)
+	}
+	asked.Store(0)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	push := exec.CommandContext(ctx, os.Args[0], append(args, "--retry")...)
+	push.Env = append(os.Environ(), "BE_THE_PROGRAM=1")
+	out, err := push.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := push.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer push.Process.Kill() //nolint:errcheck // it has ended
+	said := bufio.NewScanner(out)
+	until := func(parts ...string) {
+		t.Helper()
+		for said.Scan() {
+			line := said.Text()
+			t.Log(line)
+			if !slices.ContainsFunc(parts, func(s string) bool { return !strings.Contains(line, s) }) {
+				return
+			}
+		}
+		t.Fatalf("it never said %q", parts)
+	}
+	until("404 Not Found", "trying again in 500ms")
+	until("refuses the connection", "trying again in 1s")
+	process(t, append([]string{"serve"}, append(freePorts(t), "--set", "rtmp.listen="+rtmp, "--set", "admin.listen=127.0.0.1:0", "--set", "log.format=json")...)...)
+	until("the source has ended", "trying again in 500ms")
+	until("the source has ended", "trying again in 500ms")
+	if err := push.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	until("of the stream in")
+	if err := push.Wait(); err != nil {
+		t.Error(err)
 	}
 }

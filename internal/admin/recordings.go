@@ -204,7 +204,7 @@ func recordingProblem(err error, name string) error {
 	case errors.Is(err, ErrNoRecording):
 		return notFound("recording", name)
 	case errors.Is(err, ErrRecording):
-		return newProblem(http.StatusConflict, "recording", "The file is being recorded: stop the recording first.")
+		return newProblem(http.StatusConflict, "recording", "The file is being recorded: POST /api/v1/recorders/NAME/cut ends it. A range of it can be had now.")
 	case errors.Is(err, ErrIndexing):
 		return huma.ErrorWithHeaders(newProblem(http.StatusServiceUnavailable, "indexing", "The index of recordings is being made anew: ask again in a few seconds."),
 			http.Header{"Retry-After": {strconv.Itoa(indexingTime)}})

@@ -27,7 +27,7 @@ var (
 	// ErrNotFound is returned for what was not recorded, or is gone.
 	ErrNotFound = errors.New("there is no such recording")
 	// ErrRecording is returned for what cannot be done with a file that is being written.
-	ErrRecording = errors.New("the file is being recorded; stop the recording first")
+	ErrRecording = errors.New("the file is being recorded: cut or stop the recording first")
 	// ErrQuery is returned for ranges of time that cannot be.
 	ErrQuery = errors.New("bad range")
 )

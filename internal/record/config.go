@@ -21,8 +21,8 @@ type Config struct {
 	File    string        `yaml:"file" reload:"live" help:"path of a file below dir, without its extension: {path}, {app} and {name} of the stream, {start}, {date} and {time} at which the file begins, {year} to {second}, {unix}, {recording}, {id}; -2 and so on is added to one that exists; applies to the next file"`
 	Time    string        `yaml:"time" reload:"live" enum:"utc,local" help:"the clock of the names, and of aligned: local is ambiguous for an hour each autumn"`
 	Start   string        `yaml:"start" reload:"live" enum:"auto,manual" help:"auto records from the stream's beginning, manual when the API or the decision hook says so"`
-	Tracks  []string      `yaml:"tracks" reload:"live" help:"which tracks: all, video, audio, or single ones by number and, if you like, name, such as \"audio 1 Commentary\"; applies to the next file"`
-	Cut     time.Duration `yaml:"cut" reload:"live" max:"8760h" help:"length at which a file ends and the next begins, at a key frame; 0s never"`
+	Tracks  []string      `yaml:"tracks" reload:"live" help:"which tracks: all, video, audio, or single ones by number, from 0 on, and, if you like, name, such as \"audio 1 Commentary\"; applies to the next file"`
+	Cut     time.Duration `yaml:"cut" reload:"live" max:"8760h" help:"length at which a file ends and the next begins, at a key frame, 1s at the least; 0s never"`
 	CutSize int64         `yaml:"cut_size" reload:"live" unit:"bytes" help:"size at which a file ends, in the same way; 0 never"`
 	Aligned bool          `yaml:"aligned" reload:"live" help:"files end at multiples of cut by the clock: with 15m at 10:00, 10:15 and so on"`
 	MaxGap  time.Duration `yaml:"max_gap" reload:"live" min:"100ms" max:"1h" help:"longest time without a frame within a file, such as while an encoder reconnects, or twice the time between the two pictures before it, if that is longer; after a longer one there is a new file"`

@@ -3,13 +3,17 @@ package record
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"weir/av"
 	"weir/internal/event"
+	"weir/internal/stream"
 )
 
 // tight is a disk with so much room.
@@ -118,4 +122,77 @@ func TestFinishedLater(t *testing.T) {
 		}
 	}
 	t.Errorf("the catalog was told %v", c.told)
+}
+
+// ebbing is a disk on which each file that is open takes a MiB more than was written.
+type ebbing struct{ storage }
+
+func (s ebbing) Create(name string) (file, error) {
+	f, err := s.storage.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	t := f.(*tightFile) //nolint:forcetypeassert // it is on a tight disk
+	t.disk.mu.Lock()
+	t.disk.used += 1 << 20
+	t.disk.mu.Unlock()
+	return &ebbingFile{t}, nil
+}
+
+type ebbingFile struct{ *tightFile }
+
+func (f *ebbingFile) Close() error {
+	f.disk.mu.Lock()
+	f.disk.used -= 1 << 20
+	f.disk.mu.Unlock()
+	return f.tightFile.Close()
+}
+
+// TestFullDiskIsLeftAlone: a recording that has ended because of min_free does not begin again with the room that its own end has given back, and
+// what is to stay free does.
+func TestFullDiskIsLeftAlone(t *testing.T) {
+	sent := encode(t, 10, "640x360", 48000).frames
+	synctest.Test(t, func(t *testing.T) {
+		disk := &tight{room: 26 << 20}
+		r := newRig(t, func(c *Config) { c.MinFree = "24MiB" }, func(o *Options) {
+			o.openDir = func(dir string) (storage, error) {
+				s, err := disk.open(dir)
+				return ebbing{s}, err
+			}
+		})
+		p := r.publish("live/cam")
+		for i := range time.Duration(6) {
+			again := slices.Clone(sent)
+			for k := range again {
+				again[k].DTS, again[k].PTS = again[k].DTS+i*10*time.Second, again[k].PTS+i*10*time.Second
+			}
+			r.live(p, again)
+		}
+		synctest.Wait()
+		if n := r.count(event.RecordingFailed); n != 1 {
+			t.Errorf("%d failures", n)
+		}
+		list, err := r.m.List("live/cam")
+		if err != nil || list[0].State != "failing" || !strings.Contains(list[0].Error, "(24MiB): ") || !strings.Contains(list[0].Error, "MiB are free, of which 25.3 are to stay so") {
+			t.Errorf("%+v, %v", list, err)
+		}
+		disk.mu.Lock()
+		if free := disk.room - disk.used; free < 24<<20 {
+			t.Errorf("%d bytes are free", free)
+		}
+		disk.room *= 2
+		disk.mu.Unlock()
+		r.live(p, func() []av.Frame {
+			again := slices.Clone(sent)
+			for k := range again {
+				again[k].DTS, again[k].PTS = again[k].DTS+time.Minute, again[k].PTS+time.Minute
+			}
+			return again
+		}())
+		p.Close(stream.ErrClosed)
+		r.end()
+		if n := r.count(event.RecordingStart); n != 2 {
+			t.Errorf("%d files have begun", n)
+		}
+	})
 }

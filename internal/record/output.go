@@ -248,21 +248,39 @@ func (o *output) check(more int64) error {
 			return errDeleted
 		}
 	}
-	return o.checkRoom(more)
+	return o.checkRoom(more, false)
 }
 
-// checkRoom fails if the disk is too full. Where the system does not tell, it never does.
-func (o *output) checkRoom(more int64) error {
+// checkRoom fails if the disk is too full for so many bytes more. For a file to begin there must be something more, so that a recording does not begin again
+// and again with the room that the end of its file has given back. Where the system does not tell, it never does.
+func (o *output) checkRoom(more int64, begins bool) error {
 	free, total, err := o.store.Free()
+	if err != nil {
+		return nil //nolint:nilerr // it is not known
+	}
+	spare := int64(0)
+	if begins {
+		spare = min(mostSpare, total/20)
+	}
+	want, tail := o.plan.minFree.Of(total), int64(0)
+	if o.info.Format == "mp4" {
+		tail = tailRoom(o.size + more)
+	}
+	if f, ok := o.file.(*ahead); ok && free-more < max(want, tail)+2*mostAhead {
+		f.off = true // what is left is not to be taken by what may never come
+	}
+	const mib = 1 << 20
 	switch {
-	case err != nil:
-	case o.plan.minFree != (Space{}) && free-more < o.plan.minFree.Of(total):
-		return fmt.Errorf("%w (%s): %d MB are free", errFull, o.plan.MinFree, free>>20)
-	case o.info.Format == "mp4" && free-more < tailRoom(o.size+more):
-		return fmt.Errorf("%w: %d kB are free", errTail, free>>10)
+	case want > 0 && free-more < want+spare:
+		return fmt.Errorf("%w (%s): %.1f MiB are free, of which %.1f are to stay so", errFull, o.plan.MinFree, float64(free)/mib, float64(want+spare)/mib)
+	case tail > 0 && free-more < tail+spare:
+		return fmt.Errorf("%w: %.1f MiB are free", errTail, float64(free)/mib)
 	}
 	return nil
 }
+
+// mostSpare bounds by how much more room a file needs to begin than to go on: a twentieth of the disk.
+const mostSpare = 64 << 20
 
 // tailRoom is how much the tables of an MP4 file of so many bytes take at most, with something to spare: they are larger than a hundredth of the media only
 // for sound alone.
@@ -273,7 +291,7 @@ func (o *output) create() (err error) {
 	if o.store, err = o.open(o.info.Dir); err != nil {
 		return err
 	}
-	if err := o.checkRoom(0); err != nil {
+	if err := o.checkRoom(0, true); err != nil {
 		return err
 	}
 	base, ext := o.info.Name, "."+o.info.Format

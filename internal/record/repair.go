@@ -29,7 +29,7 @@ type Repaired struct {
 var ErrWritten = errors.New("record: the file is being written now")
 
 // ErrUnknown says that a file is no recording that could be repaired.
-var ErrUnknown = errors.New("record: it is no recording")
+var ErrUnknown = errors.New("record: it is no recording that Weir has made")
 
 // Repair makes a file whole that a crash left, and takes .part off its name: name is a path below root. A file that is whole is not touched. One
 // without a whole frame is removed if it is a .part. taken, if not nil, tells names that must not be given. It fails with ErrWritten, ErrUnknown, or
@@ -95,13 +95,13 @@ func complete(f *os.File, ext string) error {
 	}
 	switch ext {
 	case ".mp4":
-		if err = mp4.Recover(f); errors.Is(err, mp4.ErrForeign) {
-			err = errors.Join(ErrUnknown, err)
+		if err = mp4.Recover(f); errors.Is(err, mp4.ErrForeign) || errors.Is(err, mp4.ErrNoIndex) {
+			err = ErrUnknown
 		}
 		return err
 	case ".flv":
 		if err = flv.FinishFile(f, size); errors.Is(err, flv.ErrNoRoom) {
-			err = errors.Join(ErrUnknown, err)
+			err = ErrUnknown
 		}
 	case ".ts":
 		if err := checkTS(f, size); err != nil {

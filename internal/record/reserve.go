@@ -2,7 +2,7 @@ package record
 
 import "os"
 
-// The room that is taken ahead of what is written: as much as was written, within these.
+// The room that is taken ahead of what is written, once that is leastAhead: as much as was written, within these.
 const (
 	leastAhead = 1 << 20
 	mostAhead  = 16 << 20
@@ -18,8 +18,8 @@ type ahead struct {
 
 // WriteAt implements io.WriterAt.
 func (f *ahead) WriteAt(b []byte, at int64) (int, error) {
-	if end := at + int64(len(b)); !f.off && end > f.until {
-		to := end + min(max(end, leastAhead), mostAhead)
+	if end := at + int64(len(b)); !f.off && end > max(f.until, leastAhead) {
+		to := end + min(end, mostAhead)
 		if f.off = reserve(f.File, f.until, to-f.until) != nil; !f.off {
 			f.until = to
 		}
