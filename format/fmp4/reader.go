@@ -45,6 +45,7 @@ type Reader struct {
 	at      int64    // of the next box at the top, of a fragmented file
 	seen    int64    // samples in fragments so far
 	queued  int      // samples in the last fragment
+	moofEnd int64    // where the memory that a fragment's description was read into would end in the file
 	end     bool     // there are no more fragments
 	scale   int64
 	base    time.Duration // the earliest decoding time, which becomes 0
@@ -60,6 +61,7 @@ type readTrack struct {
 	sent     bool // the configuration
 	defaults sampleDefaults
 	next     int64 // decoding time after the last fragment, ticks
+	timeAt   int64 // see SampleRun
 }
 
 // readSample is where a sample is, and when.

@@ -84,6 +84,9 @@ func (r *Reader) traf(b []byte, moof, data int64) (int64, error) {
 		dts = int64(binary.BigEndian.Uint32(x[4:]))
 		if x[0] == 1 && len(x) >= 12 {
 			dts = int64(binary.BigEndian.Uint64(x[4:]) &^ (1 << 63))
+			if t != nil { // all are slices of one, and their capacities end where it does
+				t.timeAt = r.moofEnd - int64(cap(x)) + 4
+			}
 		}
 	}
 	at := base

@@ -1,6 +1,7 @@
 package fmp4
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -16,7 +17,9 @@ type Fragment struct {
 
 // SampleRun is the samples of one track in a fragment.
 type SampleRun struct {
-	Track   *Track
+	Track *Track
+	// TimeAt is where in the file the first sample's decoding time is, in 64 bits; 0 if it is not there in this form.
+	TimeAt  int64
 	Samples []SampleAt
 }
 
@@ -53,6 +56,35 @@ func (r *Reader) NextFragment() (f Fragment, err error) {
 	}
 }
 
+// NewFragmentReader returns a Reader for FragmentAt alone, of a file of so many bytes whose initialization segment is known: the moov box of a finished recording
+// says nothing of its fragments. It fails as NewReader does.
+func NewFragmentReader(init []byte, r io.ReaderAt, size int64) (*Reader, error) {
+	x, err := NewReader(bytes.NewReader(init), int64(len(init)))
+	if err != nil {
+		return nil, err
+	}
+	x.in, x.size = r, size
+	return x, nil
+}
+
+// FragmentAt describes the fragment that takes so many bytes at a place of the file. It fails with ErrBox if there is none, or with the file's error.
+// What it returns is valid until the next call.
+func (r *Reader) FragmentAt(at, size int64) (Fragment, error) {
+	b, err := ReadBox(r.in, at, min(r.size, at+size))
+	if errors.Is(err, io.EOF) || err == nil && (b.Type != "moof" || b.End > at+size) {
+		err = ErrBox
+	}
+	if err != nil {
+		return Fragment{}, err
+	}
+	r.seen = 0
+	f, err := r.whole(b)
+	if errors.Is(err, io.EOF) || err == nil && f.End > at+size {
+		err = ErrBox
+	}
+	return f, err
+}
+
 // whole reads the fragment that begins with the box moof.
 func (r *Reader) whole(moof Box) (f Fragment, err error) {
 	if moof.End-moof.Body > maxMoof {
@@ -70,8 +102,9 @@ func (r *Reader) whole(moof Box) (f Fragment, err error) {
 		return f, err
 	}
 	for _, t := range r.tracks {
-		t.queue = t.queue[:0]
+		t.queue, t.timeAt = t.queue[:0], 0
 	}
+	r.moofEnd = moof.Body + int64(cap(body))
 	r.queued = 0
 	data := moof.End
 	if err := inner(body, func(typ string, traf []byte) (err error) {
@@ -87,7 +120,7 @@ func (r *Reader) whole(moof Box) (f Fragment, err error) {
 		if len(t.queue) == 0 {
 			continue
 		}
-		run := SampleRun{Track: &t.Track, Samples: make([]SampleAt, len(t.queue))}
+		run := SampleRun{Track: &t.Track, TimeAt: t.timeAt, Samples: make([]SampleAt, len(t.queue))}
 		for i := range t.queue {
 			s := &t.queue[i]
 			if s.offset < mdat.Body || s.offset+int64(s.size) > mdat.End {

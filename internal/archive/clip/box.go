@@ -55,21 +55,3 @@ func shut(b []byte, at int) []byte {
 func be16(b []byte, v uint16) []byte { return binary.BigEndian.AppendUint16(b, v) }
 func be32(b []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(b, v) }
 func be64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
-
-// fields reads numbers from the front of a box.
-type fields struct {
-	b   []byte
-	bad bool // there were too few
-}
-
-func (f *fields) u32() uint32 {
-	if len(f.b) < 4 {
-		f.bad, f.b = true, nil
-		return 0
-	}
-	v := binary.BigEndian.Uint32(f.b)
-	f.b = f.b[4:]
-	return v
-}
-
-func (f *fields) u64() uint64 { return uint64(f.u32())<<32 | uint64(f.u32()) }

@@ -477,14 +477,14 @@ func TestDamagedFragments(t *testing.T) {
 	}
 	n := 0
 	for i := range good.index.Fragments {
-		all, err := fragments(good, good.index.Fragments[i:i+1], tracks, maxSamples)
+		all, err := new(good.part(0, time.Second, false)).fragments(good, good.index.Fragments[i:i+1], tracks, maxSamples)
 		if err != nil {
 			t.Fatal(err)
 		}
 		n += len(all[0]) + len(all[1])
 	}
 	for most, want := range map[int]error{n: nil, n - 1: ErrTooLong} {
-		if _, err := fragments(good, good.index.Fragments, tracks, most); !errors.Is(err, want) {
+		if _, err := new(good.part(0, time.Second, false)).fragments(good, good.index.Fragments, tracks, most); !errors.Is(err, want) {
 			t.Errorf("%d samples of %d: %v", n, most, err)
 		}
 	}

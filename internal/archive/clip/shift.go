@@ -7,6 +7,7 @@ import (
 	"sort"
 	"time"
 
+	"weir/format/fmp4"
 	"weir/format/mp4"
 )
 
@@ -18,6 +19,9 @@ func Shifted(file io.ReaderAt, size int64, x *mp4.Index, by time.Duration) (io.R
 		return nil, err
 	}
 	s := &shifted{file: file, list: x.Fragments, known: -1, moves: map[uint32]int64{}}
+	if s.reader, err = describe(file, x); err != nil {
+		return nil, err
+	}
 	for _, t := range tracks {
 		s.moves[t.id] = t.ticks(by)
 	}
@@ -26,9 +30,10 @@ func Shifted(file io.ReaderAt, size int64, x *mp4.Index, by time.Duration) (io.R
 
 // shifted is a file whose fragments are decoded later.
 type shifted struct {
-	file  io.ReaderAt
-	list  []mp4.Fragment
-	moves map[uint32]int64 // by which each track is, in its ticks
+	file   io.ReaderAt
+	reader *fmp4.Reader // of descriptions
+	list   []mp4.Fragment
+	moves  map[uint32]int64 // by which each track is, in its ticks
 
 	known int // the fragment that changes are of
 	fixes []change
@@ -63,24 +68,17 @@ func (s *shifted) ReadAt(p []byte, at int64) (int, error) {
 }
 
 // read returns what is to be changed in a fragment.
-func (s *shifted) read(f *mp4.Fragment) ([]change, error) {
-	head, err := readMoof(s.file, f, make([]byte, min(guess, f.Size)))
+func (s *shifted) read(f *mp4.Fragment) (list []change, err error) {
+	d, err := fragment(s.reader, f)
 	if err != nil {
 		return nil, err
 	}
-	var list []change
-	return list, children(head[8:], func(typ string, _, traf []byte) error {
-		if typ != "traf" {
-			return nil
+	for _, run := range d.Runs {
+		if run.TimeAt == 0 {
+			return nil, fmt.Errorf("%w: the fragment at %d has no time", ErrDamaged, f.Offset)
 		}
-		tfhd, tfdt := child(traf, "tfhd"), child(traf, "tfdt")
-		if len(tfhd) < 8 || len(tfdt) < 12 || tfdt[0] != 1 {
-			return fmt.Errorf("%w: the fragment at %d has no time", ErrDamaged, f.Offset)
-		}
-		// All of these are slices of head, whose capacities end where it does.
-		at := f.Offset + int64(cap(head)-cap(tfdt)) + 4
-		later := max(int64(binary.BigEndian.Uint64(tfdt[4:]))+s.moves[binary.BigEndian.Uint32(tfhd[4:])], 0)
-		list = append(list, change{at, binary.BigEndian.AppendUint64(nil, uint64(later))})
-		return nil
-	})
+		later := max(run.Samples[0].DTS+s.moves[run.Track.ID], 0)
+		list = append(list, change{run.TimeAt, binary.BigEndian.AppendUint64(nil, uint64(later))})
+	}
+	return list, nil
 }

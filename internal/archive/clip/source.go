@@ -7,16 +7,16 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sort"
 	"time"
 
+	"weir/format/fmp4"
 	"weir/format/mp4"
 )
 
 // Bounds of what is read and made.
 const (
-	maxMoof    = 16 << 20
-	maxSample  = 32 << 20
 	maxTracks  = 32
 	maxSamples = 4 << 20 // of all tracks of a clip
 	// reorder is by how much a picture may be decoded after it is shown, by the clock of the file.
@@ -65,11 +65,7 @@ type track struct {
 	video bool
 	trak  []byte // of the initialization
 	stsd  []byte
-	trex  defaults
 }
-
-// defaults are what samples have that do not say otherwise.
-type defaults struct{ duration, size, flags uint32 }
 
 // sample is a sample of a file, and where it is. Times are in ticks.
 type sample struct {
@@ -122,17 +118,7 @@ func parseInit(b []byte) ([]*track, error) {
 	if len(tracks) == 0 {
 		return nil, fmt.Errorf("%w: it has no tracks", ErrDamaged)
 	}
-	return tracks, children(child(moov, "mvex"), func(typ string, _, b []byte) error {
-		if typ != "trex" || len(b) < 24 {
-			return nil
-		}
-		for _, t := range tracks {
-			if t.id == binary.BigEndian.Uint32(b[4:]) {
-				t.trex = defaults{binary.BigEndian.Uint32(b[12:]), binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])}
-			}
-		}
-		return nil
-	})
+	return tracks, nil
 }
 
 // equal reports whether two initializations describe the same tracks, so that samples of both may
@@ -173,7 +159,7 @@ func (s *Source) read(tracks []*track, most int, last bool) (all [][]sample, beg
 		if table != nil {
 			all, err = among(table, list[first].Offset, list[behind-1].Offset+list[behind-1].Size, most)
 		} else {
-			all, err = fragments(file, list[first:behind], tracks, most)
+			all, err = s.fragments(file, list[first:behind], tracks, most)
 		}
 		if err != nil {
 			return nil, 0, err
@@ -196,19 +182,83 @@ func (s *Source) read(tracks []*track, most int, last bool) (all [][]sample, beg
 }
 
 // fragments reads the samples of fragments.
-func fragments(file io.ReaderAt, list []mp4.Fragment, tracks []*track, most int) ([][]sample, error) {
+func (s *Source) fragments(file io.ReaderAt, list []mp4.Fragment, tracks []*track, most int) ([][]sample, error) {
+	r, err := describe(file, s.Index)
+	if err != nil {
+		return nil, err
+	}
 	all := make([][]sample, len(tracks))
 	for i := range all {
 		all[i] = make([]sample, 0, len(list)*perFragment)
 	}
-	buf := make([]byte, guess)
 	for i := range list {
-		var err error
-		if most, err = readFragment(file, &list[i], buf, tracks, all, most); err != nil {
+		f, err := fragment(r, &list[i])
+		if err != nil {
 			return nil, err
+		}
+		for k := range f.Runs {
+			run := &f.Runs[k]
+			at := slices.IndexFunc(tracks, func(t *track) bool { return t.id == run.Track.ID })
+			if at < 0 {
+				continue
+			}
+			if most -= len(run.Samples); most < 0 {
+				return nil, ErrTooLong
+			}
+			if dts := run.Samples[0].DTS; dts > math.MaxInt64/4 {
+				return nil, fmt.Errorf("%w: the fragment at %d begins at %d", ErrDamaged, f.Begin, dts)
+			}
+			for _, x := range run.Samples {
+				all[at] = append(all[at], sample{x.Offset, x.DTS, x.CTS, uint32(x.Size), x.Duration, x.Key})
+			}
 		}
 	}
 	return all, nil
+}
+
+// describe returns a reader of the descriptions of a file's fragments.
+func describe(file io.ReaderAt, x *mp4.Index) (*fmp4.Reader, error) {
+	r, err := fmp4.NewFragmentReader(x.Init, &window{file: file}, math.MaxInt64)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return r, nil
+}
+
+// fragment reads the description of a fragment. Its file is damaged if there is no such fragment, not if it cannot be read.
+func fragment(r *fmp4.Reader, f *mp4.Fragment) (fmp4.Fragment, error) {
+	d, err := r.FragmentAt(f.Offset, f.Size)
+	if errors.Is(err, fmp4.ErrBox) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if err != nil {
+		err = fmt.Errorf("a fragment at %d cannot be read: %w", f.Offset, err)
+	}
+	return d, err
+}
+
+// window reads a file ahead, so that what describes a fragment is mostly one read.
+type window struct {
+	file io.ReaderAt
+	at   int64
+	b    []byte
+}
+
+// ReadAt implements io.ReaderAt.
+func (w *window) ReadAt(p []byte, at int64) (int, error) {
+	if from := at - w.at; from >= 0 && from+int64(len(p)) <= int64(len(w.b)) {
+		return copy(p, w.b[from:]), nil
+	}
+	b := w.b[:0]
+	if len(p) > cap(b) {
+		b = make([]byte, max(len(p), guess))
+	}
+	n, err := w.file.ReadAt(b[:cap(b)], at)
+	w.at, w.b = at, b[:n]
+	if n = copy(p, w.b); n == len(p) {
+		err = nil
+	}
+	return n, err
 }
 
 // shown returns the samples that are needed to show a track from one time to another.
@@ -253,152 +303,4 @@ func (t *track) ticks(d time.Duration) int64 {
 		half = -half
 	}
 	return s*t.scale + (rest*t.scale+half)/int64(time.Second)
-}
-
-// unread is the error of a fragment that cannot be read: its file is damaged only if it ends before it.
-func unread(f *mp4.Fragment, err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return fmt.Errorf("a fragment at %d cannot be read: %w", f.Offset, err)
-}
-
-// readMoof returns the description of a fragment, a moof box. It is in buf if it fits.
-func readMoof(file io.ReaderAt, f *mp4.Fragment, buf []byte) ([]byte, error) {
-	if f.Size < 16 || f.Offset < 0 {
-		return nil, fmt.Errorf("%w: a fragment of %d bytes", ErrDamaged, f.Size)
-	}
-	head := buf[:min(int64(len(buf)), f.Size)]
-	if n, err := file.ReadAt(head, f.Offset); n < len(head) {
-		return nil, unread(f, err)
-	}
-	size := int64(binary.BigEndian.Uint32(head))
-	if string(head[4:8]) != "moof" || size < 8 || size > min(maxMoof, f.Size) {
-		return nil, fmt.Errorf("%w: there is no fragment at %d", ErrDamaged, f.Offset)
-	}
-	if size > int64(len(head)) {
-		head = make([]byte, size)
-		if n, err := file.ReadAt(head, f.Offset); n < len(head) {
-			return nil, unread(f, err)
-		}
-	}
-	return head[:size], nil
-}
-
-// readFragment adds the samples of a fragment, and returns how many more there may be.
-func readFragment(file io.ReaderAt, f *mp4.Fragment, buf []byte, tracks []*track, all [][]sample, most int) (int, error) {
-	head, err := readMoof(file, f, buf)
-	if err != nil {
-		return most, err
-	}
-	data := f.Offset + int64(len(head)) + 8
-	err = children(head[8:], func(typ string, _, traf []byte) error {
-		if typ != "traf" {
-			return nil
-		}
-		var err error
-		data, most, err = readTraf(traf, f, tracks, all, data, most)
-		return err
-	})
-	return most, err
-}
-
-// readTraf adds the samples of one track (ISO/IEC 14496-12, 8.8.6). data is where they are if it does not say so.
-func readTraf(b []byte, f *mp4.Fragment, tracks []*track, all [][]sample, data int64, most int) (int64, int, error) {
-	bad := fmt.Errorf("%w: the fragment at %d", ErrDamaged, f.Offset)
-	tfhd, tfdt := child(b, "tfhd"), child(b, "tfdt")
-	if len(tfhd) < 8 || len(tfdt) < 8 {
-		return data, most, bad
-	}
-	flags := binary.BigEndian.Uint32(tfhd) & 0xffffff
-	at := -1
-	for i, t := range tracks {
-		if t.id == binary.BigEndian.Uint32(tfhd[4:]) {
-			at = i
-		}
-	}
-	if at < 0 {
-		return data, most, nil
-	}
-	d, h := tracks[at].trex, fields{b: tfhd[8:]}
-	base := data
-	switch {
-	case flags&0x1 != 0:
-		base = int64(h.u64() & math.MaxInt64)
-	case flags&0x20000 != 0:
-		base = f.Offset
-	}
-	if flags&0x2 != 0 {
-		h.u32()
-	}
-	for _, x := range []struct {
-		flag uint32
-		into *uint32
-	}{{0x8, &d.duration}, {0x10, &d.size}, {0x20, &d.flags}} {
-		if flags&x.flag != 0 {
-			*x.into = h.u32()
-		}
-	}
-	dts := int64(binary.BigEndian.Uint32(tfdt[4:]))
-	if tfdt[0] == 1 && len(tfdt) >= 12 {
-		dts = int64(binary.BigEndian.Uint64(tfdt[4:]))
-	}
-	if h.bad || dts < 0 || dts > math.MaxInt64/4 {
-		return data, most, bad
-	}
-	place := base
-	err := children(b, func(typ string, _, run []byte) error {
-		if typ != "trun" {
-			return nil
-		}
-		r := fields{b: run}
-		flags, count := r.u32()&0xffffff, r.u32()
-		if flags&0x1 != 0 {
-			place = base + int64(int32(r.u32()))
-		}
-		firstFlags := d.flags
-		if flags&0x4 != 0 {
-			firstFlags = r.u32()
-		}
-		row := 0
-		for _, bit := range []uint32{0x100, 0x200, 0x400, 0x800} {
-			if flags&bit != 0 {
-				row += 4
-			}
-		}
-		if r.bad || uint64(count)*uint64(row) > uint64(len(r.b)) {
-			return bad
-		}
-		if most -= int(count); most < 0 || count > maxSamples {
-			return ErrTooLong
-		}
-		for i := range count {
-			x, own := sample{offset: place, dts: dts, size: d.size, duration: d.duration}, d.flags
-			if i == 0 {
-				own = firstFlags
-			}
-			if flags&0x100 != 0 {
-				x.duration = r.u32()
-			}
-			if flags&0x200 != 0 {
-				x.size = r.u32()
-			}
-			if flags&0x400 != 0 {
-				own = r.u32()
-			}
-			if flags&0x800 != 0 {
-				x.cts = int32(r.u32())
-			}
-			const notSync = 1 << 16
-			x.key = own&notSync == 0
-			if x.size > maxSample || place < f.Offset || place+int64(x.size) > f.Offset+f.Size {
-				return bad
-			}
-			place += int64(x.size)
-			dts += int64(x.duration)
-			all[at] = append(all[at], x)
-		}
-		return nil
-	})
-	return place, most, err
 }

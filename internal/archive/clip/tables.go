@@ -83,7 +83,7 @@ func (s *Source) tables(file io.ReaderAt, tracks []*track, first, behind int) ([
 		}
 		n := sort.Search(len(list), func(n int) bool { return list[n].Offset > all[i][k].offset }) - 1
 		if read[n] == nil {
-			if read[n], err = fragments(file, list[n:n+1], tracks, maxSamples); err != nil {
+			if read[n], err = s.fragments(file, list[n:n+1], tracks, maxSamples); err != nil {
 				return nil, err
 			}
 		}
