@@ -24,6 +24,18 @@ func CodecString(t av.Track) (string, error) {
 	return s, nil
 }
 
+// CodecNames returns the names of the codecs of tracks, with commas between them; one that has none by CodecString has its own in lower case.
+func CodecNames(tracks []av.Track) string {
+	names := make([]string, len(tracks))
+	for i := range tracks {
+		var err error
+		if names[i], err = CodecString(tracks[i]); err != nil {
+			names[i] = strings.ToLower(tracks[i].Codec.String())
+		}
+	}
+	return strings.Join(names, ",")
+}
+
 func codecString(t *av.Track) (string, error) {
 	switch t.Codec {
 	case av.H264:

@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"weir/av"
 	"weir/format/fmp4"
 )
 
@@ -73,20 +74,15 @@ func (m *Muxer) Coding() (string, error) {
 	return Coding(init)
 }
 
-// Codecs returns the names of the codecs in an initialization segment (RFC 6381), with commas between them; those that have none are left out.
+// Codecs returns the names of the codecs in an initialization segment, as fmp4.CodecNames has them; "" if it cannot be read.
 func Codecs(init []byte) string {
 	r, err := fmp4.NewReader(bytes.NewReader(init), int64(len(init)))
 	if err != nil {
 		return ""
 	}
-	text := ""
+	var tracks []av.Track
 	for _, t := range r.Tracks() {
-		if name, err := fmp4.CodecString(t.Track); err == nil {
-			if text != "" {
-				text += ","
-			}
-			text += name
-		}
+		tracks = append(tracks, t.Track)
 	}
-	return text
+	return fmp4.CodecNames(tracks)
 }

@@ -55,7 +55,7 @@ func (m *Muxer) appendHead(dst []byte) ([]byte, error) {
 	return appendIndex(b, &Index{Path: m.head.Path, Epoch: m.head.Epoch, Start: m.head.Start, Note: m.head.Note}), nil
 }
 
-// head is what ours a file begins with.
+// head is what one of our files begins with, in front of its fragments.
 type head struct {
 	ftyp     int64    // where that box ends
 	front    fmp4.Box // the free box that was reserved, or the moov box in it; without a type if there is none

@@ -158,7 +158,7 @@ func mtxFail(w http.ResponseWriter, err error) {
 		status, text = http.StatusNotFound, "no recording segments found"
 	case errors.Is(err, ErrIndexing):
 		status, text = http.StatusServiceUnavailable, "the index of recordings is being made anew: ask again in a few seconds"
-		w.Header().Set("Retry-After", strconv.Itoa(indexingTime))
+		w.Header().Set("Retry-After", strconv.Itoa(session.RetrySeconds))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

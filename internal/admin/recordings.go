@@ -187,13 +187,10 @@ func writeRecordingProblem(w http.ResponseWriter, err error, name string) {
 		p = newProblem(http.StatusInternalServerError, "internal", "The server failed; its log says why.")
 	}
 	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(indexingTime))
+		w.Header().Set("Retry-After", strconv.Itoa(session.RetrySeconds))
 	}
 	writeProblem(w, p)
 }
-
-// indexingTime is in how many seconds to ask again while the index is made.
-const indexingTime = 5
 
 // recordingProblem is the problem of an error of Recordings; err itself if it is none of them.
 func recordingProblem(err error, name string) error {
@@ -207,7 +204,7 @@ func recordingProblem(err error, name string) error {
 		return newProblem(http.StatusConflict, "recording", "The file is being recorded: POST /api/v1/recorders/NAME/cut ends it. A range of it can be had now.")
 	case errors.Is(err, ErrIndexing):
 		return huma.ErrorWithHeaders(newProblem(http.StatusServiceUnavailable, "indexing", "The index of recordings is being made anew: ask again in a few seconds."),
-			http.Header{"Retry-After": {strconv.Itoa(indexingTime)}})
+			http.Header{"Retry-After": {strconv.Itoa(session.RetrySeconds)}})
 	}
 	return err
 }

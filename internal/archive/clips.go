@@ -214,10 +214,16 @@ func isDamage(err error) bool {
 	return slices.ContainsFunc([]error{clip.ErrDamaged, mp4.ErrForeign, mp4.ErrEmpty, mp4.ErrNoIndex}, func(e error) bool { return errors.Is(err, e) })
 }
 
-// moved reports whether a file that was not found is only in the storage since its row was read, and reads the row again then.
+// moved reports whether a file that was not found is only in the storage since its row was read, and reads the row again then. Of one that somebody has removed
+// the index learns so.
 func (a *Archive) moved(ctx context.Context, r *Row, err error) bool {
 	if r.State != Done || !errors.Is(err, fs.ErrNotExist) {
 		return false
+	}
+	if isGone(r) {
+		if err := a.use(false, func(x *index) error { return x.missing(r) }); err != nil {
+			return false
+		}
 	}
 	now, err := a.File(ctx, r.ID)
 	if err != nil || now.State != Remote {

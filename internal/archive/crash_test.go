@@ -438,3 +438,35 @@ func TestNestedDirectories(t *testing.T) {
 	r.restart(func() { must(t, os.Remove(filepath.Join(r.conf.State, "recordings.db"))) })
 	look("without the index")
 }
+
+// TestRemovedBehindOurBack: a file that somebody has removed is in the list until it is played, and one that is no recording is named when the index is made.
+func TestRemovedBehindOurBack(t *testing.T) {
+	var log lines
+	r := newRig(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	m := encoded(t, "160x90")
+	f := r.record(m, "live/a", "0.mp4", 0, 0, 4*time.Second)
+	kept := r.record(m, "live/a", "1.mp4", 4*time.Second, 4*time.Second, 8*time.Second)
+	must(t, os.Remove(filepath.Join(r.dir, f.Name)))
+	film, err := r.Film(t.Context(), "live/a", "", epoch, epoch.Add(8*time.Second), Skip)
+	must(t, err)
+	must(t, film.Close())
+	if !slices.Equal(film.Skipped, []string{"0.mp4"}) || !slices.Equal(r.left("live/a"), []string{"1.mp4"}) {
+		t.Errorf("skipped %q, left %q", film.Skipped, r.left("live/a"))
+	}
+	must(t, os.Remove(filepath.Join(r.dir, kept.Name))) // nothing is there any more, as if the disk were not mounted
+	if _, _, err := r.Open(t.Context(), kept.ID); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := r.File(t.Context(), kept.ID); err != nil {
+		t.Error(err)
+	}
+	r.restart(func() {
+		must(t, os.Remove(filepath.Join(r.conf.State, "recordings.db")))
+		for _, name := range []string{"a.mp4", "b.mp4", "c.txt"} {
+			must(t, os.WriteFile(filepath.Join(r.dir, name), []byte("garbage of some length"), 0o600))
+		}
+	})
+	if text := log.String(); !strings.Contains(text, "are left out of the index") || !strings.Contains(text, "files=2 file=a.mp4") {
+		t.Error(text)
+	}
+}

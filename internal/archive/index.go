@@ -186,7 +186,7 @@ func oldIndex(file string) (*index, error) {
 	return x, nil
 }
 
-// check looks whether the database can be used, and takes its mark of an orderly end.
+// check looks whether the database can be used, and removes the mark which says that it was closed in order.
 func (x *index) check() error {
 	var version int
 	if err := x.write.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
@@ -238,8 +238,8 @@ func newIndex(file string) (*index, error) {
 	return x, nil
 }
 
-// shut closes the index in order.
-func (x *index) shut() {
+// closeClean closes the index with the mark that this was done in order.
+func (x *index) closeClean() {
 	if x.file != "" {
 		mark := rand.Text()
 		if _, err := x.write.Exec("INSERT OR REPLACE INTO meta VALUES ('closed', ?)", mark); err == nil {

@@ -107,12 +107,12 @@ func (p *Player) failed(w http.ResponseWriter, r *http.Request, stream string, e
 		text := err.Error()
 		if !f.told {
 			if f.err != ErrIndexing { //nolint:errorlint // it is one of the list; what it wraps was logged
-				p.env.Log.Warn("a recording cannot be played", "stream", stream, "err", session.Printable(text, 512))
+				p.env.Log.Warn("a recording cannot be played", "stream", stream, "err", session.ErrorText(err, 512))
 			}
 			text = f.err.Error()
 		}
 		if f.status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", strconv.Itoa(RetryAfter))
+			w.Header().Set("Retry-After", strconv.Itoa(session.RetrySeconds))
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, text, f.status)
@@ -125,9 +125,6 @@ func (p *Player) failed(w http.ResponseWriter, r *http.Request, stream string, e
 	p.env.Fail(w, err)
 	return err
 }
-
-// RetryAfter is in how many seconds to ask again while the index is made, or too much is played from storage.
-const RetryAfter = 5
 
 // times reads the range of a query: from, and to or duration. now is for what is relative to it.
 func times(q url.Values, now time.Time) (from, to time.Time, err error) {

@@ -23,8 +23,8 @@ const playlistType = "application/vnd.apple.mpegurl"
 
 // asksPast reports whether a query for a stream's playlist asks for what was recorded.
 func asksPast(q url.Values) bool {
-	start := q.Get("start")
-	return q.Has("from") || q.Has("to") || strings.HasPrefix(start, "-") || strings.ContainsAny(start, "Tt") && strings.HasPrefix(start, "2")
+	start := q.Get("start") // "live" and the like are not for us
+	return q.Has("from") || q.Has("to") || start != "" && (start[0] == '-' || '0' <= start[0] && start[0] <= '9')
 }
 
 // index answers with the multivariant playlist of a range, or of all from a time on. Relative times are resolved here, so that
@@ -151,7 +151,7 @@ func (p *Player) playlist(w http.ResponseWriter, r *http.Request, stream string)
 		return
 	}
 	t := e.text(q.Get("_HLS_skip") != "")
-	if at, err := moment(q, "at", now); err == nil && !at.IsZero() && want.event && !acceptsGzip(r) && !q.Has("_HLS_skip") { // what ffmpeg reads looks for it here alone
+	if at, err := moment(q, "at", now); err == nil && !at.IsZero() && want.event && !q.Has("_HLS_skip") {
 		t = t.withStart(e.startAt(at))
 	}
 	p.send(w, r, t)

@@ -32,7 +32,7 @@ func (a *Archive) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-a.built:
+		case <-a.damagedFound:
 			a.renew(ctx)
 		case <-a.woken:
 			a.clean(ctx)
@@ -246,6 +246,12 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 		return 0, err
 	}
 	var found []*Row
+	foreign, first := 0, "" // files that are no recordings
+	defer func() {
+		if foreign > 0 {
+			a.log.Warn("files that are no recordings of Weir, or broken, are left out of the index", slog.String("dir", p.Dir), slog.Int("files", foreign), slog.String("file", first))
+		}
+	}()
 	flush := func() error {
 		list := found
 		found = nil
@@ -270,7 +276,11 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 			a.log.Warn("a recording cannot be read, and is left out of the index", slog.String("file", path.Join(p.Dir, name)), slog.String("err", session.ErrorText(err, 256)))
 			return nil
 		}
-		if r != nil {
+		if r == nil {
+			if foreign++; foreign == 1 {
+				first = name
+			}
+		} else {
 			added++
 			if found = append(found, r); len(found) >= batch {
 				return flush()

@@ -115,7 +115,7 @@ func gapBetween(last *Span, next *Part, damaged []Part) Gap {
 	return g
 }
 
-// without returns spans without a file, which is the last of its span.
+// without returns spans with a file left out, which must be the last one of its span.
 func without(spans []Span, id string) []Span {
 	for i := range spans {
 		s := &spans[i]

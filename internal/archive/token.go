@@ -20,7 +20,7 @@ import (
 const (
 	// passTime is how long a viewer may ask for its playlist again without being asked for its key, at most.
 	passTime = 12 * time.Hour
-	// linkTime is for how long the links of a period can be used; all who ask in one period have the same.
+	// linkPeriod is for how long all who ask have the same links, and linkTime for how long these can be used after it.
 	linkPeriod = 6 * time.Hour
 	linkTime   = 24 * time.Hour
 	proofSize  = 16

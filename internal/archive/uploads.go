@@ -39,7 +39,7 @@ type uploads struct {
 
 	// Those of run.
 	stuck stuck  // what is too old and could not be removed from the storage
-	told  string // why
+	why   string // of the last time
 
 	mu      sync.Mutex // guards below
 	buckets map[string]*s3.Bucket
@@ -130,10 +130,10 @@ func (u *uploads) expire(ctx context.Context) {
 	if err != nil {
 		text = session.ErrorText(err, 512)
 	}
-	if err != nil && text != u.told {
+	if err != nil && text != u.why {
 		u.a.log.Error("recordings that are too old cannot be removed from the storage; it is tried again", slog.String("err", text))
 	}
-	u.told = text
+	u.why = text
 }
 
 // pending returns the files with which something is to be done.
@@ -323,7 +323,7 @@ func (u *uploads) try(ctx context.Context, r *Row, j *job) (sent bool, err error
 		j.checked = true
 	}
 	t := &s3.Task{
-		ID: r.ID, Key: r.Name, Type: mediaTypes[r.Format], File: f, Size: info.Size(), Whole: r.State == Done,
+		ID: r.ID, Key: r.Name, Type: r.MediaType(), File: f, Size: info.Size(), Whole: r.State == Done,
 		Meta: map[string]string{"Weir-Stream": escaped(r.Stream), "Weir-Start": stamp(r.Start)},
 		Save: func(s *s3.Upload) error { return u.a.saveUpload(r.ID, s) },
 	}
@@ -374,9 +374,6 @@ func (u *uploads) lost(ctx context.Context, r *Row, b *s3.Bucket) error {
 	u.a.log.Warn("a recording is gone before it was uploaded", slog.String("stream", r.Stream), slog.String("file", r.Name))
 	return u.a.use(false, func(x *index) error { return x.missing(r) })
 }
-
-// mediaTypes are those of the formats.
-var mediaTypes = map[string]string{"mp4": "video/mp4", "flv": "video/x-flv", "ts": "video/mp2t"}
 
 // upload returns how far the upload of a file is.
 func (a *Archive) upload(ctx context.Context, id string) (*s3.Upload, error) {

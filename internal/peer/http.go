@@ -183,9 +183,6 @@ func (d *Door) Await(ctx context.Context, s *stream.Stream, c <-chan struct{}) e
 	}
 }
 
-// retryAfter is how many seconds viewers are told to wait.
-const retryAfter = 5
-
 // Fail answers a viewer with an error: the status of its reason and the text for the peer.
 func (d *Door) Fail(w http.ResponseWriter, err error) {
 	status := http.StatusForbidden
@@ -193,12 +190,12 @@ func (d *Door) Fail(w http.ResponseWriter, err error) {
 	switch session.ReasonOf(err) {
 	case session.NotFound, session.StreamEnded, session.Path:
 		status = http.StatusNotFound
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		w.Header().Set("Retry-After", strconv.Itoa(session.RetrySeconds))
 	case session.Internal:
 		status = http.StatusInternalServerError
 	case session.Limit, session.Shutdown, session.Timeout, session.Hook:
 		status = http.StatusServiceUnavailable
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		w.Header().Set("Retry-After", strconv.Itoa(session.RetrySeconds))
 	case session.Unsupported:
 		status = http.StatusNotAcceptable
 	case session.Throttled:

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"weir/internal/config"
 	"weir/internal/session"
 )
 
@@ -67,30 +68,21 @@ type vars struct{ path, query string }
 // fill replaces {app}, {name} and {query}.
 func (v vars) fill(text string) (string, error) {
 	app, name, _ := strings.Cut(v.path, "/")
-	var b strings.Builder
-	for {
-		before, rest, ok := strings.Cut(text, "{")
-		b.WriteString(before)
-		if !ok {
-			break
-		}
-		word, after, ok := strings.Cut(rest, "}")
-		if !ok {
-			return "", errors.New("a { has no }: {app}, {name} and {query} are replaced")
-		}
+	text, err := config.Expand(text, func(word string) (string, error) {
 		switch word {
 		case "app":
-			b.WriteString(app)
+			return app, nil
 		case "name":
-			b.WriteString(name)
+			return name, nil
 		case "query":
-			b.WriteString(v.query)
-		default:
-			return "", fmt.Errorf("there is no {%.20s}: {app}, {name} and {query} are replaced", word)
+			return v.query, nil
 		}
-		text = after
+		return "", fmt.Errorf("there is no {%.20s}", word)
+	})
+	if err != nil {
+		err = fmt.Errorf("%w: {app}, {name} and {query} are replaced", err)
 	}
-	return b.String(), nil
+	return text, err
 }
 
 // address returns where the entry sends a stream. Its errors show no secret.

@@ -43,13 +43,12 @@ const (
 const (
 	// MaxTargets bounds the targets of one entry of streams, and those of one stream that the API made.
 	MaxTargets = 32
-	maxName    = 40
 )
 
 // Validate implements config.Validator. Its errors show no secret.
 func (c *Config) Validate() error {
 	var errs []error
-	if err := checkName(c.Name); err != nil && c.Name != "" {
+	if err := config.CheckName(c.Name); err != nil && c.Name != "" {
 		errs = append(errs, config.Errorf(&c.Name, "%w", err))
 	}
 	if len(c.Key) > maxKey || strings.ContainsFunc(c.Key, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -64,14 +63,6 @@ func (c *Config) Validate() error {
 		errs = append(errs, config.Errorf(&c.Pin, "%w", err))
 	}
 	return errors.Join(errs...)
-}
-
-// checkName says what is wrong with the name of a target.
-func checkName(s string) error {
-	if s == "" || len(s) > maxName || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-		return fmt.Errorf("%.60q is no name: it has up to %d lower-case letters, digits, - and _", s, maxName)
-	}
-	return nil
 }
 
 // pin returns the fingerprint; nil if there is none.
@@ -156,5 +147,5 @@ func nameFrom(text string) string {
 	if name = strings.Trim(name, "-"); name == "" {
 		return "target"
 	}
-	return name[:min(len(name), maxName-4)]
+	return name[:min(len(name), config.MaxName-4)]
 }

@@ -48,7 +48,6 @@ type Keep struct {
 const (
 	// MaxEntries is how many recordings a stream may have.
 	MaxEntries = 16
-	maxName    = 40
 	maxTracks  = 32
 	maxTitle   = 128 // of a track
 )
@@ -67,8 +66,8 @@ func (c *Config) Validate() error {
 	fail := func(field any, format string, args ...any) {
 		errs = append(errs, config.Errorf(field, format, args...))
 	}
-	if !validName(c.Name) {
-		fail(&c.Name, "%q is no name: it has 1 to %d lower-case letters, digits, - and _", c.Name, maxName)
+	if err := config.CheckName(c.Name); err != nil {
+		fail(&c.Name, "%w", err)
 	}
 	if !filepath.IsAbs(c.Dir) {
 		fail(&c.Dir, "%q is no absolute path: write where the files go, such as /srv/recordings", c.Dir)
@@ -121,18 +120,6 @@ func CheckEntries(list []Config) error {
 		seen[list[i].Name] = true
 	}
 	return nil
-}
-
-func validName(s string) bool {
-	if s == "" || len(s) > maxName {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
 }
 
 const (

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"weir/av"
@@ -69,15 +68,11 @@ func newContainer(info *File, at time.Duration, tracks []selected, p *plan) (con
 
 // codecsOf names the codecs of a file's tracks (RFC 6381).
 func codecsOf(tracks []selected) string {
-	var names []string
+	list := make([]av.Track, len(tracks))
 	for i := range tracks {
-		s, err := fmp4.CodecString(tracks[i].Track)
-		if err != nil {
-			s = strings.ToLower(tracks[i].Codec.String())
-		}
-		names = append(names, s)
+		list[i] = tracks[i].Track
 	}
-	return strings.Join(names, ",")
+	return fmp4.CodecNames(list)
 }
 
 // plannedTable is how large the table of contents of a file that lasts as long as planned is, without a plan of time that of an hour: up to

@@ -153,7 +153,7 @@ func TestKilled_C400_P3(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasSuffix(name, partSuffix) {
+		if !strings.HasSuffix(name, PartSuffix) {
 			continue
 		}
 		if parts++; info.Size() > 0 { // it was not killed before the first write
@@ -185,7 +185,7 @@ func TestKilled_C400_P3(t *testing.T) {
 	for _, dir := range dirs {
 		var names []string
 		for _, name := range files(t, dir) {
-			if strings.HasSuffix(name, partSuffix) {
+			if strings.HasSuffix(name, PartSuffix) {
 				t.Errorf("%s is left", name)
 			}
 			name = filepath.Join(dir, name)
@@ -237,7 +237,7 @@ func TestRepairLeavesOthers(t *testing.T) {
 	}
 	r.m.RepairAll(context.Background(), []string{r.dir, filepath.Join(r.dir, "none")})
 	got := files(t, r.dir)
-	if len(got) != 2 || !strings.HasSuffix(got[0], partSuffix) || got[1] != "movie.mp4.part" {
+	if len(got) != 2 || !strings.HasSuffix(got[0], PartSuffix) || got[1] != "movie.mp4.part" {
 		t.Errorf("%v", got)
 	}
 	if err := os.Remove(other); err != nil {

@@ -20,6 +20,11 @@ type File struct {
 	Upload    string // name of the s3 entry it goes to; "" none
 }
 
+// MediaType is that of the file's format.
+func (f *File) MediaType() string {
+	return map[string]string{"mp4": "video/mp4", "flv": "video/x-flv", "ts": "video/mp2t"}[f.Format]
+}
+
 // Catalog is told of files. It must not block for long: it may do I/O, but other recordings of the directory wait for it. No
 // stream does.
 type Catalog interface {

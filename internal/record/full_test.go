@@ -96,7 +96,7 @@ func TestFinishedLater(t *testing.T) {
 	r.send(p, sent.frames[:len(sent.frames)/10], 0, 0)
 	r.wait(event.RecordingStart, 1)
 	first := filepath.Join(r.dir, files(t, r.dir)[0])
-	if err := os.WriteFile(strings.TrimSuffix(first, partSuffix), nil, 0o600); err != nil { // it cannot get its name
+	if err := os.WriteFile(strings.TrimSuffix(first, PartSuffix), nil, 0o600); err != nil { // it cannot get its name
 		t.Fatal(err)
 	}
 	r.send(p, sent.frames[len(sent.frames)/10:], 0, 0)
@@ -110,7 +110,7 @@ func TestFinishedLater(t *testing.T) {
 	}
 	r.end()
 	for _, name := range files(t, r.dir) {
-		if strings.HasSuffix(name, partSuffix) {
+		if strings.HasSuffix(name, PartSuffix) {
 			t.Errorf("%s is left", name)
 		}
 	}

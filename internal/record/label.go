@@ -14,6 +14,7 @@ import (
 	"weir/format/flv"
 	"weir/format/mp4"
 	"weir/format/mpegts"
+	"weir/internal/config"
 )
 
 // label is what a file says of itself, as JSON where its format has room for a text, so that an index that is lost can be made anew with
@@ -47,7 +48,7 @@ func labelOf(f *File) []byte {
 // fill adds what a label says to what is known of a file. A label that is not one of ours says nothing.
 func (f *File) fill(text []byte) {
 	var l label
-	if json.Unmarshal(text, &l) != nil || !validID(l.ID) || !validID(l.Take) || !validName(l.Recording) {
+	if json.Unmarshal(text, &l) != nil || !validID(l.ID) || !validID(l.Take) || config.CheckName(l.Recording) != nil {
 		return
 	}
 	if _, err := ParseSpace(l.Keep.Free); err != nil || l.Start == nil {

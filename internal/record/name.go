@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"weir/internal/config"
 )
 
 // tokens are what a template may have between braces.
@@ -22,8 +24,9 @@ const (
 	// maxSegment is the longest part of a path, in bytes: file systems take 255, and -2 and extensions are added.
 	maxSegment = 200
 	// maxCopies is how many files of one name there may be.
-	maxCopies  = 10000
-	partSuffix = ".part"
+	maxCopies = 10000
+	// PartSuffix is what a file's name ends in until it is whole.
+	PartSuffix = ".part"
 )
 
 // nameParts are the facts that a name is made of.
@@ -40,16 +43,13 @@ func checkTemplate(t string) error {
 	if strings.HasPrefix(t, "/") || strings.Contains(t, `\`) {
 		return errors.New("the template begins with / or has a backslash: it is a path below dir, such as {path}/{start}")
 	}
-	for rest := t; ; {
-		_, after, ok := strings.Cut(rest, "{")
-		if !ok {
-			break
+	if _, err := config.Expand(t, func(token string) (string, error) {
+		if !slices.Contains(tokens, token) {
+			return "", fmt.Errorf("{%s} is not known", token)
 		}
-		token, tail, ok := strings.Cut(after, "}")
-		if !ok || !slices.Contains(tokens, token) {
-			return fmt.Errorf("{%s} is not known: there are {%s}", token, strings.Join(tokens, "}, {"))
-		}
-		rest = tail
+		return "", nil
+	}); err != nil {
+		return fmt.Errorf("%w: there are {%s}", err, strings.Join(tokens, "}, {"))
 	}
 	for s := range strings.SplitSeq(t, "/") {
 		if s == "" || s == "." || s == ".." {
@@ -73,19 +73,9 @@ func expand(template string, n *nameParts) string {
 		"year": at.Format("2006"), "month": at.Format("01"), "day": at.Format("02"),
 		"hour": at.Format("15"), "minute": at.Format("04"), "second": at.Format("05"), "unix": strconv.FormatInt(at.Unix(), 10),
 	}
-	var b strings.Builder
-	for rest := template; ; {
-		before, after, ok := strings.Cut(rest, "{")
-		b.WriteString(before)
-		if !ok {
-			break
-		}
-		token, tail, _ := strings.Cut(after, "}")
-		b.WriteString(values[token])
-		rest = tail
-	}
+	text, _ := config.Expand(template, func(token string) (string, error) { return values[token], nil }) // it was checked
 	var parts []string
-	for s := range strings.SplitSeq(b.String(), "/") {
+	for s := range strings.SplitSeq(text, "/") {
 		parts = append(parts, sanitize(s))
 	}
 	return path.Join(parts...)
@@ -110,7 +100,7 @@ func sanitize(s string) string {
 	if slices.Contains(reserved, stem) {
 		clean = "_" + clean
 	}
-	if strings.HasSuffix(clean, partSuffix) { // it would be taken for a file that is being written
+	if strings.HasSuffix(clean, PartSuffix) { // it would be taken for a file that is being written
 		clean += "_"
 	}
 	if len(clean) <= maxSegment {

@@ -54,7 +54,7 @@ func TestNamesOfAnything_C413(t *testing.T) {
 			t.Fatalf("%q became %q", stream, got)
 		}
 		for s := range strings.SplitSeq(got, "/") {
-			if len(s) > maxSegment+1 || strings.HasPrefix(s, ".") || strings.HasSuffix(s, partSuffix) {
+			if len(s) > maxSegment+1 || strings.HasPrefix(s, ".") || strings.HasSuffix(s, PartSuffix) {
 				t.Fatalf("%q became %q", stream, got)
 			}
 		}

@@ -37,11 +37,11 @@ type line struct {
 
 // output is one file, and how far it is.
 type output struct {
-	line *line
-	pool *pool
-	told told
-	box  container
-	plan *plan
+	line     *line
+	pool     *pool
+	observer observer
+	box      container
+	plan     *plan
 	// early is for how long it has frames from before info.Start. It is set before the first job.
 	early time.Duration
 	open  func(dir string) (storage, error)
@@ -62,8 +62,8 @@ type output struct {
 	closed bool
 }
 
-// told is what is to be told of a file: by the worker, in the order in which it happens.
-type told interface {
+// observer is told of a file by its worker, in the order in which it happens.
+type observer interface {
 	begun(f *File)
 	wrote(n int)
 	finished(f *File)
@@ -133,13 +133,13 @@ func (l *line) step(buf []byte) []byte {
 	buf, err := j.out.do(&j, buf)
 	if err != nil {
 		j.out.fail(err)
-		j.out.told.dropped(len(j.frames))
+		j.out.observer.dropped(len(j.frames))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pop()
 	for len(l.jobs) > 0 && l.jobs[0].out.closed { // it has failed, and what waited for it is lost; its pool may be gone
-		l.jobs[0].out.told.dropped(len(l.jobs[0].frames))
+		l.jobs[0].out.observer.dropped(len(l.jobs[0].frames))
 		l.pop()
 	}
 	if l.busy = len(l.jobs) > 0; l.busy {
@@ -220,7 +220,7 @@ func (o *output) write(b []byte) error {
 	o.size += int64(len(b))
 	o.long = o.box.duration()
 	o.mu.Unlock()
-	o.told.wrote(len(b))
+	o.observer.wrote(len(b))
 	if now := time.Now(); o.plan.sync == syncAlways || o.plan.sync != syncAtEnd && now.Sub(o.synced) >= o.plan.sync {
 		o.synced = now
 		return o.file.Sync()
@@ -244,7 +244,7 @@ const lookEvery = 2 * time.Second
 func (o *output) check(more int64) error {
 	if now := time.Now(); now.Sub(o.looked) >= lookEvery {
 		o.looked = now
-		if o.store.Lacks(o.info.Name + partSuffix) {
+		if o.store.Lacks(o.info.Name + PartSuffix) {
 			return errDeleted
 		}
 	}
@@ -297,10 +297,10 @@ func (o *output) create() (err error) {
 	base, ext := o.info.Name, "."+o.info.Format
 	for n := 1; n <= maxCopies; n++ {
 		name := numbered(base, n, ext)
-		if o.store.Exists(name) || o.told.taken(o.info.Dir, name) {
+		if o.store.Exists(name) || o.observer.taken(o.info.Dir, name) {
 			continue
 		}
-		f, err := o.store.Create(name + partSuffix)
+		f, err := o.store.Create(name + PartSuffix)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -309,7 +309,7 @@ func (o *output) create() (err error) {
 		}
 		o.file, o.synced = f, time.Now()
 		o.change(func(f *File) { f.Name = name })
-		o.told.begun(&o.info)
+		o.observer.begun(&o.info)
 		return nil
 	}
 	return fmt.Errorf("there are %d files called %s already", maxCopies, base+ext)
@@ -324,32 +324,32 @@ func (o *output) close(failed error) {
 	}
 	if o.file == nil {
 		if failed != nil {
-			o.told.fileFailed(&o.info, failed)
+			o.observer.fileFailed(&o.info, failed)
 		}
 		return
 	}
 	if errors.Is(failed, errDeleted) {
-		o.told.fileFailed(&o.info, errors.Join(failed, o.file.Close()))
+		o.observer.fileFailed(&o.info, errors.Join(failed, o.file.Close()))
 		return
 	}
 	if o.size == 0 {
-		err := errors.Join(o.file.Close(), o.store.Remove(o.info.Name+partSuffix))
-		o.told.fileFailed(&o.info, errors.Join(failed, err))
+		err := errors.Join(o.file.Close(), o.store.Remove(o.info.Name+PartSuffix))
+		o.observer.fileFailed(&o.info, errors.Join(failed, err))
 		return
 	}
 	err := o.complete(failed != nil)
 	if failed != nil {
-		o.told.fileFailed(&o.info, failed)
+		o.observer.fileFailed(&o.info, failed)
 	}
-	if err != nil {
-		o.told.unfinished(&o.info)
+	if err != nil && !errors.Is(err, errDeleted) {
+		o.observer.unfinished(&o.info)
 	}
 	switch {
 	case err == nil:
-		o.told.finished(&o.info)
+		o.observer.finished(&o.info)
 	case failed == nil:
 		o.fail(err)
-		o.told.fileFailed(&o.info, err)
+		o.observer.fileFailed(&o.info, err)
 	}
 }
 
@@ -368,7 +368,10 @@ func (o *output) complete(torn bool) (err error) {
 	if err = errors.Join(err, o.file.Close()); err != nil {
 		return err
 	}
-	part := o.info.Name + partSuffix
+	part := o.info.Name + PartSuffix
+	if o.store.Lacks(part) {
+		return errDeleted
+	}
 	if o.store.Exists(o.info.Name) { // somebody else has made it meanwhile
 		return fmt.Errorf("%s: %w, so %s keeps its name", o.info.Name, fs.ErrExist, part)
 	}

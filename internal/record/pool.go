@@ -98,3 +98,26 @@ func (p *pool) work(of ...class) {
 		}
 	}
 }
+
+// enter returns the workers of a directory, which stay until leave is called as often.
+func (m *Manager) enter(dir string) *pool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pools[dir]
+	if p == nil {
+		p = newPool(m.workers.Go)
+		m.pools[dir] = p
+	}
+	p.users++
+	return p
+}
+
+func (m *Manager) leave(dir string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pools[dir]
+	if p.users--; p.users == 0 {
+		delete(m.pools, dir)
+		p.close()
+	}
+}

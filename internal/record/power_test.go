@@ -29,7 +29,7 @@ type volatile struct {
 func (d *volatile) left() map[string][][]byte {
 	all := map[string][][]byte{}
 	for name, f := range d.files {
-		if f.safe == nil && strings.HasSuffix(name, partSuffix) {
+		if f.safe == nil && strings.HasSuffix(name, PartSuffix) {
 			continue // not even its name was forced to the disk
 		}
 		zeros := make([]byte, len(f.now))
@@ -193,7 +193,7 @@ func TestPowerCut_C402(t *testing.T) {
 						there := time.Duration(0)
 						for name, all := range left {
 							b := all[variant]
-							if !strings.HasSuffix(name, partSuffix) && !bytes.Equal(b, disk.files[name].now) {
+							if !strings.HasSuffix(name, PartSuffix) && !bytes.Equal(b, disk.files[name].now) {
 								t.Errorf("%s has its name, and %d bytes instead of %d, or others", name, len(b), len(disk.files[name].now))
 							}
 							if format == "mp4" {

@@ -236,7 +236,7 @@ func (r *recording) begin(p *plan, tracks []selected, take string, at time.Durat
 		Start: start.UTC(), Codecs: codecsOf(tracks), Keep: p.Keep, Upload: p.Upload,
 	}
 	info.Name = expand(p.File, &nameParts{stream: info.Stream, recording: r.name, id: id, at: start.In(p.zone())})
-	o := &output{line: &r.line, told: r, info: info, plan: p, open: r.m.opt.open(), done: make(chan struct{})}
+	o := &output{line: &r.line, observer: r, info: info, plan: p, open: r.m.opt.open(), done: make(chan struct{})}
 	var err error
 	if o.box, err = newContainer(&o.info, at, tracks, p); err != nil { // each track was checked
 		o.err = err
@@ -268,7 +268,7 @@ func (r *recording) outputError(o *output) error {
 	return err
 }
 
-// dropped counts frames that are in no file; it implements told.
+// dropped counts frames that are in no file; it implements observer.
 func (r *recording) dropped(n int) {
 	r.mu.Lock()
 	r.lost += int64(n)
@@ -279,6 +279,11 @@ func (r *recording) dropped(n int) {
 // noKeyFrame tells that the stream has no key frame with which a file could begin.
 func (r *recording) noKeyFrame() {
 	r.log.Warn("nothing is recorded, because the stream has had no key frame for 15s: set the encoder's key-frame interval to 2 seconds")
+}
+
+// changing tells that the stream changes too often for each change to begin a file.
+func (r *recording) changing() {
+	r.log.Warn("the publisher changes its codecs or tracks all the time: frames are left out of the recording, which begins a file for that every 5s at most")
 }
 
 // tooSlow tells that the disk does not keep up. The file goes on later.
@@ -301,7 +306,7 @@ func (r *recording) failed(err error, again time.Duration) {
 	}
 }
 
-// begun implements told.
+// begun implements observer.
 func (r *recording) begun(f *File) {
 	r.mu.Lock()
 	again, left := r.failing != nil, r.left
@@ -319,10 +324,10 @@ func (r *recording) begun(f *File) {
 	}
 }
 
-// wrote implements told.
+// wrote implements observer.
 func (r *recording) wrote(n int) { r.m.opt.Metrics.RecordBytes(n) }
 
-// finished implements told.
+// finished implements observer.
 func (r *recording) finished(f *File) {
 	r.mu.Lock()
 	r.newest = *f
@@ -334,7 +339,7 @@ func (r *recording) finished(f *File) {
 	r.catalog(func(c Catalog) error { return c.Done(*f) })
 }
 
-// fileFailed implements told.
+// fileFailed implements observer.
 func (r *recording) fileFailed(f *File, err error) {
 	reason := reasonOf(err)
 	r.m.opt.Metrics.RecordFailed(reason)
@@ -352,7 +357,7 @@ func (r *recording) fileFailed(f *File, err error) {
 	r.catalog(func(c Catalog) error { c.Failed(*f, err); return nil })
 }
 
-// unfinished implements told.
+// unfinished implements observer.
 func (r *recording) unfinished(f *File) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -361,7 +366,7 @@ func (r *recording) unfinished(f *File) {
 	}
 }
 
-// taken implements told.
+// taken implements observer.
 func (r *recording) taken(dir, name string) bool { return r.m.taken(dir, name) }
 
 // maxLeft bounds the files of a recording that are to be finished once its disk is well again.

@@ -35,7 +35,7 @@ var ErrUnknown = errors.New("record: it is no recording that Weir has made")
 // without a whole frame is removed if it is a .part. taken, if not nil, tells names that must not be given. It fails with ErrWritten, ErrUnknown, or
 // the file's error.
 func Repair(root *os.Root, name string, taken func(name string) bool) (Repaired, error) {
-	final, part := strings.CutSuffix(name, partSuffix)
+	final, part := strings.CutSuffix(name, PartSuffix)
 	f, err := root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return Repaired{}, err
@@ -151,7 +151,7 @@ func Parts(ctx context.Context, dir string, each func(root *os.Root, name string
 			}
 			return nil // a folder that cannot be read
 		}
-		if d.Type().IsRegular() && strings.HasSuffix(name, partSuffix) {
+		if d.Type().IsRegular() && strings.HasSuffix(name, PartSuffix) {
 			each(root, name)
 		}
 		return nil
@@ -175,7 +175,7 @@ func (m *Manager) finishLater(f *File) {
 		return
 	}
 	defer root.Close()
-	m.repair(root, f.Dir, f.Name+partSuffix)
+	m.repair(root, f.Dir, f.Name+PartSuffix)
 }
 
 // taken reports whether the catalog has a file of a name that is not here any more.

@@ -281,7 +281,7 @@ func (r *rig) whole() (paths []string) {
 			paths = append(paths, filepath.Join(r.dir, e.Data["file"].(string)))
 		}
 	}
-	if got := files(r, r.dir); len(got) != len(paths) || slices.ContainsFunc(got, func(s string) bool { return strings.HasSuffix(s, partSuffix) }) {
+	if got := files(r, r.dir); len(got) != len(paths) || slices.ContainsFunc(got, func(s string) bool { return strings.HasSuffix(s, PartSuffix) }) {
 		r.Errorf("there are %v, and events of %v", got, paths)
 	}
 	return paths
@@ -327,7 +327,7 @@ func packets(t testing.TB, name, kind string) (list []packet) {
 		frames = append(frames, *f)
 		return true
 	}
-	switch ext := filepath.Ext(strings.TrimSuffix(name, partSuffix)); ext {
+	switch ext := filepath.Ext(strings.TrimSuffix(name, PartSuffix)); ext {
 	case ".mp4":
 		r, err := fmp4.NewReader(bytes.NewReader(b), int64(len(b)))
 		if err != nil {

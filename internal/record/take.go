@@ -2,7 +2,6 @@ package record
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"weir/av"
@@ -62,6 +61,7 @@ type taker struct {
 	held      []item // waits for the lead's key frame
 	heldBytes int64
 	recut     bool // the file ends at the lead's next key frame
+	changes   changes
 	slow      bool // frames are left out because the disk is too slow
 
 	// What leadOf returned last, and for what.
@@ -169,6 +169,9 @@ func (t *taker) add(it *item) {
 		t.r.dropped(1)
 		return
 	case t.out == nil, !current:
+		if it.Kind == av.Video && isLead && t.out != nil {
+			t.r.dropped(1) // it is not as the present file's pictures are, and begins no other
+		}
 		t.hold(it, isLead)
 		return
 	}
@@ -186,8 +189,19 @@ func (t *taker) ends(it *item, conf *plan, current bool) bool {
 	switch {
 	case t.slow:
 		return t.r.line.roomy()
+	case t.out != nil && (!current || t.recut):
+		now := time.Now()
+		if !t.changes.room(now) {
+			if !t.changes.told {
+				t.changes.told = true
+				t.r.changing()
+			}
+			return false
+		}
+		t.changes.note(now)
+		return true
 	}
-	return t.out == nil || !current || t.isDue(it, conf)
+	return t.out == nil || t.isDue(it, conf)
 }
 
 // lag leaves out frames until the disk has caught up.
@@ -196,69 +210,6 @@ func (t *taker) lag() {
 		t.slow = true
 		t.r.tooSlow(t.out)
 	}
-}
-
-// wanted reports whether a track is recorded and can be.
-func (t *taker) wanted(h *stream.TrackHeader) bool {
-	conf := t.r.config()
-	if _, ok := conf.wants(h.Kind, h.ID); !ok {
-		return false
-	}
-	return t.r.can(conf, h)
-}
-
-// trackID names a track.
-type trackID struct {
-	kind av.Kind
-	id   uint8
-}
-
-// leadOf is the track at whose key frames files begin: the first of video that is recorded, else the first of sound.
-func (t *taker) leadOf(h *stream.Headers) trackID {
-	conf := t.r.config()
-	if h == t.leadFrom && conf == t.leadBy {
-		return t.leadIs
-	}
-	t.leadFrom, t.leadBy, t.leadIs = h, conf, t.findLead(h)
-	return t.leadIs
-}
-
-func (t *taker) findLead(h *stream.Headers) trackID {
-	for _, kind := range []av.Kind{av.Video, av.Audio} {
-		for i := range h.Tracks {
-			x := &h.Tracks[i]
-			if x.Kind == kind && (x.Media || x.ConfigFrame != nil) && t.wanted(x) {
-				return trackID{kind, x.ID}
-			}
-		}
-	}
-	return trackID{av.Data, 0}
-}
-
-// track finds a frame's track in the present file; current is false if the file has it not, or with another configuration.
-func (t *taker) track(it *item, h *stream.TrackHeader) (i int, current bool) {
-	i = slices.IndexFunc(t.tracks, func(s selected) bool { return s.Kind == it.Kind && s.ID == it.Track })
-	return i, i >= 0 && t.same(i, h)
-}
-
-// leads reports whether the lead of headers is that of the present file, as it is there. Headers that have no lead of its kind yet do not tell.
-func (t *taker) leads(headers *stream.Headers) bool {
-	lead := t.leadOf(headers)
-	i := slices.IndexFunc(t.tracks, func(s selected) bool { return s.Kind == lead.kind && s.ID == lead.id })
-	if i < 0 || i != t.lead {
-		return i >= 0 && t.tracks[i].Kind != t.tracks[t.lead].Kind
-	}
-	return t.same(i, headerOf(headers, lead.kind, lead.id))
-}
-
-// same reports whether a track of the present file is as a header says.
-func (t *taker) same(i int, h *stream.TrackHeader) bool {
-	has := &t.tracks[i]
-	if has.Version != h.Version && has.Codec == h.Codec && has.SampleRate == h.SampleRate && has.Channels == h.Channels &&
-		codec.SameCoding(h.Codec, has.Config, h.Config) {
-		has.Version = h.Version // the publisher has returned, with the same
-	}
-	return has.Version == h.Version && has.Codec == h.Codec
 }
 
 // isDue reports whether the file ends before a frame of the lead.
@@ -405,42 +356,6 @@ func (t *taker) begin(it *item, from time.Duration) {
 	t.out = t.r.begin(conf, t.tracks, t.take, from, t.clock.at(from))
 }
 
-// firstOf returns a frame of a track that is described by its first frame.
-func (t *taker) firstOf(it *item, h *stream.TrackHeader) []byte {
-	if h.Codec != av.AC3 && h.Codec != av.EAC3 {
-		return nil
-	}
-	if it.Kind == h.Kind && it.Track == h.ID {
-		return it.Payload
-	}
-	for i := range t.held {
-		if f := &t.held[i]; f.Kind == h.Kind && f.Track == h.ID {
-			return f.Payload
-		}
-	}
-	for _, l := range t.order.tracks {
-		if l.kind == h.Kind && l.id == h.ID && len(l.items) > 0 {
-			return l.items[0].Payload
-		}
-	}
-	return nil
-}
-
-// nameTracks names the tracks of which there are several of a kind, unless they are named already.
-func nameTracks(tracks []selected) {
-	var count [2]int
-	for i := range tracks {
-		count[tracks[i].Kind]++
-	}
-	for i := range tracks {
-		s := &tracks[i]
-		if s.title != "" || count[s.Kind] < 2 {
-			continue
-		}
-		s.title = map[av.Kind]string{av.Video: "Video ", av.Audio: "Audio "}[s.Kind] + strconv.Itoa(int(s.ID)+1)
-	}
-}
-
 // append puts a frame into the batch, which is closed before it if it is full.
 func (t *taker) append(it *item) {
 	isLead := t.lead >= 0 && it.Kind == t.tracks[t.lead].Kind && it.Track == t.tracks[t.lead].ID
@@ -493,13 +408,4 @@ func (t *taker) end(end time.Duration) {
 	t.out.put(job{last: true})
 	t.r.ended(t.out)
 	t.out, t.tracks = nil, nil
-}
-
-func headerOf(h *stream.Headers, kind av.Kind, id uint8) *stream.TrackHeader {
-	for i := range h.Tracks {
-		if h.Tracks[i].Kind == kind && h.Tracks[i].ID == id {
-			return &h.Tracks[i]
-		}
-	}
-	return nil
 }

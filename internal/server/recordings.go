@@ -120,7 +120,7 @@ func (a recordings) ServeFile(w http.ResponseWriter, r *http.Request, id string)
 	defer f.Close()
 	h := w.Header()
 	h.Set("ETag", `"`+row.ID+`"`)
-	h.Set("Content-Type", map[string]string{"mp4": "video/mp4", "flv": "video/x-flv", "ts": "video/mp2t"}[row.Format])
+	h.Set("Content-Type", row.MediaType())
 	h.Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(path.Base(row.Name)))
 	http.ServeContent(w, r, "", time.Time{}, f)
 	return nil

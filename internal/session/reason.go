@@ -109,6 +109,9 @@ var peerTexts = [reasonCount]string{
 	Loop: "The stream has come through this server before: it would go in a circle.", Unreachable: "The stream cannot be fetched from where it is at the moment.",
 }
 
+// RetrySeconds is after how many seconds those had better come again whom a server cannot serve now, as the header field Retry-After says it.
+const RetrySeconds = 5
+
 // Refusal is an error with a reason, and with a text for the peer apart from the one for the
 // operator: Err may say what the peer must not know.
 type Refusal struct {

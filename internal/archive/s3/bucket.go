@@ -42,7 +42,7 @@ func Open(conf Config) (*Bucket, error) {
 	t := &http.Transport{
 		DialContext: (&net.Dialer{Timeout: dialTime}).DialContext, TLSHandshakeTimeout: dialTime, ResponseHeaderTimeout: headTime,
 		MaxIdleConnsPerHost: 8, IdleConnTimeout: headTime, ExpectContinueTimeout: time.Second, WriteBufferSize: 64 << 10,
-		Proxy: http.ProxyFromEnvironment, DisableCompression: true,
+		Proxy: http.ProxyFromEnvironment, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
 	}
 	if conf.CA != "" {
 		pem, err := os.ReadFile(conf.CA)

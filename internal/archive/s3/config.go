@@ -42,8 +42,8 @@ func (c *Config) Validate() error {
 	fail := func(field any, format string, args ...any) {
 		errs = append(errs, config.Errorf(field, format, args...))
 	}
-	if c.Name == "" || len(c.Name) > 40 || strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-		fail(&c.Name, "%q is no name: it has 1 to 40 lower-case letters, digits, - and _", c.Name)
+	if err := config.CheckName(c.Name); err != nil {
+		fail(&c.Name, "%w", err)
 	}
 	if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
 		fail(&c.Endpoint, "%q is no address of storage, such as https://s3.eu-central-1.amazonaws.com", c.Endpoint)
@@ -75,8 +75,9 @@ func CheckEntries(list []Config) error {
 	return nil
 }
 
-// Times of requests.
+// Bounds of requests.
 const (
-	headTime = 30 * time.Second // to an answer's head
-	dialTime = 10 * time.Second
+	maxHeader = 64 << 10         // bytes of an answer's head
+	headTime  = 30 * time.Second // to an answer's head
+	dialTime  = 10 * time.Second
 )

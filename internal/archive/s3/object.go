@@ -42,7 +42,7 @@ func (o *Object) ReadAt(p []byte, at int64) (int, error) {
 			return 0, err
 		}
 	}
-	patience := time.AfterFunc(partTime(int64(len(want))), o.stop)
+	patience := time.AfterFunc(transferTime(int64(len(want))), o.stop)
 	n, err := io.ReadFull(o.body, want)
 	o.at += int64(n)
 	if !patience.Stop() && err != nil && o.ctx.Err() == nil {

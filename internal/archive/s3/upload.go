@@ -19,8 +19,8 @@ import (
 // maxParts is how many parts an upload may have.
 const maxParts = 10000
 
-// partTime is how long a part may take: at 64 KiB a second and half a minute.
-func partTime(n int64) time.Duration { return headTime + time.Duration(n/(64<<10))*time.Second }
+// transferTime is how long so many bytes may take: at 64 KiB a second and half a minute.
+func transferTime(n int64) time.Duration { return headTime + time.Duration(n/(64<<10))*time.Second }
 
 // ErrShort is returned for an object that is not what was sent.
 var ErrShort = errors.New("the object in the storage is not what was sent")
@@ -280,7 +280,7 @@ func (b *Bucket) part(ctx context.Context, u *Upload, t *Task, n int) error {
 
 // partTime is how long a part may take under the limit.
 func (b *Bucket) partTime(size int64) time.Duration {
-	d := partTime(size)
+	d := transferTime(size)
 	if b.conf.Bitrate > 0 { // of which others may take most
 		d += 16 * time.Duration(float64(size)*8/float64(b.conf.Bitrate)*float64(time.Second))
 	}
@@ -346,15 +346,15 @@ func (b *Bucket) settled(ctx context.Context, u *Upload, t *Task) error {
 	return b.check(u, t, is)
 }
 
-// found is an object of the storage.
-type found struct {
+// objectInfo is what the storage says of an object.
+type objectInfo struct {
 	size int64
 	crc  string // composite CRC-32C; "" if the storage does not tell
 	meta string // the id of the file that it is
 }
 
 // find looks for an object.
-func (b *Bucket) find(ctx context.Context, key string) (f found, ok bool, err error) {
+func (b *Bucket) find(ctx context.Context, key string) (f objectInfo, ok bool, err error) {
 	info, err := b.core.StatObject(ctx, b.conf.Bucket, key, minio.StatObjectOptions{Checksum: b.conf.Checksum == "crc32c"})
 	if hasCode(err, "NoSuchKey", "NotFound") {
 		return f, false, nil
@@ -362,11 +362,11 @@ func (b *Bucket) find(ctx context.Context, key string) (f found, ok bool, err er
 	if err != nil {
 		return f, false, err
 	}
-	return found{info.Size, info.ChecksumCRC32C, info.UserMetadata[metaID]}, true, nil
+	return objectInfo{info.Size, info.ChecksumCRC32C, info.UserMetadata[metaID]}, true, nil
 }
 
 // check compares an object with what was sent.
-func (b *Bucket) check(u *Upload, t *Task, is found) error {
+func (b *Bucket) check(u *Upload, t *Task, is objectInfo) error {
 	if is.size != t.Size {
 		return fmt.Errorf("%w: it has %d bytes instead of %d", ErrShort, is.size, t.Size)
 	}

@@ -49,7 +49,6 @@ func DefaultConfig() Config {
 const (
 	// MaxHooks bounds the entries of the section.
 	MaxHooks = 32
-	maxName  = 40
 	maxArgs  = 100 // of a command
 )
 
@@ -62,8 +61,8 @@ func (c *Config) Validate() error {
 	fail := func(field any, format string, args ...any) {
 		errs = append(errs, config.Errorf(field, format, args...))
 	}
-	if !validName(c.Name) {
-		fail(&c.Name, "%q is no name: it has up to %d lower-case letters, digits, - and _", c.Name, maxName)
+	if err := config.CheckName(c.Name); err != nil && c.Name != "" {
+		fail(&c.Name, "%w", err)
 	}
 	for i := range c.Events {
 		if err := event.CheckPattern(c.Events[i]); err != nil {
@@ -197,10 +196,6 @@ func Check(list []Config) error {
 	return nil
 }
 
-func validName(s string) bool {
-	return len(s) <= maxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
-}
-
 // knownTypes returns the types of events that the hook's format and calls can tell of, and that match lets through.
 func (c *Config) knownTypes() []string {
 	types := event.Types()
@@ -288,7 +283,7 @@ func defaultName(c *Config) string {
 	if name = strings.Trim(name, "-"); name == "" {
 		return "hook"
 	}
-	return name[:min(len(name), maxName-4)]
+	return name[:min(len(name), config.MaxName-4)]
 }
 
 // timeout returns how long one post or command may take.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/internal/config"
 	"weir/internal/event"
 )
 
@@ -135,7 +136,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	for _, n := range got {
-		if !validName(n) {
+		if config.CheckName(n) != nil {
 			t.Errorf("%q", n)
 		}
 	}

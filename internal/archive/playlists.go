@@ -2,13 +2,14 @@ package archive
 
 import (
 	"bytes"
-	"compress/gzip"
+	"compress/flate"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,15 +29,43 @@ type listKey struct {
 type text struct {
 	plain, gzip []byte
 	tag         string
+	// What stands before and behind the place where a tag may be put in, compressed each on its own, so that neither is again for each viewer.
+	place       int
+	front, rest []byte
 }
 
 func newText(b []byte) *text {
-	sum := sha256.Sum256(b)
+	t := &text{plain: b, place: max(bytes.Index(b, []byte("#EXT-X-MEDIA-SEQUENCE")), 0)}
+	t.front, t.rest = deflate(b[:t.place], false), deflate(b[t.place:], true)
+	t.seal(nil, b)
+	return t
+}
+
+// deflate compresses a piece of a playlist; pieces that follow one another are one stream.
+func deflate(b []byte, last bool) []byte {
 	var z bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&z, 5) // the level is one there is
-	_, _ = w.Write(b)                  // to memory
-	_ = w.Close()
-	return &text{b, z.Bytes(), `"` + hex.EncodeToString(sum[:8]) + `"`}
+	w, _ := flate.NewWriter(&z, 5) // the level is one there is
+	_, _ = w.Write(b)              // to memory
+	if last {
+		_ = w.Close()
+	} else {
+		_ = w.Flush()
+	}
+	return z.Bytes()
+}
+
+// seal makes the answers of the pieces, with a line between them. name is what their tag is made of.
+func (t *text) seal(line, name []byte) {
+	sum := sha256.Sum256(name)
+	t.tag = `"` + hex.EncodeToString(sum[:8]) + `"`
+	t.gzip = append(t.gzip, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255) // RFC 1952
+	t.gzip = append(t.gzip, t.front...)
+	if len(line) > 0 {
+		t.gzip = append(t.gzip, deflate(line, false)...)
+	}
+	t.gzip = append(t.gzip, t.rest...)
+	t.gzip = binary.LittleEndian.AppendUint32(t.gzip, crc32.ChecksumIEEE(t.plain))
+	t.gzip = binary.LittleEndian.AppendUint32(t.gzip, uint32(len(t.plain)))
 }
 
 // size is how many bytes it takes.
@@ -44,19 +73,15 @@ func (t *text) size() int {
 	if t == nil {
 		return 0
 	}
-	return len(t.plain) + len(t.gzip)
+	return len(t.plain) + 2*len(t.gzip)
 }
 
-// withStart is the playlist with a tag that tells players where to begin. It is only sent plain: those who take it compressed have read the tag in the
-// playlist before.
+// withStart is the playlist with a tag that tells players where to begin: those of ffmpeg and Chromium look for it here alone.
 func (t *text) withStart(s *m3u8.Start) *text {
-	place := bytes.Index(t.plain, []byte("#EXT-X-MEDIA-SEQUENCE"))
-	if place < 0 {
-		return t
-	}
 	line := s.Append(nil)
-	sum := sha256.Sum256(line)
-	return &text{slices.Concat(t.plain[:place], line, t.plain[place:]), t.gzip, strings.TrimSuffix(t.tag, `"`) + "-" + hex.EncodeToString(sum[:4]) + `"`}
+	n := &text{plain: slices.Concat(t.plain[:t.place], line, t.plain[t.place:]), front: t.front, rest: t.rest}
+	n.seal(line, append([]byte(t.tag), line...))
+	return n
 }
 
 // Bounds of the playlists that are kept.
