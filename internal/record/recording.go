@@ -55,16 +55,17 @@ type recording struct {
 	first *stream.Follower // from when the recording began; nil once it was used
 	files sync.WaitGroup   // that are not whole
 
-	mu      sync.Mutex // guards below
-	nextID  string     // of the next file
-	id      string     // of the newest file
-	cutAt   *output    // it was told to end this file
-	present *output
-	lost    int64 // frames that were left out
-	failing error
-	stopped bool // it was told to stop
-	newest  File
-	left    []File // that could not be made whole
+	mu          sync.Mutex // guards below
+	nextID      string     // of the next file
+	id          string     // of the newest file
+	cutAt       *output    // it was told to end this file
+	present     *output
+	lost        int64 // frames that were left out
+	failing     error // why nothing is recorded
+	failureTold bool  // a failure was told
+	stopped     bool  // it was told to stop
+	newest      File
+	left        []File // that could not be made whole
 }
 
 // fit says whether a version of a track can be recorded.
@@ -310,7 +311,7 @@ func (r *recording) failed(err error, again time.Duration) {
 func (r *recording) begun(f *File) {
 	r.mu.Lock()
 	again, left := r.failing != nil, r.left
-	r.failing, r.left = nil, nil
+	r.failing, r.failureTold, r.left = nil, false, nil
 	r.mu.Unlock()
 	if again {
 		r.log.Info("recording goes on in a new file", slog.String("file", f.Name))
@@ -344,7 +345,8 @@ func (r *recording) fileFailed(f *File, err error) {
 	reason := reasonOf(err)
 	r.m.opt.Metrics.RecordFailed(reason)
 	r.mu.Lock()
-	known := r.failing != nil
+	known := r.failureTold
+	r.failureTold = true
 	r.mu.Unlock()
 	if !known {
 		message := "a file of the recording failed; what was written before can be played"

@@ -375,3 +375,48 @@ func TestFileDeleted(t *testing.T) {
 		}
 	})
 }
+
+// tough is a disk whose second write to a file fails, and which takes long to end that file.
+type tough struct{ storage }
+
+func (s tough) Create(name string) (file, error) {
+	f, err := s.storage.Create(name)
+	return &toughFile{file: f}, err
+}
+
+type toughFile struct {
+	file
+	writes int
+}
+
+func (f *toughFile) WriteAt(b []byte, at int64) (int, error) {
+	if f.writes++; f.writes == 2 {
+		return 0, syscall.EIO
+	}
+	return f.file.WriteAt(b, at)
+}
+
+func (f *toughFile) Truncate(size int64) error {
+	time.Sleep(3 * time.Second)
+	return f.file.Truncate(size)
+}
+
+// TestFailureIsToldHoweverLate: that a file has failed is told also if the recording knows it before the file has ended.
+func TestFailureIsToldHoweverLate(t *testing.T) {
+	sent := encode(t, 10, "320x180", 48000).frames
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, func(o *Options) {
+			o.openDir = func(dir string) (storage, error) {
+				s, err := openDir(dir)
+				return tough{s}, err
+			}
+		})
+		p := r.publish("live/cam")
+		r.live(p, sent)
+		p.Close(stream.ErrClosed)
+		r.end()
+		if n := r.count(event.RecordingFailed); n != 1 {
+			t.Errorf("%d events", n)
+		}
+	})
+}
