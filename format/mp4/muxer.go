@@ -83,6 +83,7 @@ type track struct {
 	shown   int64 // when that is shown
 	next    int64 // where the last sample ended
 	usual   int64 // how long the last sample lasted
+	before  int64 // and the one before it
 	behind  bool  // the samples, counted, are ahead of the time stamps: they get shorter until they are not
 }
 
@@ -270,7 +271,7 @@ func (m *Muxer) video(t *track, frames []av.Frame, end time.Duration) (dts int64
 		if n := len(m.samples); n > from {
 			tick = max(tick, last+1)
 			m.samples[n-1].Duration = uint32(min(tick-last, maxTicks))
-			t.usual = tick - last
+			t.before, t.usual = t.usual, tick-last
 		} else {
 			dts = tick
 		}
@@ -290,10 +291,12 @@ func (m *Muxer) video(t *track, frames []av.Frame, end time.Duration) (dts int64
 	return dts
 }
 
-// usualDuration is how long a sample of video lasts whose end is not known.
+// usualDuration is how long a sample of video lasts whose end is not known: as long as the shorter of the last two, for there may have been a hole.
 func (t *track) usualDuration() int64 {
 	const most = 1 // second
 	switch {
+	case t.before > 0 && t.before < t.usual:
+		return t.before
 	case t.usual > 0:
 		return min(t.usual, most*t.scale)
 	case t.FrameRate > 1:

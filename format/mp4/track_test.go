@@ -102,6 +102,27 @@ func TestLastPictureOfSlides(t *testing.T) {
 	}
 }
 
+// TestLastPictureBehindAHole: the last picture does not last as long as the hole before it.
+func TestLastPictureBehindAHole(t *testing.T) {
+	m := record(t)
+	x, err := NewMuxer(Head{Tracks: m.tracks[:1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := m.frames[slices.IndexFunc(m.frames, func(f av.Frame) bool { return f.Kind == av.Video && f.IsKey() })]
+	var frames []av.Frame
+	for _, at := range []time.Duration{0, 40 * time.Millisecond, 80 * time.Millisecond, 980 * time.Millisecond} {
+		key.DTS, key.PTS = at, at
+		frames = append(frames, key)
+	}
+	if _, err := x.AppendFragment(nil, frames, NoEnd); err != nil {
+		t.Fatal(err)
+	}
+	if d := x.Duration(); d.Round(time.Millisecond) != 1020*time.Millisecond {
+		t.Errorf("it lasts %v", d)
+	}
+}
+
 // TestFragmentWithoutPictures: a fragment of sound alone begins with no key frame, if the file has pictures.
 func TestFragmentWithoutPictures(t *testing.T) {
 	m := record(t)

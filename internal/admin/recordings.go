@@ -93,7 +93,7 @@ type RecordingGap struct {
 	From      time.Time `json:"from"`
 	To        time.Time `json:"to"`
 	Duration  float64   `json:"duration" doc:"In seconds."`
-	Reason    string    `json:"reason" enum:"offline,missing,damaged" doc:"offline: nothing was recorded. missing: files are gone. damaged: a file cannot be read."`
+	Reason    string    `json:"reason" enum:"offline,missing,damaged,slow,failed" doc:"offline: nothing was recorded. missing: files are gone. damaged: a file cannot be read. slow: the disk was too slow, or the server too busy. failed: no file could be written."`
 }
 
 // recordingsQuery asks for a page of recordings.

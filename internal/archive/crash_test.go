@@ -345,7 +345,7 @@ func TestOlderIndex(t *testing.T) {
 	must(t, r.put(&Row{File: f, State: Remote, Object: "rec/a.mp4"}))
 	r.restart(func() {
 		db := connect(filepath.Join(r.conf.State, "recordings.db"))
-		_, err := db.write.Exec("DROP INDEX files_pending; CREATE INDEX files_pending ON files (state, start) WHERE pending = 1; ALTER TABLE files DROP COLUMN coding; PRAGMA user_version = 1")
+		_, err := db.write.Exec("DROP INDEX files_pending; CREATE INDEX files_pending ON files (state, start) WHERE pending = 1; ALTER TABLE files DROP COLUMN coding; ALTER TABLE files DROP COLUMN missing; PRAGMA user_version = 1")
 		must(t, err)
 		db.close()
 	})
@@ -353,9 +353,9 @@ func TestOlderIndex(t *testing.T) {
 	if err != nil || row.State != Remote || row.Object != "rec/a.mp4" || row.Coding != "" {
 		t.Errorf("%+v, %v", row, err)
 	}
-	f.Coding = "0123456789abcdef"
+	f.Coding, f.Missing = "0123456789abcdef", record.MissingSlow
 	must(t, r.put(&Row{File: f, State: Done}))
-	if row, err := r.File(t.Context(), f.ID); err != nil || row.Coding != f.Coding {
+	if row, err := r.File(t.Context(), f.ID); err != nil || row.Coding != f.Coding || row.Missing != f.Missing {
 		t.Errorf("%+v, %v", row, err)
 	}
 }

@@ -56,13 +56,14 @@ type Row struct {
 func (r *Row) End() time.Time { return r.Start.Add(r.Duration) }
 
 // schemaVersion changes with schema. An older index is brought up by migrations; one of a later version is made anew from the files.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // migrations are what makes of an index of a version, counted from 1, one of the next.
 var migrations = []string{
 	"ALTER TABLE files ADD COLUMN coding TEXT NOT NULL DEFAULT ''",
 	"DROP INDEX files_pending; DROP TRIGGER added; DROP TRIGGER removed; DROP TRIGGER changed; DELETE FROM sums;" + schemaSums +
 		"INSERT INTO sums SELECT rule, stream, count(*), sum(bytes) FROM files WHERE state IN (1, 2) GROUP BY rule, stream",
+	"ALTER TABLE files ADD COLUMN missing TEXT NOT NULL DEFAULT ''",
 }
 
 // schemaSums has the sums of what is whole or damaged, which are kept by triggers, so that retention costs nothing while nothing is to go; and the index
@@ -98,7 +99,8 @@ CREATE TABLE files (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, stream TEXT NOT NULL, rule INTEGER NOT NULL, take TEXT NOT NULL,
   epoch INTEGER NOT NULL, dir INTEGER NOT NULL, name TEXT NOT NULL, format TEXT NOT NULL, start INTEGER NOT NULL,
   length INTEGER NOT NULL, bytes INTEGER NOT NULL, codecs TEXT NOT NULL, state INTEGER NOT NULL,
-  object TEXT NOT NULL DEFAULT '', pending INTEGER NOT NULL DEFAULT 0, coding TEXT NOT NULL DEFAULT '', UNIQUE (dir, name)
+  object TEXT NOT NULL DEFAULT '', pending INTEGER NOT NULL DEFAULT 0, coding TEXT NOT NULL DEFAULT '', missing TEXT NOT NULL DEFAULT '',
+  UNIQUE (dir, name)
 );
 CREATE INDEX files_time ON files (stream, start);
 CREATE INDEX files_length ON files (stream, length);
@@ -285,11 +287,11 @@ func (x *index) putAll(list []*Row, join bool) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to do
 	dirs, rules := map[string]int64{}, map[ruleKey]int64{}
-	add, err := tx.Prepare(`INSERT INTO files (id, stream, rule, take, epoch, dir, name, format, start, length, bytes, codecs, coding, state, object, pending)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	add, err := tx.Prepare(`INSERT INTO files (id, stream, rule, take, epoch, dir, name, format, start, length, bytes, codecs, coding, missing, state, object, pending)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (dir, name) DO UPDATE SET id = excluded.id, stream = excluded.stream, rule = excluded.rule, take = excluded.take,
 		epoch = excluded.epoch, format = excluded.format, start = excluded.start, length = excluded.length, bytes = excluded.bytes,
-		codecs = excluded.codecs, coding = excluded.coding, state = excluded.state,
+		codecs = excluded.codecs, coding = excluded.coding, missing = excluded.missing, state = excluded.state,
 		object = CASE WHEN id = excluded.id THEN object ELSE '' END, pending = CASE WHEN id = excluded.id THEN pending ELSE excluded.pending END`)
 	if err != nil {
 		return err
@@ -308,7 +310,7 @@ func (x *index) putAll(list []*Row, join bool) error {
 			}
 		}
 		if _, err = add.Exec(r.ID, r.Stream, rules[key], r.Take, int64(r.Epoch), dirs[r.Dir], r.Name, r.Format, r.Start.UnixNano(), int64(r.Duration), r.Bytes,
-			r.Codecs, r.Coding, int(r.State), r.Object, r.Upload != "" && r.Object == ""); err != nil {
+			r.Codecs, r.Coding, r.Missing, int(r.State), r.Object, r.Upload != "" && r.Object == ""); err != nil {
 			return err
 		}
 	}
@@ -401,14 +403,14 @@ func (x *index) missing(r *Row) error {
 }
 
 // columns are those of a Row, as scan reads them.
-const columns = ` f.id, f.stream, r.recording, f.take, f.epoch, d.path, f.name, f.format, f.start, f.length, f.bytes, f.codecs, f.coding,
+const columns = ` f.id, f.stream, r.recording, f.take, f.epoch, d.path, f.name, f.format, f.start, f.length, f.bytes, f.codecs, f.coding, f.missing,
 	r.keep, r.upload, f.state, f.object FROM files f JOIN rules r ON r.id = f.rule JOIN dirs d ON d.id = f.dir `
 
 func scan(rows interface{ Scan(...any) error }) (r Row, err error) {
 	var start, epoch int64
 	var keep string
 	if err = rows.Scan(&r.ID, &r.Stream, &r.Recording, &r.Take, &epoch, &r.Dir, &r.Name, &r.Format, &start, &r.Duration, &r.Bytes,
-		&r.Codecs, &r.Coding, &keep, &r.Upload, &r.State, &r.Object); err != nil {
+		&r.Codecs, &r.Coding, &r.Missing, &keep, &r.Upload, &r.State, &r.Object); err != nil {
 		return r, err
 	}
 	r.Epoch, r.Start = uint64(epoch), time.Unix(0, start).UTC()

@@ -136,11 +136,11 @@ func TestListPages(t *testing.T) {
 	}
 }
 
-// TestGapsAreNamed: a pause, a file that was deleted and one that is damaged are told apart; recordings of one stream do not mix.
+// TestGapsAreNamed: a pause, a file that was deleted, one that is damaged, a slow disk and a full one are told apart; recordings of one stream do not mix.
 func TestGapsAreNamed(t *testing.T) {
 	r := newRig(t, nil)
 	var files []record.File
-	for i, at := range []time.Duration{0, 10, 20, 30, 60, 70} {
+	for i, at := range []time.Duration{0, 10, 20, 30, 60, 70, 90, 110, 130} {
 		f := r.file("live/a", fmt.Sprintf("%d.mp4", i), at*time.Second, 10*time.Second)
 		if i > 0 {
 			f.Take = files[0].Take
@@ -148,8 +148,15 @@ func TestGapsAreNamed(t *testing.T) {
 		if i > 3 {
 			f.Take = "01KB0000000000000000000000"
 		}
-		if i == 5 {
+		switch i {
+		case 5:
 			f.Codecs = "hvc1.1.6.L93.B0"
+		case 6:
+			f.Missing = record.MissingSlow
+		case 7:
+			f.Missing, f.Take = record.MissingFailed, "01KB0000000000000000000001"
+		case 8:
+			f.Take = "01KB0000000000000000000002"
 		}
 		files = append(files, f)
 		r.add(f)
@@ -174,8 +181,9 @@ func TestGapsAreNamed(t *testing.T) {
 	for _, g := range l.Gaps {
 		text += fmt.Sprintf("%s %v-%v %s; ", g.Recording, g.From.Sub(epoch), g.To.Sub(epoch), g.Reason)
 	}
-	want := "main 0s-10s avc1; main 20s-30s avc1; main 1m0s-1m10s avc1; main 1m10s-1m20s hvc1; second 5s-1m45s avc1; " +
-		"main 10s-20s missing; main 30s-1m0s damaged; "
+	want := "main 0s-10s avc1; main 20s-30s avc1; main 1m0s-1m10s avc1; main 1m10s-1m20s hvc1; main 1m30s-1m40s avc1; main 1m50s-2m0s avc1; main 2m10s-2m20s avc1; second 5s-1m45s avc1; " +
+		"main 10s-20s missing; main 30s-1m0s damaged; " +
+		"main 1m20s-1m30s slow; main 1m40s-1m50s failed; main 2m0s-2m10s offline; "
 	if text != want {
 		t.Errorf("\n%s\n%s", text, want)
 	}

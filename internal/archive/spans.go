@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"weir/internal/record"
 )
 
 // joint is by how much the end of a file and the beginning of the next one of its take may differ: file times are
@@ -15,6 +17,8 @@ const (
 	GapOffline = "offline" // nothing was recorded
 	GapMissing = "missing" // what was recorded is gone
 	GapDamaged = "damaged" // what was recorded cannot be read
+	GapSlow    = record.MissingSlow
+	GapFailed  = record.MissingFailed
 )
 
 // Part is a file and what of it lies in a range that was asked for.
@@ -104,7 +108,10 @@ func spansOf(parts []Part) (spans []Span, gaps []Gap) {
 // gapBetween says what is missing between a span and the next part.
 func gapBetween(last *Span, next *Part, damaged []Part) Gap {
 	g := Gap{last.Stream, last.Recording, last.To, next.From, GapOffline}
-	if last.Parts[len(last.Parts)-1].Take == next.Take {
+	switch {
+	case next.Missing != "":
+		g.Reason = next.Missing
+	case last.Parts[len(last.Parts)-1].Take == next.Take:
 		g.Reason = GapMissing
 	}
 	for i := range damaged {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -208,22 +209,26 @@ func TestPublisherOf100ms_C411(t *testing.T) {
 }
 
 // TestDiskStands_C416: a disk that stands still for 30 s costs what does not fit into the queue, which is counted to the frame, and the publisher no
-// time at all.
+// time at all. The file ends with its last frame, and the next one says why something is missing before it.
 func TestDiskStands_C416(t *testing.T) {
-	clip := encode(t, 10, "320x180", 48000).frames
+	clip := slices.DeleteFunc(encode(t, 10, "320x180", 48000).frames, func(f av.Frame) bool { return f.Kind == av.Data })
+	for _, format := range []string{"mp4", "flv", "ts"} {
+		t.Run(format, func(t *testing.T) { diskStands(t, clip, format) })
+	}
+}
+
+func diskStands(t *testing.T, clip []av.Frame, format string) {
 	synctest.Test(t, func(t *testing.T) {
-		disk := &faulty{}
-		r := newRig(t, func(c *Config) { c.Sync = "close" }, func(o *Options) { o.openDir = disk.open })
+		disk, told := &faulty{}, &catalog{}
+		r := newRig(t, func(c *Config) { c.Sync, c.Format = "close", format }, func(o *Options) { o.openDir, o.Catalog = disk.open, told })
 		p := r.publish("live/cam")
-		at, sent := time.Duration(0), 0
+		by, sent := time.Duration(0), 0
 		begin := time.Now()
 		feed := func() {
-			by := time.Since(begin).Truncate(10 * time.Second)
 			for i := range clip {
 				f := clip[i]
 				f.DTS, f.PTS = f.DTS+by, f.PTS+by
-				time.Sleep(f.DTS - at)
-				at = max(at, f.DTS)
+				time.Sleep(time.Until(begin.Add(f.DTS)))
 				before := time.Now()
 				if err := p.Write(&f); err != nil {
 					t.Fatal(err)
@@ -235,8 +240,8 @@ func TestDiskStands_C416(t *testing.T) {
 					sent++
 				}
 			}
-			time.Sleep(time.Until(begin.Add(by + 10*time.Second)))
-			at = by + 10*time.Second
+			by += 10 * time.Second
+			time.Sleep(time.Until(begin.Add(by)))
 		}
 		feed()
 		blocked := make(chan struct{})
@@ -263,21 +268,64 @@ func TestDiskStands_C416(t *testing.T) {
 		if len(names) != 2 {
 			t.Fatalf("%v", names)
 		}
-		kept := 0
-		for _, name := range names {
+		kept, pictures := 0, 0
+		for i, name := range names {
 			v := packets(t, name, "v")
 			if !v[0].key {
 				t.Errorf("%s begins without a key frame", name)
 			}
+			times := make([]float64, len(v))
+			for k := range v {
+				times[k] = v[k].pts
+			}
+			slices.Sort(times)
+			for k := 1; k < len(times); k++ {
+				if d := times[k] - times[k-1]; math.Abs(d-0.04) > 0.002 {
+					t.Errorf("%s: %.3f s between the pictures %d and %d", name, d, k-1, k)
+				}
+			}
+			f := &told.list[2*i+1]
+			if d := f.Duration.Seconds() - float64(len(v))*0.04; math.Abs(d) > 0.1 { // sound is a frame or two longer
+				t.Errorf("%s has %d pictures and is said to last %v", name, len(v), f.Duration)
+			}
+			if want := []string{"", MissingSlow}[i]; f.Missing != want {
+				t.Errorf("what is missing before %s: %q", name, f.Missing)
+			}
+			if said, err := readName(name); err != nil || said.Missing != f.Missing || said.ID != f.ID {
+				t.Errorf("%s says %+v of itself, %v", name, said, err)
+			}
+			pictures += len(v)
 			kept += len(v) + len(packets(t, name, "a"))
 		}
 		if lost := int(list[0].Dropped); kept+lost != sent || lost < sent/4 || lost > sent/2 {
 			t.Errorf("%d frames were sent, %d are kept, %d were counted as lost", sent, kept, lost)
 		}
+		first, second := &told.list[1], &told.list[3]
+		if first.Take == second.Take {
+			t.Error("the second file goes on with the take of the first")
+		}
+		lost := float64(media(clip, av.Video)*6-pictures) * 0.04
+		if gap := second.Start.Sub(first.Start.Add(first.Duration)).Seconds(); math.Abs(gap-lost) > 0.1 {
+			t.Errorf("%.2f s are missing between the files, and pictures of %.2f s", gap, lost)
+		}
 		if n := r.count(event.RecordingFailed); n != 1 {
 			t.Errorf("%d events", n)
 		}
 	})
+}
+
+// readName reads what a file says of itself.
+func readName(name string) (File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return File{}, err
+	}
+	return Read(f, info.Size(), name)
 }
 
 // TestFailuresDoNotSpin_C417: a directory that cannot be written to is tried every 10 s, and told once; when it can, recording goes on there.

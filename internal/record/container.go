@@ -111,8 +111,8 @@ type span struct {
 	from  time.Duration // the first time of presentation
 	kinds [2]struct {
 		seen     bool
-		to, last time.Duration // the last time of presentation, and of decoding
-		step     time.Duration // between two frames
+		to, last time.Duration    // the last time of presentation, and of decoding
+		steps    [2]time.Duration // between the last frames; the smaller is how long one lasts, for there may be a hole
 	}
 }
 
@@ -131,7 +131,7 @@ func (s *span) add(frames []av.Frame) {
 		}
 		k := &s.kinds[f.Kind]
 		if d := f.DTS - k.last; k.seen && d > 0 && d < time.Second {
-			k.step = d
+			k.steps[0], k.steps[1] = k.steps[1], d
 		}
 		s.from, k.to, k.last, k.seen = min(s.from, f.PTS), max(k.to, f.PTS), f.DTS, true
 	}
@@ -140,7 +140,11 @@ func (s *span) add(frames []av.Frame) {
 func (s *span) duration() (d time.Duration) {
 	for i := range s.kinds {
 		if k := &s.kinds[i]; k.seen {
-			d = max(d, k.to+k.step-s.from)
+			step := min(k.steps[0], k.steps[1])
+			if k.steps[0] == 0 {
+				step = k.steps[1]
+			}
+			d = max(d, k.to+step-s.from)
 		}
 	}
 	return d

@@ -16,9 +16,16 @@ type File struct {
 	Bytes     int64
 	Codecs    string // RFC 6381
 	Coding    string // hash of how the tracks are coded: what must be equal for two files to be played as one
+	Missing   string // why what was sent before it is in no file: MissingSlow, MissingFailed, or nothing was
 	Keep      Keep   // the retention rule of the entry that made it
 	Upload    string // name of the s3 entry it goes to; "" none
 }
+
+// Why something is missing before a file.
+const (
+	MissingSlow   = "slow"   // the disk was too slow, or the server too busy
+	MissingFailed = "failed" // no file could be written
+)
 
 // MediaType is that of the file's format.
 func (f *File) MediaType() string {

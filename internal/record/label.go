@@ -25,6 +25,7 @@ type label struct {
 	Recording string     `json:"recording"`
 	Keep      Keep       `json:"keep"`
 	Upload    string     `json:"upload,omitempty"`
+	Missing   string     `json:"missing,omitempty"`
 	Start     *time.Time `json:"start"`
 	Stream    string     `json:"stream,omitempty"`
 	Epoch     uint64     `json:"epoch,omitempty"`
@@ -34,7 +35,7 @@ type label struct {
 
 // labelOf returns the label of a file, as its format needs it.
 func labelOf(f *File) []byte {
-	l := label{ID: f.ID, Take: f.Take, Recording: f.Recording, Keep: f.Keep, Upload: f.Upload, Start: &f.Start}
+	l := label{ID: f.ID, Take: f.Take, Recording: f.Recording, Keep: f.Keep, Upload: f.Upload, Missing: f.Missing, Start: &f.Start}
 	if f.Format != "mp4" {
 		l.Stream, l.Epoch, l.Codecs, l.Coding = f.Stream, f.Epoch, f.Codecs, f.Coding
 	}
@@ -55,6 +56,9 @@ func (f *File) fill(text []byte) {
 		return
 	}
 	f.ID, f.Take, f.Recording, f.Keep, f.Upload, f.Start = l.ID, l.Take, l.Recording, l.Keep, l.Upload, l.Start.UTC()
+	if l.Missing == MissingSlow || l.Missing == MissingFailed {
+		f.Missing = l.Missing
+	}
 	if f.Format != "mp4" {
 		f.Stream, f.Epoch, f.Codecs, f.Coding = l.Stream, l.Epoch, l.Codecs, l.Coding
 	}

@@ -49,7 +49,8 @@ type recording struct {
 	over   chan struct{} // closed once all files are whole
 
 	// The goroutine's own.
-	fits map[trackID]fit
+	fits    map[trackID]fit
+	missing string // what is to be said of what was left out before the next file
 
 	line  line
 	first *stream.Follower // from when the recording began; nil once it was used
@@ -132,6 +133,11 @@ func (r *recording) follow(ctx context.Context) (err error) {
 			t.end(mp4.NoEnd)
 			return
 		}
+		if o := t.out; o != nil {
+			if size, _, _ := o.state(); size > 0 || o.about().Missing != "" {
+				r.missing = MissingFailed
+			}
+		}
 		t.end(mp4.NoEnd)
 		r.dropped(t.order.count + len(t.held))
 	}()
@@ -159,9 +165,7 @@ func (r *recording) follow(ctx context.Context) (err error) {
 			t.flush(mp4.NoEnd)
 			continue
 		case errors.Is(err, stream.ErrLagged):
-			r.dropped(1)
-			t.lost()
-			t.recut = true
+			t.skip()
 		case err != nil:
 			for { // what came until now
 				e, ok, _ := f.Poll()
@@ -234,8 +238,9 @@ func (r *recording) begin(p *plan, tracks []selected, take string, at time.Durat
 	r.mu.Unlock()
 	info := File{
 		ID: id, Stream: r.stream.Path(), Recording: r.name, Take: take, Epoch: named.Epoch, Dir: p.Dir, Format: p.Format,
-		Start: start.UTC(), Codecs: codecsOf(tracks), Keep: p.Keep, Upload: p.Upload,
+		Start: start.UTC(), Codecs: codecsOf(tracks), Missing: r.missing, Keep: p.Keep, Upload: p.Upload,
 	}
+	r.missing = ""
 	info.Name = expand(p.File, &nameParts{stream: info.Stream, recording: r.name, id: id, at: start.In(p.zone())})
 	o := &output{line: &r.line, observer: r, info: info, plan: p, open: r.m.opt.open(), done: make(chan struct{})}
 	var err error
@@ -292,6 +297,12 @@ func (r *recording) tooSlow(o *output) {
 	f := o.about()
 	r.log.Warn("the disk is too slow: frames are left out of the recording until it has caught up", slog.String("file", f.Name))
 	r.tell(event.RecordingFailed, &f, map[string]any{"reason": "slow", "text": "the disk is too slow: frames are left out"})
+	r.m.opt.Metrics.RecordFailed("slow")
+}
+
+// tooBusy tells that frames were lost on their way to the recording.
+func (r *recording) tooBusy() {
+	r.log.Warn("the server is too busy: frames are left out of the recording up to the next key frame, where a new file begins")
 	r.m.opt.Metrics.RecordFailed("slow")
 }
 

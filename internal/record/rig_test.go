@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"errors"
@@ -83,6 +84,7 @@ type rig struct {
 	hub     *stream.Hub
 	m       *Manager
 	granted []string
+	maxLag  time.Duration // an hour if it is 0
 
 	mu      sync.Mutex // guards below
 	entries []Config
@@ -145,7 +147,10 @@ func newRig(t testing.TB, change func(c *Config), options ...func(*Options)) *ri
 		Settings: func(string) stream.Settings {
 			s := stream.Default()
 			s.Cache = stream.Cache{GOPs: 1000, Bytes: 1 << 30, Frames: 1 << 20, Time: time.Hour}
-			s.MaxLag = time.Hour
+			s.MaxLag = cmp.Or(r.maxLag, time.Hour)
+			if r.maxLag > 0 {
+				s.Cache = stream.Cache{}
+			}
 			return s
 		},
 		Notify: func(e stream.Event) {

@@ -207,8 +207,18 @@ func (t *taker) ends(it *item, conf *plan, current bool) bool {
 // lag leaves out frames until the disk has caught up.
 func (t *taker) lag() {
 	if !t.slow && t.r.outputError(t.out) == nil {
-		t.slow = true
+		t.slow, t.r.missing = true, MissingSlow
 		t.r.tooSlow(t.out)
+	}
+}
+
+// skip goes on behind frames that were lost before they came here.
+func (t *taker) skip() {
+	t.drain(true)
+	t.r.dropped(1)
+	if !t.slow {
+		t.slow, t.r.missing = true, MissingSlow
+		t.r.tooBusy()
 	}
 }
 
@@ -373,6 +383,10 @@ func (t *taker) append(it *item) {
 		case old > oldBatch:
 			t.flush(mp4.NoEnd)
 		}
+	}
+	if t.slow { // the batch before it could not be taken: nothing is to follow that
+		t.r.dropped(1)
+		return
 	}
 	if len(t.batch) == 0 {
 		t.batchAt = it.at

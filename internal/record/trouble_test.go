@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -137,8 +138,8 @@ func TestFullDisk_C415_P15(t *testing.T) {
 func TestRetry_C415(t *testing.T) {
 	sent := encode(t, 10, "320x180", 48000)
 	synctest.Test(t, func(t *testing.T) {
-		disk := &faulty{from: 4, err: syscall.ENOSPC}
-		r := newRig(t, func(c *Config) { c.Sync = "close" }, func(o *Options) { o.openDir = disk.open })
+		disk, told := &faulty{from: 4, err: syscall.ENOSPC}, &catalog{}
+		r := newRig(t, func(c *Config) { c.Sync = "close" }, func(o *Options) { o.openDir, o.Catalog = disk.open, told })
 		p := r.publish("live/cam")
 		at := time.Duration(0)
 		feed := func(frames []av.Frame, by time.Duration) { // in real time
@@ -178,6 +179,58 @@ func TestRetry_C415(t *testing.T) {
 		}
 		p.Close(stream.ErrClosed)
 		r.end()
+		// The files that could not even be made hide nothing of why something is missing before the next one.
+		if first, last := told.list[0], told.list[len(told.list)-1]; first.Missing != "" || last.Missing != MissingFailed || first.ID == last.ID || first.Take == last.Take {
+			t.Errorf("what is missing before the first file: %q, before the last one: %q", first.Missing, last.Missing)
+		}
+	})
+}
+
+// TestTooBusy: where the server was too busy to keep up with a stream, a file ends, and the next one begins at a key frame and says why.
+func TestTooBusy(t *testing.T) {
+	sent := encode(t, 10, "320x180", 48000).frames
+	synctest.Test(t, func(t *testing.T) {
+		told, start := &catalog{}, time.Now()
+		r := newRig(t, nil, func(o *Options) { o.Catalog = told })
+		r.maxLag = time.Second
+		p := r.publish("live/cam")
+		begin := time.Now()
+		for i := range time.Duration(5) {
+			for _, f := range sent {
+				f.DTS, f.PTS = f.DTS+i*10*time.Second, f.PTS+i*10*time.Second
+				if i%2 == 0 || f.DTS < i*10*time.Second+5*time.Second { // else it comes at once, and a second of it is kept
+					time.Sleep(time.Until(begin.Add(f.DTS)))
+				}
+				f.Arrived = begin.Sub(start) + f.DTS
+				if err := p.Write(&f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Until(begin.Add((i + 1) * 10 * time.Second)))
+		}
+		names := r.whole()
+		if len(names) != 3 || r.logged("too busy") != 2 {
+			t.Fatalf("%v", names)
+		}
+		for i, name := range names {
+			v := packets(t, name, "v")
+			if !v[0].key {
+				t.Errorf("%s begins without a key frame", name)
+			}
+			times := make([]float64, len(v))
+			for k := range v {
+				times[k] = v[k].pts
+			}
+			slices.Sort(times)
+			for k := 1; k < len(times); k++ {
+				if d := times[k] - times[k-1]; math.Abs(d-0.04) > 0.002 {
+					t.Errorf("%s: %.3f s between two pictures", name, d)
+				}
+			}
+			if f := &told.list[2*i+1]; (f.Missing == MissingSlow) != (i > 0) {
+				t.Errorf("what is missing before %s: %q", name, f.Missing)
+			}
+		}
 	})
 }
 
