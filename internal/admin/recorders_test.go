@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -77,13 +78,13 @@ func TestRecordersAPI(t *testing.T) {
 		t.Errorf("%d lines: %s", n, r.log)
 	}
 	for path, code := range map[string]string{
-		"/recorders/main/cut?stream=live/a":      "not_recording",
-		"/recorders/main/cut?stream=live/none":   "stream_not_found",
-		"/recorders/main/start?stream=live/none": "stream_not_found",
-		"/recorders/none/stop?stream=live/a":     "recording_not_found",
-		"/recorders/main/start":                  "invalid",
+		"/recorders/main/cut?stream=live/a":      "409 not_recording",
+		"/recorders/main/cut?stream=live/none":   "404 stream_not_found",
+		"/recorders/main/start?stream=live/none": "404 stream_not_found",
+		"/recorders/none/stop?stream=live/a":     "404 recording_not_found",
+		"/recorders/main/start":                  "422 invalid",
 	} {
-		if a := r.ask(http.MethodPost, apiPrefix+path, ""); a.code() != code {
+		if a := r.ask(http.MethodPost, apiPrefix+path, ""); fmt.Sprint(a.status, " ", a.code()) != code {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}

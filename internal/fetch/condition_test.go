@@ -138,3 +138,24 @@ func TestWebSocketThatHangs(t *testing.T) {
 		t.Errorf("%v after %v", err, took)
 	}
 }
+
+// TestTransportStreamThatIsCutOff: a file that ends within a packet is said to.
+func TestTransportStreamThatIsCutOff(t *testing.T) {
+	list, err := tapes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "a.ts")
+	for less, truncated := range map[int]bool{0: false, 50: true, 188: false} {
+		if err := os.WriteFile(name, []byte(list[0][0][:len(list[0][0])-less]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		src, err := Open(t.Context(), name, Access{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := frames(src); n < 4 || err != nil || src.Condition().Truncated != truncated {
+			t.Errorf("%d bytes less: %d pictures, %v, %+v", less, n, err, src.Condition())
+		}
+	}
+}

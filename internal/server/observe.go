@@ -77,10 +77,7 @@ func (s *Server) sources() metrics.Sources {
 		Queues:     func(yield func(hook string, n int)) { s.hooks.Queues(yield) },
 		Pulls:      func(yield func(status string, n int)) { s.pulls.Count(yield) },
 		Removed:    func(yield func(why string, files uint64)) { s.archive.Removed(yield) },
-		Uploads: func() metrics.Uploads {
-			f := s.archive.Uploads()
-			return metrics.Uploads{Waiting: f.Waiting, Done: f.Done, Failures: f.Failures, Bytes: f.Bytes}
-		},
+		Uploads:    func() metrics.Uploads { return metrics.Uploads(s.archive.Uploads()) },
 		Segments: func() int64 {
 			n := int64(0)
 			for _, f := range s.mediaBytes {

@@ -108,7 +108,7 @@ func (a recordings) ServeFile(w http.ResponseWriter, r *http.Request, id string)
 	if errors.Is(err, archive.ErrElsewhere) {
 		to, err := a.Elsewhere(r.Context(), &row, "attachment; filename*=UTF-8''"+url.PathEscape(path.Base(row.Name)))
 		if err != nil {
-			return err
+			return &admin.RecordingError{Status: http.StatusBadGateway, Code: "storage", Detail: archive.ErrElsewhere.Error() + ": " + err.Error()}
 		}
 		w.Header().Set("Location", to)
 		w.WriteHeader(http.StatusTemporaryRedirect)
