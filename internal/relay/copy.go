@@ -155,11 +155,15 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// errEnded says that a live source has ended.
-var errEnded = errors.New("the source has ended")
+var (
+	// errEnded says that a live source has ended.
+	errEnded = errors.New("the source has ended")
+	// errLost says that it is not known whether it has.
+	errLost = errors.New("the connection to the source was lost before the stream had ended")
+)
 
-// once opens the source, and the target if there is none, and copies the source to its end. It reports
-// whether the source is to be copied again. err is nil at the end of the last round.
+// once opens the source, and the target if there never was one, and copies the source to its end: a target that was lost is opened
+// again while frames are sent. It reports whether the source is to be copied again. err is nil at the end of the last round.
 func (c *copier) once(ctx context.Context, round int) (again bool, err error) {
 	s, err := c.open(ctx)
 	if err != nil {
@@ -168,7 +172,7 @@ func (c *copier) once(ctx context.Context, round int) (again bool, err error) {
 	c.source = s
 	defer func() { _ = s.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })() // ends a read in progress
-	if c.target == nil {
+	if c.target == nil && c.lost == nil {
 		if c.target, err = c.create(ctx); err != nil {
 			c.target = nil
 			return false, err
@@ -186,6 +190,8 @@ func (c *copier) once(ctx context.Context, round int) (again bool, err error) {
 			return false, fmt.Errorf("the source has no track that can be carried: %s", strings.Join(left, ", "))
 		}
 		return false, errors.New("the source has ended without a frame")
+	case errors.Is(err, fetch.ErrLost):
+		return false, errLost
 	case s.Live() && c.o.Retry:
 		return false, errEnded
 	}

@@ -2,7 +2,9 @@ package relay
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,11 +27,12 @@ const ms = time.Millisecond
 type list struct {
 	frames []*av.Frame
 	live   bool
+	end    error // instead of io.EOF
 }
 
 func (s *list) ReadFrame() (*av.Frame, error) {
 	if len(s.frames) == 0 {
-		return nil, io.EOF
+		return nil, cmp.Or(s.end, io.EOF)
 	}
 	f := s.frames[0]
 	s.frames = s.frames[1:]
@@ -290,4 +293,59 @@ func TestTracksLeftOutAreNamed(t *testing.T) {
 	if want := `the source has no track that can be carried: "zzzz" video`; err == nil || err.Error() != want {
 		t.Errorf("a source of such tracks alone: %v, not %s", err, want)
 	}
+}
+
+// TestLoopOutlastsItsTarget has a target that is away while a round ends, and longer than one: the copy goes on, and what comes back gets
+// the headers and then the next key frame.
+func TestLoopOutlastsItsTarget(t *testing.T) {
+	source := rounds(header("A"), picture("a", 0, av.Key), picture("a", 500, 0), picture("b", 1000, av.Key), picture("b", 1500, 0))
+	synctest.Test(t, func(t *testing.T) {
+		var before, after written
+		opened, said := 0, []string(nil)
+		create := func(context.Context) (Target, error) {
+			opened++
+			switch opened {
+			case 1:
+				return &brittle{&before, 5}, nil // it fails at the last picture of the first round
+			case 2, 3, 4:
+				return nil, errors.New("x: refused")
+			}
+			return &after, nil
+		}
+		s, err := Copy(t.Context(), source, create, Options{Loop: true, Reconnect: true, Frames: 16, Notice: func(s string) { said = append(said, s) }})
+		if err != nil || s.Reconnects != 1 || s.Frames != 16 {
+			t.Errorf("%+v, %v", s, err)
+		}
+		if want := "A0 a0 a500 b1000"; before.String() != want {
+			t.Errorf("before it got %s, not %s", before.String(), want)
+		}
+		// Lost at 1.5 s, it is tried at 2.0 (the first frame of the next round), 2.5, 3.5 and 5.5 s.
+		if want := "A6000 a6000 a6500 b7000 b7500"; after.String() != want {
+			t.Errorf("after it got %s, not %s", after.String(), want)
+		}
+		if len(said) != 5 || said[4] != ": connected again after 4s" {
+			t.Errorf("it says %q", said)
+		}
+	})
+}
+
+// TestLostConnectionIsNoEnd: a source whose connection breaks is not taken for one that has ended.
+func TestLostConnectionIsNoEnd(t *testing.T) {
+	const lost = "the connection to the source was lost before the stream had ended"
+	source := func(context.Context) (fetch.Source, error) {
+		return &list{frames: []*av.Frame{picture("a", 0, av.Key)}, live: true, end: fetch.ErrLost}, nil
+	}
+	var w written
+	if _, err := Copy(t.Context(), source, w.create, Options{Unpaced: true}); err == nil || err.Error() != lost || w.String() != "a0" {
+		t.Errorf("it ends with %v, and %s was sent", err, w.String())
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 700*ms)
+		defer stop()
+		var said []string
+		_, err := Copy(ctx, source, (&written{}).create, Options{Unpaced: true, Retry: true, Notice: func(s string) { said = append(said, s) }})
+		if want := []string{lost + ": trying again in 500ms", lost + ": trying again in 500ms"}; err != nil || !slices.Equal(said, want) {
+			t.Errorf("%v; it says %q, not %q", err, said, want)
+		}
+	})
 }
