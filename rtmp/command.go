@@ -121,6 +121,14 @@ func statusMessages(ms []*Message, streamID uint32, sts ...*StatusError) []*Mess
 	return ms
 }
 
+// AppendStatus appends what tells a player st: the reason why it is not sent the stream any more.
+func AppendStatus(dst []byte, st *StatusError, streamID uint32, chunkSize int) []byte {
+	for _, m := range statusMessages(nil, streamID, st) {
+		dst = AppendMessage(dst, m, chunkSize)
+	}
+	return dst
+}
+
 // AppendPlayEnd appends what tells a player that its stream has ended: StreamEOF,
 // NetStream.Play.UnpublishNotify and NetStream.Play.Stop. Players close upon it.
 func AppendPlayEnd(dst []byte, streamID uint32, chunkSize int) []byte {

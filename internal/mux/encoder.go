@@ -16,6 +16,12 @@ type Variant interface {
 	NewEncoder() Encoder
 }
 
+// Refuser is a Variant whose players are told why a stream ends that never began: Refuse returns the message for that, which takes the
+// place of the one with which the format ends streams.
+type Refuser interface {
+	Refuse(cause error) []byte
+}
+
 // Encoder turns the frames of one stream into the bytes of one variant. Its methods are called one
 // at a time, under the stream's lock: they must not wait or do I/O.
 type Encoder interface {

@@ -39,6 +39,12 @@ func (m *Muxer) Idle() { m.log.DropSyncs() }
 
 // End implements stream.Muxer: the encoder writes the end of its format, and the log is closed.
 func (m *Muxer) End() {
+	if r, ok := m.variant.(Refuser); ok {
+		if cause := m.stream.Unbegun(); cause != nil {
+			m.log.Close(r.Refuse(cause))
+			return
+		}
+	}
 	m.log.Close(m.encoder.End(m.log))
 }
 

@@ -161,6 +161,15 @@ func (d *Door) PlayLive(ctx context.Context, s *session.Session, ask Ask, varian
 // errNotLive ends a viewer that waited in vain.
 var errNotLive = session.Because(session.NotFound, errors.New("nobody publishes this stream"))
 
+// NotLive is what a player is told whose stream has ended because of cause and never began. Nobody but servers knows what other errors than
+// refusals mean.
+func NotLive(cause error) error {
+	if _, ok := errors.AsType[*session.Refusal](cause); ok || errors.Is(cause, session.ErrShutdown) {
+		return cause
+	}
+	return errNotLive
+}
+
 // Await waits, as long as players of the stream do, until c is closed, which is the stream's Begun or Settled. That
 // its tracks are not all known yet stops nobody when the time is over.
 func (d *Door) Await(ctx context.Context, s *stream.Stream, c <-chan struct{}) error {
@@ -177,7 +186,7 @@ func (d *Door) Await(ctx context.Context, s *stream.Stream, c <-chan struct{}) e
 			return errNotLive
 		}
 	case <-s.Over():
-		return errNotLive
+		return NotLive(s.Unbegun())
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -138,6 +138,9 @@ func (p *Player) Closed(_ *fanout.Player, cause error) {
 	p.muxer = nil
 	p.mu.Unlock()
 	v.Leave()
+	if unbegun := v.Stream.Unbegun(); unbegun != nil && errors.Is(cause, fanout.ErrEnded) {
+		cause = NotLive(unbegun)
+	}
 	p.session.CloseWith(EndOfPlayer(cause))
 	if p.onEnd != nil {
 		p.onEnd()

@@ -272,7 +272,7 @@ func (p *pull) dismiss() {
 	p.mu.Lock()
 	err := p.failed
 	p.mu.Unlock()
-	p.m.opt.Hub.EndUnbegun(p.path, err) // somebody may begin to publish it just now
+	p.m.opt.Hub.EndUnbegun(p.path, refusal(err)) // somebody may begin to publish it just now
 }
 
 // kept reports whether a stream has begun, so that its players wait for its source's return.

@@ -1,7 +1,9 @@
 package stream
 
 import (
+	"cmp"
 	ordered "container/list"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -80,6 +82,7 @@ type Stream struct {
 	begun    chan struct{} // closed at the first media frame
 	settled  chan struct{} // closed when all tracks are known, as far as one can tell
 	over     chan struct{} // closed when the stream has ended
+	cause    error         // of its end; set before ended
 	settling *time.Timer
 	noVideo  bool // the present publisher says that there is none; likewise audio
 	noAudio  bool
@@ -150,6 +153,22 @@ func (s *Stream) Settled() <-chan struct{} { return s.settled }
 
 // Over is closed when the stream has ended.
 func (s *Stream) Over() <-chan struct{} { return s.over }
+
+// errNeverBegun ends a stream without a cause.
+var errNeverBegun = errors.New("the stream has never begun")
+
+// Unbegun returns why the stream has ended if it never had a media frame; nil if it had one, or goes on. Muxers may ask when they are ended.
+func (s *Stream) Unbegun() error {
+	if !s.ended.Load() {
+		return nil
+	}
+	select {
+	case <-s.begun:
+		return nil
+	default:
+		return cmp.Or(s.cause, errNeverBegun)
+	}
+}
 
 // Headers returns the headers in force.
 func (s *Stream) Headers() *Headers {
@@ -251,6 +270,7 @@ func (s *Stream) endIf(cause error, wanted func() bool) bool {
 		s.mu.Unlock()
 		return false
 	}
+	s.cause = cause
 	s.ended.Store(true)
 	feeding := []*Publisher{s.live, s.next}
 	s.live, s.next = nil, nil

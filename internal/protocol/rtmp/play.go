@@ -163,19 +163,15 @@ func (b *playback) wait() {
 	b.p.wg.Go(func() {
 		switch err := b.p.env.Await(b.ctx, b.stream, b.stream.Begun()); {
 		case b.ctx.Err() != nil:
+		case err != nil && b.stream.Unbegun() == nil: // else the log tells the player
+			b.fail(refuse(rtmp.CodePlayStreamNotFound, err))
 		case err != nil:
-			b.fail(errNotLive)
 		default:
 			b.conn.session.Promote(session.Play, b.stream.Path())
 			b.checkCodecsAgain()
 		}
 	})
 }
-
-// errNotLive ends a player that waited in vain.
-var errNotLive = session.Because(session.NotFound, &rtmp.StatusError{
-	Level: rtmp.LevelError, Code: rtmp.CodePlayStreamNotFound, Description: "Nobody is publishing this stream.",
-})
 
 // checkCodecsAgain ends the player, and reports true, if its stream has a codec that it lacks.
 func (b *playback) checkCodecsAgain() bool {

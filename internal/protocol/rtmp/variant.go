@@ -1,12 +1,15 @@
 package rtmp
 
 import (
+	"errors"
 	"time"
 
 	"weir/av"
 	"weir/format/flv"
 	"weir/internal/flvbody"
 	"weir/internal/mux"
+	"weir/internal/peer"
+	"weir/internal/session"
 	"weir/rtmp"
 )
 
@@ -27,6 +30,20 @@ func (variant) Format() string { return "rtmp" }
 // NewEncoder implements mux.Variant.
 func (v variant) NewEncoder() mux.Encoder {
 	return flvbody.NewEncoder(v.Options, messages(v.chunkSize))
+}
+
+// Refuse implements mux.Refuser.
+func (v variant) Refuse(cause error) []byte {
+	st, _ := errors.AsType[*rtmp.StatusError](refuse(codeOf(cause), peer.NotLive(cause)))
+	return rtmp.AppendStatus(nil, st, logStreamID, v.chunkSize)
+}
+
+// codeOf returns the code for players of a stream that never began.
+func codeOf(cause error) string {
+	if session.ReasonOf(peer.NotLive(cause)) == session.NotFound {
+		return rtmp.CodePlayStreamNotFound
+	}
+	return rtmp.CodePlayFailed
 }
 
 // messages implements flvbody.Framing: messages in chunks of this size.
