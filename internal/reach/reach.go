@@ -23,27 +23,65 @@ const (
 	link          // from its neighbours alone, among them the metadata services of clouds
 )
 
-// notPublic are the ranges that are neither for everybody nor known to package netip (RFC 6890 and later).
-var notPublic = func() (list []netip.Prefix) {
-	for _, p := range []string{
-		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"100::/64", "2001:db8::/32", "64:ff9b:1::/48", "fec0::/10",
-	} {
+// notPublic are the ranges that are neither for everybody nor known to package netip (RFC 6890 and later). 2001::/23 is what protocols use,
+// Teredo's tunnels among it.
+var notPublic = prefixes(
+	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+	"2001::/23", "2001:db8::/32", "3fff::/20",
+)
+
+// global is all that is given to networks of IPv6: nothing outside it is for everybody.
+var global = netip.MustParsePrefix("2000::/3")
+
+// tunnels are where translators and tunnels have IPv4 addresses in those of IPv6, at the bytes at: NAT64 (RFC 6052), 6to4 (RFC 3056), and
+// forms that nobody uses any more but routers may know: IPv4-compatible and IPv4-translated addresses (RFC 4291, RFC 6145), and
+// Teredo (RFC 4380), whose second address is written with its bits inverted.
+var tunnels = []struct {
+	netip.Prefix
+	at       []int
+	inverted int  // the place of one that is inverted; 0: none
+	open     bool // it leads to addresses that are for everybody, if they are
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), []int{12}, 0, true},
+	{netip.MustParsePrefix("2002::/16"), []int{2}, 0, true},
+	{netip.MustParsePrefix("::/96"), []int{12}, 0, false},
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), []int{12}, 0, false},
+	{netip.MustParsePrefix("2001::/32"), []int{4, 12}, 12, false},
+}
+
+func prefixes(texts ...string) (list []netip.Prefix) {
+	for _, p := range texts {
 		list = append(list, netip.MustParsePrefix(p))
 	}
 	return list
-}()
+}
 
 // reachOf returns how far an address can be reached from.
 func reachOf(a netip.Addr) reach {
 	a = a.Unmap().WithZone("")
-	if b, ok := embedded(a); ok {
-		a = b
+	for i := range tunnels {
+		if t := &tunnels[i]; t.Contains(a) {
+			to := private
+			if t.open {
+				to = public
+			}
+			b := a.As16()
+			for _, at := range t.at {
+				inner := [4]byte(b[at:])
+				for j := range inner {
+					if at == t.inverted {
+						inner[j] = ^inner[j]
+					}
+				}
+				to = max(to, reachOf(netip.AddrFrom4(inner)))
+			}
+			return to
+		}
 	}
 	switch {
 	case a.IsLinkLocalUnicast():
 		return link
-	case !a.IsGlobalUnicast(), a.IsPrivate():
+	case !a.IsGlobalUnicast(), a.IsPrivate(), a.Is6() && !global.Contains(a):
 		return private
 	}
 	for _, p := range notPublic {
@@ -52,21 +90,6 @@ func reachOf(a netip.Addr) reach {
 		}
 	}
 	return public
-}
-
-// embedded returns the IPv4 address to which translators and tunnels lead (NAT64, RFC 6052; 6to4, RFC 3056).
-func embedded(a netip.Addr) (netip.Addr, bool) {
-	if !a.Is6() {
-		return a, false
-	}
-	b := a.As16()
-	switch {
-	case netip.MustParsePrefix("64:ff9b::/96").Contains(a):
-		return netip.AddrFrom4([4]byte(b[12:])), true
-	case netip.MustParsePrefix("2002::/16").Contains(a):
-		return netip.AddrFrom4([4]byte(b[2:6])), true
-	}
-	return a, false
 }
 
 // ErrPrivate refuses an address. Its reason is session.Address.

@@ -19,6 +19,9 @@ func TestReach(t *testing.T) {
 		"240.0.0.1": private, "198.19.255.255": private, "198.20.0.0": public, "192.0.2.255": private, "198.51.100.7": private, "203.0.113.255": private, "100::1": private, "fec0::1%eth0": private, "2001:db8::1%eth0": private, "198.18.0.1": private, "192.0.0.8": private, "fd00::1": private, "fc00::1": private, "ff02::1": private, "fec0::1": private,
 		"::ffff:127.0.0.1": private, "::ffff:10.0.0.1": private, "64:ff9b::7f00:1": private, "64:ff9b:1::1": private, "2002:7f00:1::1": private, "2001:db8::1": private,
 		"169.254.169.254": link, "fe80::1": link, "fe80::1%eth0": link, "::ffff:169.254.169.254": link, "64:ff9b::a9fe:a9fe": link, "2002:a9fe:a9fe::1": link,
+		"2002:a00:1::1": private, "64:ff9b::c0a8:1": private, "2a00:1450::1": public, "3ffe::1": public, "3fff::1": private, "4000::1": private, "5f00::1": private, "1fff::1": private,
+		"::7f00:1": private, "::808:808": private, "::a9fe:a9fe": link, "::ffff:0:7f00:1": private, "::ffff:0:808:808": private, "::ffff:0:a9fe:a9fe": link,
+		"2001:0:7f00:1::": private, "2001:0:808:808::f7f7:f7f7": private, "2001:0:808:808::5601:5601": link, "2001:0:a9fe:a9fe::": link, "2001:2::1": private, "2001:200::1": public,
 	} {
 		if got := reachOf(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
