@@ -391,9 +391,10 @@ type Config = server.Config
 //
 //	Pull.URL string
 //	    Where the streams are fetched from, if nobody publishes them here: rtmp, rtmps, http,
-//	    https (FLV, MPEG-TS or HLS), ws or wss; {app}, {name}, {path} and {query} stand for those
-//	    of the stream that is asked for; a text in the place of the group is this; an empty one
-//	    fetches nothing. Default "".
+//	    https (FLV, MPEG-TS or HLS), ws or wss; {app}, {name} and {path} stand for those of the
+//	    stream that is asked for, and {query} for the query of its first player, which stands
+//	    behind a ? (rtmp://HOST/{path}?{query}); a text in the place of the group is this; an
+//	    empty one fetches nothing. Default "".
 //	Pull.Sources []string
 //	    Several such URLs instead of one: the next is taken when one fails.
 //	Pull.OnDemand bool

@@ -15,7 +15,7 @@ import (
 
 // Config is streams[].pull.
 type Config struct {
-	URL      string   `yaml:"url" reload:"live" secret:"true" short:"true" help:"where the streams are fetched from, if nobody publishes them here: rtmp, rtmps, http, https (FLV, MPEG-TS or HLS), ws or wss; {app}, {name}, {path} and {query} stand for those of the stream that is asked for; a text in the place of the group is this; an empty one fetches nothing"`
+	URL      string   `yaml:"url" reload:"live" secret:"true" short:"true" help:"where the streams are fetched from, if nobody publishes them here: rtmp, rtmps, http, https (FLV, MPEG-TS or HLS), ws or wss; {app}, {name} and {path} stand for those of the stream that is asked for, and {query} for the query of its first player, which stands behind a ? (rtmp://HOST/{path}?{query}); a text in the place of the group is this; an empty one fetches nothing"`
 	Sources  []string `yaml:"sources" reload:"live" secret:"true" help:"several such URLs instead of one: the next is taken when one fails"`
 	OnDemand bool     `yaml:"on_demand" reload:"live" help:"fetch a stream only while somebody plays it; false fetches it always, which needs a match without *"`
 	Private  bool     `yaml:"allow_private" reload:"live" help:"let sources that the API or the decision hook name, and redirects, lead to addresses of this machine and of private networks; it holds for where they have the stream sent, too (pushes)"`
@@ -130,6 +130,9 @@ func CheckSource(text string) error {
 	}
 	if strings.ContainsAny(host, "{}") {
 		return errors.New("the host of a source cannot depend on the stream: placeholders may stand behind it only")
+	}
+	if beforeQuery, _, _ := strings.Cut(path, "?"); strings.Contains(beforeQuery, "{query}") {
+		return fmt.Errorf("%q has {query} in the path, where everybody would be shown the keys in it: write ?{query}", session.Redact(text))
 	}
 	plain := strings.NewReplacer("{app}", "a", "{name}", "a", "{path}", "a", "{query}", "a").Replace(path)
 	if strings.ContainsAny(plain, "{}") {
