@@ -3,7 +3,7 @@
 // delta updates, rendition reports and date ranges.
 //
 // Media and Multivariant are a playlist as data. Append writes one, ParseMedia and
-// ParseMultivariant read one, Validate and ValidateUpdate report where one, or one after
+// ParseMultivariant read one, and Read one of either kind within bounds of memory; Validate and ValidateUpdate report where one, or one after
 // another, breaks the rules of the RFC and of Apple's authoring specification, as far
 // as playlists alone show it.
 //

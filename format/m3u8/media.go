@@ -66,6 +66,8 @@ type Key struct {
 type Map struct {
 	URI   string    // relative to the playlist's
 	Range ByteRange // where in the resource it is
+	// Key is how it is encrypted if the segment's Key, which is then another one, does not say it: nil but for what Read has read.
+	Key *Key
 }
 
 // Part is EXT-X-PART: a partial segment.

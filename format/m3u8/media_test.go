@@ -64,7 +64,7 @@ a.mp4
 			Version: 4, IndependentSegments: true, TargetDuration: 10, Type: "VOD", IFramesOnly: true, EndList: true,
 			Start: &Start{-3500 * time.Millisecond, true}, DiscontinuitySequence: 7,
 			Segments: []Segment{
-				{Duration: 9 * time.Second, URI: "a.mp4", Range: ByteRange{1000, 600}, Map: &Map{"a.mp4", ByteRange{600, 0}}, Bitrate: 800},
+				{Duration: 9 * time.Second, URI: "a.mp4", Range: ByteRange{1000, 600}, Map: &Map{URI: "a.mp4", Range: ByteRange{600, 0}}, Bitrate: 800},
 				{Duration: 10 * time.Second, URI: "a.mp4", Range: ByteRange{1200, -1}, Gap: true},
 			},
 		},

@@ -6,10 +6,13 @@ import (
 	"strings"
 )
 
-// mediaParser is the state of ParseMedia.
+// mediaParser is the state of ParseMedia and Read.
 type mediaParser struct {
 	p    Media
 	seen map[string]bool // tags that may come once
+	// window, if not nil, has the segments instead of p, and nothing else is kept that can be many.
+	window *window
+	added  uint64 // segments
 	// next is the segment whose tags are read; begun once there was one, timed once EXTINF was.
 	next         Segment
 	begun, timed bool
@@ -22,16 +25,36 @@ func ParseMedia(b []byte) (*Media, error) {
 	if err := scan(b, m.line); err != nil {
 		return nil, err
 	}
+	return m.end()
+}
+
+// end returns what was read.
+func (m *mediaParser) end() (*Media, error) {
 	if m.timed || m.next.Range.Length > 0 {
 		return nil, syntax("the last segment has no URI")
 	}
 	if m.begun {
-		m.p.Segments = append(m.p.Segments, m.next)
+		m.add()
 	}
 	if !m.seen["#EXT-X-TARGETDURATION"] {
 		return nil, syntax("no EXT-X-TARGETDURATION")
 	}
-	return &m.p, nil
+	p := m.p // without the parser, which has more than is returned
+	if m.window != nil {
+		m.window.fill(&p)
+	}
+	return &p, nil
+}
+
+// add ends a segment.
+func (m *mediaParser) add() {
+	if m.window != nil {
+		m.window.add(&m.p, m.next)
+	} else {
+		m.p.Segments = append(m.p.Segments, m.next)
+	}
+	m.added++
+	m.next, m.begun, m.timed = Segment{}, false, false
 }
 
 func (m *mediaParser) line(name, value string) error {
@@ -60,8 +83,7 @@ func (m *mediaParser) uri(uri string) error {
 		return syntax("a URI without EXTINF")
 	}
 	m.next.URI = uri
-	m.p.Segments = append(m.p.Segments, m.next)
-	m.next, m.begun, m.timed = Segment{}, false, false
+	m.add()
 	return nil
 }
 
@@ -71,7 +93,7 @@ func (m *mediaParser) once(name string) error {
 	case "#EXT-X-STREAM-INF", "#EXT-X-MEDIA", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-SESSION-DATA", "#EXT-X-SESSION-KEY", "#EXT-X-CONTENT-STEERING":
 		return fmt.Errorf("%w: %s", ErrKind, name[1:])
 	case "#EXT-X-MEDIA-SEQUENCE", "#EXT-X-DISCONTINUITY-SEQUENCE", "#EXT-X-SKIP":
-		if m.begun || len(m.p.Segments) > 0 {
+		if m.begun || m.added > 0 {
 			return syntax("%s behind a segment", name[1:])
 		}
 	case "#EXTM3U", "#EXT-X-VERSION", "#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-TARGETDURATION", "#EXT-X-PLAYLIST-TYPE",
@@ -149,7 +171,9 @@ func (m *mediaParser) segmentTag(name, value string) (known bool, err error) {
 		if s.Title = title; err == nil && (!comma || s.Duration < 0 || strings.Contains(title, "\t")) {
 			err = syntax("%.40q is not a duration", value)
 		}
-		m.timed = true
+		if m.timed = true; m.window != nil {
+			s.Title = ""
+		}
 	case "#EXT-X-BYTERANGE":
 		s.Range, err = parseRange(value)
 	case "#EXT-X-DISCONTINUITY":
@@ -165,7 +189,7 @@ func (m *mediaParser) segmentTag(name, value string) (known bool, err error) {
 	case "#EXT-X-MAP":
 		a := parseAttributes(value)
 		a.require("URI")
-		s.Map, err = &Map{a.quoted("URI"), a.quotedRange("BYTERANGE")}, a.err
+		s.Map, err = &Map{URI: m.kept(a.quoted("URI")), Range: a.quotedRange("BYTERANGE")}, a.err
 		if a.err != nil {
 			err = a.err
 		} else if s.Map.URI == "" {
@@ -174,11 +198,16 @@ func (m *mediaParser) segmentTag(name, value string) (known bool, err error) {
 	case "#EXT-X-PROGRAM-DATE-TIME":
 		s.ProgramDateTime, err = parseTime(value)
 	case "#EXT-X-PART":
+		if m.window != nil {
+			break
+		}
 		var part Part
 		part, err = parsePart(value)
 		s.Parts = append(s.Parts, part)
 	case "#EXT-X-KEY":
-		s.Key, err = parseKey(value)
+		if s.Key, err = parseKey(value); err == nil {
+			s.Key.URI = m.kept(s.Key.URI)
+		}
 		return true, err
 	default:
 		return false, nil
@@ -187,19 +216,28 @@ func (m *mediaParser) segmentTag(name, value string) (known bool, err error) {
 	return true, err
 }
 
+// kept returns a part of a line that may be kept for long, without the rest of the line.
+func (m *mediaParser) kept(s string) string {
+	if m.window != nil {
+		return strings.Clone(s)
+	}
+	return s
+}
+
 // parseKey reads EXT-X-KEY.
 func parseKey(value string) (*Key, error) {
 	a := parseAttributes(value)
-	k := &Key{Method: a.enum("METHOD")}
+	method := a.enum("METHOD")
 	format, ok := a.get("KEYFORMAT")
 	switch {
 	case a.err != nil:
 		return nil, a.err
-	case k.Method == MethodNone:
-		return k, nil
-	case k.Method != MethodAES128, ok && format != `"identity"`:
+	case method == MethodNone:
+		return &Key{Method: MethodNone}, nil
+	case method != MethodAES128, ok && format != `"identity"`:
 		return nil, ErrEncrypted
 	}
+	k := &Key{Method: MethodAES128}
 	if k.URI = a.quoted("URI"); k.URI == "" {
 		a.fail(syntax("no URI"))
 	}
@@ -230,6 +268,9 @@ func cutPrefixFold(s, prefix string) (after string, found bool) {
 // listTag parses a tag that may occur any number of times.
 func (m *mediaParser) listTag(name, value string) error {
 	p := &m.p
+	if m.window != nil {
+		return nil
+	}
 	switch name {
 	case "#EXT-X-DATERANGE":
 		d, err := parseDateRange(value)

@@ -8,56 +8,86 @@ import (
 // ParseMultivariant reads a multivariant playlist. It fails with ErrSyntax, ErrTooLong or
 // ErrKind. The rules beyond syntax are Validate's.
 func ParseMultivariant(b []byte) (*Multivariant, error) {
-	p := new(Multivariant)
-	seen := map[string]bool{}
-	var variant *Variant
-	err := scan(b, func(name, value string) (err error) {
-		switch name {
-		case "":
-			if variant == nil {
-				return syntax("a URI without EXT-X-STREAM-INF")
-			}
-			variant.URI = value
-			p.Variants = append(p.Variants, *variant)
-			variant = nil
-			return nil
-		case "#EXT-X-VERSION", "#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-START", "#EXTM3U":
-			if seen[name] || name == "#EXTM3U" {
-				return syntax("%s twice", name[1:])
-			}
-			seen[name] = true
-		}
-		if variant != nil {
-			return syntax("EXT-X-STREAM-INF without a URI behind it")
-		}
-		switch name {
-		case "#EXT-X-VERSION":
-			p.Version, err = parseVersion(value)
-		case "#EXT-X-INDEPENDENT-SEGMENTS":
-			p.IndependentSegments = true
-		case "#EXT-X-START":
-			p.Start, err = parseStart(value)
-		case "#EXT-X-MEDIA":
-			var r Rendition
-			r, err = parseRendition(value)
-			p.Renditions = append(p.Renditions, r)
-		case "#EXT-X-STREAM-INF":
-			variant, err = parseVariant(value)
-		case "#EXTINF", "#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE", "#EXT-X-ENDLIST", "#EXT-X-PART", "#EXT-X-PART-INF", "#EXT-X-SERVER-CONTROL":
-			return fmt.Errorf("%w: %s", ErrKind, name[1:])
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", strings.TrimPrefix(name, "#"), err)
-		}
-		return nil
-	})
-	if err == nil && variant != nil {
-		err = syntax("EXT-X-STREAM-INF without a URI behind it")
-	}
-	if err != nil {
+	m := multivariantParser{seen: map[string]bool{}}
+	if err := scan(b, m.line); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return m.end()
+}
+
+// variantSize is about the memory that a variant or rendition takes besides its texts, in bytes.
+const variantSize = 320
+
+// multivariantParser is the state of ParseMultivariant and Read.
+type multivariantParser struct {
+	p       Multivariant
+	seen    map[string]bool // tags that may come once
+	variant *Variant        // its URI is to come
+	most    int             // the memory for variants and renditions, in bytes; 0: as much as they take
+	size    int
+}
+
+// end returns what was read.
+func (m *multivariantParser) end() (*Multivariant, error) {
+	if m.variant != nil {
+		return nil, syntax("EXT-X-STREAM-INF without a URI behind it")
+	}
+	return &m.p, nil
+}
+
+func (m *multivariantParser) line(name, value string) (err error) {
+	p := &m.p
+	switch name {
+	case "":
+		if m.variant == nil {
+			return syntax("a URI without EXT-X-STREAM-INF")
+		}
+		m.variant.URI = value
+		p.Variants = append(p.Variants, *m.variant)
+		m.variant = nil
+		return m.room(value)
+	case "#EXT-X-VERSION", "#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-START", "#EXTM3U":
+		if m.seen[name] || name == "#EXTM3U" {
+			return syntax("%s twice", name[1:])
+		}
+		m.seen[name] = true
+	}
+	if m.variant != nil {
+		return syntax("EXT-X-STREAM-INF without a URI behind it")
+	}
+	switch name {
+	case "#EXT-X-VERSION":
+		p.Version, err = parseVersion(value)
+	case "#EXT-X-INDEPENDENT-SEGMENTS":
+		p.IndependentSegments = true
+	case "#EXT-X-START":
+		p.Start, err = parseStart(value)
+	case "#EXT-X-MEDIA":
+		var r Rendition
+		r, err = parseRendition(value)
+		p.Renditions = append(p.Renditions, r)
+		if err == nil {
+			err = m.room(value)
+		}
+	case "#EXT-X-STREAM-INF":
+		if m.variant, err = parseVariant(value); err == nil {
+			err = m.room(value)
+		}
+	case "#EXTINF", "#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE", "#EXT-X-ENDLIST", "#EXT-X-PART", "#EXT-X-PART-INF", "#EXT-X-SERVER-CONTROL":
+		return fmt.Errorf("%w: %s", ErrKind, name[1:])
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.TrimPrefix(name, "#"), err)
+	}
+	return nil
+}
+
+// room fails if there is none for a variant or rendition of which a line, or a part of it, is kept.
+func (m *multivariantParser) room(line string) error {
+	if m.size += variantSize/2 + len(line); m.most > 0 && m.size > m.most {
+		return fmt.Errorf("%w: more variants and renditions than %d bytes hold", ErrTooLong, m.most)
+	}
+	return nil
 }
 
 func parseRendition(s string) (Rendition, error) {

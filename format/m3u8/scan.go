@@ -40,25 +40,33 @@ func scan(b []byte, line func(name, value string) error) error {
 	if len(b) > MaxSize {
 		return ErrTooLong
 	}
-	if !utf8.Valid(b) {
-		return syntax("not UTF-8")
-	}
 	number := 0
 	for l := range strings.Lines(string(b)) {
 		number++
-		l = strings.TrimSuffix(strings.TrimSuffix(l, "\n"), "\r")
-		if number == 1 {
-			if l != "#EXTM3U" {
-				return syntax("it does not begin with #EXTM3U")
-			}
-			continue
-		}
-		if err := scanLine(l, line); err != nil {
-			return fmt.Errorf("line %d: %w", number, err)
+		if err := scanNumbered(l, number, line); err != nil {
+			return err
 		}
 	}
 	if number == 0 {
 		return syntax("it is empty")
+	}
+	return nil
+}
+
+// scanNumbered reads a line with what ends it. Lines are counted from 1.
+func scanNumbered(l string, number int, line func(name, value string) error) error {
+	if !utf8.ValidString(l) {
+		return syntax("not UTF-8")
+	}
+	l = strings.TrimSuffix(strings.TrimSuffix(l, "\n"), "\r")
+	if number == 1 {
+		if l != "#EXTM3U" {
+			return syntax("it does not begin with #EXTM3U")
+		}
+		return nil
+	}
+	if err := scanLine(l, line); err != nil {
+		return fmt.Errorf("line %d: %w", number, err)
 	}
 	return nil
 }

@@ -23,6 +23,9 @@ const (
 	fromEnd = 3
 	// maxFailed is how many segments in a row, or requests for a playlist, may fail before the source does.
 	maxFailed = 3
+	// maxListed is how much memory the segments of a playlist may take that are known at a time: some thousand. Those behind them are asked
+	// for when the reader comes to them.
+	maxListed = 256 << 10
 	// minReload is the shortest time between two requests for a playlist.
 	minReload = 500 * time.Millisecond
 )
@@ -41,16 +44,15 @@ type hlsSource struct {
 // begin reads the playlist body of the URL from, which was found at the URL at, and those that it names. If a live stream is
 // wanted, one that has ended is an error unless it is a recording.
 func (s *hlsSource) begin(from, at *url.URL, body io.Reader, live bool) error {
-	b, err := readAll(body, m3u8.MaxSize)
-	if err != nil {
-		return fmt.Errorf("reading the playlist: %w", err)
-	}
-	media, err := m3u8.ParseMedia(b)
-	if err == nil {
+	p, err := m3u8.Read(body, m3u8.Window{Size: maxListed})
+	switch {
+	case err != nil:
+		err = fmt.Errorf("reading the playlist: %w", err)
+	case p.Media != nil:
 		s.lists = []*hlsList{{s: s, url: from, base: at}}
-		s.lists[0].take(media)
-	} else if errors.Is(err, m3u8.ErrKind) {
-		err = s.variant(at, b)
+		s.lists[0].take(p.Media, p.More)
+	default:
+		err = s.variant(at, p.Multivariant)
 	}
 	if err != nil {
 		return readable(err)
@@ -64,8 +66,11 @@ func (s *hlsSource) begin(from, at *url.URL, body io.Reader, live bool) error {
 	return nil
 }
 
-// readable says of an encrypted playlist what is supported.
+// readable says of an encrypted playlist what is supported, and gives one that is too long its reason.
 func readable(err error) error {
+	if errors.Is(err, m3u8.ErrTooLong) {
+		return session.Because(session.TooLarge, err)
+	}
 	if errors.Is(err, m3u8.ErrEncrypted) {
 		return session.Because(session.Unsupported, errors.New("the stream is encrypted in a way that is not supported: only AES-128 is"))
 	}
@@ -73,11 +78,7 @@ func readable(err error) error {
 }
 
 // variant chooses the best variant of a multivariant playlist.
-func (s *hlsSource) variant(at *url.URL, b []byte) error {
-	p, err := m3u8.ParseMultivariant(b)
-	if err != nil {
-		return err
-	}
+func (s *hlsSource) variant(at *url.URL, p *m3u8.Multivariant) error {
 	if len(p.Variants) == 0 {
 		return errors.New("the multivariant playlist names no variant")
 	}
@@ -134,6 +135,17 @@ func resolve(base *url.URL, uri string) (*url.URL, error) {
 	return u, nil
 }
 
+// playlist reads a playlist, and returns its URL, which a redirect may have changed.
+func (s *hlsSource) playlist(u *url.URL, w m3u8.Window) (*m3u8.Playlist, *url.URL, error) {
+	res, err := get(s.ctx, s.client, u.String(), "")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	p, err := m3u8.Read(res.Body, w)
+	return p, res.Request.URL, err
+}
+
 // fetch reads a resource of at most a number of bytes. It returns its URL, which a redirect may have changed.
 func (s *hlsSource) fetch(u *url.URL, span m3u8.ByteRange, most int64) ([]byte, *url.URL, error) {
 	what := ""
@@ -161,7 +173,7 @@ func (s *hlsSource) fetch(u *url.URL, span m3u8.ByteRange, most int64) ([]byte, 
 	return b, res.Request.URL, err
 }
 
-var errTooLarge = errors.New("more than can be read")
+var errTooLarge = session.Because(session.TooLarge, errors.New("more than can be read"))
 
 // readAll reads everything, and fails beyond a number of bytes.
 func readAll(r io.Reader, most int64) ([]byte, error) {

@@ -16,12 +16,18 @@ type hlsKey struct {
 	key []byte
 }
 
-// decrypt decrypts a segment, or its initialization, with the key in force at segment i of the playlist (RFC 8216, 4.3.2.4).
-func (l *hlsList) decrypt(i int, number uint64, b []byte) ([]byte, error) {
-	var k *m3u8.Key
-	for ; i >= 0 && k == nil; i-- {
-		k = l.media.Segments[i].Key
+// keyAt returns the key in force at segment i of the playlist (RFC 8216, 4.3.2.4); nil if there is none.
+func (l *hlsList) keyAt(i int) *m3u8.Key {
+	for ; i >= 0; i-- {
+		if k := l.media.Segments[i].Key; k != nil {
+			return k
+		}
 	}
+	return nil
+}
+
+// decrypt decrypts a segment, or its initialization.
+func (l *hlsList) decrypt(k *m3u8.Key, number uint64, b []byte) ([]byte, error) {
 	if k == nil || k.Method != m3u8.MethodAES128 {
 		return b, nil
 	}

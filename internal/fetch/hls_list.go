@@ -23,6 +23,7 @@ type hlsList struct {
 	base    *url.URL // where it was found, which the URIs in it are relative to
 	second  bool     // its sound comes in addition to another playlist's
 	media   *m3u8.Media
+	cut     bool // the playlist has segments behind those of media
 	asked   time.Time
 	changed bool   // the last request brought something new
 	refused int    // requests in a row that failed
@@ -47,7 +48,7 @@ type hlsList struct {
 }
 
 // take takes a new version of the playlist.
-func (l *hlsList) take(p *m3u8.Media) {
+func (l *hlsList) take(p *m3u8.Media, cut bool) {
 	old := l.media
 	l.asked, l.refused = time.Now(), 0
 	if old != nil && p.MediaSequence < old.MediaSequence && continues(p, old) {
@@ -55,7 +56,7 @@ func (l *hlsList) take(p *m3u8.Media) {
 		return
 	}
 	l.changed = old == nil || p.EndList || p.MediaSequence != old.MediaSequence || len(p.Segments) != len(old.Segments)
-	l.media = p
+	l.media, l.cut = p, cut
 	switch {
 	case !l.begun:
 	case old != nil && p.MediaSequence < old.MediaSequence, l.next > p.MediaSequence && l.next-p.MediaSequence > uint64(len(p.Segments)):
@@ -125,16 +126,19 @@ func (l *hlsList) load(query string) error {
 		}
 		u.RawQuery = query
 	}
-	b, at, err := l.s.fetch(&u, m3u8.ByteRange{}, m3u8.MaxSize)
-	if err != nil {
-		return fmt.Errorf("reading a media playlist: %w", err)
+	w := m3u8.Window{Size: maxListed}
+	if l.begun {
+		w.From = l.next
 	}
-	p, err := m3u8.ParseMedia(b)
+	p, at, err := l.s.playlist(&u, w)
+	if err == nil && p.Media == nil {
+		err = m3u8.ErrKind
+	}
 	if err != nil {
 		return fmt.Errorf("reading a media playlist: %w", err)
 	}
 	l.base = at
-	l.take(p)
+	l.take(p.Media, p.More)
 	return nil
 }
 
@@ -172,13 +176,17 @@ func (l *hlsList) more() error {
 		l.next++
 		return l.segment(i)
 	}
-	if l.media.EndList {
+	if l.media.EndList && !l.cut {
 		l.ended = true
 		l.add(l.demux.Flush(nil))
 		return nil
 	}
 	query, again := "", max(l.target()/2, minReload)
-	if c := l.media.ServerControl; c != nil && c.CanBlockReload && l.refused == 0 {
+	if l.media.EndList {
+		if again = 0; l.refused > 0 {
+			again = minReload
+		}
+	} else if c := l.media.ServerControl; c != nil && c.CanBlockReload && l.refused == 0 {
 		query = "_HLS_msn=" + strconv.FormatUint(l.next, 10) // the server holds the answer until there is something new
 		if again = minReload; l.changed {
 			again = 0
@@ -237,7 +245,7 @@ func (l *hlsList) read(i int, number uint64) error {
 		l.gaps++
 		return fmt.Errorf("reading an initialization segment: %w", err)
 	}
-	b, err := l.resource(i, number, l.media.Segments[i].URI, l.span(i), maxSegment)
+	b, err := l.resource(l.keyAt(i), number, l.media.Segments[i].URI, l.span(i), maxSegment)
 	if err != nil {
 		l.gaps++
 		return fmt.Errorf("reading segment %d: %w", number, err)
@@ -257,8 +265,8 @@ func (l *hlsList) read(i int, number uint64) error {
 	return nil
 }
 
-// resource reads what segment i consists of, and decrypts it.
-func (l *hlsList) resource(i int, number uint64, uri string, span m3u8.ByteRange, most int64) ([]byte, error) {
+// resource reads what a segment consists of, and decrypts it.
+func (l *hlsList) resource(k *m3u8.Key, number uint64, uri string, span m3u8.ByteRange, most int64) ([]byte, error) {
 	u, err := resolve(l.base, uri)
 	if err != nil {
 		return nil, err
@@ -267,7 +275,7 @@ func (l *hlsList) resource(i int, number uint64, uri string, span m3u8.ByteRange
 	if err != nil {
 		return nil, err
 	}
-	return l.decrypt(i, number, b)
+	return l.decrypt(k, number, b)
 }
 
 // span returns the byte range of segment i; a missing offset follows from the segments before.
@@ -295,12 +303,16 @@ func (l *hlsList) initialize(i int, number uint64) error {
 	for ; at >= 0 && m == nil; at-- {
 		m = l.media.Segments[at].Map
 	}
-	if m == nil || *m == l.mapped {
+	if m == nil || m.URI == l.mapped.URI && m.Range == l.mapped.Range {
 		return nil
 	}
 	r := m.Range
 	r.Offset = max(r.Offset, 0)
-	b, err := l.resource(at+1, number, m.URI, r, maxInit)
+	key := m.Key
+	if key == nil {
+		key = l.keyAt(at + 1)
+	}
+	b, err := l.resource(key, number, m.URI, r, maxInit)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"weir/av"
 	"weir/format/m3u8"
+	"weir/internal/session"
 )
 
 const (
@@ -167,13 +168,13 @@ func TestDecrypt(t *testing.T) {
 		b := make([]byte, len(plain))
 		cipher.NewCBCEncrypter(block, vector).CryptBlocks(b, plain)
 		l.media.Segments[0].Key.IV = c.iv
-		got, err := l.decrypt(0, 41, b)
+		got, err := l.decrypt(l.media.Segments[0].Key, 41, b)
 		if (err == nil) != c.good || err == nil && string(got) != c.text {
 			t.Errorf("%q with %d bytes of padding: %q, %v", c.text, c.padding, got, err)
 		}
 	}
 	for _, n := range []int{0, 15, 17} {
-		if _, err := l.decrypt(0, 41, make([]byte, n)); err == nil || !strings.Contains(err.Error(), "not as long as encrypted data is") {
+		if _, err := l.decrypt(l.keyAt(0), 41, make([]byte, n)); err == nil || !strings.Contains(err.Error(), "not as long as encrypted data is") {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
@@ -278,4 +279,56 @@ func TestPlaylistThatFailsNowAndThen(t *testing.T) {
 			t.Errorf("%v, asked for %q", got, w.asked)
 		}
 	})
+}
+
+// TestLongRecording: of a recording with more segments than are known at a time all are read, in order; the playlist is asked for again where the reader
+// comes to its next part, and a request for it that fails is borne.
+func TestLongRecording(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4000
+		w := &web{t: t, files: map[string][]byte{"/init": soundInit(t)}}
+		lines := []string{"#EXT-X-MEDIA-SEQUENCE:7", `#EXT-X-MAP:URI="init"`}
+		var want []heard
+		for i := range n {
+			name := strconv.Itoa(i)
+			lines = append(lines, name)
+			at := time.Duration(i) * gap
+			w.files["/"+name] = sound(t, at, gap, name)
+			want = append(want, heard{0, at.Milliseconds(), name})
+		}
+		w.files["/x.m3u8"] = list(lines...)
+		lists := 0
+		w.answer = func(r *http.Request) (int, []byte) {
+			if r.URL.Path == "/x.m3u8" {
+				if lists++; lists == 2 {
+					return http.StatusBadGateway, nil
+				}
+			}
+			return 0, nil
+		}
+		s := w.mustOpen("/x.m3u8")
+		if got := len(s.lists[0].media.Segments); got > maxListed/100 {
+			t.Errorf("%d segments are known at a time", got)
+		}
+		if got := all(t, s); !slices.Equal(got, want) {
+			t.Errorf("%d frames, not %d, or others", len(got), n)
+		}
+		if lists < 3 || lists > 5 || len(w.asked) != n+1+lists {
+			t.Errorf("%d requests for the playlist of %d", lists, len(w.asked))
+		}
+	})
+}
+
+// TestPlaylistsThatAreTooLong: more variants than are read, and a line that is longer, are errors, and nothing of it is asked for.
+func TestPlaylistsThatAreTooLong(t *testing.T) {
+	w := &web{t: t, files: map[string][]byte{
+		"/variants": []byte("#EXTM3U\n" + strings.Repeat("#EXT-X-STREAM-INF:BANDWIDTH=1\nx\n", 10000)), "/line": list("x" + strings.Repeat("y", m3u8.MaxLine+1)),
+		"/below": []byte("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nline\n"),
+	}}
+	for _, name := range []string{"/variants", "/line", "/below"} {
+		w.asked = nil
+		if _, err := w.open(name); session.ReasonOf(err) != session.TooLarge || len(w.asked) > 2 {
+			t.Errorf("%s: %v, asked for %d", name, err, len(w.asked))
+		}
+	}
 }

@@ -324,10 +324,10 @@ func TestC435_TooLarge(t *testing.T) {
 	head := "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.2,\n0-0.ts\n#EXT-X-ENDLIST\n#"
 	for _, size := range []int{m3u8.MaxSize, m3u8.MaxSize + 1, 5 << 20} {
 		s.mu.Lock()
-		s.list = head + strings.Repeat("x", size-len(head))
+		s.list = (head + strings.Repeat(strings.Repeat("x", 1023)+"\n#", 6<<10))[:size]
 		s.mu.Unlock()
 		_, err := Open(t.Context(), s.web.URL+"/live.m3u8", Access{})
-		if tooLarge := errors.Is(err, errTooLarge); tooLarge != (size > m3u8.MaxSize) {
+		if tooLarge := errors.Is(err, m3u8.ErrTooLong) && session.ReasonOf(err) == session.TooLarge; tooLarge != (size > m3u8.MaxSize) {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}
@@ -342,7 +342,7 @@ func TestC435_TooLarge(t *testing.T) {
 		return false
 	}
 	src := s.open()
-	if _, err := src.ReadFrame(); !errors.Is(err, errTooLarge) {
+	if _, err := src.ReadFrame(); session.ReasonOf(err) != session.TooLarge {
 		t.Error(err)
 	}
 	s.mu.Lock()
