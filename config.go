@@ -263,6 +263,9 @@ import "weir/internal/server"
 //	Auth.Hook.ConnectURL string
 //	    Address that is asked when a peer connects by RTMP, before it names a stream: on_connect
 //	    of nginx-rtmp and SRS; an empty one asks nobody then. Default "".
+//	Auth.Hook.ForwardURL string
+//	    Address that is asked where a publisher's stream is also sent, once it is let in: SRS's
+//	    on_forward (backend of its forward), with the format srs. Default "".
 //	Auth.Hook.Format string
 //	    How it is asked and answers: our own JSON, or as the other server does, so that services
 //	    written for that one answer unchanged. One of weir, nginx-rtmp, srs, mediamtx, ome.

@@ -78,7 +78,7 @@ func newRecorder(t *testing.T, dir string, c record.Catalog, change func(*record
 	}})
 	r.m = record.New(record.Options{
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stream: r.hub.Get, Now: r.hub.Now, Entries: func(string) []record.Config { return entries }, Metrics: noMetrics{},
-		Named: func(path string) *event.Stream { return &event.Stream{Path: path, Epoch: 7} }, Publish: func(event.Event) {}, Catalog: c,
+		Named: func(path string) (*event.Stream, *event.Session) { return &event.Stream{Path: path, Epoch: 7}, nil }, Publish: func(event.Event) {}, Catalog: c,
 	})
 	t.Cleanup(r.close)
 	return r

@@ -212,14 +212,25 @@ func (t *Tracker) Push(typ, path string, data map[string]any) {
 	t.bus.Publish(Event{Type: typ, Stream: named, Data: data})
 }
 
-// Named returns a stream as events have it.
-func (t *Tracker) Named(path string) *Stream {
+// Named returns a stream as events have it, and the session whose media is the stream's now, also where its start still waits
+// for the stop of another one; nil if there is none.
+func (t *Tracker) Named(path string) (*Stream, *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s := t.streams[path]; s != nil {
-		return s.named()
+	s := t.streams[path]
+	if s == nil {
+		return &Stream{Path: path}, nil
 	}
-	return &Stream{Path: path}
+	feeds := s.current
+	for _, next := range s.held {
+		if next.kind == start {
+			feeds = next.life
+		}
+	}
+	if feeds == nil {
+		return s.named(), nil
+	}
+	return s.named(), Describe(feeds.session, session.Publish)
 }
 
 // limit counts the refusals of one limit.

@@ -467,3 +467,28 @@ func check(t *rapid.T, w *world, attempts map[string]int) {
 		t.Fatalf("left: %v %v", w.streams, w.lives)
 	}
 }
+
+// TestNamed: what is told of a stream beside its own events has the session whose media it is, also while the stop of the one
+// before has not come.
+func TestNamed(t *testing.T) {
+	w := newWorld()
+	named := func(want string) {
+		t.Helper()
+		s, who := w.Named("live/a")
+		if s.Path != "live/a" || (who == nil) != (want == "") || who != nil && (who.ID != want || who.Role != "publish") {
+			t.Errorf("%+v, %+v; want the session %q", s, who, want)
+		}
+	}
+	named("")
+	first := w.publisher(t, "live/a")
+	named("")
+	w.tell(stream.Started, "live/a", first)
+	named(first.ID)
+	second := w.publisher(t, "live/a")
+	w.tell(stream.Resumed, "live/a", second)
+	named(second.ID)
+	first.Close(session.Takeover, nil)
+	named(second.ID)
+	second.Close(session.EOF, nil)
+	named("")
+}

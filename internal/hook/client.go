@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"weir/internal/version"
@@ -115,7 +116,9 @@ type Call struct {
 	Target Target
 	Method string // GET or POST
 	// Query is added to that of the target, after another question mark if it has one.
-	Query  string
+	Query string
+	// Fill are fields of the target's path and query, each followed by what takes its place, which is escaped.
+	Fill   []string
 	Header http.Header
 	Body   []byte
 	// Alone gives the call a connection of its own, closed after it, and leaves the port out of the Host.
@@ -147,6 +150,13 @@ func (c *Client) Do(ctx context.Context, call *Call) (*Reply, error) {
 
 func (c *Client) do(ctx context.Context, call *Call) (*Reply, error) {
 	u := *call.Target.url
+	if len(call.Fill) > 0 {
+		filled, err := url.ParseRequestURI(strings.NewReplacer(call.Fill...).Replace(u.RequestURI()))
+		if err != nil { // its text would show the address
+			return nil, errors.New("the address is no URL once its fields are filled in")
+		}
+		u.Path, u.RawPath, u.RawQuery = filled.Path, filled.RawPath, filled.RawQuery
+	}
 	switch {
 	case call.Query != "" && u.RawQuery != "":
 		u.RawQuery += "?" + call.Query

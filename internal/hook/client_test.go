@@ -330,7 +330,11 @@ func recordCall(t *testing.T, call *Call) string {
 		_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		got <- raw.String()
 	}()
-	call.Target = target(t, "http://"+ln.Addr().String()+"/auth")
+	path := "/auth"
+	if call.Fill != nil {
+		path = "/hls/[server_id]/[service_id]/[app]/[stream]/[ts_url][param]"
+	}
+	call.Target = target(t, "http://"+ln.Addr().String()+path)
 	c := newClient(t, ClientConfig{Timeout: 10 * time.Second})
 	if _, err := c.Do(t.Context(), call); err != nil {
 		t.Fatal(err)

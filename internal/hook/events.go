@@ -2,6 +2,7 @@ package hook
 
 import (
 	"cmp"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,8 @@ func shownOf(e *event.Event) session.Shown {
 }
 
 // eventsNginx writes the end of a session as nginx-rtmp's on_publish_done or on_play_done, and
-// then on_done, and that of a connection as on_disconnect. What the module says at a start is the question about it.
+// then on_done, that of a connection as on_disconnect, and a recorded file as on_record_done. What the module says at a start
+// is the question about it.
 func eventsNginx(e *event.Event, _ Server) []*Call {
 	s := sessionOf(e)
 	addr, _ := remoteOf(e)
@@ -75,6 +77,15 @@ func eventsNginx(e *event.Event, _ Server) []*Call {
 		f.again("app", app)
 		f.addQuery(shown.ConnectQuery)
 		return []*Call{f.named("disconnect")}
+	case event.RecordingDone:
+		app, name := appName(askedOf(e))
+		f := begin(app)
+		f.add("call", "record_done")
+		f.add("recorder", textOf(e, "recording"))
+		f.add("name", name)
+		f.add("path", filepath.Join(textOf(e, "dir"), textOf(e, "file")))
+		f.addQuery(shown.Query)
+		return []*Call{f.named("record_done")}
 	default:
 		return nil
 	}
@@ -90,12 +101,14 @@ func eventsNginx(e *event.Event, _ Server) []*Call {
 	return calls
 }
 
-// eventsSRS writes the end of a session as SRS's on_unpublish or on_stop, that of a connection as on_close, and a segment as
-// its on_hls.
+// eventsSRS writes the end of a session as SRS's on_unpublish or on_stop, that of a connection as on_close, a segment as
+// its on_hls and on_hls_notify, and a recorded file as its on_dvr.
 func eventsSRS(e *event.Event, s Server) []*Call {
 	addr, _ := remoteOf(e)
 	var action string
 	var segment *srsSegment
+	var file *srsFile
+	path := askedOf(e)
 	switch e.Type {
 	case event.PublishStop:
 		action = "on_unpublish"
@@ -105,38 +118,59 @@ func eventsSRS(e *event.Event, s Server) []*Call {
 		if textOf(e, "rendition") != mainRendition { // of several sounds SRS has one
 			return nil
 		}
-		action, segment = "on_hls", segmentSRS(e)
+		action, path = "on_hls", pathOf(e)
+		segment, file = segmentSRS(e)
+	case event.RecordingDone:
+		action, file = "on_dvr", &srsFile{CWD: textOf(e, "dir"), File: "./" + textOf(e, "file")}
 	case event.Disconnect:
 		app := textOf(e, "app")
 		c := srsConnect(s, "on_close", sessionOf(e).ID, addr, app)
 		sent, received := uint64(amount(e, "bytes_sent")), uint64(amount(e, "bytes_received"))
 		c.SentBytes, c.RecvBytes = &sent, &received
-		return []*Call{callSRS(c)}
+		return []*Call{callSRS(c, "on_close")}
 	default:
 		return nil
 	}
-	path := pathOf(e)
-	if segment == nil {
-		path = askedOf(e)
-	}
 	c := srs(s, action, sessionOf(e).ID, addr, path)
-	c.srsSegment = segment
+	c.srsSegment, c.srsFile = segment, file
 	if shown := shownOf(e); shown.Query != "" || shown.TCURL != "" {
 		c.TCURL, c.Param = shown.TCURL, param(shown.Query)
 	}
-	return []*Call{c.call()}
+	calls := []*Call{c.call()}
+	if segment != nil {
+		calls = append(calls, notifySRS(c))
+	}
+	return calls
 }
+
+// notifySRS is on_hls_notify: a GET, in whose address what is in brackets is replaced.
+func notifySRS(c *srsCall) *Call {
+	var app, name strings.Builder
+	escapeArg(&app, c.App)
+	escapeArg(&name, c.Stream)
+	return &Call{
+		Name: callNotify, Method: http.MethodGet, Header: http.Header{"Connection": {"Keep-Alive"}, "User-Agent": {srsAgent}},
+		Fill: []string{
+			"[server_id]", c.ServerID, "[service_id]", c.ServiceID, "[app]", app.String(), "[stream]", name.String(),
+			"[ts_url]", inLine(c.URL), "[param]", inLine(c.Param),
+		},
+	}
+}
+
+// callNotify is the name of the call of SRS whose address has fields.
+const callNotify = "on_hls_notify"
 
 // mainRendition is the one that has the picture, if there is one.
 const mainRendition = "main"
 
 // segmentSRS is a segment as SRS tells of it.
-func segmentSRS(e *event.Event) *srsSegment {
-	s := &srsSegment{Duration: amount(e, "duration"), URL: textOf(e, "url"), M3U8URL: textOf(e, "playlist"), SeqNo: uint64(amount(e, "number"))}
+func segmentSRS(e *event.Event) (*srsSegment, *srsFile) {
+	duration := amount(e, "duration")
+	f := &srsFile{Duration: &duration}
 	if file := textOf(e, "file"); file != "" { // services join the two, whatever way they do it
-		s.CWD, s.File = filepath.Dir(file), "./"+filepath.Base(file)
+		f.CWD, f.File = filepath.Dir(file), "./"+filepath.Base(file)
 	}
-	return s
+	return &srsSegment{URL: textOf(e, "url"), M3U8URL: textOf(e, "playlist"), SeqNo: uint64(amount(e, "number"))}, f
 }
 
 // textOf returns a text of an event's data; empty if it has none.

@@ -49,6 +49,16 @@ type Format struct {
 	EncodeEvent func(e *event.Event, s Server) []*Call
 	// Events are the types that EncodeEvent writes.
 	Events []string
+	// Calls are the names of the calls of EncodeEvent, each with the types of events that it tells of; nil where hooks do
+	// not choose among them.
+	Calls map[string][]string
+	// Unasked are those of Calls that a hook makes only if it names them.
+	Unasked []string
+	// EncodeForward returns the call that asks where a publisher's stream is also sent, once it is let in, without its
+	// target, and DecodeForward reads the answer as DecodeDecision does: its terms hold the pushes alone. They are nil for
+	// formats that have no such question.
+	EncodeForward func(q *Question) *Call
+	DecodeForward func(q *Question, r *Reply) (*Answer, error)
 }
 
 // formats is all of them; the first is the default.

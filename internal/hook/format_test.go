@@ -2,6 +2,7 @@ package hook
 
 import (
 	"flag"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
@@ -75,6 +76,8 @@ func TestGolden(t *testing.T) {
 		t.Error("a segment is told of by a server that has no such")
 	}
 	server := ask(publisher()).Server
+	odd := *segment // whatever a name and a query hold, it stays one field
+	odd.Stream, odd.Session = &event.Stream{Path: "live/a/b ?&#[param]é"}, &event.Session{ID: "9f3k2m", Shown: &session.Shown{Query: "token=a b&x#\r\ny"}}
 	connection := with(publisher(), func(r *admit.Request) {
 		r.Role, r.Path, r.RawQuery, r.PageURL = session.Pending, "live", "ticket=7&app=x", "https://site.example/"
 	})
@@ -85,6 +88,11 @@ func TestGolden(t *testing.T) {
 	closed := event.Event{Type: event.Disconnect, Time: stop.Time, Session: &described, Data: map[string]any{
 		"app": "live", "bytes_sent": uint64(3402), "bytes_received": float64(1802625000), // as it comes out of JSON
 	}}
+	recorded := event.Event{Type: event.RecordingDone, Time: stop.Time, Stream: stop.Stream, Session: &described, Data: map[string]any{
+		"id": "01KB", "recording": "main", "dir": "/var/lib/weir/rec", "file": "live/alice/2026-11-27 06.mp4", "format": "mp4", "duration": 3.5,
+	}}
+	afterCrash := recorded // what a crash left has no session
+	afterCrash.Session = nil
 	sessionless := with(player(), func(r *admit.Request) { r.Session = "" })
 	for _, c := range []struct {
 		format, name string
@@ -108,6 +116,13 @@ func TestGolden(t *testing.T) {
 		{"srs", "stop", srsFormat.EncodeEvent(left, server)[0]},
 		{"srs", "hls", srsFormat.EncodeEvent(segment, server)[0]},
 		{"srs", "hls-memory", srsFormat.EncodeEvent(&inMemory, server)[0]},
+		{"srs", "hls-notify", srsFormat.EncodeEvent(segment, server)[1]},
+		{"srs", "hls-notify-query", srsFormat.EncodeEvent(&odd, server)[1]},
+		{"srs", "dvr", srsFormat.EncodeEvent(&recorded, server)[0]},
+		{"srs", "dvr-repaired", srsFormat.EncodeEvent(&afterCrash, server)[0]},
+		{"srs", "forward", srsFormat.EncodeForward(ask(publisher()))},
+		{"nginx-rtmp", "record-done", nginxFormat.EncodeEvent(&recorded, server)[0]},
+		{"nginx-rtmp", "record-done-repaired", nginxFormat.EncodeEvent(&afterCrash, server)[0]},
 		{"ome", "closing", omeFormat.EncodeEvent(stop, server)[0]},
 		{"weir", "publish", weirFormat.EncodeDecision(ask(publisher()))},
 		{"weir", "publish-key", weirFormat.EncodeDecision(ask(with(publisher(), func(r *admit.Request) { r.RawQuery = "key=s3cr%65t" })))},
@@ -175,7 +190,7 @@ func TestEventsLeftOut(t *testing.T) {
 			n := map[string]int{"nginx-rtmp": 2, "srs": 1, "ome": 1}[f.Name]
 			switch typ {
 			case event.PublishStop, event.PlayStop:
-			case event.Disconnect:
+			case event.Disconnect, event.RecordingDone:
 				n = map[string]int{"nginx-rtmp": 1, "srs": 1}[f.Name]
 			default:
 				n = 0
@@ -337,6 +352,39 @@ func TestAnswerSRS(t *testing.T) {
 		{status: 302, header: location("/x"), err: "redirects are not followed"},
 	} {
 		a.check(t, &srsFormat, q)
+	}
+}
+
+// TestForwardSRS: what SRS takes for an answer to on_forward, and no other, says where a stream is also sent.
+func TestForwardSRS(t *testing.T) {
+	to := func(urls ...string) Answer {
+		a := Answer{Allow: true}
+		for i, u := range urls {
+			a.Terms.Push = append(a.Terms.Push, session.Push{Name: fmt.Sprintf("hook-%d", i+1), URL: u})
+		}
+		return a
+	}
+	many := `"rtmp://h/a/b"` + strings.Repeat(`,"rtmp://h/a/b"`, 16)
+	f := srsFormat
+	f.DecodeDecision = f.DecodeForward
+	for _, a := range []answer{
+		{status: 200, body: `{"code":0,"data":{"urls":["rtmp://a.example:19350/live/x?k=1","rtmps://b.example/live/y"]}}`, want: to("rtmp://a.example:19350/live/x?k=1", "rtmps://b.example/live/y")},
+		{status: 201, body: `{"code":0,"data":{"urls":[]}}`, want: yes},
+		{status: 200, body: `{"code":0,"data":{"urls":null}}`, want: Answer{}},
+		{status: 200, body: `{"code":0,"data":{}}`, want: Answer{}},
+		{status: 200, body: `{"code":0}`, want: Answer{}},
+		{status: 200, body: `0`, want: Answer{}},
+		{status: 200, body: `{"code":0,"data":{"urls":"rtmp://h/a/b"}}`, want: Answer{}},
+		{status: 200, body: `{"code":0,"data":{"urls":[7]}}`, want: Answer{}},
+		{status: 200, body: `{"code":7,"msg":"nowhere","data":{"urls":["rtmp://h/a/b"]}}`, want: Answer{Reason: "nowhere"}},
+		{status: 403, want: no(403, "")},
+		{status: 502, err: "status 502"},
+		{status: 200, body: `{"code":0,"data":{"urls":["http://h/SECRET"]}}`, err: `"data.urls" is no address that begins with rtmp://, rtmps://`},
+		{status: 200, body: `{"code":0,"data":{"urls":["rtmp:///a/b"]}}`, err: "is no address"},
+		{status: 200, body: `{"code":0,"data":{"urls":["rtmp://h/` + strings.Repeat("x", 3000) + `"]}}`, err: "is longer than"},
+		{status: 200, body: `{"code":0,"data":{"urls":[` + many + `]}}`, err: "more than 16 entries"},
+	} {
+		a.check(t, &f, ask(publisher()))
 	}
 }
 

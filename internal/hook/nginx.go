@@ -18,7 +18,12 @@ import (
 // speak HTTP/1.1 where the module speaks HTTP/1.0; all else is the same to the byte.
 var nginxFormat = Format{
 	Name: "nginx-rtmp", Pairs: true, EncodeDecision: askNginx, EncodeConnect: connectNginx, DecodeDecision: readNginx, EncodeEvent: eventsNginx,
-	Events: []string{event.PublishStop, event.PlayStop, event.Disconnect},
+	Events: []string{event.PublishStop, event.PlayStop, event.Disconnect, event.RecordingDone},
+	Calls: map[string][]string{
+		"publish_done": {event.PublishStop}, "play_done": {event.PlayStop}, "done": {event.PublishStop, event.PlayStop},
+		"disconnect": {event.Disconnect}, "record_done": {event.RecordingDone},
+	},
+	Unasked: []string{"done"},
 }
 
 // form is a form in the module's order and escaping.
@@ -88,28 +93,24 @@ func (f *form) named(name string) *Call {
 	return c
 }
 
-// NginxCalls are the names of the calls of nginx-rtmp that tell of something, each with the types of events that it tells of.
-func NginxCalls() map[string][]string {
-	return map[string][]string{
-		"publish_done": {event.PublishStop}, "play_done": {event.PlayStop},
-		"done": {event.PublishStop, event.PlayStop}, "disconnect": {event.Disconnect},
-	}
-}
-
 // AsGet turns a call into a GET with its body as query, as nginx-rtmp's "notify_method get" does.
 func (c *Call) AsGet() *Call {
 	g := *c
-	g.Method, g.Body = http.MethodGet, nil
+	g.Method, g.Body, g.Query = http.MethodGet, nil, inLine(string(c.Body))
+	return &g
+}
+
+// inLine escapes what no request line can hold, and a client may have sent.
+func inLine(s string) string {
 	var b strings.Builder
-	for i := range len(c.Body) { // what a client sent may hold what no request line can
-		if x := c.Body[i]; x <= ' ' || x >= 0x7f || x == '#' {
+	for i := range len(s) {
+		if x := s[i]; x <= ' ' || x >= 0x7f || x == '#' {
 			fmt.Fprintf(&b, "%%%02X", x)
 		} else {
 			b.WriteByte(x)
 		}
 	}
-	g.Query = b.String()
-	return &g
+	return b.String()
 }
 
 // escapeArg escapes as nginx does in arguments: what it leaves is left.
@@ -165,7 +166,11 @@ func connectNginx(q *Question) *Call {
 // session adds the fields that each call of a session begins with.
 func (f *form) session(app, flashver, tcurl, pageurl, addr, id string) {
 	f.peer(app, flashver, tcurl, pageurl, addr)
-	f.add("clientid", session.Number(id))
+	number := "0" // of no client, as after a crash
+	if id != "" {
+		number = session.Number(id)
+	}
+	f.add("clientid", number)
 }
 
 // peer adds the fields that each call begins with.

@@ -116,7 +116,7 @@ func TestNginxItself(t *testing.T) {
 	told(t, calls, viewer, []string{event.PlayStop, event.Disconnect}, "play_done", "done", "disconnect")
 
 	_ = publish.Process.Signal(os.Interrupt)
-	told(t, calls, peer, []string{event.PublishStop, event.Disconnect}, "publish_done", "done", "disconnect")
+	told(t, calls, peer, []string{event.PublishStop, event.RecordingDone, event.Disconnect}, "publish_done", "done", "record_done", "disconnect")
 
 	once := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=64x64:rate=10",
 		"-frames:v", "1", "-c:v", "flv", "-f", "flv", "-rtmp_playpath", name+"?"+query, strings.TrimSuffix(at, "live")+"got")
@@ -146,6 +146,11 @@ func told(t *testing.T, calls chan heard, r admit.Request, types []string, names
 	for range names { // nginx does not wait for the answer to one before it makes the next, so that they may overtake each other
 		h := next(t, calls, names...)
 		i := slices.Index(names, h.field("call"))
+		if names[i] == "record_done" {
+			e.Type = event.RecordingDone
+			e.Data["dir"], e.Data["file"] = filepath.Split(h.field("path"))
+			ours[i] = nginxFormat.EncodeEvent(e, Server{})[0]
+		}
 		compare(t, h, ours[i])
 	}
 }
@@ -197,11 +202,11 @@ func startNginx(t *testing.T, nginx string, port int, hook string) {
 daemon off; master_process off; pid %[2]s/pid; error_log %[2]s/log info;
 events { worker_connections 64; }
 rtmp { server {
-	listen 127.0.0.1:%d; %s
-	application live { live on; notify_update_timeout 500ms; %s }
-	application got { live on; notify_method get; %s }
+	listen 127.0.0.1:%[3]d; %[4]s
+	application live { live on; notify_update_timeout 500ms; record all; record_path %[2]s; %[5]s }
+	application got { live on; notify_method get; %[6]s }
 } }
-`, nginxModule, dir, port, on("connect", "disconnect"), on("publish", "play", "publish_done", "play_done", "done", "update"), on("publish"))
+`, nginxModule, dir, port, on("connect", "disconnect"), on("publish", "play", "publish_done", "play_done", "done", "update", "record_done"), on("publish"))
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)

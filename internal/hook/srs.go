@@ -3,6 +3,8 @@ package hook
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -10,10 +12,16 @@ import (
 	"weir/internal/session"
 )
 
-// srsFormat is that of SRS's on_connect, on_publish and on_play (SRS 5 to 7).
+// srsFormat is that of SRS's on_connect, on_publish, on_play and on_forward (SRS 5 to 7).
 var srsFormat = Format{
 	Name: "srs", Pairs: true, EncodeDecision: askSRS, EncodeConnect: connectSRS, DecodeDecision: readSRS, EncodeEvent: eventsSRS,
-	Events: []string{event.PublishStop, event.PlayStop, event.Disconnect, event.SegmentDone},
+	EncodeForward: forwardSRS, DecodeForward: readForwardSRS,
+	Events: []string{event.PublishStop, event.PlayStop, event.Disconnect, event.SegmentDone, event.RecordingDone},
+	Calls: map[string][]string{
+		"on_unpublish": {event.PublishStop}, "on_stop": {event.PlayStop}, "on_close": {event.Disconnect},
+		"on_hls": {event.SegmentDone}, callNotify: {event.SegmentDone}, "on_dvr": {event.RecordingDone},
+	},
+	Unasked: []string{callNotify},
 }
 
 // srsAgent begins as the User-Agent of SRS does.
@@ -35,20 +43,25 @@ type srsCall struct {
 	Stream    string  `json:"stream"`
 	Param     string  `json:"param"`
 	PageURL   *string `json:"pageUrl,omitempty"`
+	*srsFile
 	*srsSegment
 	StreamURL string `json:"stream_url"`
 	StreamID  string `json:"stream_id"`
 }
 
-// srsSegment is what on_hls has of a segment.
+// srsFile is what on_dvr and on_hls have of a file.
+type srsFile struct {
+	Duration *float64 `json:"duration,omitempty"` // seconds; on_hls alone has it
+	CWD      string   `json:"cwd"`                // where File is; empty if it is on no disk
+	File     string   `json:"file"`
+}
+
+// srsSegment is what on_hls has of a segment beside its file.
 type srsSegment struct {
-	Duration float64 `json:"duration"` // seconds
-	CWD      string  `json:"cwd"`      // where File is; empty if it is on no disk
-	File     string  `json:"file"`
-	URL      string  `json:"url"`
-	M3U8     string  `json:"m3u8"` // no playlist is on a disk
-	M3U8URL  string  `json:"m3u8_url"`
-	SeqNo    uint64  `json:"seq_no"`
+	URL     string `json:"url"`
+	M3U8    string `json:"m3u8"` // no playlist is on a disk
+	M3U8URL string `json:"m3u8_url"`
+	SeqNo   uint64 `json:"seq_no"`
 }
 
 // srs returns what all calls about a stream have.
@@ -87,13 +100,14 @@ func srsConnect(s Server, action, sessionID, ip, app string) *srsConnection {
 func connectSRS(q *Question) *Call {
 	c := srsConnect(q.Server, "on_connect", q.Session, address(q.Remote), q.Path)
 	c.TCURL, c.PageURL = &q.TCURL, &q.PageURL
-	return callSRS(c)
+	return callSRS(c, c.Action)
 }
 
-func (c *srsCall) call() *Call { return callSRS(c) }
+func (c *srsCall) call() *Call { return callSRS(c, c.Action) }
 
-func callSRS(body any) *Call {
+func callSRS(body any, action string) *Call {
 	k := jsonCall(body)
+	k.Name = action
 	k.Header["Connection"], k.Header["User-Agent"] = []string{"Keep-Alive"}, []string{srsAgent}
 	return k
 }
@@ -109,6 +123,55 @@ func askSRS(q *Question) *Call {
 		c.PageURL = &q.PageURL
 	}
 	return c.call()
+}
+
+// srsForward is the body of on_forward, in SRS's order.
+type srsForward struct {
+	Action    string `json:"action"`
+	ServerID  string `json:"server_id"`
+	ServiceID string `json:"service_id"`
+	ClientID  string `json:"client_id"`
+	IP        string `json:"ip"`
+	Vhost     string `json:"vhost"`
+	App       string `json:"app"`
+	TCURL     string `json:"tcUrl"`
+	Stream    string `json:"stream"`
+	Param     string `json:"param"`
+}
+
+// forwardSRS asks as on_forward does.
+func forwardSRS(q *Question) *Call {
+	c := srs(q.Server, "on_forward", q.Session, address(q.Remote), q.Path)
+	return callSRS(&srsForward{
+		Action: c.Action, ServerID: c.ServerID, ServiceID: c.ServiceID, ClientID: c.ClientID, IP: c.IP, Vhost: c.Vhost, App: c.App,
+		TCURL: q.TCURL, Stream: c.Stream, Param: param(q.RawQuery),
+	}, c.Action)
+}
+
+// readForwardSRS reads where a stream is also sent. As in SRS an answer without data.urls is a denial; an empty list is none.
+func readForwardSRS(q *Question, r *Reply) (*Answer, error) {
+	a, err := readSRS(q, r)
+	if err != nil || !a.Allow {
+		return a, err
+	}
+	var w struct {
+		Data struct {
+			URLs []string `json:"urls"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(r.Body, &w); err != nil || w.Data.URLs == nil {
+		return &Answer{}, nil //nolint:nilerr // SRS takes what it cannot read for a denial
+	}
+	if len(w.Data.URLs) > maxPushes {
+		return nil, fmt.Errorf("the answer's %q has more than %d entries", "data.urls", maxPushes)
+	}
+	for i, u := range w.Data.URLs {
+		if err := errors.Join(text("data.urls", u, maxAddress), webAddress("data.urls", u, "rtmp", "rtmps")); err != nil {
+			return nil, err
+		}
+		a.Terms.Push = append(a.Terms.Push, session.Push{Name: fmt.Sprintf("hook-%d", i+1), URL: u})
+	}
+	return a, nil
 }
 
 // param returns a query as SRS has it, with its question mark; empty for none.

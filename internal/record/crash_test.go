@@ -58,7 +58,7 @@ func recordUntilKilled(dir string) {
 	var once sync.Once
 	m = New(Options{
 		Stream: hub.Get, Now: hub.Now, Entries: func(string) []Config { return []Config{c} }, Metrics: counters{},
-		Named: func(path string) *event.Stream { return &event.Stream{Path: path} },
+		Named: func(path string) (*event.Stream, *event.Session) { return &event.Stream{Path: path}, nil },
 		Publish: func(event.Event) {
 			once.Do(func() { _, _ = os.Stdout.WriteString("recording\n") })
 		},

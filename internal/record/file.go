@@ -1,6 +1,10 @@
 package record
 
-import "time"
+import (
+	"time"
+
+	"weir/internal/event"
+)
 
 // File is one file of a recording, as the archive's index has a row of it.
 type File struct {
@@ -19,6 +23,10 @@ type File struct {
 	Missing   string // why what was sent before it is in no file: MissingSlow, MissingFailed, or nothing was
 	Keep      Keep   // the retention rule of the entry that made it
 	Upload    string // name of the s3 entry it goes to; "" none
+
+	// publisher is the session with which it began, as events have it; nil if that is not known, as after a crash. What the
+	// session showed may be in it: it is in no file.
+	publisher *event.Session
 }
 
 // Why something is missing before a file.

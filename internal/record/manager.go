@@ -22,8 +22,8 @@ type Options struct {
 	Now func() time.Duration
 	// Entries returns the recordings that the configuration in force has for a path.
 	Entries func(path string) []Config
-	// Named returns the stream as events have it.
-	Named func(path string) *event.Stream
+	// Named returns the stream as events have it, and the session that publishes it; nil if it is not known.
+	Named func(path string) (*event.Stream, *event.Session)
 	// Publish is told of events.
 	Publish func(event.Event)
 	Metrics Metrics

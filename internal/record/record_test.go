@@ -53,6 +53,9 @@ func TestEveryFrameOnce_P1_P2_P11(t *testing.T) {
 			}
 			for i := 1; i <= len(names); i++ {
 				e := r.wait(event.RecordingDone, i)
+				if begun := r.wait(event.RecordingStart, i); e.Session == nil || e.Session.ID != "of "+e.Stream.Path || begun.Session != e.Session {
+					t.Errorf("the event of %v is of %+v, its start of %+v", e.Data["file"], e.Session, begun.Session)
+				}
 				if d := e.Data["duration"].(float64); math.Abs(d-length(t, filepath.Join(r.dir, e.Data["file"].(string)))) > 0.05 {
 					t.Errorf("the event of %v says %v s", e.Data["file"], d)
 				}

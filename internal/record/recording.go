@@ -228,7 +228,7 @@ func (r *recording) can(p *plan, h *stream.TrackHeader) bool {
 
 // begin makes the output of a new file.
 func (r *recording) begin(p *plan, tracks []selected, take string, at time.Duration, start time.Time) *output {
-	named := r.m.opt.Named(r.stream.Path())
+	named, publisher := r.m.opt.Named(r.stream.Path())
 	r.mu.Lock()
 	id := r.nextID
 	if id == "" {
@@ -238,7 +238,7 @@ func (r *recording) begin(p *plan, tracks []selected, take string, at time.Durat
 	r.mu.Unlock()
 	info := File{
 		ID: id, Stream: r.stream.Path(), Recording: r.name, Take: take, Epoch: named.Epoch, Dir: p.Dir, Format: p.Format,
-		Start: start.UTC(), Codecs: codecsOf(tracks), Missing: r.missing, Keep: p.Keep, Upload: p.Upload,
+		Start: start.UTC(), Codecs: codecsOf(tracks), Missing: r.missing, Keep: p.Keep, Upload: p.Upload, publisher: publisher,
 	}
 	r.missing = ""
 	info.Name = expand(p.File, &nameParts{stream: info.Stream, recording: r.name, id: id, at: start.In(p.zone())})
@@ -400,7 +400,7 @@ func (r *recording) tell(typ string, f *File, data map[string]any) {
 		data = map[string]any{}
 	}
 	data["id"], data["recording"], data["file"], data["dir"], data["format"] = f.ID, f.Recording, f.Name, f.Dir, f.Format
-	r.m.opt.Publish(event.Event{Type: typ, Stream: &event.Stream{Path: f.Stream, Epoch: f.Epoch}, Data: data})
+	r.m.opt.Publish(event.Event{Type: typ, Stream: &event.Stream{Path: f.Stream, Epoch: f.Epoch}, Session: f.publisher, Data: data})
 }
 
 // reasonOf is an error as a word of a closed set.

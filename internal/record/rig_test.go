@@ -166,7 +166,9 @@ func newRig(t testing.TB, change func(c *Config), options ...func(*Options)) *ri
 			defer r.mu.Unlock()
 			return slices.Clone(r.entries)
 		},
-		Named:   func(path string) *event.Stream { return &event.Stream{Path: path, Epoch: 77} },
+		Named: func(path string) (*event.Stream, *event.Session) {
+			return &event.Stream{Path: path, Epoch: 77}, &event.Session{ID: "of " + path}
+		},
 		Metrics: r,
 		Publish: func(e event.Event) {
 			r.mu.Lock()

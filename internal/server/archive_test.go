@@ -178,7 +178,8 @@ func TestPlacesAndLives(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close(nil)
-	life := s.tracker.Named("x/x").Epoch
+	named, _ := s.tracker.Named("x/x")
+	life := named.Epoch
 	if !s.lives("x/x", life) || s.lives("x/x", life+1) || s.lives("x/y", 0) {
 		t.Errorf("life %d", life)
 	}

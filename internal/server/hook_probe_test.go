@@ -28,6 +28,7 @@ func probesOfHook(t *testing.T) (all map[string]probe, besides map[string][]stri
 		"play_url":    {"http://127.0.0.1:2/", func(c decide.Config) any { return c.PlayURL }, "http://127.0.0.1:2/", ""},
 		"update_url":  {"http://127.0.0.1:2/", func(c decide.Config) any { return c.UpdateURL }, "http://127.0.0.1:2/", hookURL},
 		"connect_url": {"http://127.0.0.1:2/", func(c decide.Config) any { return c.ConnectURL }, "http://127.0.0.1:2/", "auth.hook.format=srs"},
+		"forward_url": {"http://127.0.0.1:2/", func(c decide.Config) any { return c.ForwardURL }, "http://127.0.0.1:2/", "auth.hook.format=srs"},
 		"in_process":  {"true", func(c decide.Config) any { return c.InProcess }, true, hookURL},
 		"update":      {"strict", func(c decide.Config) any { return c.Update }, "strict", "auth.hook.format=nginx-rtmp"},
 		"format":      {"srs", func(c decide.Config) any { return c.Format }, "srs", hookURL},

@@ -63,7 +63,8 @@ func ruleOf(entries []record.Config, dir string) (recording string, keep record.
 
 // lives reports whether a life of a stream goes on.
 func (s *Server) lives(path string, epoch uint64) bool {
-	return s.hub.Get(path) != nil && s.tracker.Named(path).Epoch == epoch
+	named, _ := s.tracker.Named(path)
+	return s.hub.Get(path) != nil && named.Epoch == epoch
 }
 
 // recordings shows the archive as the API has it.

@@ -19,6 +19,7 @@ type Config struct {
 	PlayURL    string        `yaml:"play_url" secret:"true" help:"address that is asked about players instead of auth.hook.url; if only auth.hook.publish_url is set, players are not asked about"`
 	UpdateURL  string        `yaml:"update_url" secret:"true" help:"address that is asked again about sessions that run (see auth.hook.recheck), instead of the one that was asked first: nginx-rtmp's on_update"`
 	ConnectURL string        `yaml:"connect_url" secret:"true" help:"address that is asked when a peer connects by RTMP, before it names a stream: on_connect of nginx-rtmp and SRS; an empty one asks nobody then"`
+	ForwardURL string        `yaml:"forward_url" secret:"true" help:"address that is asked where a publisher's stream is also sent, once it is let in: SRS's on_forward (backend of its forward), with the format srs"`
 	Format     string        `yaml:"format" enum:"weir,nginx-rtmp,srs,mediamtx,ome" help:"how it is asked and answers: our own JSON, or as the other server does, so that services written for that one answer unchanged"`
 	Method     string        `yaml:"method" enum:"post,get" help:"get is nginx-rtmp's notify_method get; the other formats only have post"`
 	Timeout    time.Duration `yaml:"timeout" min:"100ms" max:"30s" help:"how long an answer is waited for, waiting for a free connection included"`
@@ -43,11 +44,13 @@ func (c *Config) SetDefaults() { *c = DefaultConfig() }
 
 // Enabled reports whether there is a service to ask.
 func (c *Config) Enabled() bool {
-	return c.URL != "" || c.PublishURL != "" || c.PlayURL != "" || c.ConnectURL != ""
+	return c.URL != "" || c.PublishURL != "" || c.PlayURL != "" || c.ConnectURL != "" || c.ForwardURL != ""
 }
 
 // Asks reports whether there is a service to ask about a role.
-func (c *Config) Asks(role session.Role) bool { return c.url(role) != "" }
+func (c *Config) Asks(role session.Role) bool {
+	return c.url(role) != "" || role == session.Publish && c.ForwardURL != ""
+}
 
 // namesAreSecret reports whether the name that a publisher asks for may be its key.
 func (c *Config) namesAreSecret() bool {
@@ -94,13 +97,19 @@ func (c *Config) targets(value string) ([]hook.Target, error) {
 // Validate implements config.Validator.
 func (c *Config) Validate() error {
 	var errs []error
-	for _, u := range []*string{&c.URL, &c.PublishURL, &c.PlayURL, &c.UpdateURL, &c.ConnectURL} {
+	for _, u := range []*string{&c.URL, &c.PublishURL, &c.PlayURL, &c.UpdateURL, &c.ConnectURL, &c.ForwardURL} {
 		if _, err := c.targets(*u); err != nil {
 			errs = append(errs, config.Errorf(u, "%w", err))
 		}
 	}
 	if c.ConnectURL != "" && hook.FormatNamed(c.Format).EncodeConnect == nil {
 		errs = append(errs, config.Errorf(&c.ConnectURL, "services of the format %s are not asked about connections: leave it out", c.Format))
+	}
+	if c.ForwardURL != "" && hook.FormatNamed(c.Format).EncodeForward == nil {
+		errs = append(errs, config.Errorf(&c.ForwardURL, "only services of the format srs are asked where streams are sent: those of the format weir answer with push, leave it out"))
+	}
+	if len(strings.Fields(c.ForwardURL)) > 1 {
+		errs = append(errs, config.Errorf(&c.ForwardURL, "it is one address, as in SRS: the service answers with all servers"))
 	}
 	if c.UpdateURL != "" && c.Recheck == 0 && c.Format != "weir" {
 		errs = append(errs, config.Errorf(&c.UpdateURL, "nobody is asked again before auth.hook.recheck is set"))

@@ -151,7 +151,7 @@ func (c *Client) Confirms() bool { return c.plan.Load().conf.When == "always" }
 // the end of what it has allowed, also if it returns an error all the same.
 func (c *Client) Decide(ctx context.Context, r *admit.Request) (*session.Terms, error) {
 	p := c.plan.Load()
-	if r.InProcess && !p.conf.InProcess || len(p.targets(r)) == 0 {
+	if r.InProcess && !p.conf.InProcess || !p.asks(r) {
 		return nil, nil //nolint:nilnil // as admit.Link has it
 	}
 	if err := bounded(r); err != nil {

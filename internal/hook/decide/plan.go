@@ -18,8 +18,8 @@ type Plan struct {
 	format  *hook.Format
 	secrets []hook.Secret
 	// All of each must agree.
-	publish, play, update, connect []hook.Target
-	http                           *hook.Client
+	publish, play, update, connect, forward []hook.Target
+	http                                    *hook.Client
 }
 
 // NewPlan makes everything ready to ask the service of a configuration. That of one which is not Enabled asks nobody.
@@ -35,7 +35,7 @@ func NewPlan(conf Config) (*Plan, error) {
 	for _, t := range []struct {
 		to  *[]hook.Target
 		url string
-	}{{&p.publish, conf.url(session.Publish)}, {&p.play, conf.url(session.Play)}, {&p.update, conf.UpdateURL}, {&p.connect, conf.ConnectURL}} {
+	}{{&p.publish, conf.url(session.Publish)}, {&p.play, conf.url(session.Play)}, {&p.update, conf.UpdateURL}, {&p.connect, conf.ConnectURL}, {&p.forward, conf.ForwardURL}} {
 		if *t.to, err = conf.targets(t.url); err != nil {
 			return nil, fmt.Errorf("auth.hook: %w", err)
 		}
@@ -65,27 +65,52 @@ func (p *Plan) targets(r *admit.Request) []hook.Target {
 }
 
 // all returns every service that may be asked.
-func (p *Plan) all() []hook.Target { return slices.Concat(p.publish, p.play, p.update, p.connect) }
-
-// put asks one service after the other, until one denies, and returns the last answer.
-func (p *Plan) put(ctx context.Context, server hook.Server, r *admit.Request) (a *hook.Answer, err error) {
-	for _, t := range p.targets(r) {
-		if a, err = p.putTo(ctx, t, server, r); err != nil || !a.Allow {
-			break
-		}
-	}
-	return a, err
+func (p *Plan) all() []hook.Target {
+	return slices.Concat(p.publish, p.play, p.update, p.connect, p.forward)
 }
 
-// putTo asks one service a question and reads its answer.
-func (p *Plan) putTo(ctx context.Context, to hook.Target, server hook.Server, r *admit.Request) (*hook.Answer, error) {
+// asks reports whether there is somebody to ask about a request.
+func (p *Plan) asks(r *admit.Request) bool { return len(p.targets(r)) > 0 || len(p.forwards(r)) > 0 }
+
+// forwards returns whom to ask where a publisher's stream is also sent; nobody for other requests.
+func (p *Plan) forwards(r *admit.Request) []hook.Target {
+	if r.Role != session.Publish || r.Recheck {
+		return nil
+	}
+	return p.forward
+}
+
+// put asks one service after the other, until one denies, and returns the last answer, with the pushes of all.
+func (p *Plan) put(ctx context.Context, server hook.Server, r *admit.Request) (a *hook.Answer, err error) {
+	for _, t := range p.targets(r) {
+		if a, err = p.putTo(ctx, t, server, r, p.format.DecodeDecision, p.encode); err != nil || !a.Allow {
+			return a, err
+		}
+	}
+	for _, t := range p.forwards(r) {
+		before := a
+		if a, err = p.putTo(ctx, t, server, r, p.format.DecodeForward, p.format.EncodeForward); err != nil || !a.Allow {
+			return a, err
+		}
+		if before != nil {
+			before.Terms.Push = append(before.Terms.Push, a.Terms.Push...)
+			a = before
+		}
+	}
+	return a, nil
+}
+
+// putTo asks one service a question, which encode writes, and reads its answer by decode.
+func (p *Plan) putTo(ctx context.Context, to hook.Target, server hook.Server, r *admit.Request,
+	decode func(*hook.Question, *hook.Reply) (*hook.Answer, error), encode func(*hook.Question) *hook.Call,
+) (*hook.Answer, error) {
 	if r.Session == "" && r.Offer != "" {
 		named := *r
 		named.Session = r.Offer
 		r = &named
 	}
 	q := &hook.Question{Request: r, ID: rand.Text(), Time: time.Now(), Deadline: p.conf.Timeout, Server: server}
-	call := p.encode(q)
+	call := encode(q)
 	call.Target = to
 	if p.conf.Method == "get" {
 		call = call.AsGet()
@@ -105,7 +130,7 @@ func (p *Plan) putTo(ctx context.Context, to hook.Target, server hook.Server, r 
 	if r.Recheck && p.conf.Update == "strict" && p.conf.Format == "nginx-rtmp" && reply.Status/100 != 2 {
 		return &hook.Answer{Status: reply.Status}, nil
 	}
-	a, err := p.format.DecodeDecision(q, reply)
+	a, err := decode(q, reply)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", call.Target, err)
 	}

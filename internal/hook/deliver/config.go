@@ -3,6 +3,7 @@ package deliver
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +25,7 @@ type Config struct {
 	Events    []string      `yaml:"events" reload:"live" help:"types of events, such as publish.start; publish.* is all that begin so; empty is all"`
 	Match     string        `yaml:"match" reload:"live" help:"only events about streams whose path matches: * is one segment, ** any number; an empty one lets events about no stream pass, too"`
 	Format    string        `yaml:"format" reload:"live" enum:"weir,nginx-rtmp,srs,ome" help:"how events are written: our own JSON, or as the other server does; those that the other server does not know are left out"`
-	Calls     []string      `yaml:"calls" reload:"live" enum:"publish_done,play_done,done,disconnect" help:"with the format nginx-rtmp, the calls to make: publish_done is what on_publish_done is sent there, and so play_done, done (at the end of publishers and players) and disconnect; empty is all but done"`
+	Calls     []string      `yaml:"calls" reload:"live" enum:"publish_done,play_done,done,disconnect,record_done,on_unpublish,on_stop,on_close,on_hls,on_hls_notify,on_dvr" help:"the calls to make: with the format nginx-rtmp publish_done, which is what on_publish_done is sent there, and so play_done, done (at the end of publishers and players), disconnect and record_done; with the format srs on_unpublish, on_stop, on_close, on_hls, on_dvr and on_hls_notify, a GET in whose url [server_id], [service_id], [app], [stream], [ts_url] and [param] are replaced; empty is all but done and on_hls_notify"`
 	Query     bool          `yaml:"query" reload:"live" help:"tell also what a peer showed when it came, as the other server does: the name and query of its stream and the URLs of its connect, which may hold keys and tokens; they are kept in memory alone, so that what is told after a restart is without them; with the formats nginx-rtmp, srs and ome"`
 	Secret    string        `yaml:"secret" reload:"live" secret:"true" help:"signs what is posted as Standard Webhooks says: whsec_ and 24 to 64 random bytes in base64; with the format ome its SecretKey; an empty one signs nothing"`
 	OldSecret string        `yaml:"old_secret" reload:"live" secret:"true" help:"signs it a second time, while the receiver changes from this secret to the one in secret"`
@@ -69,6 +70,9 @@ func (c *Config) Validate() error {
 			fail(&c.Events[i], "%w", err)
 		}
 	}
+	if c.URL != "" {
+		c.validateCalls(fail)
+	}
 	if len(errs) == 0 {
 		c.validateTold(fail)
 	}
@@ -108,14 +112,6 @@ func (c *Config) validatePost(fail func(field any, format string, args ...any)) 
 	if c.Batch > 1 && c.Format != "weir" {
 		fail(&c.Batch, "the format %s has one event a post: leave batch out", c.Format)
 	}
-	if len(c.Calls) > 0 && c.Format != "nginx-rtmp" {
-		fail(&c.Calls, "only the format nginx-rtmp has calls to choose from: leave calls out, and choose by events")
-	}
-	for i := range c.Calls {
-		if slices.Contains(c.Calls[:i], c.Calls[i]) {
-			fail(&c.Calls[i], "%s is there twice", c.Calls[i])
-		}
-	}
 	if c.Query && c.Format == "weir" {
 		fail(&c.Query, "the format weir tells of no queries: leave query out")
 	}
@@ -124,6 +120,36 @@ func (c *Config) validatePost(fail func(field any, format string, args ...any)) 
 	}
 	if c.Restart {
 		fail(&c.Restart, "only a command (run) with while is started again")
+	}
+}
+
+// callNotify is the call of the format srs that is a GET of an address with fields.
+const callNotify = "on_hls_notify"
+
+func (c *Config) validateCalls(fail func(field any, format string, args ...any)) {
+	f := hook.FormatNamed(c.Format)
+	if f == nil || len(c.Calls) == 0 {
+		return
+	}
+	known := f.Calls
+	if known == nil {
+		fail(&c.Calls, "the format %s has no calls to choose from: leave calls out, and choose by events", c.Format)
+		return
+	}
+	for i, call := range c.Calls {
+		if known[call] == nil {
+			fail(&c.Calls[i], "%s is no call of the format %s: its calls are %s", call, c.Format, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		if slices.Contains(c.Calls[:i], call) {
+			fail(&c.Calls[i], "%s is there twice", call)
+		}
+	}
+	switch {
+	case !slices.Contains(c.Calls, callNotify):
+	case len(c.Calls) > 1:
+		fail(&c.Calls, "%s has an address with fields, and the other calls have none: give it a hook of its own", callNotify)
+	case c.Secret != "" || c.OldSecret != "":
+		fail(&c.Calls, "posts are signed over their body, and %s has none: leave secret out", callNotify)
 	}
 }
 
@@ -205,7 +231,7 @@ func (c *Config) knownTypes() []string {
 	if len(c.Calls) > 0 {
 		types = nil
 		for _, call := range c.Calls {
-			types = append(types, hook.NginxCalls()[call]...)
+			types = append(types, hook.FormatNamed(c.Format).Calls[call]...)
 		}
 	}
 	if c.Match == "" {
@@ -238,7 +264,7 @@ func (c *Config) validateTold(fail func(field any, format string, args ...any)) 
 // wants reports whether the hook makes a call, by the name that the other server has for it.
 func (c *Config) wants(call string) bool {
 	if len(c.Calls) == 0 {
-		return call != "done"
+		return !slices.Contains(hook.FormatNamed(c.Format).Unasked, call)
 	}
 	return slices.Contains(c.Calls, call)
 }

@@ -47,7 +47,16 @@ func TestConfig(t *testing.T) {
 		}), "can be told of play.stop"},
 		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls, c.Match = "nginx-rtmp", []string{"disconnect"}, "live/*" }), "would never be told of anything"},
 		{change(post("https://a/"), func(c *Config) { c.Match, c.Events = "live/*", []string{"server.start"} }), "never be told of server.start"},
-		{change(post("https://a/"), func(c *Config) { c.Calls = []string{"done"} }), "only the format nginx-rtmp has calls"},
+		{change(post("https://a/"), func(c *Config) { c.Calls = []string{"done"} }), "the format weir has no calls to choose from"},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "ome", []string{"done"} }), "the format ome has no calls to choose from"},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "srs", []string{"done"} }), "done is no call of the format srs: its calls are on_close, on_dvr, on_hls, on_hls_notify, on_stop, on_unpublish"},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "nginx-rtmp", []string{"on_dvr"} }), "on_dvr is no call of the format nginx-rtmp"},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "nginx-rtmp", []string{"record_done"} }), ""},
+		{change(post("https://a/[app]/[stream]?[ts_url]"), func(c *Config) { c.Format, c.Calls = "srs", []string{"on_hls_notify"} }), ""},
+		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "srs", []string{"on_hls", "on_hls_notify"} }), "give it a hook of its own"},
+		{change(post("https://a/"), func(c *Config) {
+			c.Format, c.Calls, c.Secret = "srs", []string{"on_hls_notify"}, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+		}), "on_hls_notify has none: leave secret out"},
 		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "nginx-rtmp", []string{"done", "done"} }), "done is there twice"},
 		{change(post("https://a/"), func(c *Config) { c.Match = "live/**/x" }), ""},
 		{change(post("https://a/"), func(c *Config) { c.Match = "/live" }), "the pattern"},

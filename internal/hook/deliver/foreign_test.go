@@ -169,7 +169,7 @@ func TestForeignDebts(t *testing.T) {
 // TestForeignTypes: such a hook gets what is owed only where its events name what it is told as.
 func TestForeignTypes(t *testing.T) {
 	for events, want := range map[string]string{
-		"":                "publish.stop play.stop connection.stop segment.done play.released publish.released",
+		"":                "publish.stop play.stop connection.stop segment.done recording.done play.released publish.released",
 		"play.stop":       "play.stop play.released",
 		"publish.*":       "publish.* publish.released",
 		"connection.stop": "connection.stop",

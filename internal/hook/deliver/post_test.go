@@ -29,6 +29,7 @@ import (
 type received struct {
 	header http.Header
 	body   []byte
+	uri    string
 }
 
 // receiver collects requests, and answers each as answer says.
@@ -42,7 +43,7 @@ func receiver(t *testing.T, answer func(w http.ResponseWriter, n int)) (url stri
 			t.Error(err)
 		}
 		mu.Lock()
-		all = append(all, received{r.Header.Clone(), b})
+		all = append(all, received{r.Header.Clone(), b, r.RequestURI})
 		n := len(all)
 		mu.Unlock()
 		if answer != nil {
@@ -331,11 +332,12 @@ func TestNginxCalls(t *testing.T) {
 		calls []string
 		want  []string
 	}{
-		{nil, []string{"publish_done", "disconnect"}}, // as with one address for on_publish_done and on_disconnect
+		{nil, []string{"publish_done", "record_done", "disconnect"}}, // as with one address for on_publish_done and on_disconnect
 		{[]string{"publish_done"}, []string{"publish_done"}},
 		{[]string{"done"}, []string{"done"}},
 		{[]string{"play_done"}, nil},
 		{[]string{"disconnect"}, []string{"disconnect"}},
+		{[]string{"record_done"}, []string{"record_done"}},
 		{[]string{"done", "disconnect", "publish_done"}, []string{"publish_done", "done", "disconnect"}},
 	} {
 		url, got := receiver(t, func(_ http.ResponseWriter, n int) {
@@ -348,6 +350,7 @@ func TestNginxCalls(t *testing.T) {
 		f := newFixture(t, []Config{conf}, nil)
 		e := publishEvent(event.PublishStop, "live/a", "s1")
 		f.bus.Publish(e)
+		f.bus.Publish(event.Event{Type: event.RecordingDone, Stream: e.Stream, Session: e.Session, Data: map[string]any{"dir": "/r", "file": "a.mp4"}})
 		f.bus.Publish(event.Event{Type: event.Disconnect, Session: e.Session, Data: map[string]any{"app": "live", "stream": "live/a"}})
 		for len(got()) < len(c.want) {
 			<-time.After(time.Millisecond)
@@ -360,6 +363,44 @@ func TestNginxCalls(t *testing.T) {
 					calls = append(calls, v)
 				}
 			}
+		}
+		if !slices.Equal(calls, c.want) {
+			t.Errorf("calls %q: %q, want %q", c.calls, calls, c.want)
+		}
+	}
+}
+
+// TestCallsSRS: the same of SRS's hooks; on_hls_notify has an address with fields, and is only made where it is named.
+func TestCallsSRS(t *testing.T) {
+	for _, c := range []struct {
+		calls []string
+		path  string
+		want  []string
+	}{
+		{nil, "/", []string{"/ on_hls", "/ on_dvr", "/ on_unpublish"}},
+		{[]string{"on_dvr"}, "/dvr", []string{"/dvr on_dvr"}},
+		{[]string{"on_hls", "on_unpublish"}, "/", []string{"/ on_hls", "/ on_unpublish"}},
+		{[]string{"on_hls_notify"}, "/n/[app]/[stream]?ts=[ts_url]", []string{"/n/live/a?ts=live/a/7.ts "}},
+	} {
+		url, got := receiver(t, nil)
+		conf := post(url + c.path)
+		conf.Format, conf.Calls = "srs", c.calls
+		f := newFixture(t, []Config{conf}, nil)
+		stop := publishEvent(event.PublishStop, "live/a", "s1")
+		f.bus.Publish(event.Event{Type: event.SegmentDone, Stream: stop.Stream, Data: map[string]any{"rendition": "main", "url": "live/a/7.ts"}})
+		f.bus.Publish(event.Event{Type: event.RecordingDone, Stream: stop.Stream, Data: map[string]any{"dir": "/r", "file": "a.mp4"}})
+		f.bus.Publish(stop)
+		for len(got()) < len(c.want) {
+			<-time.After(time.Millisecond)
+		}
+		f.Close()
+		var calls []string
+		for _, r := range got() {
+			var body struct {
+				Action string `json:"action"`
+			}
+			_ = json.Unmarshal(r.body, &body) // a GET has none
+			calls = append(calls, r.uri+" "+body.Action)
 		}
 		if !slices.Equal(calls, c.want) {
 			t.Errorf("calls %q: %q, want %q", c.calls, calls, c.want)
