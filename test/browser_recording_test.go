@@ -51,7 +51,7 @@ else {
 </script>`
 
 // testRecorded: a browser plays each file by itself, while it is written and whole, and seeks in it; hls.js plays a playlist over several files
-// through, and mpegts.js finds each key frame of an FLV file by its index (P10).
+// through, also over another size, and mpegts.js finds each key frame of an FLV file by its index (P10).
 func testRecorded(t *testing.T, chrome *chromium) {
 	s, list := publishKept(t)
 	r := list[1]
@@ -110,6 +110,24 @@ func testRecorded(t *testing.T, chrome *chromium) {
 		b = open(t, "hls", src, 7.5, "1")
 		got = b.until("it shows the third file", func(s sight) bool { return s.State == "failed" || s.State != "" && s.Frames > 10 && s.Time > 8 })
 		if got.State == "failed" || got.Frames > 3*recordedRate {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("hls.js over another size", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		for _, size := range []string{"320x180", "640x360"} { // the second encoder within the time for which the stream waits for one
+			file := filepath.Join(dir, size+".mp4")
+			tool(t, args([]string{"ffmpeg", "-nostdin", "-v", "error"}, picture(size, recordedRate, 4*sec), sound(48000, 4*sec), x264("-bf", "2"), aac, []string{file})...)
+		}
+		for _, size := range []string{"320x180", "640x360"} {
+			if err := publish(t, ffmpegSends(filepath.Join(dir, size+".mp4"), s.rtmpURL("kept/sizes"), "")...).wait(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := open(t, "hls", "/kept/sizes/index.m3u8?from=-600&recording=main", 0, "1")
+		got := b.until("it has played to the end", func(s sight) bool { return s.State == "failed" || s.Time > 7.8 })
+		if got.State == "failed" || got.Width != 640 || got.Frames < recordedRate*8*3/4 {
 			t.Errorf("%+v", got)
 		}
 	})

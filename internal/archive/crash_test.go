@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -439,7 +440,7 @@ func TestNestedDirectories(t *testing.T) {
 	look("without the index")
 }
 
-// TestRemovedBehindOurBack: a file that somebody has removed is in the list until it is played, and one that is no recording is named when the index is made.
+// TestRemovedBehindOurBack: a file that somebody has removed is in the list until it is played, and those that are no recordings are counted and named when the index is made.
 func TestRemovedBehindOurBack(t *testing.T) {
 	var log lines
 	r := newRig(t, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
@@ -462,11 +463,13 @@ func TestRemovedBehindOurBack(t *testing.T) {
 	}
 	r.restart(func() {
 		must(t, os.Remove(filepath.Join(r.conf.State, "recordings.db")))
-		for _, name := range []string{"a.mp4", "b.mp4", "c.txt"} {
-			must(t, os.WriteFile(filepath.Join(r.dir, name), []byte("garbage of some length"), 0o600))
+		for i := range 12 {
+			must(t, os.WriteFile(filepath.Join(r.dir, fmt.Sprintf("%c.mp4", 'a'+i)), []byte("garbage of some length"), 0o600))
 		}
+		must(t, os.WriteFile(filepath.Join(r.dir, "other.txt"), []byte("garbage of some length"), 0o600))
 	})
-	if text := log.String(); !strings.Contains(text, "are left out of the index") || !strings.Contains(text, "files=2 file=a.mp4") {
+	text := log.String()
+	if strings.Count(text, "are left out of the index") != 1 || !strings.Contains(text, `files=12 first="a.mp4, b.mp4, c.mp4, d.mp4, e.mp4, f.mp4, g.mp4, h.mp4, i.mp4, j.mp4"`) {
 		t.Error(text)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -246,10 +247,11 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 		return 0, err
 	}
 	var found []*Row
-	foreign, first := 0, "" // files that are no recordings
+	var out leftOut
 	defer func() {
-		if foreign > 0 {
-			a.log.Warn("files that are no recordings of Weir, or broken, are left out of the index", slog.String("dir", p.Dir), slog.Int("files", foreign), slog.String("file", first))
+		if out.files > 0 {
+			a.log.Warn("files that are no recordings of Weir, or broken, are left out of the index: what they have is listed as missing",
+				slog.String("dir", p.Dir), slog.Int("files", out.files), slog.String("first", strings.Join(out.first, ", ")))
 		}
 	}()
 	flush := func() error {
@@ -272,15 +274,12 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 			return err
 		}
 		r, err := a.readRow(root, p, name)
-		if err != nil {
-			a.log.Warn("a recording cannot be read, and is left out of the index", slog.String("file", path.Join(p.Dir, name)), slog.String("err", session.ErrorText(err, 256)))
-			return nil
-		}
-		if r == nil {
-			if foreign++; foreign == 1 {
-				first = name
-			}
-		} else {
+		switch {
+		case err != nil:
+			out.add(name + " (" + session.ErrorText(err, 256) + ")")
+		case r == nil:
+			out.add(name)
+		default:
 			added++
 			if found = append(found, r); len(found) >= batch {
 				return flush()
@@ -292,6 +291,21 @@ func (a *Archive) scanPlace(ctx context.Context, p *Place) (added int, err error
 		err = flush()
 	}
 	return added, err
+}
+
+// maxLeftOut bounds the names of files that the log has at once.
+const maxLeftOut = 10
+
+// leftOut are files that the index does not get.
+type leftOut struct {
+	files int
+	first []string
+}
+
+func (l *leftOut) add(text string) {
+	if l.files++; l.files <= maxLeftOut {
+		l.first = append(l.first, text)
+	}
 }
 
 // readRow makes a row of what a file says of itself; nil if it is no recording of ours.
