@@ -121,17 +121,20 @@ func (a *Archive) openAnywhere(ctx context.Context, r *Row) (clip.File, error) {
 	return b.Object(ctx, r.Object, r.Bytes), nil
 }
 
-// cutting bounds the clips that are made at once, and those that are kept.
+// Bounds of what is computed and kept of what is played.
 const (
-	cutting  = 2
-	maxHeads = 64 << 20 // bytes
+	// computing bounds the clips and playlists that are made at once: each needs some megabytes for an hour while it is.
+	computing = 2
+	maxHeads  = 32 << 20 // bytes of the clips that are kept
+	// idleTime is for how long clips and lists of fragments are kept that nobody asks for.
+	idleTime = time.Minute
 	// fetching bounds the ranges that are played from storage at once: each is a connection to it.
 	fetching = 32
 )
 
 // clips are the clips that were asked for last: players ask for many ranges of one.
 type clips struct {
-	making  chan struct{}
+	making  chan struct{} // playlists, too
 	fetched chan struct{}
 
 	mu    sync.Mutex // guards below
@@ -144,10 +147,11 @@ type clips struct {
 type made struct {
 	tag  string
 	clip *clip.Clip
+	used time.Time // guarded by the list's lock
 }
 
 func newClips() *clips {
-	return &clips{making: make(chan struct{}, cutting), fetched: make(chan struct{}, fetching), byTag: map[string]*list.Element{}, order: list.New()}
+	return &clips{making: make(chan struct{}, computing), fetched: make(chan struct{}, fetching), byTag: map[string]*list.Element{}, order: list.New()}
 }
 
 func (c *clips) known(tag string) *made {
@@ -155,9 +159,37 @@ func (c *clips) known(tag string) *made {
 	defer c.mu.Unlock()
 	if e := c.byTag[tag]; e != nil {
 		c.order.MoveToFront(e)
-		return e.Value.(*made) //nolint:forcetypeassert // the list holds nothing else
+		m := e.Value.(*made) //nolint:forcetypeassert // the list holds nothing else
+		m.used = time.Now()
+		return m
 	}
 	return nil
+}
+
+// begin waits for the turn to compute something, until ctx ends. end gives it back.
+func (c *clips) begin(ctx context.Context) (end func(), err error) {
+	select {
+	case c.making <- struct{}{}:
+		return func() { <-c.making }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// forgetIdle forgets the clips that nobody has asked for since a time.
+func (c *clips) forgetIdle(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.order.Back(); e != nil && e.Value.(*made).used.Before(since); e = c.order.Back() { //nolint:forcetypeassert // the list holds nothing else
+		c.drop(e)
+	}
+}
+
+// drop forgets a clip. mu is held.
+func (c *clips) drop(e *list.Element) {
+	old := c.order.Remove(e).(*made) //nolint:forcetypeassert // the list holds nothing else
+	c.held -= old.clip.Head()
+	delete(c.byTag, old.tag)
 }
 
 func (c *clips) keep(m *made) {
@@ -166,11 +198,10 @@ func (c *clips) keep(m *made) {
 	if c.byTag[m.tag] != nil {
 		return
 	}
+	m.used = time.Now()
 	c.byTag[m.tag] = c.order.PushFront(m)
 	for c.held += m.clip.Head(); c.held > maxHeads && c.order.Len() > 1; {
-		old := c.order.Remove(c.order.Back()).(*made) //nolint:forcetypeassert // the list holds nothing else
-		c.held -= old.clip.Head()
-		delete(c.byTag, old.tag)
+		c.drop(c.order.Back())
 	}
 }
 
@@ -290,12 +321,11 @@ func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, ga
 	tag := tagOf(good, from, gaps)
 	m := a.clips.known(tag)
 	if m == nil {
-		select {
-		case a.clips.making <- struct{}{}:
-			defer func() { <-a.clips.making }()
-		case <-ctx.Done():
-			return f, -1, ctx.Err()
+		end, err := a.clips.begin(ctx)
+		if err != nil {
+			return f, -1, err
 		}
+		defer end()
 		if m = a.clips.known(tag); m == nil {
 			c, bad, err := a.cut(ctx, good, from, gaps)
 			if bad >= 0 && good[bad].State == Remote && !errors.Is(err, clip.ErrDamaged) {
@@ -307,7 +337,7 @@ func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, ga
 				}
 				return f, bad, err
 			}
-			m = &made{tag, c}
+			m = &made{tag: tag, clip: c}
 			a.clips.keep(m)
 		}
 	}

@@ -22,7 +22,7 @@ type library struct {
 	held  int        // fragments
 }
 
-// volume is the list of fragments of a file. It does not change.
+// volume is the list of fragments of a file. It does not change but for used.
 type volume struct {
 	id    string
 	size  int64 // of the file when it was read
@@ -30,6 +30,7 @@ type volume struct {
 	took  time.Duration
 	read  time.Time
 	index *mp4.Index
+	used  time.Time // guarded by the library
 }
 
 func newLibrary() *library {
@@ -60,13 +61,29 @@ func (l *library) known(id string) *volume {
 		return nil
 	}
 	l.order.MoveToFront(e)
-	return e.Value.(*volume) //nolint:forcetypeassert // the list holds nothing else
+	v := e.Value.(*volume) //nolint:forcetypeassert // the list holds nothing else
+	v.used = time.Now()
+	return v
+}
+
+// forgetIdle drops what nobody has asked for since a time.
+func (l *library) forgetIdle(since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.order.Len() > 0 {
+		v := l.order.Back().Value.(*volume) //nolint:forcetypeassert // the list holds nothing else
+		if !v.used.Before(since) {
+			return
+		}
+		l.drop(v.id)
+	}
 }
 
 func (l *library) keep(v *volume) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drop(v.id)
+	v.used = time.Now()
 	l.byID[v.id] = l.order.PushFront(v)
 	l.held += len(v.index.Fragments)
 	for l.held > maxIndexes && l.order.Len() > 1 {
@@ -108,9 +125,7 @@ func (l *library) index(r *Row) (*mp4.Index, error) {
 		return nil, err
 	}
 	if v != nil && !v.whole && r.State == Recording && v.size == info.Size() {
-		same := *v
-		same.read = time.Now()
-		l.keep(&same)
+		l.keep(&volume{id: v.id, size: v.size, took: v.took, read: time.Now(), index: v.index})
 		return v.index, nil
 	}
 	begin := time.Now()

@@ -139,6 +139,11 @@ func (l *playlists) get(ctx context.Context, p *Player, key listKey) (*playlist,
 	defer e.mu.Unlock()
 	age := time.Since(e.made)
 	if e.full == nil || age > wholeAge || !e.whole && age > growingAge {
+		end, err := p.archive.clips.begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
 		if err := e.make(ctx, p, &key); err != nil {
 			return nil, err
 		}

@@ -37,7 +37,9 @@ func (a *Archive) Run(ctx context.Context) error {
 			a.renew(ctx)
 		case <-a.woken:
 			a.clean(ctx)
-		case <-t.C:
+		case now := <-t.C:
+			a.clips.forgetIdle(now.Add(-idleTime))
+			a.media.forgetIdle(now.Add(-idleTime))
 			a.clean(ctx)
 		}
 	}
