@@ -16,15 +16,17 @@ import (
 
 	"weir/format/m3u8"
 	"weir/internal/archive/clip"
+	"weir/internal/peer"
 	"weir/internal/session"
 )
 
 const playlistType = "application/vnd.apple.mpegurl"
 
-// asksPast reports whether a query for a stream's playlist asks for what was recorded.
+// asksPast reports whether a query for a stream's playlist asks for what was recorded: all that is no word of where to begin in the live one.
 func asksPast(q url.Values) bool {
-	start := q.Get("start") // "live" and the like are not for us
-	return q.Has("from") || q.Has("to") || start != "" && (start[0] == '-' || '0' <= start[0] && start[0] <= '9')
+	start := q.Get("start")
+	_, err := peer.ParseStart(start)
+	return q.Has("from") || q.Has("to") || start != "" && err != nil
 }
 
 // index answers with the multivariant playlist of a range, or of all from a time on. Relative times are resolved here, so that

@@ -138,6 +138,12 @@ func TestVODPlaylist(t *testing.T) {
 		}
 	}
 	// Live playlists are not ours.
+	for _, bad := range []string{"NaN", "-NaN", "-Inf", "-1e9", "99999999999", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "yesterday", "+5"} {
+		a := w.get(http.MethodGet, "/live/a/index.m3u8?start="+url.QueryEscape(bad))
+		if want := "start is a time such as 2027-01-31T18:00:00Z, or seconds before now such as -300"; a.status != 400 || !strings.Contains(string(a.body), want) {
+			t.Errorf("start=%s: %d, %s", bad, a.status, a.body)
+		}
+	}
 	if a := w.get(http.MethodGet, "/live/a/index.m3u8?start=live"); a.status != 405 {
 		t.Error(a.status, string(a.body))
 	}
