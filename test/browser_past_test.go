@@ -230,6 +230,20 @@ func testPast(t *testing.T, chrome *chromium) {
 			return !red && second < 5 && s.Back == "true" && s.State == "playing"
 		})
 	})
+	t.Run("an address", func(t *testing.T) {
+		t.Parallel()
+		back(t, "").close()
+		ago := time.Since(begin) - 15*sec
+		for _, query := range []string{fmt.Sprintf("?start=-%.0f", ago.Seconds()), "?start=" + time.Now().Add(-ago).UTC().Format(time.RFC3339)} {
+			b := chrome.open(t, page+query, "")
+			b.do(tellShade)
+			shows(t, b, ago, 4*sec)
+			b.do("click #live")
+			live(t, b)
+			b.close()
+			ago = time.Since(begin) - 15*sec
+		}
+	})
 	t.Run("over the gap", func(t *testing.T) {
 		t.Parallel()
 		b := back(t, "")

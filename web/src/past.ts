@@ -13,6 +13,8 @@ interface Recorded {
   gaps: { from: string; to: string }[];
 }
 
+/** How many seconds must have been recorded so that one can go back. */
+export const leastPast = 10;
 /** How long the answer may take to come, in milliseconds. */
 const readTime = 8000;
 /** How far back the server lets one go, in milliseconds. */

@@ -1,12 +1,10 @@
 import { element } from "./elements";
-import { Past } from "./past";
+import { leastPast, Past } from "./past";
 import type { Source } from "./stream";
 import type { Watch } from "./watch";
 
 // Times before now are negative, in seconds.
 
-/** How much must have been recorded before there is a bar. */
-const leastPast = 10;
 /** What is this near is live. */
 const nearLive = 5;
 /** How far the keys go. */

@@ -1,3 +1,4 @@
+import { leastPast } from "./past";
 import { describe, type Description, type Source } from "./stream";
 import type { Events, Running, Start } from "./transport";
 import { plan, wayBack, type Plan, type Way } from "./ways";
@@ -62,6 +63,7 @@ export class Watch {
     private readonly video: HTMLVideoElement,
     private readonly source: Source,
     private readonly ways: readonly Way[],
+    private begin: number | undefined, // the date at which it begins, in milliseconds, until it has
     private readonly show: (state: State, detail: string) => void,
   ) {
     video.addEventListener("playing", () => {
@@ -158,6 +160,12 @@ export class Watch {
       return;
     }
     const { way, silent, sentence } = this.decide(d);
+    const { begin, past } = this;
+    this.begin = undefined;
+    if (begin !== undefined && past !== undefined && past >= leastPast && begin < Date.now()) {
+      this.goBack(Math.max(begin, Date.now() - 1000 * past));
+      return;
+    }
     if (way === undefined) {
       this.changed("impossible", this.unusable.size > 0 ? "The players of this page have failed with it." : sentence);
       this.unusable.clear();
