@@ -33,6 +33,9 @@ const maxDataOffset = 64 << 10
 // pointer confirms it. It holds at most one tag and what is being searched, about
 // 16 MiB at worst, and never more than twice what has been received.
 type Reader struct {
+	// MaxBody, if more than 0, is the longest body that is read: ReadTag fails with ErrLimit at the header of a longer one, and holds no more than that.
+	MaxBody int
+
 	in     input
 	header Header
 	state  readerState
@@ -84,7 +87,7 @@ func (r *Reader) Header() (Header, error) {
 }
 
 // ReadTag returns the next tag. It fails with Header's errors, with io.EOF where the
-// file ends behind a tag, with io.ErrUnexpectedEOF where it ends within one or among
+// file ends behind a tag, with ErrLimit beyond MaxBody, with io.ErrUnexpectedEOF where it ends within one or among
 // bytes that are not tags, and with the source's error. Whole tags come before any
 // error, after which there are no more.
 func (r *Reader) ReadTag() (Tag, error) {
@@ -100,7 +103,7 @@ func (r *Reader) ReadTag() (Tag, error) {
 		case atTag:
 			t, ok, err = r.readTag()
 		case searching:
-			if t, ok, err = r.search.next(&r.in); ok {
+			if t, ok, err = r.search.next(&r.in, r.MaxBody); ok {
 				r.state = atTag
 			}
 		}
@@ -141,6 +144,11 @@ func (r *Reader) readTag() (t Tag, ok bool, err error) {
 			r.search.add(candidate{0, size + backPointer})
 		}
 		return Tag{}, false, nil
+	}
+	if n := size - tagHeaderSize; r.MaxBody > 0 && n > r.MaxBody {
+		r.in.err = fmt.Errorf("%w: a tag of %d bytes, of at most %d", ErrLimit, n, r.MaxBody)
+		r.in.advance(len(r.in.bytes()))
+		return Tag{}, false, r.in.err
 	}
 	err = r.in.need(size + backPointer)
 	if b = r.in.bytes(); len(b) < size {

@@ -36,9 +36,9 @@ func (s *search) start(scanned int) {
 	s.scanned, s.found, s.nearest = scanned, s.found[:0], math.MaxInt
 }
 
-// next takes the tag that is confirmed first. It fails with io.ErrUnexpectedEOF if the
+// next takes the tag that is confirmed first, of at most a number of bytes if that is more than 0. It fails with io.ErrUnexpectedEOF if the
 // source ends before that, and with the source's error.
-func (s *search) next(in *input) (t Tag, ok bool, err error) {
+func (s *search) next(in *input, most int) (t Tag, ok bool, err error) {
 	for {
 		b := in.bytes()
 		for ; len(b)-s.scanned >= tagHeaderSize; s.scanned++ {
@@ -51,7 +51,7 @@ func (s *search) next(in *input) (t Tag, ok bool, err error) {
 					return t, true, nil
 				}
 			}
-			if h := b[s.scanned:]; plausible(h) {
+			if h := b[s.scanned:]; plausible(h) && (most <= 0 || uint24(h[1:]) <= most) {
 				s.add(candidate{s.scanned, s.scanned + tagHeaderSize + uint24(h[1:]) + backPointer})
 			}
 		}

@@ -353,3 +353,38 @@ func TestLongestTag(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMaxBody: a tag at the bound is read; of a longer one no more than its header, and a header among garbage that announces a longer one is none.
+func TestMaxBody(t *testing.T) {
+	const most = 1000
+	tag := func(n int) Tag { return Tag{Type: TagVideo, Body: bytes.Repeat([]byte{0x27}, n)} }
+	read := func(file []byte) (sizes []int, err error) {
+		r := NewReader(iotest.OneByteReader(bytes.NewReader(file)))
+		r.MaxBody = most
+		tags, err := readAll(r)
+		for i := range tags {
+			sizes = append(sizes, len(tags[i].Body))
+		}
+		if again, next := r.ReadTag(); next == nil || !errors.Is(next, err) {
+			t.Errorf("after %v: %v, %v", err, again, next)
+		}
+		if n := len(r.in.bytes()); n > most+100 {
+			t.Errorf("%d bytes are held", n)
+		}
+		return sizes, err
+	}
+	if sizes, err := read(writeAll([]Tag{tag(most), tag(1)})); err != io.EOF || !cmp.Equal(sizes, []int{most, 1}) {
+		t.Error(sizes, err)
+	}
+	if sizes, err := read(writeAll([]Tag{tag(5), tag(most + 1), tag(6)})); !errors.Is(err, ErrLimit) || !cmp.Equal(sizes, []int{5}) {
+		t.Error(sizes, err)
+	}
+	whole := writeAll([]Tag{tag(5), tag(7)})
+	const behindFirst = fileHeaderSize + backPointer + tagHeaderSize + 5 + backPointer
+	broken := append(bytes.Clone(whole[:behindFirst]), "garbage, and what looks like a tag of 16 MiB: "...)
+	broken = append(broken, byte(TagVideo), 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0)
+	broken = append(broken, whole[behindFirst:]...)
+	if sizes, err := read(broken); err != io.EOF || !cmp.Equal(sizes, []int{5, 7}) {
+		t.Error(sizes, err)
+	}
+}

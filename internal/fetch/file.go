@@ -57,12 +57,14 @@ func fileSource(f *os.File, size int64) (Source, error) {
 		}
 		return &mp4Source{reader: r, file: f, truncated: cutOff(f, size)}, nil
 	}
-	return sniff(f, false, f.Close)
+	return sniff(f, false, 0, f.Close)
 }
 
 const (
 	// sniffSize is how much of a source tells its format.
 	sniffSize = 4 << 10
+	// tagHead is more than what is before the frame in a tag of FLV, in bytes.
+	tagHead = 64
 	// playlistHead is how an HLS playlist begins.
 	playlistHead = "#EXTM3U"
 )
@@ -76,8 +78,9 @@ type peeker interface {
 // errUnknown is the error of sniff for what begins like no format that is read here.
 var errUnknown = errors.New("neither FLV, MP4, MPEG-TS nor an HLS playlist")
 
-// sniff finds out whether a file or connection has FLV or MPEG-TS, and returns its source.
-func sniff(r io.Reader, live bool, end func() error) (Source, error) {
+// sniff finds out whether a file or connection has FLV or MPEG-TS, and returns its source. FLV may have frames of about a number of bytes, if that is
+// more than 0.
+func sniff(r io.Reader, live bool, most int, end func() error) (Source, error) {
 	var head []byte
 	var err error
 	switch r := r.(type) {
@@ -100,6 +103,9 @@ func sniff(r io.Reader, live bool, end func() error) (Source, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte("FLV")):
 		tags := flv.NewReader(r)
+		if most > 0 {
+			tags.MaxBody = most + tagHead
+		}
 		if _, err := tags.Header(); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"weir/av"
 	"weir/format/flv"
+	"weir/internal/session"
 )
 
 // maxLeftOut bounds the tracks that are named.
@@ -90,6 +91,9 @@ func (s *flvSource) ReadFrame() (*av.Frame, error) {
 			if err = ErrLost; !s.live {
 				s.truncated, err = true, io.EOF
 			}
+		}
+		if errors.Is(err, flv.ErrLimit) {
+			err = session.Because(session.TooLarge, err)
 		}
 		if err != nil {
 			return nil, err

@@ -322,8 +322,7 @@ func (l *hlsList) initialize(i int, number uint64) error {
 
 // fragment reads a segment of fragmented MP4.
 func (l *hlsList) fragment(b []byte) error {
-	whole := append(slices.Clone(l.initial), b...)
-	r, err := fmp4.NewReader(bytes.NewReader(whole), int64(len(whole)))
+	r, err := fmp4.NewReader(joined{l.initial, b}, int64(len(l.initial)+len(b)))
 	if err != nil {
 		return err
 	}
@@ -346,6 +345,25 @@ func (l *hlsList) fragment(b []byte) error {
 		f.PTS += r.Start()
 		frames = append(frames, *f)
 	}
+}
+
+// joined is two pieces one behind the other, without a copy of the second one, which may be large.
+type joined struct{ first, second []byte }
+
+// ReadAt implements io.ReaderAt.
+func (j joined) ReadAt(p []byte, at int64) (n int, err error) {
+	for _, piece := range [][]byte{j.first, j.second} {
+		if at < int64(len(piece)) && n < len(p) {
+			n += copy(p[n:], piece[at:])
+			at = 0
+		} else {
+			at -= min(at, int64(len(piece)))
+		}
+	}
+	if n < len(p) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // add takes frames, except configurations that are already known.

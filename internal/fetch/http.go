@@ -28,7 +28,7 @@ func openHTTP(ctx context.Context, u *url.URL, a Access) (Source, error) {
 	limit := time.AfterFunc(a.Patience(), func() { cancel(errLate) })
 	defer limit.Stop()
 	client := a.client(u)
-	s, err := answered(ctx, client, u, a.Paced, func() {
+	s, err := answered(ctx, client, u, a, func() {
 		cancel(nil)
 		client.CloseIdleConnections()
 	})
@@ -42,7 +42,7 @@ func openHTTP(ctx context.Context, u *url.URL, a Access) (Source, error) {
 }
 
 // answered is openHTTP with the context ctx, which end ends.
-func answered(ctx context.Context, client *http.Client, u *url.URL, live bool, end func()) (Source, error) {
+func answered(ctx context.Context, client *http.Client, u *url.URL, a Access, end func()) (Source, error) {
 	res, err := get(ctx, client, u.String(), "")
 	if err != nil {
 		return nil, err
@@ -51,12 +51,12 @@ func answered(ctx context.Context, client *http.Client, u *url.URL, live bool, e
 	if head, _ := body.Peek(len(playlistHead)); bytes.HasPrefix(head, []byte(playlistHead)) {
 		defer res.Body.Close()
 		s := &hlsSource{ctx: ctx, client: client, end: end}
-		if err := s.begin(u, res.Request.URL, body, live); err != nil {
+		if err := s.begin(u, res.Request.URL, body, a.Paced); err != nil {
 			return nil, err
 		}
 		return s, nil
 	}
-	s, err := sniff(body, res.ContentLength < 0, func() error {
+	s, err := sniff(body, res.ContentLength < 0, a.MaxFrame, func() error {
 		end()
 		return res.Body.Close()
 	})
@@ -158,7 +158,7 @@ func openWebSocket(ctx context.Context, u *url.URL, a Access) (Source, error) {
 		return nil, err
 	}
 	c.SetReadLimit(flv.MaxBody + 64)
-	s, err := sniff(bufio.NewReaderSize(websocket.NetConn(ctx, c, websocket.MessageBinary), sniffSize), true, func() error {
+	s, err := sniff(bufio.NewReaderSize(websocket.NetConn(ctx, c, websocket.MessageBinary), sniffSize), true, a.MaxFrame, func() error {
 		end()
 		return c.CloseNow()
 	})

@@ -609,3 +609,26 @@ func (d *dripping) Close() error {
 	d.once.Do(func() { close(d.closed) })
 	return nil
 }
+
+// TestLargestFrame: of FLV by HTTP and WebSocket a frame that is larger than is of use is refused, before it has come.
+func TestLargestFrame(t *testing.T) {
+	const most = 1 << 20
+	for n, want := range map[int]session.Reason{most: session.EOF, most + tagHead: session.TooLarge} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			tag := flv.AppendTag(film(), flv.TagAudio, 300, nil, append([]byte{0x2f}, make([]byte, n)...))
+			if want == session.TooLarge {
+				tag = tag[:len(tag)-n/2]
+			}
+			_, _ = w.Write(tag)
+			_ = http.NewResponseController(w).Flush()
+		}))
+		src, err := Open(t.Context(), s.URL+"/x.flv", Access{MaxFrame: most})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := frames(src); session.ReasonOf(err) != want || got < 10 {
+			t.Errorf("%d bytes: %d frames, %v", n, got, err)
+		}
+		s.Close()
+	}
+}

@@ -14,6 +14,8 @@ import (
 )
 
 const (
+	// MaxFrame is the largest frame that a publisher may send, in bytes; messages of RTMP are bounded by as much.
+	MaxFrame = 8 << 20
 	// maxMalformed is how many malformed messages a publisher may send in a minute.
 	maxMalformed = 100
 	// usableTime is how long a publisher may send only unknown codecs.
@@ -86,8 +88,11 @@ func NewFeed(pub Publisher, o Options) *Feed {
 }
 
 // Write gives the stream the next frame, whose bytes Meter has counted. Once the publisher has
-// ended it returns the cause.
+// ended it returns the cause. It refuses a frame of more than MaxFrame.
 func (d *Feed) Write(f *av.Frame) error {
+	if len(f.Payload) > MaxFrame {
+		return session.Becausef(session.TooLarge, "a frame of %d bytes: a publisher may send at most %d in one", len(f.Payload), MaxFrame)
+	}
 	if f.Kind != av.Data {
 		d.usable = true
 	} else {

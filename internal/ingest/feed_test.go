@@ -110,3 +110,14 @@ func TestBitrate(t *testing.T) {
 		t.Errorf("without a limit: %v", err)
 	}
 }
+
+// TestLargestFrame: a frame may have 8 MiB.
+func TestLargestFrame(t *testing.T) {
+	f, _ := newTestFeed(t, 0)
+	for n, want := range map[int]session.Reason{8 << 20: session.EOF, 8<<20 + 1: session.TooLarge} {
+		err := f.Write(&av.Frame{Kind: av.Audio, Codec: av.MP3, Payload: make([]byte, n)})
+		if got := session.ReasonOf(err); got != want {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}

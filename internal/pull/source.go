@@ -33,7 +33,7 @@ func (p *pull) open(ctx context.Context, plan *Plan, i int, through []string) (*
 	ctx, cancel := context.WithCancelCause(ctx)
 	limit := time.AfterFunc(plan.Silence, func() { cancel(errSlow) })
 	access := fetch.Access{
-		Insecure: plan.Insecure, Trust: "set insecure: true for it", Timeout: plan.Silence, Header: plan.header(), Hops: append(through, hops.Entry(p.m.opt.Server, p.path)), Paced: true,
+		Insecure: plan.Insecure, Trust: "set insecure: true for it", Timeout: plan.Silence, Header: plan.header(), Hops: append(through, hops.Entry(p.m.opt.Server, p.path)), Paced: true, MaxFrame: ingest.MaxFrame,
 	}
 	g := &reach.Guard{Open: plan.Private, Foreign: plan.By == ByAPI || plan.By == ByHook}
 	access.Control = g.Control

@@ -161,7 +161,7 @@ func (f *Follower) wants(e *Entry) bool {
 // advance goes on by one entry.
 func (f *Follower) advance() {
 	at := f.next
-	f.next++
+	f.next = f.s.list.following(at)
 	if f.next%blockSize == 0 {
 		f.s.list.pin(f.next) // while the block before it is pinned, this one is kept
 		f.s.list.unpin(at)

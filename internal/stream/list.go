@@ -16,14 +16,20 @@ type Entry struct {
 	Headers *Headers
 }
 
-// blockSize entries are allocated together, so that a frame costs no allocation.
-const blockSize = 32
+const (
+	// blockSize entries are allocated together, so that a frame costs no allocation.
+	blockSize = 32
+	// blockBytes of payload end a block before it is full: blocks are given up as a whole, and frames may be large.
+	blockBytes = 4 << 20
+)
 
 // block is the entries first to first+blockSize-1.
 type block struct {
 	first   int64
 	bytes   int64 // of payload, in the list before its first entry
 	entries [blockSize]Entry
+	used    atomic.Int64  // entries, of a block that ended before it was full; else 0
+	arrived time.Duration // when its newest entry did; guarded by the stream's lock
 	// pins is how many followers have their next entry here. It only asks the list to keep the
 	// block: whether an entry may be read never depends on it.
 	pins atomic.Int32
@@ -49,6 +55,7 @@ const (
 //     entries, and a later reader finds another block or none: it has lost the entries.
 //   - Blocks do not refer to each other: a reference to one keeps blockSize frames alive, no more.
 //   - The block of next is always there, so that a follower can pin what has not come yet.
+//   - Numbers may be left out at the end of a block. What is known to follow an entry that may be read does not change.
 type list struct {
 	next    atomic.Int64 // the number of the next entry
 	newest  atomic.Int64 // the number of the newest start; -1 if it may not be used any more
@@ -97,19 +104,35 @@ func (l *list) entry(n int64) *Entry {
 	return &b.entries[n%blockSize]
 }
 
+// following returns the number behind that of entry n, which has been written.
+func (l *list) following(n int64) int64 {
+	if b := l.block(n); b != nil {
+		if used := b.used.Load(); used > 0 && n-b.first == used-1 {
+			return b.first + blockSize
+		}
+	}
+	return n + 1
+}
+
 // append adds an entry and returns where it is. It reports whether a bound was passed that leaves
 // no start.
 func (l *list) append(e *Entry) (stored *Entry, starved bool) {
 	n := l.next.Load()
-	stored = l.entry(n)
-	*stored = *e
+	b := l.block(n)
+	stored = &b.entries[n-b.first]
+	*stored, b.arrived = *e, e.Arrived
 	bytes := l.bytes
 	l.bytes += int64(len(e.Payload))
-	if (n+1)%blockSize == 0 {
-		l.grow(n + 1)
+	next := n + 1
+	if next < b.first+blockSize && l.bytes-b.bytes >= blockBytes {
+		b.used.Store(next - b.first)
+		next = b.first + blockSize
+	}
+	if next == b.first+blockSize {
+		l.grow(next)
 	}
 	l.arrived.Store(int64(e.Arrived))
-	l.next.Store(n + 1)
+	l.next.Store(next)
 	if e.Sync {
 		if l.bounds.GOPs > 0 {
 			l.starts = append(l.starts, start{n, bytes, e.Arrived})
@@ -165,7 +188,7 @@ func (l *list) release(now time.Duration) {
 	for end := l.first + blockSize; end <= keep; end += blockSize {
 		slot := r.slot(l.first)
 		b := slot.Load()
-		behind := now - b.entries[blockSize-1].Arrived
+		behind := now - b.arrived
 		if b.pins.Load() > 0 && behind <= l.lag && next-l.first <= heldFrames && l.bytes-b.bytes <= heldBytes {
 			return
 		}

@@ -196,7 +196,7 @@ func (s *Stream) Attach(m Muxer) bool {
 	if s.ended.Load() {
 		return false
 	}
-	for n, _ := s.list.oldest(); n < s.list.next.Load(); n++ {
+	for n, _ := s.list.oldest(); n < s.list.next.Load(); n = s.list.following(n) {
 		m.Append(s.list.entry(n))
 	}
 	s.muxers = append(slices.Clip(s.muxers), m)
@@ -218,7 +218,7 @@ func (s *Stream) Recent(frames int, bytes int64, at func()) []Entry {
 		return nil
 	}
 	entries := make([]Entry, 0, next-st.frame)
-	for n := st.frame; n < next; n++ {
+	for n := st.frame; n < next; n = l.following(n) {
 		entries = append(entries, *l.entry(n))
 	}
 	at()
