@@ -23,8 +23,13 @@ type LocalPublisher struct {
 // PublishLocal makes the program itself publish the stream at path. When ctx ends or the session is
 // kicked the stream ends, without grace. It fails with a *session.Refusal, or as Open does.
 func (d *Door) PublishLocal(ctx context.Context, path string) (*LocalPublisher, error) {
+	return d.PublishFrom(ctx, path, "")
+}
+
+// PublishFrom is PublishLocal of what the program fetches from a host.
+func (d *Door) PublishFrom(ctx context.Context, path, host string) (*LocalPublisher, error) {
 	running, cancel := context.WithCancelCause(ctx)
-	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, InProcess: true, Cancel: cancel})
+	s, err := d.Sessions.Open(session.Info{Protocol: d.Name, InProcess: true, Source: host, Cancel: cancel})
 	if err != nil {
 		cancel(nil)
 		return nil, err

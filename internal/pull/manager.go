@@ -238,7 +238,7 @@ func (m *Manager) refresh(path string, p *pull) {
 		return
 	}
 	if before := p.use(plan, query); !before.sameSources(&plan) {
-		p.interrupt(errAgain)
+		p.interrupt(errReplanned)
 	}
 }
 
@@ -298,7 +298,7 @@ func (m *Manager) Add(path string, plan Plan) (State, error) {
 	}
 	plan, _ = m.plan(path, "")
 	p.use(plan, "")
-	if !p.interrupt(errAgain) && !plan.OnDemand {
+	if !p.interrupt(errReplanned) && !plan.OnDemand {
 		p.retry()
 	}
 	return p.look(), nil

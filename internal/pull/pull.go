@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ const (
 var (
 	// errAgain begins anew: at once, and with the plan that holds now.
 	errAgain     = errors.New("it is tried again")
+	errRetried   = session.Because(session.Kicked, fmt.Errorf("%w, as the API asks for it", errAgain))
+	errReplanned = session.Because(session.Config, fmt.Errorf("%w: its sources have changed", errAgain))
 	errUnwatched = session.Because(session.Unpublish, errors.New("nobody plays the stream any more"))
 	errRemoved   = session.Because(session.Config, errors.New("the stream is not fetched any more"))
 )
@@ -133,7 +136,7 @@ func (p *pull) retry() {
 	defer p.mu.Unlock()
 	p.failed = nil
 	if p.running {
-		p.cancel(errAgain)
+		p.cancel(errRetried)
 	} else {
 		p.start()
 	}

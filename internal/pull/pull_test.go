@@ -358,3 +358,31 @@ func TestCloseWhileAtWork(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoEndsALiveSource: a source that the API has opened anew, or that has changed, ends its session with the reason for that, and the
+// session tells where it was fetched from.
+func TestWhoEndsALiveSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a:1935/x?key=hunter2")
+		var ends []string
+		r.door.Sessions = session.New(session.Limits{}, session.Observer{Closed: func(s *session.Session, e session.End) {
+			ends = append(ends, s.From()+" "+e.Reason.String()+": "+e.Err.Error())
+		}})
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'a')
+		if err := r.Retry(path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		r.lives(time.Second, path, 'a')
+		r.mu.Lock()
+		r.conf.Sources = []string{"rtmp://b/x"}
+		r.mu.Unlock()
+		r.Apply()
+		r.lives(time.Second, path, 'b')
+		if want := []string{"a:1935 kicked: it is tried again, as the API asks for it", "a:1935 config: it is tried again: its sources have changed"}; !slices.Equal(ends, want) {
+			t.Errorf("the sessions end with %q, not %q", ends, want)
+		}
+		p.s.Leave()
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/url"
 	"time"
 
 	"weir/av"
@@ -105,7 +106,7 @@ func (p *pull) publish(ctx context.Context, src *opened, h *heads) (*peer.LocalP
 	if p.occupied() {
 		return nil, nil, errOccupied
 	}
-	pub, err := p.m.opt.Door.PublishLocal(context.WithoutCancel(ctx), p.path) // its end is ours
+	pub, err := p.m.opt.Door.PublishFrom(context.WithoutCancel(ctx), p.path, hostOf(src.url)) // its end is ours
 	if err != nil {
 		return nil, nil, err
 	}
@@ -118,6 +119,15 @@ func (p *pull) publish(ctx context.Context, src *opened, h *heads) (*peer.LocalP
 		}
 	}
 	return pub, feed, nil
+}
+
+// hostOf returns the host of a URL, with its port if it has one.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // write gives the stream one frame.

@@ -74,8 +74,11 @@ func (r *Registry) SetLimits(l Limits) {
 func (r *Registry) Open(info Info) (*Session, error) {
 	s := &Session{
 		ID: info.ID, Protocol: info.Protocol, Remote: info.Remote,
-		Started: time.Now(), reg: r, cancel: info.Cancel, open: true, inProcess: info.InProcess,
-		tls: info.TLS, via: info.Via,
+		Started: time.Now(), reg: r, cancel: info.Cancel, open: true,
+		tls: info.TLS,
+	}
+	if info.InProcess || info.Source != "" || len(info.Via) > 0 {
+		s.origin = &origin{info.InProcess, info.Source, info.Via}
 	}
 	if s.ID == "" {
 		s.ID = NewID()

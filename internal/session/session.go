@@ -48,6 +48,8 @@ type Info struct {
 	// InProcess says that the peer is part of this program, and so trusted. It has no Remote then; a
 	// peer whose address is unknown is not trusted for that.
 	InProcess bool
+	// Source is the host from which the program fetches what it publishes; empty: it makes that itself.
+	Source string
 	// TLS says that the peer's connection is encrypted up to this server.
 	TLS bool
 	// Via are the trusted proxies through which the peer came, the nearest one last.
@@ -71,9 +73,8 @@ type Session struct {
 	Frames   atomic.Uint64 // frames published, or sent to a player
 	Skips    atomic.Uint64 // times that a player skipped ahead
 
-	inProcess bool
-	tls       bool
-	via       []netip.Addr
+	tls    bool
+	origin *origin // nil: it comes from Remote directly
 
 	reg      *Registry
 	cancel   func(cause error)
@@ -97,6 +98,13 @@ type activity struct {
 	role   Role
 	stream string
 	since  time.Time
+}
+
+// origin is where a session comes from if that is not its address alone.
+type origin struct {
+	inProcess bool
+	source    string // Info.Source
+	via       []netip.Addr
 }
 
 // pendingActivity is shared by all pending sessions.
@@ -128,22 +136,30 @@ func (s *Session) LastStream() string {
 	return ""
 }
 
-// From returns where the peer is, for people: its address, or "in-process".
+// From returns where the peer is, for people: its address, the host from which the program fetches what it publishes, or "in-process".
 func (s *Session) From() string {
-	if s.inProcess {
+	switch {
+	case s.origin != nil && s.origin.source != "":
+		return s.origin.source
+	case s.InProcess():
 		return "in-process"
 	}
 	return s.Remote.String()
 }
 
 // InProcess reports whether the peer is part of this program.
-func (s *Session) InProcess() bool { return s.inProcess }
+func (s *Session) InProcess() bool { return s.origin != nil && s.origin.inProcess }
 
 // TLS reports whether the peer's connection is encrypted up to this server.
 func (s *Session) TLS() bool { return s.tls }
 
 // Via returns the trusted proxies through which the peer came. They must not be changed.
-func (s *Session) Via() []netip.Addr { return s.via }
+func (s *Session) Via() []netip.Addr {
+	if s.origin == nil {
+		return nil
+	}
+	return s.origin.via
+}
 
 // UserAgent returns the peer's name for itself; empty if it gave none.
 func (s *Session) UserAgent() string {
