@@ -40,6 +40,8 @@ type push struct {
 	Error   string     `json:"error"`
 	NextTry *time.Time `json:"next_try"`
 	Bytes   int64      `json:"bytes_sent"`
+	Lag     float64    `json:"lag"`
+	Stalled float64    `json:"stalled"`
 	Notes   []string   `json:"notes"`
 }
 
@@ -78,14 +80,25 @@ func (c *pushesListCmd) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out.Out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "STREAM\tNAME\tSTATE\tSENT\tFROM\tURL")
+	fmt.Fprintln(w, "STREAM\tNAME\tSTATE\tLAG\tSENT\tFROM\tURL")
 	for _, p := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Stream, p.Name, p.State, size(p.Bytes), p.Origin, p.URL)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Stream, p.Name, p.State, p.lag(), size(p.Bytes), p.Origin, p.URL)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	return remarks(out.Out, list)
+}
+
+// live reports whether the server there has taken the stream.
+func (p *push) live() bool { return p.State == "live" || p.State == "slate" || p.State == "away" }
+
+// lag is how far behind it is.
+func (p *push) lag() string {
+	if !p.live() {
+		return "-"
+	}
+	return fmt.Sprintf("%.1fs", p.Lag)
 }
 
 // remarks prints what is wrong, one a line.
@@ -98,6 +111,9 @@ func remarks(w io.Writer, list []push) error {
 				fmt.Fprintf(&b, "; tried again at %s", p.NextTry.Local().Format(time.TimeOnly))
 			}
 			b.WriteString("\n")
+		}
+		if p.Stalled > 0 {
+			fmt.Fprintf(&b, "%s %s: the server there has taken nothing for %.0f s\n", p.Stream, p.Name, p.Stalled)
 		}
 		for _, n := range p.Notes {
 			fmt.Fprintf(&b, "%s %s: %s\n", p.Stream, p.Name, n)
@@ -229,6 +245,10 @@ func (pushesRetryCmd) Help() string { return "Example: weir pushes retry live/ca
 func (c *pushesRetryCmd) Run(ctx context.Context, out *console) error {
 	var p push
 	if err := c.call(ctx, http.MethodPost, pushPath(c.Stream, c.Name, "/retry"), nil, &p); err != nil {
+		return err
+	}
+	if p.live() {
+		_, err := fmt.Fprintf(out.Err, "%s %s is %s: there is nothing to try again.\n", p.Stream, p.Name, p.State)
 		return err
 	}
 	return c.say(out, &p)

@@ -19,12 +19,17 @@ func TestPushes(t *testing.T) {
 		asked = append(asked, fmt.Sprintf("%s %s %s %s", r.Method, r.URL.EscapedPath(), r.Header.Get("Authorization"), b))
 		w.Header().Set("Content-Type", "application/json")
 		const one = `{"stream":"live/cam","name":"twitch","service":"twitch","url":"rtmp://live.twitch.tv/app","origin":"api","state":"retrying","error":"closed","next_try":"2026-11-27T06:00:00Z","bytes_sent":1500000,"notes":["key frames every 8s; Twitch wants 2s"]}`
+		const slow = `{"stream":"live/slow","name":"slow","url":"rtmp://h/live","origin":"config","state":"slate","bytes_sent":1000,"lag":4.26,"stalled":7.4}`
 		switch {
 		case r.URL.Path == "/api/v1/pushes/none/live/cam":
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = io.WriteString(w, `{"status":404,"code":"push_not_found","detail":"There is no push \"none\"."}`)
 		case r.Method == http.MethodGet && r.URL.Query().Get("stream") == "live/none":
 			_, _ = io.WriteString(w, `{"total":0,"pushes":[]}`)
+		case r.Method == http.MethodGet && r.URL.Query().Get("stream") == "live/slow":
+			_, _ = io.WriteString(w, `{"total":1,"pushes":[`+slow+`]}`)
+		case r.URL.Path == "/api/v1/pushes/slow/retry/live/slow":
+			_, _ = io.WriteString(w, slow)
 		case r.Method == http.MethodGet:
 			_, _ = io.WriteString(w, `{"total":1,"pushes":[`+one+`]}`)
 		case r.Method == http.MethodDelete:
@@ -44,7 +49,9 @@ func TestPushes(t *testing.T) {
 		out, err   string
 		asks, body string
 	}{
-		{"list", 0, "live/cam  twitch  retrying  1.5 MB  api   rtmp://live.twitch.tv/app\nlive/cam twitch: closed; tried again at ", "", "GET /api/v1/pushes", ""},
+		{"list", 0, "live/cam  twitch  retrying  -    1.5 MB  api   rtmp://live.twitch.tv/app\nlive/cam twitch: closed; tried again at ", "", "GET /api/v1/pushes", ""},
+		{"list live/slow", 0, "live/slow  slow  slate  4.3s  1 kB  config  rtmp://h/live\nlive/slow slow: the server there has taken nothing for 7 s\n", "", "GET /api/v1/pushes", ""},
+		{"retry live/slow slow", 0, "", "live/slow slow is slate: there is nothing to try again.\n", "POST /api/v1/pushes/slow/retry/live%2Fslow", ""},
 		{"list live/none", 0, "", "No stream is sent on.\n", "GET /api/v1/pushes", ""},
 		{"list --json", 0, `[{"stream":"live/cam"`, "", "GET /api/v1/pushes", ""},
 		{"add live/cam --service twitch --key " + key, 0, "", "live/cam is sent to rtmp://live.twitch.tv/app as twitch; it is retrying.\n", "POST /api/v1/pushes Bearer t0ken", `"key":"live_s3cr3t?x=1"`},

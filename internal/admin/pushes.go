@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -51,7 +53,7 @@ type Push struct {
 	Caps        string     `json:"caps" enum:"auto,on"`
 	Pin         string     `json:"pin,omitempty"`
 	MaxAttempts int        `json:"max_attempts,omitempty"`
-	State       string     `json:"state" enum:"off,waiting,connecting,live,retrying,refused" doc:"waiting is for the publisher. retrying is after a failure that may pass; refused takes somebody who changes something, and is tried again every five minutes."`
+	State       string     `json:"state" enum:"off,waiting,connecting,live,slate,away,retrying,refused" doc:"waiting is for the publisher. While the publisher of a stream that was sent is away, slate is sent the slate and away nothing. retrying is after a failure that may pass; refused takes somebody who changes something, and is tried again every five minutes."`
 	Since       *time.Time `json:"since,omitempty" doc:"Of the state; absent if the stream is not live."`
 	Reason      string     `json:"reason,omitempty" doc:"Why the newest attempt failed, as a word for programs; absent once it is live." example:"denied"`
 	Error       string     `json:"error,omitempty" doc:"The same as a sentence." example:"the server does not know the stream key (NetStream.Publish.Unauthorized)"`
@@ -62,6 +64,7 @@ type Push struct {
 	Frames      int64      `json:"frames"`
 	Skips       int64      `json:"skips" doc:"How often the target was too slow and skipped to a newer key frame."`
 	Lag         float64    `json:"lag" doc:"Seconds that it is behind."`
+	Stalled     float64    `json:"stalled,omitempty" doc:"For how many seconds the server has taken nothing of what waits; absent while it takes what comes."`
 	LeftOut     []string   `json:"left_out,omitempty" doc:"Tracks that it is not sent, and why."`
 	Notes       []string   `json:"notes,omitempty" doc:"What the service wants otherwise." example:"key frames every 8s; Twitch wants 2s"`
 }
@@ -90,7 +93,7 @@ type NewPush struct {
 type pushesQuery struct {
 	Page
 	Stream string `query:"stream" maxLength:"255" doc:"Only those of this stream, also if it is not live." example:"live/cam"`
-	State  string `query:"state" enum:"off,waiting,connecting,live,retrying,refused" doc:"Only those in this state."`
+	State  string `query:"state" enum:"off,waiting,connecting,live,slate,away,retrying,refused" doc:"Only those in this state."`
 }
 
 // pushesAnswer is a list of targets.
@@ -138,7 +141,7 @@ func (s *Server) routePushes(api huma.API) {
 				return &pushAnswer{p}, nil
 			}
 		}
-		return nil, notFound("push", q.Name)
+		return nil, s.noPush(q.Path, q.Name)
 	})
 	register(api, huma.Operation{
 		OperationID: "createPush", Method: http.MethodPost, Path: "/pushes", Tags: []string{"pushes"}, DefaultStatus: http.StatusCreated, MaxBodyBytes: 16 << 10,
@@ -146,7 +149,7 @@ func (s *Server) routePushes(api huma.API) {
 	}, func(ctx context.Context, q *newPushQuery) (*pushAnswer, error) {
 		p, err := s.conf.Pushes.Add(ctx, q.Body)
 		if err != nil {
-			return nil, pushProblem(err, q.Body.Name)
+			return nil, s.pushProblem(err, q.Body.Stream, q.Body.Name)
 		}
 		s.changed(ctx, "push made", slog.String("stream", p.Stream), slog.String("target", p.Name), slog.String("url", p.URL))
 		return &pushAnswer{p}, nil
@@ -157,7 +160,7 @@ func (s *Server) routePushes(api huma.API) {
 	}, func(ctx context.Context, q *changePushQuery) (*pushAnswer, error) {
 		p, err := s.conf.Pushes.Change(ctx, q.Path, q.Name, q.Body.PushSettings)
 		if err != nil {
-			return nil, pushProblem(err, q.Name)
+			return nil, s.pushProblem(err, q.Path, q.Name)
 		}
 		s.changed(ctx, "push changed", slog.String("stream", p.Stream), slog.String("target", p.Name), slog.Bool("enabled", p.Enabled))
 		return &pushAnswer{p}, nil
@@ -167,20 +170,22 @@ func (s *Server) routePushes(api huma.API) {
 		Summary: "Remove one of them", Description: "The server there is told that the stream is over.",
 	}, func(ctx context.Context, q *pushName) (*struct{}, error) {
 		if err := s.conf.Pushes.Remove(ctx, q.Path, q.Name); err != nil {
-			return nil, pushProblem(err, q.Name)
+			return nil, s.pushProblem(err, q.Path, q.Name)
 		}
 		s.changed(ctx, "push removed", slog.String("stream", q.Path), slog.String("target", q.Name))
 		return nil, nil //nolint:nilnil // nothing is answered
 	})
 	register(api, huma.Operation{
 		OperationID: "retryPush", Method: http.MethodPost, Path: "/pushes/{name}/retry/{path}", Tags: []string{"pushes"},
-		Summary: "Try again now", Description: "A target that waits after a failure, or was given up, is tried at once.",
+		Summary: "Try again now", Description: "A target that waits after a failure, or was given up, is tried at once. One that is live goes on as it is.",
 	}, func(ctx context.Context, q *pushName) (*pushAnswer, error) {
 		p, err := s.conf.Pushes.Retry(ctx, q.Path, q.Name)
 		if err != nil {
-			return nil, pushProblem(err, q.Name)
+			return nil, s.pushProblem(err, q.Path, q.Name)
 		}
-		s.changed(ctx, "push tried again", slog.String("stream", p.Stream), slog.String("target", p.Name))
+		if slices.Contains([]string{"connecting", "retrying", "refused"}, p.State) { // else there was nothing to try
+			s.changed(ctx, "push tried again", slog.String("stream", p.Stream), slog.String("target", p.Name))
+		}
 		return &pushAnswer{p}, nil
 	})
 }
@@ -197,11 +202,23 @@ func (s *Server) listPushes(_ context.Context, q *pushesQuery) (a *pushesAnswer,
 	return a, err
 }
 
+// noPush is the problem of a target that there is not. It names those that the stream has.
+func (s *Server) noPush(stream, name string) error {
+	var has []string
+	for _, p := range s.conf.Pushes.List(stream) {
+		has = append(has, p.Name)
+	}
+	if len(has) == 0 {
+		return newProblem(http.StatusNotFound, "push_not_found", "The stream %.60q is sent to no other server, and so not to %.40q.", stream, name)
+	}
+	return newProblem(http.StatusNotFound, "push_not_found", "The stream %.60q is not sent to %.40q, but to %s.", stream, name, strings.Join(has, ", "))
+}
+
 // pushProblem is the problem that an error of Pushes is.
-func pushProblem(err error, name string) error {
+func (s *Server) pushProblem(err error, stream, name string) error {
 	switch {
 	case errors.Is(err, ErrNoPush):
-		return notFound("push", name)
+		return s.noPush(stream, name)
 	case errors.Is(err, ErrPushTaken):
 		return newProblem(http.StatusConflict, "name_taken", "The stream has a target of this name already: choose another, or change that one.")
 	case errors.Is(err, ErrPushConfigured):

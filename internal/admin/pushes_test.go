@@ -43,6 +43,18 @@ func TestPushes(t *testing.T) {
 			t.Errorf("%s is told %d times: %s", c.what, n, r.log)
 		}
 	}
+	for path, want := range map[string]string{
+		"/pushes/nosuch/retry/live/a": `The stream \"live/a\" is not sent to \"nosuch\", but to conf, yt.`,
+		"/pushes/yt/retry/live/b":     `The stream \"live/b\" is sent to no other server, and so not to \"yt\".`,
+	} {
+		if a := r.ask(http.MethodPost, apiPrefix+path, ""); a.status != http.StatusNotFound || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	if a := r.ask(http.MethodPost, apiPrefix+"/pushes/conf/retry/live/a", ""); a.status != http.StatusOK || strings.Count(r.log.String(), "push tried again") != 1 {
+		t.Errorf("one that is live: %d %s\n%s", a.status, a.body, r.log)
+	}
+	pushes.retried -= 3
 	if pushes.key != "hunter2" || pushes.retried != 1 || strings.Contains(r.log.String(), "hunter2") {
 		t.Errorf("%+v\n%s", pushes, r.log)
 	}

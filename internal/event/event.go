@@ -97,6 +97,9 @@ const (
 	// PushStop ends what PushStart began. Data: as of PushStart without attempts; reason, duration,
 	// bytes_sent, frames, skips.
 	PushStop = "push.stop"
+	// PushState: what a server is sent that takes the stream has changed. Data: as of PushStart without attempts; state (live; slate or
+	// away while the publisher is).
+	PushState = "push.state"
 	// PushFailed: another server could not be sent the stream, or has refused it. It is told once for each
 	// reason until the server takes the stream. Data: as of PushStart; state (retrying or refused),
 	// reason, error, next_try.
@@ -134,7 +137,7 @@ const (
 func Types() []string {
 	return []string{
 		PublishStart, PublishStop, PublishTakeover, PublishRejected, PlayStart, PlayStop, Disconnect, StreamOnline, StreamOffline,
-		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, PushStart, PushStop, PushFailed, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, RecordingStart, RecordingDone, RecordingFailed,
+		PublisherUnhealthy, PublisherHealthy, PlayerSkipped, PushStart, PushStop, PushState, PushFailed, SegmentDone, LimitReached, ServerStart, ServerStop, ConfigReloaded, PullState, RecordingStart, RecordingDone, RecordingFailed,
 		UploadDone, UploadFailed, HookDropped,
 	}
 }

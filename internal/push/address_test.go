@@ -115,7 +115,7 @@ func TestC429_P18_WireOfEachService(t *testing.T) {
 				s := world.publish("live/cam", "p1")
 				s.run(2 * time.Second)
 				s.pub.Close(nil)
-				world.until("live", in(Live))
+				world.until("away", in(Away))
 				v := d.list()[0]
 				if v.address != w.dials || v.text("app") != w.app || v.text("tcUrl") != w.tcURL || v.text("swfUrl") != w.tcURL || v.name() != w.stream {
 					t.Errorf("%s: app %q, tcUrl %q, swfUrl %q, name %q", v.address, v.text("app"), v.text("tcUrl"), v.text("swfUrl"), v.name())

@@ -121,8 +121,11 @@ func TestC431_NeverReads(t *testing.T) {
 		}, to("stuck", "rtmp://stuck.example/live", "cam"), to("good", "rtmp://good.example/live", "cam"))
 		s := w.publish("live/cam", "p1")
 		s.run(10 * time.Second)
-		if st := w.status("stuck"); st.State != Live || st.Lag < 6*time.Second {
-			t.Errorf("%v, %v behind", st.State, st.Lag)
+		if st := w.status("stuck"); st.State != Live || st.Lag < 6*time.Second || st.Stalled < 6*time.Second || st.Stalled > 8*time.Second {
+			t.Errorf("%v, %v behind, stalled for %v", st.State, st.Lag, st.Stalled)
+		}
+		if st := w.status("good"); st.Stalled != 0 {
+			t.Errorf("the other one is stalled for %v", st.Stalled)
 		}
 		s.run(7400 * time.Millisecond)
 		if st := w.status("stuck"); st.State != Retrying || st.Reason != session.Stalled {
@@ -254,7 +257,7 @@ func TestSlate(t *testing.T) {
 		first := w.publish("live/cam", "p1")
 		first.run(3 * time.Second)
 		first.pub.Close(nil)
-		time.Sleep(10 * time.Second)
+		time.Sleep(10*time.Second - 20*time.Millisecond) // just before the picture of the second is due
 		second := w.publish("live/cam", "p2")
 		second.n = 1000
 		second.run(3 * time.Second)
@@ -262,7 +265,7 @@ func TestSlate(t *testing.T) {
 			t.Fatalf("%d sessions", len(d.list()))
 		}
 		messages := d.list()[0].got()
-		repeats, sound, longest := 0, 0, uint32(0)
+		repeats, sound, longest, hole := 0, 0, uint32(0), uint32(0)
 		last := map[rtmp.MessageType]uint32{}
 		for _, m := range messages {
 			if m.Type == rtmp.TypeData || m.Payload[1] == 0 { // metadata, configurations
@@ -279,6 +282,9 @@ func TestSlate(t *testing.T) {
 					t.Fatalf("time of %v goes from %d to %d", m.Type, was, m.Timestamp)
 				}
 				longest = max(longest, m.Timestamp-was)
+				if m.Type == rtmp.TypeAudio {
+					hole = max(hole, m.Timestamp-was)
+				}
 			}
 			last[m.Type] = m.Timestamp
 		}
@@ -287,6 +293,9 @@ func TestSlate(t *testing.T) {
 		}
 		if want := int(9 * time.Second / (1024 * time.Second / 44100)); sound < want || sound > want+60 {
 			t.Errorf("%d frames of silence, want about %d", sound, want)
+		}
+		if hole > 80 {
+			t.Errorf("there is no sound for %d ms", hole)
 		}
 		if longest > 2100 {
 			t.Errorf("nothing came for %d ms", longest)

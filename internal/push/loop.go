@@ -39,6 +39,7 @@ func isLoop(slate string) bool {
 
 // loop is what a file holds that is played again and again as a slate. It does not change.
 type loop struct {
+	name   string
 	file   os.FileInfo // when it was read
 	tracks [2]av.Track // the first of each kind; without codec if there is none
 	// frames are those of each kind, on a clock that begins at 0 with a key frame.
@@ -71,7 +72,7 @@ func readLoop(ctx context.Context, name string) (*loop, error) {
 		return nil, fmt.Errorf("the slate cannot be used: %w", err)
 	}
 	defer func() { _ = src.Close() }()
-	r := loopReader{loop: &loop{file: info}}
+	r := loopReader{loop: &loop{name: name, file: info}}
 	for {
 		f, err := src.ReadFrame()
 		if errors.Is(err, io.EOF) {
@@ -222,6 +223,14 @@ func sameParameters(c av.Codec, a, b []byte) bool {
 
 // fits says why the loop cannot stand in for what a sender sends; nil if it can. The sound may be missing.
 func (l *loop) fits(s *sender) error {
+	if err := l.differs(s); err != nil {
+		return fmt.Errorf("the slate %s does not fit the stream: %w", l.name, err)
+	}
+	return nil
+}
+
+// differs says what of the loop is not as it is in what a sender sends.
+func (l *loop) differs(s *sender) error {
 	for k, is := range l.tracks {
 		has := &s.tracks[k]
 		switch {

@@ -134,7 +134,7 @@ func (m *Manager) Run(ctx context.Context) error {
 // Stream takes an event of a stream. It does not block.
 func (m *Manager) Stream(e stream.Event) {
 	switch e.Kind {
-	case stream.Started, stream.Resumed, stream.Retracked, stream.Ended:
+	case stream.Started, stream.Waiting, stream.Resumed, stream.Retracked, stream.Ended:
 	default:
 		return
 	}
@@ -169,10 +169,17 @@ func (m *Manager) Stream(e stream.Event) {
 			l.granted = m.opt.Granted(e.Session)
 		}
 	}
+	if e.Kind == stream.Waiting {
+		for _, t := range l.targets {
+			t.away(true)
+		}
+		return
+	}
 	m.sync(e.Path, l)
 	for _, t := range l.targets {
 		t.anew(comes)
 		if comes {
+			t.away(false)
 			signal(t.look)
 		}
 	}

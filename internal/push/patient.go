@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,8 @@ const stallStep = stallTime / 10
 // is, and no longer than endBy allows.
 type patientConn struct {
 	net.Conn
+	// waits is when something was taken last, in nanoseconds of Unix time, while a write waits; 0 while none does.
+	waits atomic.Int64
 
 	mu      sync.Mutex // guards below, and that deadlines are set in their order
 	hurried bool       // the deadline is to be kept: the connection is being closed
@@ -61,9 +64,26 @@ func (c *patientConn) again() bool {
 	return c.set(now.Add(stallStep)) == nil
 }
 
+// stalledAfter is how long nothing is taken before that is shown.
+const stalledAfter = 2 * time.Second
+
+// stuck is for how long nothing has been taken of what waits, 0 if that is not long.
+func (c *patientConn) stuck() time.Duration {
+	at := c.waits.Load()
+	if at == 0 {
+		return 0
+	}
+	if d := time.Since(time.Unix(0, at)); d >= stalledAfter {
+		return d
+	}
+	return 0
+}
+
 // Write implements net.Conn.
 func (c *patientConn) Write(b []byte) (n int, err error) {
+	defer c.waits.Store(0)
 	for taken := time.Now(); ; {
+		c.waits.Store(taken.UnixNano())
 		var m int
 		m, err = c.Conn.Write(b[n:])
 		if n += m; m > 0 {

@@ -22,6 +22,8 @@ const (
 // last key frame again and again, and silence. It is on one line of times with the stream.
 type slate struct {
 	with *loop // nil: the key frame
+	// unfit is told why a loop is not used, and with nil that it is.
+	unfit func(error)
 
 	on    bool
 	loop  *loop         // with, if it fits
@@ -60,7 +62,11 @@ func (l *slate) begin(s *sender, now time.Time) {
 	if l.mute = l.from-l.sound > maxBehind; l.mute {
 		l.sound = l.from
 	}
-	if l.with == nil || l.with.fits(s) != nil {
+	if l.with == nil {
+		return
+	}
+	err := l.with.fits(s)
+	if l.unfit(err); err != nil {
 		return
 	}
 	l.loop, l.next, l.round = l.with, 0, -1
@@ -163,12 +169,15 @@ func (l *slate) over(s *sender, e *stream.Entry) bool {
 		l.step(s, time.Now())
 		return false
 	}
+	newest := max(s.last[av.Video], s.last[av.Audio])
+	until := min(s.time(e.DTS), newest+maxBehind) - time.Millisecond
 	if l.loop != nil {
-		newest := max(s.last[av.Video], s.last[av.Audio])
-		l.fill(s, min(s.time(e.DTS), newest+maxBehind)-time.Millisecond)
+		l.fill(s, until)
+	} else { // the next picture is the stream's
+		l.silence(s, until)
 	}
-	*l = slate{with: l.with}
-	newest := max(s.last[av.Video], s.last[av.Audio], s.shown)
+	*l = slate{with: l.with, unfit: l.unfit}
+	newest = max(s.last[av.Video], s.last[av.Audio], s.shown)
 	if behind := newest + time.Millisecond - s.time(e.DTS); behind > 0 {
 		s.shift += behind
 	}

@@ -20,12 +20,14 @@ const (
 	Waiting                 // for the stream's publisher
 	Connecting              // to the server
 	Live                    // the server gets the stream
+	Slated                  // the publisher is away, and the server gets the slate
+	Away                    // the publisher is away, and the server gets nothing
 	Retrying                // after a failure that may pass
 	Refused                 // somebody must change something; it is tried again every few minutes
 	stateCount
 )
 
-var stateWords = [stateCount]string{"off", "waiting", "connecting", "live", "retrying", "refused"}
+var stateWords = [stateCount]string{"off", "waiting", "connecting", "live", "slate", "away", "retrying", "refused"}
 
 // String returns the word for the API, metrics and events.
 func (s State) String() string { return stateWords[s] }
@@ -68,19 +70,52 @@ func (t *target) change(s State) {
 	}
 }
 
-// begin notes that a session has begun.
-func (t *target) begin(f *stream.Follower) {
+// begin notes that a session has begun. Events are told with mu held, so that they come in their order.
+func (t *target) begin(f *stream.Follower, l *link) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.change(Live)
 	t.sessions++
-	t.live, t.before, t.follower = time.Now(), t.sent, f
+	t.live, t.before, t.follower, t.conn = time.Now(), t.sent, f, l.conn
 	t.verdict, t.told, t.omitted = verdict{}, "", nil
 	data := t.about()
 	data["attempts"] = t.attempts
-	where := t.address.String()
-	t.mu.Unlock()
-	t.log.Info("push is live", slog.String("url", where))
+	t.log.Info("push is live", slog.String("url", t.address.String()))
 	t.m.tell(event.PushStart, t.path, data)
+	if _, here := t.stream.Publisher(); !here { // it has gone meanwhile
+		t.turn(t.standIn())
+	}
+}
+
+// away notes that the stream's publisher is gone and waited for, or that another one has come.
+func (t *target) away(on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case on && t.state == Live:
+		t.turn(t.standIn())
+	case !on && (t.state == Slated || t.state == Away):
+		t.turn(Live)
+	}
+}
+
+// standIn is the state while the publisher is away.
+func (t *target) standIn() State {
+	if t.hasSlate() {
+		return Slated
+	}
+	return Away
+}
+
+// turn changes and tells what the server is sent. mu is held.
+func (t *target) turn(s State) {
+	t.change(s)
+	data := t.about()
+	data["state"] = s.String()
+	t.log.Info("push: " + map[State]string{
+		Live: "the publisher is back", Slated: "the publisher is away: the slate is sent", Away: "the publisher is away: nothing is sent",
+	}[s])
+	t.m.tell(event.PushState, t.path, data)
 }
 
 // ended notes that the session has ended, and why.
@@ -88,9 +123,10 @@ func (t *target) ended(f *stream.Follower, err error, a *Address) {
 	skips := int64(f.Skips())
 	v := judge(err, a)
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	took := time.Since(t.live)
 	t.sent.skips += skips
-	t.follower, t.live = nil, time.Time{}
+	t.follower, t.conn, t.live = nil, nil, time.Time{}
 	if took >= longestWait {
 		t.attempts = 0
 	}
@@ -105,7 +141,6 @@ func (t *target) ended(f *stream.Follower, err error, a *Address) {
 	data["bytes_sent"] = t.sent.bytes - t.before.bytes
 	data["frames"] = t.sent.frames - t.before.frames
 	data["skips"] = t.sent.skips - t.before.skips
-	t.mu.Unlock()
 	t.log.Info("push has ended", slog.String("reason", v.reason.String()), slog.Duration("dur", took.Round(time.Millisecond)),
 		slog.Any("sent", data["bytes_sent"]), slog.Any("frames", data["frames"]), slog.Any("skips", data["skips"]))
 	t.m.tell(event.PushStop, t.path, data)
@@ -182,6 +217,7 @@ type Status struct {
 	Frames   int64
 	Skips    int64
 	Lag      time.Duration
+	Stalled  time.Duration // for how long the server has taken nothing of what waits; 0 while it takes what comes
 	LeftOut  []string
 	Notes    []Note
 }
@@ -203,6 +239,9 @@ func (t *target) Status() Status {
 	if f := t.follower; f != nil {
 		st := f.Stats()
 		s.Lag, s.Skips = st.Lag, s.Skips+st.Skips
+	}
+	if t.conn != nil {
+		s.Stalled = t.conn.stuck()
 	}
 	if t.state != Off {
 		s.Notes = notes(t.service, t.stream)

@@ -79,6 +79,7 @@ type status struct {
 	sent     figures   // in all
 	before   figures   // when the present session began
 	follower *stream.Follower
+	conn     *patientConn // of the present session
 	omitted  []string
 	slate    string // why the file that is the slate is not used; empty if it is
 	told     string // what was said of failures
@@ -249,7 +250,7 @@ func (t *target) session(ctx, waiting context.Context) error {
 	if err != nil {
 		return t.quickly(err, asked)
 	}
-	t.begin(f)
+	t.begin(f, l)
 	err = t.send(ctx, waiting, l, f, &first)
 	t.ended(f, err, l.at)
 	return t.quickly(err, asked)
@@ -385,7 +386,7 @@ func (t *target) rest(s *sender) {
 
 // pump reads the stream and sends it until either fails. It returns errEnded at the end of the stream.
 func (t *target) pump(ctx context.Context, s *sender, f *stream.Follower, first *stream.Entry) error {
-	var stand slate
+	stand := slate{unfit: t.slateIs}
 	remark := time.Now().Add(noteAfter)
 	if err := t.take(s, &stand, first); err != nil {
 		return err
@@ -436,21 +437,29 @@ func (t *target) remark() {
 	}
 }
 
-// loop returns the slate that is a file; nil if there is none, or it does not fit what is sent, which is said.
+// hasSlate reports whether something is sent while the publisher is away.
+func (t *target) hasSlate() bool { return t.Slate != "" && t.Slate != slateOff }
+
+// loop returns the slate that is a file; nil if there is none, or it cannot be read, which is said. It is said now, too, if it does not fit
+// what is sent.
 func (t *target) loop(ctx context.Context, s *sender) *loop {
 	if !isLoop(t.Slate) {
 		return nil
 	}
 	l, err := t.m.loops.get(ctx, t.Slate)
-	if err == nil {
-		if err = l.fits(s); err != nil {
-			err = fmt.Errorf("the slate %s does not fit the stream: %w", t.Slate, err)
-		}
+	if err != nil {
+		t.slateIs(err)
+		return nil
 	}
+	t.slateIs(l.fits(s))
+	return l
+}
+
+// slateIs notes why the slate that is a file is not used, and says it once; nil is of one that is.
+func (t *target) slateIs(err error) {
 	what := ""
 	if err != nil {
 		what = session.ErrorText(err, maxText) + "; the last key frame is repeated instead"
-		l = nil
 	}
 	t.mu.Lock()
 	told := t.status.slate == what
@@ -459,7 +468,6 @@ func (t *target) loop(ctx context.Context, s *sender) *loop {
 	if !told && what != "" {
 		t.log.Warn("push: the slate is not used", slog.String("what", what))
 	}
-	return l
 }
 
 // orCause returns why ctx has ended, if it has: that is why writing failed.
@@ -486,7 +494,7 @@ func (t *target) take(s *sender, stand *slate, e *stream.Entry) error {
 
 // wait waits for the next frame. While the stream has no publisher it sends a slate, if that is wanted.
 func (t *target) wait(ctx context.Context, s *sender, f *stream.Follower, stand *slate) (stream.Entry, error) {
-	if t.Slate == "" || t.Slate == slateOff {
+	if !t.hasSlate() {
 		return f.Next(ctx)
 	}
 	for {

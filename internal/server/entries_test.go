@@ -31,11 +31,11 @@ func TestPushEntry(t *testing.T) {
 	got := pushEntry(&push.Status{
 		Stream: "live/a", Config: push.Config{Name: "n", Service: "twitch", URL: "rtmp://hidden", Key: "hidden", Enabled: true, Slate: "repeat", Caps: "on", Pin: "p", MaxAttempts: 9},
 		Origin: push.FromHook, URL: "rtmp://shown", State: push.Refused, Since: since, Reason: session.Denied, Error: "no", Attempts: 1, NextTry: next, Sessions: 2, Bytes: 3, Frames: 4, Skips: 5,
-		Lag: 6500 * time.Millisecond, LeftOut: []string{"a track"}, Notes: []push.Note{{Sentence: "slow", Setting: "faster"}, {Sentence: "dark"}},
+		Lag: 6500 * time.Millisecond, Stalled: 7500 * time.Millisecond, LeftOut: []string{"a track"}, Notes: []push.Note{{Sentence: "slow", Setting: "faster"}, {Sentence: "dark"}},
 	})
 	want := admin.Push{
 		Stream: "live/a", Name: "n", Service: "twitch", URL: "rtmp://shown", Origin: "hook", Enabled: true, Slate: "repeat", Caps: "on", Pin: "p", MaxAttempts: 9, State: "refused", Since: &since,
-		Reason: "denied", Error: "no", Attempts: 1, NextTry: &next, Sessions: 2, BytesSent: 3, Frames: 4, Skips: 5, Lag: 6.5, LeftOut: []string{"a track"}, Notes: []string{"slow", "dark"},
+		Reason: "denied", Error: "no", Attempts: 1, NextTry: &next, Sessions: 2, BytesSent: 3, Frames: 4, Skips: 5, Lag: 6.5, Stalled: 7.5, LeftOut: []string{"a track"}, Notes: []string{"slow", "dark"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nwant %+v", got, want)

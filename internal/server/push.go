@@ -162,7 +162,7 @@ func pushEntry(s *push.Status) admin.Push {
 		Stream: s.Stream, Name: s.Config.Name, Service: s.Config.Service, URL: s.URL, Origin: string(s.Origin), Enabled: s.Config.Enabled,
 		Slate: s.Config.Slate, Caps: s.Config.Caps, Pin: s.Config.Pin, MaxAttempts: s.Config.MaxAttempts,
 		State: s.State.String(), Since: timeOrNil(s.Since), Error: s.Error, Attempts: s.Attempts, NextTry: timeOrNil(s.NextTry),
-		Sessions: s.Sessions, BytesSent: s.Bytes, Frames: s.Frames, Skips: s.Skips, Lag: s.Lag.Seconds(), LeftOut: s.LeftOut,
+		Sessions: s.Sessions, BytesSent: s.Bytes, Frames: s.Frames, Skips: s.Skips, Lag: s.Lag.Seconds(), Stalled: s.Stalled.Seconds(), LeftOut: s.LeftOut,
 	}
 	if s.Error != "" {
 		e.Reason = s.Reason.String()
