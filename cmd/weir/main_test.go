@@ -149,14 +149,17 @@ func TestConfigCheckRefusesHiddenEntries(t *testing.T) {
 func TestConfigCheckWarns(t *testing.T) {
 	t.Chdir(t.TempDir())
 	text := "streams:\n  - match: live/*\n    publish:\n      keys: [{key: a, expires: 2020-01-31}, {key: b, expires: 2120-01-31}]\n" +
+		"  - match: tv/*\n    push:\n      - {url: rtmp://h/live, key: hunter2}\n      - rtmp://h/live/hunter2\n" +
 		"hooks:\n  - {run: [/nowhere/notify, x]}\n  - {run: [sh, -c, exit]}\n"
 	if err := os.WriteFile("weir.yml", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	status, out, errOut := command(t, "config", "check", "-c", "weir.yml")
 	dir, _ := os.Getwd()
-	want := "warning: weir.yml:6:12: hooks.0.run.0: the program cannot be run now: exec: \"/nowhere/notify\": stat /nowhere/notify: no such file or directory\n" +
-		"warning: weir.yml:4:32: streams.0.publish.keys.0.expires: the key ran out on 2020-01-31T00:00:00Z: nobody gets in by it\n"
+	want := "warning: weir.yml:10:12: hooks.0.run.0: the program cannot be run now: exec: \"/nowhere/notify\": stat /nowhere/notify: no such file or directory\n" +
+		"warning: weir.yml:4:32: streams.0.publish.keys.0.expires: the key ran out on 2020-01-31T00:00:00Z: nobody gets in by it\n" +
+		"warning: weir.yml:7:35: streams.1.push.0.key: every stream that matches \"tv/*\" is sent there with the same key, and a server takes one stream for a key: give the stream that is meant an entry of its own, or write {name} into the key\n" +
+		"warning: weir.yml:8:9: streams.1.push.1.url: streams.1.push.0.key (weir.yml:7:35) is sent to the same URL with the same key, and a server takes one stream for a key: remove one of the two\n"
 	if got := strings.ReplaceAll(errOut, dir+"/", ""); status != 0 || out != "The configuration is good.\n" || got != want {
 		t.Errorf("%d %s\n got %s\nwant %s", status, out, got, want)
 	}

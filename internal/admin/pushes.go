@@ -17,9 +17,9 @@ type Pushes interface {
 	// List returns the targets of live streams and those that the API made, in the order of streams and
 	// names; with a stream all that it has or is to have.
 	List(stream string) []Push
-	// Add makes a target. It fails with ErrPushTaken, ErrTooManyPushes or a *PushError.
+	// Add makes a target. It fails with ErrPushTaken, ErrPushSame, ErrTooManyPushes or a *PushError.
 	Add(ctx context.Context, n NewPush) (Push, error)
-	// Change changes what is given in to. It fails with ErrNoPush, ErrPushConfigured or a *PushError.
+	// Change changes what is given in to. It fails with ErrNoPush, ErrPushConfigured, ErrPushSame or a *PushError.
 	Change(ctx context.Context, stream, name string, to PushSettings) (Push, error)
 	// Remove removes a target. It fails with ErrNoPush or ErrPushConfigured.
 	Remove(ctx context.Context, stream, name string) error
@@ -31,6 +31,7 @@ type Pushes interface {
 var (
 	ErrNoPush         = errors.New("admin: there is no such target")
 	ErrPushTaken      = errors.New("admin: the stream has a target of this name already")
+	ErrPushSame       = errors.New("admin: the stream has a target with this URL and key already")
 	ErrPushConfigured = errors.New("admin: the target comes from the configuration or the decision hook")
 	ErrTooManyPushes  = errors.New("admin: too many targets")
 )
@@ -221,6 +222,8 @@ func (s *Server) pushProblem(err error, stream, name string) error {
 		return s.noPush(stream, name)
 	case errors.Is(err, ErrPushTaken):
 		return newProblem(http.StatusConflict, "name_taken", "The stream has a target of this name already: choose another, or change that one.")
+	case errors.Is(err, ErrPushSame):
+		return newProblem(http.StatusConflict, "same_target", "The stream is sent to this URL with this key already, and a server takes one stream for a key: change or remove that target.")
 	case errors.Is(err, ErrPushConfigured):
 		return newProblem(http.StatusConflict, "configured", "The target was not made by the API, which can turn it on and off alone: change streams[].push or edge.publish in the configuration, or what your decision hook answers.")
 	case errors.Is(err, ErrTooManyPushes):

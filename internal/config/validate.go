@@ -282,6 +282,7 @@ func (l *Loaded) Warnings() Errors {
 		return nil
 	}
 	var ps problems
-	l.root.apply(warnRule, l.conf, "", ps.under, ps.reporter(l.origins, l.file))
+	all := func(string) bool { return false } // one warning keeps no other back
+	l.root.apply(warnRule, l.conf, "", all, ps.reporter(l.origins, l.file))
 	return ps.list
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"weir/internal/config"
@@ -13,6 +14,8 @@ import (
 const (
 	maxURL = 2048 // bytes
 	maxKey = 1024
+
+	maxPort = 65535
 )
 
 // Address is where one stream is sent.
@@ -111,6 +114,9 @@ func (c *Config) address(v vars) (*Address, error) {
 	}
 	a := &Address{Host: hostOf(authority)}
 	a.service = serviceOf(c.Service, a.Host)
+	if a.service.tls && scheme != "rtmps" {
+		return nil, fmt.Errorf("%s takes streams by RTMPS alone: write rtmps:// in the place of rtmp://", a.service.title)
+	}
 	app, name := strings.TrimSuffix(path, "/"), strings.TrimRight(key, "?&")
 	if key == "" {
 		app, name = cutKey(strings.TrimRight(path, "?&"), a.service.app)
@@ -148,6 +154,11 @@ func split(raw string) (scheme, authority, path string, err error) {
 	u, err := url.Parse("rtmp://" + authority)
 	if err != nil || u.Hostname() == "" { // its error may show a password
 		return "", "", "", errors.New("the URL has no host, or one that is none")
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > maxPort {
+			return "", "", "", fmt.Errorf("the URL's port %.10s is none: there are 1 to %d", p, maxPort)
+		}
 	}
 	return scheme, authority, path, nil
 }

@@ -56,6 +56,9 @@ var wires = []struct {
 	{"another template", Config{URL: "rtmp://h/live/{key}"}, "", "", "", "", "there is no {key}"},
 	{"a template as host", Config{URL: "rtmp://{name}/live/cam"}, "", "", "", "", "a { in its host"},
 	{"no application", Config{URL: "rtmp://h", Key: "cam"}, "", "", "", "", "names no application"},
+	{"no port", Config{URL: "rtmp://h:99999/live/cam"}, "", "", "", "", "the URL's port 99999 is none"},
+	{"the port 0", Config{URL: "rtmp://h:0/live/cam"}, "", "", "", "", "the URL's port 0 is none"},
+	{"cloudflare without TLS", Config{Service: "cloudflare", URL: "rtmp://live.cloudflare.com/live", Key: "3e6d"}, "", "", "", "", "Cloudflare takes streams by RTMPS alone"},
 	{"a line", Config{URL: "rtmp://h/live", Key: "cam\nx"}, "", "", "", "", "no control characters"},
 }
 

@@ -12,6 +12,8 @@ var (
 	ErrNoTarget = errors.New("push: there is no such target")
 	// ErrTaken: the stream has a target of the name.
 	ErrTaken = errors.New("push: the stream has a target of this name already")
+	// ErrSame: the stream is sent to the URL with the key already.
+	ErrSame = errors.New("push: the stream has a target with this URL and key already")
 	// ErrConfigured: the target is not the API's to change, but for turning it on and off.
 	ErrConfigured = errors.New("push: the target comes from the configuration or the decision hook, or is the origin of this edge")
 	// ErrTooMany: there are as many as may be.
@@ -39,7 +41,7 @@ func (c *Config) check() error {
 const maxAdded = 1000
 
 // Add makes a target of a stream, live or not, and keeps it. An empty name becomes one of the service or
-// host. It fails with ErrTaken, ErrTooMany, or an *InvalidError.
+// host. It fails with ErrTaken, ErrSame, ErrTooMany, or an *InvalidError.
 func (m *Manager) Add(path string, c Config) (Status, error) {
 	if err := c.check(); err != nil {
 		return Status{}, &InvalidError{err}
@@ -57,6 +59,9 @@ func (m *Manager) Add(path string, c Config) (Status, error) {
 func (m *Manager) adding(path string, c *Config) (kept, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.goesTo(path, c) {
+		return kept{}, ErrSame
+	}
 	taken, own := map[string]bool{}, 0
 	for _, w := range m.wanted(path) {
 		taken[w.Name] = true
@@ -81,8 +86,14 @@ func (m *Manager) adding(path string, c *Config) (kept, error) {
 	return next, nil
 }
 
+// goesTo reports whether a stream is to be sent where a target would send it, by one of another name. mu is held.
+func (m *Manager) goesTo(path string, c *Config) bool {
+	v := vars{path: path}
+	return slices.ContainsFunc(m.wanted(path), func(w wanted) bool { return w.Name != c.Name && w.destination(v) == c.destination(v) })
+}
+
 // Change changes a target. Of one that the API did not make only Enabled may differ, else it fails with
-// ErrConfigured. It fails with ErrNoTarget, ErrTooMany, or an *InvalidError.
+// ErrConfigured. It fails with ErrNoTarget, ErrSame, ErrTooMany, or an *InvalidError.
 func (m *Manager) Change(path, name string, change func(*Config)) (Status, error) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
@@ -109,6 +120,9 @@ func (m *Manager) changed(path string, from *wanted, to *Config) (kept, error) {
 	defer m.mu.Unlock()
 	next := m.kept.clone()
 	if from.origin == FromAPI {
+		if v := (vars{path: path}); from.destination(v) != to.destination(v) && m.goesTo(path, to) {
+			return kept{}, ErrSame
+		}
 		at := next.addedAt(path, to.Name)
 		next.Added[at].Config = *to
 		return next, nil

@@ -135,7 +135,7 @@ func TestTheAnswerIsTheStateAfter(t *testing.T) {
 		}
 		s.pub.Close(nil)
 		time.Sleep(time.Second)
-		if st, err := w.m.Add("live/cam", to("away", "rtmp://h.example/live", "cam")); err != nil || st.State != Waiting {
+		if st, err := w.m.Add("live/cam", to("away", "rtmp://h.example/live", "two")); err != nil || st.State != Waiting {
 			t.Errorf("%v, %v", st.State, err)
 		}
 	})

@@ -341,6 +341,26 @@ func (m *Manager) Forwards(path string) bool {
 	return false
 }
 
+// sender returns which other stream is sent where a target is, with the same key; empty if none is.
+func (m *Manager) sender(t *target) string {
+	t.mu.Lock()
+	to := t.address
+	t.mu.Unlock()
+	if to == nil {
+		return ""
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for path, l := range m.lines {
+		for _, other := range l.targets {
+			if other != t && other.sendsTo(to) {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
 // tell tells of an event.
 func (m *Manager) tell(typ, path string, data map[string]any) {
 	if m.opt.Tell != nil {

@@ -19,6 +19,8 @@ type service struct {
 	url string
 	// page says where users find their URL, for services that have none for everybody.
 	page string
+	// tls says that it takes RTMPS alone.
+	tls bool
 	// app is the application of URLs that have none.
 	app string
 	// hosts are the ends of the names of its servers.
@@ -67,7 +69,7 @@ var services = []*service{
 		video: onlyH264, audio: onlyAAC, keys: 3 * time.Second, most: 3 * time.Second, bitrate: 12_128_000,
 	},
 	{
-		name: "cloudflare", title: "Cloudflare", url: "rtmps://live.cloudflare.com:443/live", hosts: []string{".cloudflare.com"},
+		name: "cloudflare", title: "Cloudflare", url: "rtmps://live.cloudflare.com:443/live", tls: true, hosts: []string{".cloudflare.com"},
 		video: onlyH264, audio: onlyAAC, keys: 2 * time.Second, most: 8 * time.Second,
 	},
 	{

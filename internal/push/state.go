@@ -107,6 +107,13 @@ func (t *target) standIn() State {
 	return Away
 }
 
+// sendsTo reports whether a server takes the stream at an address.
+func (t *target) sendsTo(a *Address) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.follower != nil && t.address.URL == a.URL && t.address.Name == a.Name
+}
+
 // turn changes and tells what the server is sent. mu is held.
 func (t *target) turn(s State) {
 	t.change(s)

@@ -210,10 +210,15 @@ func (t *target) work(ctx, waiting context.Context) error {
 	if errors.Is(err, errEnded) || waiting.Err() != nil {
 		return nil
 	}
+	by := t.m.sender(t)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.verdict = judge(err, t.address)
-	t.mayPass(&t.verdict)
+	if by != "" && t.verdict.refused && t.verdict.reason == session.Denied {
+		t.verdict.text = session.Printable("this server sends "+by+" there with the same key, and a server takes one stream for a key; it says: "+t.verdict.text, maxText)
+	} else {
+		t.mayPass(&t.verdict)
+	}
 	t.attempts++
 	return errFailed
 }

@@ -63,6 +63,15 @@ func (c *Config) Check() error {
 	return errors.Join(errs...)
 }
 
+// Warn implements config.Warner.
+func (c *Config) Warn() error {
+	entries := make([]push.Entry, len(c.Streams))
+	for i := range c.Streams {
+		entries[i] = push.Entry{Match: c.Streams[i].Match, Targets: c.Streams[i].Push}
+	}
+	return errors.Join(push.Warn(entries)...)
+}
+
 // checkUploads refuses recordings that go to storage which is not configured, and uploads that would be forgotten at each restart.
 func (c *Config) checkUploads() (errs []error) {
 	if err := s3.CheckEntries(c.S3); err != nil {

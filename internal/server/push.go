@@ -182,6 +182,8 @@ func pushError(err error) error {
 		return admin.ErrNoPush
 	case errors.Is(err, push.ErrTaken):
 		return admin.ErrPushTaken
+	case errors.Is(err, push.ErrSame):
+		return admin.ErrPushSame
 	case errors.Is(err, push.ErrConfigured):
 		return admin.ErrPushConfigured
 	case errors.Is(err, push.ErrTooMany):
