@@ -1,12 +1,14 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"weir/av"
@@ -77,21 +79,34 @@ func readable(err error) error {
 	return err
 }
 
-// variant chooses the best variant of a multivariant playlist.
+// maxVariants bounds how many variants of a playlist are tried.
+const maxVariants = 8
+
+// variant chooses the best variant of a multivariant playlist that can be read.
 func (s *hlsSource) variant(at *url.URL, p *m3u8.Multivariant) error {
 	if len(p.Variants) == 0 {
 		return errors.New("the multivariant playlist names no variant")
 	}
-	best := &p.Variants[0]
-	for i := range p.Variants {
-		if p.Variants[i].Bandwidth > best.Bandwidth {
-			best = &p.Variants[i]
+	best := slices.Clone(p.Variants)
+	slices.SortStableFunc(best, func(a, b m3u8.Variant) int { return cmp.Compare(b.Bandwidth, a.Bandwidth) })
+	var first error
+	for i := range best[:min(len(best), maxVariants)] {
+		err := s.choose(at, p, &best[i])
+		if err == nil || s.ctx.Err() != nil {
+			return err
 		}
+		first = cmp.Or(first, err)
 	}
-	uris := []string{best.URI}
-	if sound := rendition(p, best.Audio); sound != "" && sound != best.URI {
+	return first
+}
+
+// choose reads the playlists of a variant.
+func (s *hlsSource) choose(at *url.URL, p *m3u8.Multivariant, v *m3u8.Variant) error {
+	uris := []string{v.URI}
+	if sound := rendition(p, v.Audio); sound != "" && sound != v.URI {
 		uris = append(uris, sound)
 	}
+	s.lists = nil
 	for _, uri := range uris {
 		u, err := resolve(at, uri)
 		if err != nil {

@@ -58,6 +58,35 @@ func TestVariant(t *testing.T) {
 	}
 }
 
+// TestDeadVariants: of variants that cannot be had, or whose sound cannot, the next one is read, and the error is that of the best if none can; no more than
+// eight are tried.
+func TestDeadVariants(t *testing.T) {
+	w := &web{t: t, files: map[string][]byte{
+		"/master.m3u8": []byte("#EXTM3U\n" + `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="gone",NAME="a",URI="gone.m3u8"` + "\n" +
+			"#EXT-X-STREAM-INF:BANDWIDTH=1000\nok.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=9000\ndead.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=3000,AUDIO=\"gone\"\nmute.m3u8\n"),
+		"/ok.m3u8": list(`#EXT-X-MAP:URI="init"`, "a0"), "/mute.m3u8": list(`#EXT-X-MAP:URI="init"`, "b0"),
+		"/init": soundInit(t), "/a0": sound(t, 0, gap, "a0"), "/b0": sound(t, 0, gap, "b0"),
+	}}
+	if got, want := all(t, w.mustOpen("/master.m3u8")), []heard{{0, 0, "a0"}}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if want := []string{"/master.m3u8", "/dead.m3u8", "/mute.m3u8", "/gone.m3u8", "/ok.m3u8"}; !slices.Equal(w.asked[:len(want)], want) {
+		t.Errorf("asked for %q, want %q", w.asked, want)
+	}
+	w.asked = nil
+	text := "#EXTM3U\n"
+	for i := range 20 {
+		text += "#EXT-X-STREAM-INF:BANDWIDTH=" + strconv.Itoa(1000+i) + "\n" + strconv.Itoa(i) + ".m3u8\n"
+	}
+	w.files["/master.m3u8"] = []byte(text)
+	if _, err := w.open("/master.m3u8"); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Error(err)
+	}
+	if len(w.asked) != 1+maxVariants || w.asked[1] != "/19.m3u8" || w.asked[8] != "/12.m3u8" {
+		t.Errorf("asked for %q", w.asked)
+	}
+}
+
 // TestRangesOfOneFile: segments that are ranges of a file are read by ranges, also from a server that knows none; the offset that a playlist leaves out
 // follows from the segments before; and so are initializations.
 func TestRangesOfOneFile(t *testing.T) {
