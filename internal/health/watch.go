@@ -52,6 +52,7 @@ type past struct {
 	jumps, shifted int64
 	keyGap         time.Duration // the longest since the one before
 	lead           time.Duration // of the picture before the sound
+	apart          time.Duration // lead, if both went on since their newest frames: sound often comes in pieces of many
 	both           bool          // both tracks come, so that lead says something
 }
 
@@ -116,6 +117,7 @@ func (w *watch) look(now time.Duration, st *stream.Stats, h *stream.Headers, tra
 	video, audio := main[av.Video], main[av.Audio]
 	if video != nil && audio != nil && video.Frames > 0 && audio.Frames > 0 && video.Silent < maxSilence && audio.Silent < maxSilence {
 		is.lead, is.both = video.Last-audio.Last, true
+		is.apart = is.lead + video.Silent - audio.Silent
 	}
 	w.compare(&is, audio)
 	first := &w.start
@@ -201,7 +203,7 @@ func (w *watch) compare(is *past, audio *stream.TrackStats) {
 		w.pace.add(audio.Last, audio.Last-audio.First-audio.Sound)
 	}
 	if is.both {
-		w.order.add(is.tracks[av.Video].last, is.lead)
+		w.order.add(is.tracks[av.Video].last, is.apart)
 	}
 }
 
