@@ -178,6 +178,35 @@ func TestO18_NamesWithSlashes(t *testing.T) {
 	wantCall(t, s, 204, "DELETE", "/api/v1/keys/c1", "")
 }
 
+// TestO18_PathsOfPushesAndPulls: so are a place to which such a stream is sent, and one from which it is fetched, by every verb.
+func TestO18_PathsOfPushesAndPulls(t *testing.T) {
+	t.Parallel()
+	const name = "a/b/ü %c"
+	s := serve(t, fmt.Sprintf("state: %q\n", t.TempDir()))
+	for _, written := range []string{"a/b/%C3%BC%20%25c", "a%2Fb%2F%C3%BC%20%25c", "a/b%2f%c3%bc%20%25c"} {
+		push, pull := "/api/v1/pushes/p1/"+written, "/api/v1/pulls/"+written
+		wantCall(t, s, 201, "POST", "/api/v1/pushes", `{"stream":"`+name+`","name":"p1","url":"rtmp://192.0.2.1/app","key":"k"}`)
+		wantCall(t, s, 201, "POST", "/api/v1/pulls", `{"stream":"`+name+`","sources":["rtmp://192.0.2.1/app/x"],"on_demand":true}`)
+		var got struct{ Stream, Name string }
+		if err := json.Unmarshal([]byte(wantCall(t, s, 200, "GET", push, "")), &got); err != nil || got.Stream != name || got.Name != "p1" {
+			t.Errorf("%s: %+v, %v", push, got, err)
+		}
+		if changed := wantCall(t, s, 200, "PATCH", push, `{"enabled":false}`); !strings.Contains(changed, `"enabled":false`) {
+			t.Errorf("%s: %s", push, changed)
+		}
+		wantCall(t, s, 200, "POST", "/api/v1/pushes/p1/retry/"+written, "")
+		if list := wantCall(t, s, 200, "GET", "/api/v1/pulls", ""); !strings.Contains(list, `"stream":"`+name+`"`) {
+			t.Errorf("pulls: %s", list)
+		}
+		for one, code := range map[string]string{push: "push_not_found", pull: "pull_not_found"} {
+			wantCall(t, s, 204, "DELETE", one, "")
+			if gone := wantCall(t, s, 404, "DELETE", one, ""); !strings.Contains(gone, code) {
+				t.Errorf("%s: %s", one, gone)
+			}
+		}
+	}
+}
+
 // through dials as a load balancer does for a client, by a version of the PROXY protocol.
 func through(version byte, client string) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {

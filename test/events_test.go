@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,81 @@ func TestO02_RenamedSecret(t *testing.T) {
 		if q.Role == "play" && (q.Stream.Name == key || q.Stream.Path != "live/alice") {
 			t.Errorf("question %d has %+v", i, q.Stream)
 		}
+	}
+}
+
+// deaf is a connection whose network goes away: nothing arrives any more, in neither direction, and nobody is told.
+type deaf struct {
+	net.Conn
+	gone, closed chan struct{}
+	close        sync.Once
+}
+
+func (d *deaf) Read(b []byte) (int, error) {
+	n, err := d.Conn.Read(b)
+	select {
+	case <-d.gone:
+		<-d.closed
+		return 0, net.ErrClosed
+	default:
+		return n, err
+	}
+}
+
+func (d *deaf) Write(b []byte) (int, error) {
+	select {
+	case <-d.gone:
+		return len(b), nil
+	default:
+		return d.Conn.Write(b)
+	}
+}
+
+func (d *deaf) Close() error {
+	d.close.Do(func() { close(d.closed) })
+	return d.Conn.Close()
+}
+
+// TestO03_BlackHole: a publisher whose network is gone, so that not even its end is heard, has its stop within twice the idle
+// timeout, once and complete.
+func TestO03_BlackHole(t *testing.T) {
+	t.Parallel()
+	const idle = 10 * time.Second // the shortest that there is
+	r := receive(t, &receiver{})
+	s := serve(t, "streams:\n  - match: live/*\n    publish: {grace: 0s}\n"+told(r, "publish.*, stream.*"), "rtmp.idle_timeout="+idle.String())
+	d := &deaf{gone: make(chan struct{}), closed: make(chan struct{})}
+	v, err := speak(t.Context(), s.rtmpURL("live/a"), rtmp.DialOptions{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var err error
+		d.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+		return d, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(d.gone)
+	defer v.lose() // it keeps its connection until then
+	var list []hookEvent
+	if err := every(t.Context(), time.Minute, func() error {
+		if list = r.events(t); !slices.Contains(types(list), "stream.offline") {
+			return fmt.Errorf("the stream goes on: %v", types(list))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wantTypes(t, list, "stream.online", "publish.start", "publish.stop idle", "stream.offline")
+	first, last := list[1], list[2]
+	if took := last.Time.Sub(first.Time); took < idle || took > 2*idle+5*time.Second { // what a loaded machine adds
+		t.Errorf("its stop came after %v", took)
+	}
+	if last.Session.ID != first.Session.ID || last.Session.ID == "" || last.path() != "live/a" || last.Data["frames"] != 1.0 {
+		t.Errorf("%+v, begun as %+v", last, first)
+	}
+	if open, err := paired(list); err != nil || open != 0 {
+		t.Errorf("%d publish: %v", open, err)
+	}
+	if err := complete(list); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -34,7 +34,10 @@ hooks:
 streams:
   - match: guests/*
     publish: {auth: [hook], grace: 300ms}
+    pull: {allow_private: true}
+    record: [{dir: %[1]s/rec, min_free: ""}]
   - match: live/*
+    record: [{dir: %[1]s/rec, min_free: ""}]
     publish:
       grace: 300ms
       keys:
@@ -60,6 +63,9 @@ func (d *day) run(args ...string) (int, string) {
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		d.t.Fatal(err)
+	}
+	if args[0] != "key" && args[0] != "sign" { // which print a secret, as they must
+		d.logs = append(d.logs, string(out))
 	}
 	return cmd.ProcessState.ExitCode(), string(out)
 }

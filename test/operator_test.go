@@ -49,6 +49,7 @@ const (
 	apiToken   = "t0ken-of-the-operator-5d"
 	linkSecret = "signing-secret-0123456789abcdef0"
 	hookSecret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
+	pushKey    = "stre4m-key-at-4nother-service" // where the guest's stream is also sent, as the decision hook says
 )
 
 // TestOperatorsDay is one day with a server: what is configured, who comes, who is sent away, what is changed while
@@ -62,7 +63,7 @@ func TestOperatorsDay(t *testing.T) {
 	d.traces = receive(t, &receiver{})
 	d.invites = answering(t, func(q question) string {
 		if q.Stream.Name == guestName && q.Stream.Query["token"] == nil {
-			return `{"path":"guests/carol","user":"carol"}`
+			return `{"path":"guests/carol","user":"carol","push":[{"name":"elsewhere","url":"rtmp://127.0.0.1:1/app","key":"` + pushKey + `"}]}`
 		}
 		return `{"allow":false,"reason":"You are not invited."}`
 	})
@@ -80,6 +81,7 @@ func TestOperatorsDay(t *testing.T) {
 	d.keys()
 	d.invited()
 	d.changesUnderLoad()
+	d.told()
 	d.expiry()
 	d.blackHole()
 	d.crash()
@@ -153,6 +155,9 @@ func (d *day) invited() {
 	d.refused("guests/" + guestName + "?token=" + oldSecret)
 	guest := mustSpeak(d.t, d.s.rtmpURL("guests/"+guestName))
 	d.until("carol publishes", func() bool { id, _ := d.publisher("guests/carol"); return id != "" })
+	d.until("it is heard that her stream is sent nowhere else", func() bool {
+		return slices.ContainsFunc(d.receiver.events(d.t), func(e hookEvent) bool { return e.Type == "push.failed" && e.path() == "guests/carol" })
+	})
 	d.look(map[string]string{"guests/carol": ""})
 	guest.lose()
 	dave, err := speak(d.t.Context(), d.s.rtmpURL("live/dave?user=dave&pass="+password), rtmp.DialOptions{})
@@ -230,6 +235,20 @@ func (d *day) changesUnderLoad() {
 	if p := result.Players; p.Players != 200 || p.Started != 200 || p.Lost+p.Torn+p.Repeated+len(p.Failed) > 0 {
 		d.t.Errorf("the players noticed: %s", &out)
 	}
+}
+
+// told: viewers and callers of the API who show what is none are told so.
+func (d *day) told() {
+	for name, status := range map[string]int{ // what viewers are told who show what is none
+		"members/a.flv?exp=2000000000&kid=a&sig=" + linkSecret: http.StatusForbidden, "members/a.flv?key=" + oldSecret: http.StatusForbidden,
+	} {
+		q, _ := http.NewRequestWithContext(d.t.Context(), http.MethodGet, "http://"+d.s.http+"/"+name, nil)
+		d.do(q, status)
+	}
+	q, _ := http.NewRequestWithContext(d.t.Context(), http.MethodGet, "http://"+d.s.admin+"/api/v1/version", nil)
+	q.Header.Set("Authorization", "Bearer "+apiToken+"x")
+	d.do(q, http.StatusUnauthorized)
+	d.ask(http.MethodPatch, "/api/v1/config", `{"hooks":[{"name":"x","url":"http://`+d.receiver.addr+`/`+oldSecret+`","secret":"`+hookSecret+`x"}]}`, http.StatusUnprocessableEntity)
 }
 
 // expiry: a link that is valid for a while, and a player that ends with it.
@@ -373,14 +392,21 @@ func (d *day) wantNoSecrets() {
 	if len(d.traces.bodies) == 0 || d.watched("publish.start") < 9 || len(d.read) < 40 {
 		d.t.Errorf("%d traces, %d starts that the API told of, %d answers: that is not the whole day", len(d.traces.bodies), d.watched("publish.start"), len(d.read))
 	}
+	recorded := 0
 	_ = filepath.WalkDir(filepath.Join(d.dir), func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && path != d.file {
 			b, _ := os.ReadFile(path)
+			if strings.HasPrefix(path, filepath.Join(d.dir, "rec", "live", "alice")) || strings.HasPrefix(path, filepath.Join(d.dir, "rec", "guests", "carol")) {
+				recorded++
+			}
 			all["file "+path] = path + "\n" + string(b)
 		}
 		return nil
 	})
-	for _, secret := range append([]string{secretName, guestName, password, oldSecret, apiToken, linkSecret, hookSecret}, d.secrets...) {
+	if recorded < 3 {
+		d.t.Errorf("%d recordings of renamed streams", recorded)
+	}
+	for _, secret := range append([]string{secretName, guestName, password, oldSecret, apiToken, linkSecret, hookSecret, pushKey}, d.secrets...) {
 		wantNowhere(d.t, secret, all)
 	}
 }

@@ -92,8 +92,9 @@ func runCommand(t *testing.T, cmd *exec.Cmd) *server {
 		t.Fatal(err)
 	}
 	s.cmd.Stdout, s.cmd.Stderr = w, w
-	defer w.Close()
-	if err := s.cmd.Start(); err != nil {
+	err = s.cmd.Start()
+	_ = w.Close() // what is read ends with the server
+	if err != nil {
 		t.Fatal(err)
 	}
 	open := make(chan struct{})
