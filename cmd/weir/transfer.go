@@ -96,8 +96,10 @@ func transfer(ctx context.Context, out *console, source, target string, t relay.
 		}
 	}
 	o.Notice = func(s string) { fmt.Fprintf(out.Err, "%sweir: %s\n", clear, s) }
+	from := t.Access
+	from.Place = &fetch.Place{}
 	s, err := relay.Copy(ctx,
-		func(ctx context.Context) (fetch.Source, error) { return fetch.Open(ctx, source, t.Access) },
+		func(ctx context.Context) (fetch.Source, error) { return fetch.Open(ctx, source, from) },
 		func(ctx context.Context) (relay.Target, error) { return relay.Create(ctx, target, t) }, o)
 	fmt.Fprint(out.Err, clear)
 	if s.Frames > 0 {

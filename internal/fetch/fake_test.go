@@ -24,6 +24,8 @@ type web struct {
 	plain  bool              // it knows no ranges
 	answer func(r *http.Request) (status int, b []byte)
 
+	place *Place
+
 	asked []string // path, query and range
 }
 
@@ -62,7 +64,8 @@ func (w *web) open(at string) (*hlsSource, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s := &hlsSource{ctx: w.t.Context(), client: &http.Client{Transport: w}, end: func() {}}
+	ctx, end := context.WithCancel(w.t.Context())
+	s := &hlsSource{ctx: ctx, client: &http.Client{Transport: w}, end: end, place: w.place}
 	res, err := get(context.Background(), s.client, u.String(), "")
 	if err != nil {
 		w.t.Fatal(err)

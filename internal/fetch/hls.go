@@ -40,6 +40,7 @@ type hlsSource struct {
 	end    func()
 	live   bool
 	lists  []*hlsList
+	place  *Place                  // nil: nobody remembers it
 	shifts map[epoch]time.Duration // what is added to the times of each of the latest epochs
 }
 
@@ -51,7 +52,7 @@ func (s *hlsSource) begin(from, at *url.URL, body io.Reader, live bool) error {
 	case err != nil:
 		err = fmt.Errorf("reading the playlist: %w", err)
 	case p.Media != nil:
-		s.lists = []*hlsList{{s: s, url: from, base: at}}
+		s.lists = []*hlsList{{s: s, url: from, base: at, spot: s.place.spot(0)}}
 		s.lists[0].take(p.Media, p.More)
 	default:
 		err = s.variant(at, p.Multivariant)
@@ -112,7 +113,7 @@ func (s *hlsSource) choose(at *url.URL, p *m3u8.Multivariant, v *m3u8.Variant) e
 		if err != nil {
 			return err
 		}
-		l := &hlsList{s: s, url: u, base: u, second: len(s.lists) > 0}
+		l := &hlsList{s: s, url: u, base: u, second: len(s.lists) > 0, spot: s.place.spot(len(s.lists))}
 		if err := l.load(""); err != nil {
 			return err
 		}
@@ -206,6 +207,16 @@ func (s *hlsSource) Live() bool { return s.live }
 func (s *hlsSource) Close() error {
 	s.end()
 	return nil
+}
+
+// stands reports whether a playlist that can be had has nothing to read.
+func (s *hlsSource) stands() bool {
+	for _, l := range s.lists {
+		if !l.has() && !l.media.EndList && l.refused == 0 && len(l.frames) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Condition implements Source.

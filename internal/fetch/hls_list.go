@@ -31,6 +31,8 @@ type hlsList struct {
 	begun   bool
 	ended   bool
 	clock   hlsClock
+	spot    *spot  // where it was left; nil: nobody remembers it
+	given   string // name of the segment before next
 
 	frames  []av.Frame
 	demux   mpegts.Demuxer
@@ -68,6 +70,9 @@ func (l *hlsList) take(p *m3u8.Media, cut bool) {
 	if !l.begun {
 		l.begun = true
 		l.next = p.MediaSequence + uint64(l.start(p))
+		if old == nil && !p.EndList && l.spot.isIn(p) {
+			l.next = max(l.next, l.spot.next)
+		}
 		l.clock.enter(l.s, epoch{l.clock.epoch.restarts, l.discontinuity(int(l.next - p.MediaSequence))})
 	}
 }
@@ -164,8 +169,11 @@ func (l *hlsList) has() bool {
 	return i < uint64(len(l.media.Segments)) && l.media.Segments[i].Whole()
 }
 
-// more reads the next segment, or waits for it.
+// more reads the next segment, or waits for it. The frames of those before have been taken.
 func (l *hlsList) more() error {
+	if l.spot != nil && l.given != "" {
+		*l.spot = spot{l.next, l.given}
+	}
 	if l.has() && !l.media.EndList && time.Since(l.asked) >= max(l.target(), minReload) {
 		if err := l.reload(""); err != nil { // what slides out of it is to be noticed in time
 			return err
@@ -207,6 +215,7 @@ func (l *hlsList) more() error {
 // segment reads segment i of the playlist. One that cannot be read is a gap, unless too many in a row are.
 func (l *hlsList) segment(i int) error {
 	seg, number := &l.media.Segments[i], l.next-1
+	l.given = segmentName(seg.URI)
 	if seg.Discontinuity { // counted here: many servers do not number them as they slide out of the playlist
 		l.add(l.demux.Flush(nil))
 		l.clock.enter(l.s, epoch{l.clock.epoch.restarts, l.clock.epoch.discontinuity + 1})

@@ -50,7 +50,7 @@ func answered(ctx context.Context, client *http.Client, u *url.URL, a Access, en
 	body := bufio.NewReaderSize(res.Body, sniffSize)
 	if head, _ := body.Peek(len(playlistHead)); bytes.HasPrefix(head, []byte(playlistHead)) {
 		defer res.Body.Close()
-		s := &hlsSource{ctx: ctx, client: client, end: end}
+		s := &hlsSource{ctx: ctx, client: client, end: end, place: a.Place}
 		if err := s.begin(u, res.Request.URL, body, a.Paced); err != nil {
 			return nil, err
 		}

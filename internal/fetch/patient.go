@@ -32,7 +32,11 @@ func (p *patient) ReadFrame() (*av.Frame, error) {
 	t.Stop()
 	if err != nil {
 		if p.expired.Load() {
-			err = session.Becausef(session.Idle, "no frame has come for %v: nobody publishes the stream, or its server or network hangs", p.limit)
+			why := "nobody publishes the stream, or its server or network hangs"
+			if s, ok := p.Source.(*hlsSource); ok && s.stands() {
+				why = "its playlist can be had, but has no new segment: the encoder has stopped"
+			}
+			err = session.Becausef(session.Idle, "no frame has come for %v: %s", p.limit, why)
 		}
 		return nil, err
 	}

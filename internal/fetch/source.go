@@ -59,6 +59,8 @@ type Access struct {
 	Header http.Header
 	// Hops are the servers that the stream goes through, this one last; see package hops. Servers are told of them.
 	Hops []string
+	// Place, if not nil, is where the source was left when it was open last, and where it will be.
+	Place *Place
 	// MaxFrame, if more than 0, is about the largest frame that is of use, in bytes: a server's FLV with a larger one fails before that is read.
 	MaxFrame int
 	// Paced makes the frames of HLS and of files on servers come when they are due, not as fast as they can be had, and

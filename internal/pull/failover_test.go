@@ -184,3 +184,42 @@ func TestSource(t *testing.T) {
 		r.within(time.Second, "it is lost", func() bool { url, _ := r.Source(path); return url == "" })
 	})
 }
+
+// TestPlaces: each source is told where it was left, also after another one and in the next fetch, and is new after a change.
+func TestPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+		a, b := r.origins['a'], r.origins['b']
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'a')
+		first := a.place
+		a.become(silent)
+		r.lives(7*time.Second, path, 'b')
+		second := b.place
+		if first == nil || second == nil || first == second {
+			t.Fatal("they have no place of their own")
+		}
+		a.become(sends)
+		b.become(silent)
+		r.lives(7*time.Second, path, 'a')
+		if a.place != first {
+			t.Error("the place is forgotten when it comes again")
+		}
+		p.s.Leave()
+		r.within(32*time.Second, "it ends", func() bool { return r.state(path).Status == Idle })
+		p = r.mustPlay(path)
+		r.lives(time.Second, path, 'a')
+		if a.place != first {
+			t.Error("the place is forgotten in the next fetch")
+		}
+		r.mu.Lock()
+		r.conf.Sources = []string{"rtmp://a/other"}
+		r.mu.Unlock()
+		r.Apply()
+		r.within(time.Second, "the other one is fetched", func() bool { return r.state(path).Source == "rtmp://a/other" && r.state(path).Status == Live })
+		if a.place == first {
+			t.Error("another source has its place")
+		}
+		p.s.Leave()
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/internal/fetch"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -52,6 +53,9 @@ type pull struct {
 	live    *opened                 // the source that sends; nil: none does
 	state   State
 	told    news // what the log and the events know
+
+	placesOf []string      // the sources whose places are these
+	places   []fetch.Place // how far each source has been read
 
 	failed      error     // why the last round of all sources failed; nil after a success
 	failedAt    time.Time // when

@@ -51,6 +51,7 @@ type origin struct {
 	header http.Header // of the newest connection
 	trust  bool        // it accepts every certificate
 	let    error       // why it may not be connected to
+	place  *fetch.Place
 }
 
 func (o *origin) become(b behaviour) {
@@ -78,6 +79,7 @@ func (o *origin) connect(ctx context.Context, a fetch.Access) (fetch.Source, err
 	o.mu.Lock()
 	o.opened++
 	o.hops, o.header, o.trust = a.Hops, a.Header, a.Insecure
+	o.place = a.Place
 	o.let = a.Control("tcp", "192.0.2.7:1935", nil)
 	o.mu.Unlock()
 	switch o.now() {
