@@ -115,7 +115,7 @@ func (c *Configuration) reload(f files, cause string) (Report, error) {
 		return Report{}, c.failed(cause, err)
 	}
 	same := c.keep(f, conf, loaded)
-	c.applied(report, cause, same)
+	c.applied(report, cause, same && len(report.Changed) == 0) // a file that it refers to may have changed alone
 	return report, nil
 }
 

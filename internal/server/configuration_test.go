@@ -107,6 +107,25 @@ func (r Report) paths() string {
 	return strings.Join(all, ", ")
 }
 
+// TestReloadOfASecret: a change of a file that the configuration refers to is not said to be none.
+func TestReloadOfASecret(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "key")
+	write(t, secret, "hunter2\n")
+	r := startRig(t, filepath.Join(dir, "weir.yml"), "streams:\n  - match: live/a\n    push: [{name: a, url: rtmp://192.0.2.1/live, key: {file: "+secret+"}}]\n")
+	write(t, secret, "hunter3\n")
+	if report, err := r.reload(); err != nil || report.paths() != "streams.0.push.0.key live" {
+		t.Errorf("%s, %v", report.paths(), err)
+	}
+	if line := r.log.next(t, 10*time.Second, "msg=\"configuration "); !strings.Contains(line, `msg="configuration changed" cause=test changed=[streams.0.push.0.key]`) || strings.Contains(line, "hunter") {
+		t.Error(line)
+	}
+	if _, err := r.reload(); err != nil {
+		t.Fatal(err)
+	}
+	r.log.next(t, 10*time.Second, `msg="configuration unchanged" cause=test`)
+}
+
 func TestReloadOfAFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "weir.yml")
 	r := startRig(t, file, "limits: {streams: 5}\n", "limits.connections=9")

@@ -16,6 +16,8 @@ func TestMask(t *testing.T) {
 		{"https://host/x%3fkey=s3cret", "no s3cret", "no ***"},
 		{"https://host/x?key=a+b+c", "a b c and a+b+c", "*** and ***"},
 		{"https://host/x?key=abc", "abc", "abc"},
+		{"rtmp://host/live/cam?key=wrong", "wrong: wrongly, the 'wrong' or wrong_", "***: wrongly, the '***' or ***_"},
+		{"rtmp://host/live/cam?key=s3cretse", "as3cretseb", "a***b"},
 		{"https://host/a/b", "host, a, b", "host, a, b"},
 	} {
 		if got := Mask(c.says, Secrets(c.url)); got != c.want {
