@@ -44,7 +44,7 @@ func TestInProcessPathRules(t *testing.T) {
 		"live/snapshot.jpg": `the name is reserved: "snapshot.jpg"`,
 		"live/whip":         `the name is reserved: "whip"`,
 		"_weir/a":           `the name is reserved: "_weir"`,
-		"alone":             "it is app/name, of 2 to 16 segments",
+		"alone":             "it is app/name, of 2 to 16 segments, such as live/cam",
 	} {
 		if _, err := s.Publish(t.Context(), path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)

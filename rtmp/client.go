@@ -148,12 +148,17 @@ func (c *Client) dial(ctx context.Context, auth string) error {
 	} else {
 		c.conn.writeTimeout = 30 * time.Second
 	}
+	shaken := false
 	err = c.within(ctx, StageConnect, func() error {
 		if err := dialHandshake(&c.conn.buf, c.conn.handshakeWriter(), c.opts.Complex); err != nil {
 			return &HandshakeError{Err: err}
 		}
+		shaken = true
 		return c.connect(auth)
 	})
+	if shaken && errors.Is(err, ErrClosedByPeer) {
+		err = fmt.Errorf("%w: %w", ErrNotConnected, err)
+	}
 	if err != nil {
 		_ = nc.Close()
 	}

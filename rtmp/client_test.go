@@ -58,6 +58,40 @@ func pipeDial(t *testing.T, srv *Server) func(context.Context, string, string) (
 	}
 }
 
+// TestClosedInPlaceOfAnAnswer: a server that closes the connection when it reads connect, as some do that have no such application, is told from
+// one that closes it later or within the handshake.
+func TestClosedInPlaceOfAnAnswer(t *testing.T) {
+	handler := &fakeHandler{onConnect: func(*ServerSession, *ConnectRequest) error { return errors.New("x") }}
+	for name, c := range map[string]struct {
+		serve func(nc net.Conn)
+		want  bool
+	}{
+		"at connect": {func(nc net.Conn) {
+			b := make([]byte, 1+1536)
+			_, _ = io.ReadFull(nc, b)
+			_, _ = nc.Write(append(b, b[1:]...)) // S0, S1 and S2
+			_, _ = io.ReadFull(nc, b[:1536+1])   // C2, and the first byte of connect
+		}, true},
+		"within the handshake": {func(nc net.Conn) { _, _ = io.ReadFull(nc, make([]byte, 100)) }, false},
+		"with an answer":       {func(nc net.Conn) { _ = (&Server{Handler: handler}).ServeConn(context.Background(), nc) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := net.Pipe()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				c.serve(server)
+				_ = server.Close()
+			}()
+			_, err := Dial(t.Context(), "rtmp://h/live/cam", DialOptions{Dial: func(context.Context, string, string) (net.Conn, error) { return client, nil }})
+			<-done
+			if err == nil || errors.Is(err, ErrNotConnected) != c.want || c.want && !errors.Is(err, ErrClosedByPeer) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // relay is a handler that gives what is published to those who play it.
 type relay struct {
 	*fakeHandler

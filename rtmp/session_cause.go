@@ -15,6 +15,8 @@ import (
 var (
 	// ErrClosedByPeer says that the peer ended the connection, in whatever way.
 	ErrClosedByPeer = errors.New("closed by peer")
+	// ErrNotConnected is wrapped, beside ErrClosedByPeer, when a server has closed the connection of a client instead of answering connect.
+	ErrNotConnected = errors.New("connect was not answered")
 	// ErrParked is what Serve and ServeConn return while a detached session goes on
 	// without their goroutine. Its playbacks are closed when it ends.
 	ErrParked = errors.New("rtmp: parked")

@@ -110,6 +110,9 @@ func remarks(w io.Writer, list []push) error {
 			if p.NextTry != nil {
 				fmt.Fprintf(&b, "; tried again at %s", p.NextTry.Local().Format(time.TimeOnly))
 			}
+			if p.State == "refused" && !strings.Contains(p.Error, "weir pushes retry") {
+				fmt.Fprintf(&b, "; at once by weir pushes retry %s %s", p.Stream, p.Name)
+			}
 			b.WriteString("\n")
 		}
 		if p.Stalled > 0 {

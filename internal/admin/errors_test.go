@@ -92,7 +92,6 @@ func TestErrors(t *testing.T) {
 		{"DELETE", "/pushes/conf/live/a", "", nil, 409, "configured"},
 		{"POST", "/pushes/none/retry/live/a", "", nil, 404, "push_not_found"},
 		{"POST", "/pushes", `{"url":"rtmp://h/live/cam"}`, nil, 422, "invalid"},
-		{"POST", "/pushes", `{"stream":"cam","url":"rtmp://h/live/cam"}`, nil, 422, "invalid"},
 		{"POST", "/pushes", `{"stream":"live/a","url":"rtmp://h/live/cam","name":"A B"}`, nil, 422, "invalid"},
 		{"POST", "/pushes", `{"stream":"live/a","url":"rtmp://h/live/cam","nam":"x"}`, nil, 422, "invalid"},
 		{"POST", "/pushes", `{"stream":"live/a"}`, nil, 422, "bad_push"},

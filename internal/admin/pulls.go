@@ -53,7 +53,7 @@ type Pull struct {
 // NewPull is a stream to fetch.
 type NewPull struct {
 	_        struct{} `additionalProperties:"false"`
-	Stream   string   `json:"stream" minLength:"3" maxLength:"255" doc:"The path of the stream here." example:"live/cam"`
+	Stream   string   `json:"stream" maxLength:"1024" doc:"The path of the stream here, app/name." example:"live/cam"`
 	Sources  []string `json:"sources" minItems:"1" maxItems:"16" nullable:"false" doc:"From where, in the order in which they are tried: URLs of rtmp, rtmps, http, https, ws or wss. They may not lead to private addresses unless streams[].pull.allow_private is set." example:"[\"rtmp://origin.example/live/cam\"]"`
 	OnDemand bool     `json:"on_demand,omitempty" doc:"Fetch it only while somebody plays it."`
 	Linger   float64  `json:"linger,omitempty" minimum:"1" maximum:"86400" doc:"Seconds for which it is fetched on after its last player has left; absent for 30."`

@@ -85,7 +85,7 @@ type PushSettings struct {
 // NewPush is a target to make.
 type NewPush struct {
 	_      struct{} `additionalProperties:"false"`
-	Stream string   `json:"stream" minLength:"3" maxLength:"255" pattern:"^[^/]+/.+$" doc:"The stream's path; it need not be live." example:"live/cam"`
+	Stream string   `json:"stream" maxLength:"1024" doc:"The stream's path, app/name; it need not be live." example:"live/cam"`
 	Name   string   `json:"name,omitempty" maxLength:"40" pattern:"^[a-z0-9_-]+$" doc:"What it is called; made of the service or the host if absent."`
 	PushSettings
 }

@@ -100,7 +100,7 @@ func CheckPath(path string) error {
 		return fmt.Errorf("%w: not UTF-8", ErrPath)
 	}
 	if n := strings.Count(path, "/") + 1; n < 2 || n > maxSegments {
-		return fmt.Errorf("%w: it is app/name, of 2 to %d segments", ErrPath, maxSegments)
+		return fmt.Errorf("%w: it is app/name, of 2 to %d segments, such as live/cam", ErrPath, maxSegments)
 	}
 	for s := range strings.SplitSeq(path, "/") {
 		if s == "" || s == "." || s == ".." {

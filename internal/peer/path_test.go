@@ -30,9 +30,9 @@ func TestCheckPath(t *testing.T) {
 	segments := func(n int) string { return strings.TrimSuffix(strings.Repeat("a/", n), "/") }
 	for path, want := range map[string]string{
 		segments(2): "", segments(16): "",
-		segments(1): "it is app/name, of 2 to 16 segments", segments(17): "it is app/name, of 2 to 16 segments",
+		segments(1): "it is app/name, of 2 to 16 segments, such as live/cam", segments(17): "it is app/name, of 2 to 16 segments, such as live/cam",
 		"live/" + strings.Repeat("x", 250): "", "live/" + strings.Repeat("x", 251): "longer than 255 bytes",
-		"live/\xff": "not UTF-8", "live/ü": "", "": "it is app/name, of 2 to 16 segments",
+		"live/\xff": "not UTF-8", "live/ü": "", "": "it is app/name, of 2 to 16 segments, such as live/cam",
 		"live/": `a segment is empty, "." or ".."`, "/live": `a segment is empty, "." or ".."`, "a//b": `a segment is empty, "." or ".."`,
 		"live/.": `a segment is empty, "." or ".."`, "../live": `a segment is empty, "." or ".."`, "live/...": "", "live/.a": "",
 		"live/a\n": "it has a control character or a backslash", "live/\u202e": "it has a control character or a backslash",

@@ -64,11 +64,29 @@ func (c *EdgeConfig) Validate() error {
 	return errors.Join(append(errs, c.Tuning.validate())...)
 }
 
+// Warn implements config.Warner.
+func (c *EdgeConfig) Warn() error {
+	var errs []error
+	if c.PublishKey != "" && c.Publish != publishForward {
+		errs = append(errs, config.Errorf(&c.PublishKey, "the key is not used: streams are not sent on to the origin unless publish is forward"))
+	}
+	list := []*string{&c.Origin}
+	for i := range c.Backup {
+		list = append(list, &c.Backup[i])
+	}
+	for _, origin := range list {
+		if u, err := url.Parse(*origin); err == nil && strings.Trim(u.Path, "/") != "" {
+			errs = append(errs, config.Errorf(origin, "the path goes before those of streams: live/cam would be fetched as %s; leave it out unless the origin's streams are there", session.Redact(atOrigin(*origin, "live/cam"))))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // checkOrigin says what is wrong with the URL of a server.
 func checkOrigin(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || u.Fragment != "" || len(text) > maxURL || strings.ContainsAny(text, "{}") {
-		return fmt.Errorf("%q is no URL of a server: write rtmp://HOST, rtmps://HOST, http://HOST or https://HOST", session.Redact(text))
+		return fmt.Errorf("%q is no URL of a server: write rtmp://HOST, rtmps://HOST, http://HOST, https://HOST, ws://HOST or wss://HOST", session.Redact(text))
 	}
 	return nil
 }

@@ -103,3 +103,26 @@ func TestForwardedIsNotFetched(t *testing.T) {
 		other.s.Leave()
 	})
 }
+
+// TestEdgeWarns: what is not used of an edge, and a path that is most likely meant as an application, are told of, without keys.
+func TestEdgeWarns(t *testing.T) {
+	const path = "the path goes before those of streams: live/cam would be fetched as "
+	for name, c := range map[string]struct {
+		change func(c *EdgeConfig)
+		want   string
+	}{
+		"none":          {func(*EdgeConfig) {}, ""},
+		"plain":         {func(c *EdgeConfig) { c.Origin, c.Backup = "rtmp://o/?key=hunter2", []string{"https://b:1"} }, ""},
+		"forwards":      {func(c *EdgeConfig) { c.Origin, c.Publish, c.PublishKey = "rtmp://o", publishForward, "hunter2" }, ""},
+		"a key":         {func(c *EdgeConfig) { c.Origin, c.PublishKey = "rtmp://o", "hunter2" }, "the key is not used: streams are not sent on to the origin unless publish is forward"},
+		"an app":        {func(c *EdgeConfig) { c.Origin = "rtmp://o/live?key=hunter2" }, path + "rtmp://o/live/live/cam?key=***; "},
+		"of a stand-in": {func(c *EdgeConfig) { c.Origin, c.Backup = "rtmp://o", []string{"rtmp://p", "ws://q/x/"} }, path + "ws://q/x/live/cam.flv; "},
+	} {
+		e := DefaultEdge()
+		c.change(&e)
+		err := e.Warn()
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,30 @@ func TestC237_TargetsOfAPIAndHook(t *testing.T) {
 			w.stop()
 		}
 	}
+}
+
+// TestPrivateFromNowOn: a target that was refused for its address is tried again when the configuration allows it, and not before.
+func TestPrivateFromNowOn(t *testing.T) {
+	d := newDouble(t)
+	allowed := atomic.Bool{}
+	w := newWorld(t, func(o *Options) { o.Private = func(string) bool { return allowed.Load() } })
+	if _, err := w.m.Add("live/cam", to("it", "rtmp://"+d.listen()+"/live", "cam")); err != nil {
+		t.Fatal(err)
+	}
+	s := w.publish("live/cam", "p1")
+	s.frame()
+	w.until("refused", in(Refused))
+	w.m.Apply()
+	if st := w.status(); st.State != Refused || st.Attempts != 1 {
+		t.Errorf("%+v", st)
+	}
+	allowed.Store(true)
+	w.m.Apply()
+	for range 50 {
+		s.frame()
+	}
+	w.until("live", in(Live))
+	s.pub.Close(session.ErrKicked)
 }
 
 // TestC439_AfterRedirect: where a server sends its publishers on to is what is said of failures from then on, and is not the host from which

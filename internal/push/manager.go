@@ -208,6 +208,12 @@ func (m *Manager) Apply() {
 	defer m.mu.Unlock()
 	for path, l := range m.lines {
 		m.sync(path, l)
+		if m.opt.Private == nil || !m.opt.Private(path) {
+			continue
+		}
+		for _, t := range l.targets {
+			t.allowed()
+		}
 	}
 }
 

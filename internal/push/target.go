@@ -137,6 +137,16 @@ func (t *target) anew(another bool) {
 	}
 }
 
+// allowed makes a target try again that was refused for its address: private ones may be reached now.
+func (t *target) allowed() {
+	t.mu.Lock()
+	refused := t.state == Refused && t.verdict.reason == session.Address
+	t.mu.Unlock()
+	if refused {
+		t.retry()
+	}
+}
+
 // expected is the state of a target that begins: it waits for the publisher, or connects at the next key frame.
 func (t *target) expected() State {
 	if _, live := t.stream.Publisher(); live {

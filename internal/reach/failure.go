@@ -111,6 +111,8 @@ func explainNetwork(err error, host string) *Failure {
 		return again(session.Handshake, "%s closes the connection within the TLS handshake: look at the port, and at whether it speaks TLS there", host)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return again(session.Unreachable, "there is no way to %s: the network here or there is down", host)
+	case errors.Is(err, rtmp.ErrNotConnected):
+		return again(session.EOF, "%s has closed the connection instead of letting it into the application: look at the path of the URL", host)
 	case errors.Is(err, rtmp.ErrClosedByPeer), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return again(session.EOF, "%s has closed the connection", host)
 	}

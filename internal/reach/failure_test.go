@@ -45,6 +45,7 @@ func TestExplain(t *testing.T) {
 		{dial(syscall.EHOSTUNREACH), false, session.Unreachable, "no way to h.test"},
 		{dial(syscall.ENETUNREACH), false, session.Unreachable, "no way to h.test"},
 		{fmt.Errorf("%w: %w", rtmp.ErrClosedByPeer, io.EOF), false, session.EOF, "h.test has closed the connection"},
+		{fmt.Errorf("%w: %w", rtmp.ErrNotConnected, rtmp.ErrClosedByPeer), false, session.EOF, "h.test has closed the connection instead of letting it into the application: look at the path of the URL"},
 		{syscall.ECONNRESET, false, session.EOF, "h.test has closed the connection"},
 		{syscall.EPIPE, false, session.EOF, "h.test has closed the connection"},
 		{context.DeadlineExceeded, false, session.Timeout, "h.test cannot be reached: no answer in time"},

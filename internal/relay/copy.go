@@ -97,7 +97,8 @@ type copier struct {
 
 	headers  headers
 	hasVideo bool
-	waitKey  bool // after a reconnect
+	skipped  time.Duration // of the source, by Options.Start
+	waitKey  bool          // after a reconnect
 	backoff  time.Duration
 	retryAt  time.Time
 	lost     error // why there is no target
@@ -185,6 +186,8 @@ func (c *copier) once(ctx context.Context, round int) (again bool, err error) {
 	switch {
 	case !errors.Is(err, io.EOF):
 		return false, err
+	case c.stats.Frames == sent && c.skipped > 0:
+		return false, fmt.Errorf("the source has %v, and was to be begun after %v", c.skipped.Round(100*time.Millisecond), c.o.Start)
 	case c.stats.Frames == sent:
 		if left := s.Condition().LeftOut; len(left) > 0 {
 			return false, fmt.Errorf("the source has no track that can be carried: %s", strings.Join(left, ", "))
@@ -225,6 +228,7 @@ func (c *copier) round(ctx context.Context, round int) error {
 			}
 			continue
 		case skip.over(f, c.hasVideo):
+			c.skipped = skip.line.Head()
 			continue
 		}
 		if !begun {

@@ -167,6 +167,15 @@ func TestStartBeginsAtAKeyFrame(t *testing.T) {
 	}
 }
 
+// TestStartBehindTheEnd says how long the source is.
+func TestStartBehindTheEnd(t *testing.T) {
+	source := rounds(header("A"), picture("a", 0, av.Key), picture("a", 40, 0), picture("b", 2000, av.Key))
+	_, err := Copy(t.Context(), source, (&written{}).create, Options{Start: time.Minute, Unpaced: true})
+	if want := "the source has 2s, and was to be begun after 1m0s"; err == nil || err.Error() != want {
+		t.Errorf("it says %v, not %s", err, want)
+	}
+}
+
 // brittle fails after some frames, and cannot be opened again for a while.
 type brittle struct {
 	Target

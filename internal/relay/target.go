@@ -195,7 +195,7 @@ func createRTMP(ctx context.Context, name string, o TargetOptions) (sink, error)
 	p, err := c.Publish(ctx)
 	if err != nil {
 		_ = c.Close()
-		return nil, err
+		return nil, o.Explain(name, err)
 	}
 	return &rtmpTarget{client: c, pub: p, caps: c.Caps(), form: formFor(c.Caps(), o.Multitrack)}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"weir/internal/admin"
+	"weir/internal/peer"
 	"weir/internal/push"
 	"weir/internal/session"
 	"weir/internal/stream"
@@ -94,6 +95,9 @@ func (p adminPushes) List(stream string) []admin.Push {
 
 // Add implements admin.Pushes.
 func (p adminPushes) Add(_ context.Context, n admin.NewPush) (admin.Push, error) {
+	if err := peer.CheckPath(n.Stream); err != nil {
+		return admin.Push{}, &admin.PushError{Detail: err.Error()}
+	}
 	if n.URL != nil && masked(*n.URL) {
 		return admin.Push{}, &admin.PushError{Detail: errMasked.Error()}
 	}

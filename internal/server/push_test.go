@@ -46,6 +46,10 @@ func TestPushGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	_, err = api.Add(t.Context(), admin.NewPush{Stream: "alone", PushSettings: admin.PushSettings{URL: new("rtmp://127.0.0.1:1/app"), Key: new("k")}})
+	if e, ok := errors.AsType[*admin.PushError](err); !ok || e.Detail != "the stream path is not valid: it is app/name, of 2 to 16 segments, such as live/cam" {
+		t.Error(err)
+	}
 	_, err = adminPulls{s.pulls}.Add(t.Context(), admin.NewPull{Stream: "live/b", Sources: []string{"rtmp://***@127.0.0.1:1/app/a"}})
 	if e, ok := errors.AsType[*admin.PullError](err); !ok || e.Code != "bad_source" || !strings.Contains(e.Detail, "how secrets are shown") {
 		t.Error(err)
