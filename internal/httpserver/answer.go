@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ const maxPiece = 32 << 10
 // kilobytes of buffers.
 type answer struct {
 	http.ResponseWriter
+	request context.Context //nolint:containedctx // ends with the request, of which the answer is a part
 	control *http.ResponseController
 	times   *Times
 	stalled func() // called once if the client takes nothing and the answer has a deadline
@@ -101,7 +103,8 @@ func (a *answer) SetWriteDeadline(t time.Time) error {
 func (a *answer) extend() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.over || a.endless {
+	// net/http keeps the deadline, and with it the connection, of a request that was taken back until it has passed.
+	if a.over || a.endless || a.request.Err() != nil {
 		return
 	}
 	now := time.Now()

@@ -19,7 +19,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// No route reads a body, but net/http does after the answer: this bounds the time for it.
 		_ = control.SetReadDeadline(time.Now().Add(s.conf.Times.Header))
 	}
-	a := &answer{ResponseWriter: w, control: control, times: &s.conf.Times, stalled: func() { closeConn(r) }}
+	a := &answer{ResponseWriter: w, request: r.Context(), control: control, times: &s.conf.Times, stalled: func() { closeConn(r) }}
 	defer a.extend() // for what net/http has buffered
 	c := connOf(r)
 	if c == nil || r.ProtoMajor != 2 {

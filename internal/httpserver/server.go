@@ -101,7 +101,7 @@ func (s *Server) Listen(ln net.Listener) { s.plain = append(s.plain, ln) }
 func (s *Server) ListenTLS(ln net.Listener, conf *tls.Config) {
 	conf = conf.Clone()
 	conf.NextProtos = []string{"h2", "http/1.1"}
-	s.secure = append(s.secure, &tlsListener{ln, conf, s.conf.Portable})
+	s.secure = append(s.secure, &tlsListener{ln, conf, s.conf.Portable, s.crowd.exempt})
 }
 
 // tlsListener accepts TLS connections that the delivery engine can send to.
@@ -109,6 +109,7 @@ type tlsListener struct {
 	net.Listener
 	conf     *tls.Config
 	portable bool
+	exempt   func(netip.Addr) bool
 }
 
 // Accept implements net.Listener.
@@ -116,6 +117,9 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
+	}
+	if !l.exempt(peer.AddrPort(c.RemoteAddr()).Addr()) {
+		c = &paced{Conn: c}
 	}
 	return peer.WrapTLS(c, l.conf, l.portable), nil
 }

@@ -18,6 +18,9 @@ const (
 	// what has ended is held, the files in memory of HLS among it.
 	collectEvery = 15 * time.Second
 	collectWorth = 16 << 20
+	// collectAgain is how many times more garbage is collected then: what has ended may have been in use for a while, by
+	// a deadline or by the pools of buffers, and a little of it keeps whole pages.
+	collectAgain = 4
 	// quietAllocs in collectEvery are a quiet server's, which gives memory back to the system: a busy
 	// one would need it again at once.
 	quietAllocs = 128 << 20
@@ -60,7 +63,7 @@ func allocated() uint64 {
 type idleness struct {
 	at     time.Time // of the last look
 	allocs uint64    // by then
-	again  bool      // what ended about then may have been in use for a while
+	again  int       // as collectAgain
 }
 
 // due reports whether garbage is to be collected now, and whether memory is to be given back.
@@ -71,8 +74,10 @@ func (d *idleness) due(now time.Time, allocated func() uint64) (collect, release
 	total := allocated()
 	n := total - d.allocs
 	d.at, d.allocs = now, total
-	collect = n >= collectWorth || d.again
-	d.again = n >= collectWorth
+	if n >= collectWorth {
+		d.again = collectAgain + 1
+	}
+	collect, d.again = d.again > 0, max(0, d.again-1)
 	return collect, collect && n < quietAllocs
 }
 

@@ -37,7 +37,10 @@ func TestIdleness(t *testing.T) {
 		{collectEvery - 1, 1 << 40, false, false}, // too early: counted at the next look
 		{1, 0, true, false},
 		{collectEvery, quietAllocs - 1, true, true},
-		{collectEvery, collectWorth - 1, true, true}, // once more
+		{collectEvery, collectWorth - 1, true, true}, // again
+		{collectEvery, 0, true, true},
+		{collectEvery, 0, true, true},
+		{collectEvery, collectWorth - 1, true, true},
 		{collectEvery, collectWorth - 1, false, false},
 		{collectEvery, collectWorth, true, true},
 		{collectEvery, quietAllocs, true, false},
