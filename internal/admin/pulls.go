@@ -41,13 +41,23 @@ type Pull struct {
 	Sources   []string   `json:"sources" nullable:"false" doc:"From where, in the order in which they are tried, without what may be secret."`
 	OnDemand  bool       `json:"on_demand" doc:"It is fetched only while somebody plays it."`
 	Status    string     `json:"status" enum:"idle,connecting,live,retrying,failed,standby" doc:"idle while nobody plays it; retrying while all sources have failed and are tried again and again, and failed where the next player causes the next try; standby while somebody publishes the stream here."`
-	Since     time.Time  `json:"since" doc:"Since when it has this status."`
+	Since     time.Time  `json:"since" doc:"Since when it has this status, and this source while it is live."`
 	Source    string     `json:"source,omitempty" doc:"The source that is live, or was tried last."`
+	Backup    bool       `json:"backup" doc:"The source that is live is not the first one."`
 	Session   string     `json:"session,omitempty" doc:"The id of its publisher's session, while it is live."`
 	Tries     int        `json:"tries" doc:"Tries that failed since a source was live last."`
 	NextTry   *time.Time `json:"next_try,omitempty" doc:"When the sources are tried again, while it is retrying."`
 	Reason    string     `json:"reason,omitempty" doc:"Why the last try failed, in a word; absent after a success." example:"not_found"`
 	LastError string     `json:"last_error,omitempty" doc:"Why the last try failed, in a sentence."`
+	// Failures are bounded by the number of sources.
+	Failures []PullFailure `json:"failures,omitempty" doc:"Why each source failed when it was tried last, of those that have failed since they were live."`
+}
+
+// PullFailure is why one source of a stream has failed.
+type PullFailure struct {
+	Source string `json:"source" doc:"The source, without what may be secret."`
+	Reason string `json:"reason" example:"unreachable" doc:"Why, in a word."`
+	Text   string `json:"text" doc:"Why, in a sentence."`
 }
 
 // NewPull is a stream to fetch.

@@ -114,7 +114,8 @@ const (
 	// ConfigReloaded: another configuration is in force. Data: changed, restart: lists of keys.
 	ConfigReloaded = "config.reloaded"
 	// PullState: what becomes of a stream that is fetched from elsewhere. Data: status (live, retrying, failed, standby or
-	// idle), by, source, session while it is live; after a failure reason, text and next_try.
+	// idle), by, source, session while it is live; after a failure reason, text and next_try. While it is live from another source
+	// than the first: backup, and why the first one is not: reason, text.
 	PullState = "pull.state"
 	// RecordingStart: a recording has begun a file. Data: id, recording, file, dir, format.
 	RecordingStart = "recording.start"

@@ -46,6 +46,8 @@ type Sources struct {
 	Segments func() int64
 	// Pulls yields how many streams that are fetched from elsewhere have each status.
 	Pulls func(yield func(status string, n int))
+	// PullsOnBackup returns how many of them are fetched from another source than their first one. It is there if Pulls is.
+	PullsOnBackup func() int
 	// Removed yields how many files of recordings retention has removed so far, by why.
 	Removed func(yield func(why string, files uint64))
 	// Uploads returns what uploads of recordings do.
@@ -144,7 +146,7 @@ func New(s Sources) *Metrics {
 	})
 	build.Set(1)
 	if s.Pulls != nil {
-		m.registry.MustRegister(newPulls(s.Pulls))
+		m.registry.MustRegister(newPulls(s.Pulls, s.PullsOnBackup))
 	}
 	if s.Queues != nil {
 		m.registry.MustRegister(newQueue(s.Queues))

@@ -73,6 +73,7 @@ func sources() Sources {
 		Recordings: func() int { return 3 },
 		Faults:     func(yield func(string, int)) { yield("long_gop", 2) },
 		Traces:     func() (uint64, uint64) { return 40, 2 },
+		PullsOnBackup: func() int { return 7 },
 		Pulls: func(yield func(string, int)) {
 			yield("live", 3)
 			yield("retrying", 1)
@@ -147,7 +148,7 @@ func TestNames(t *testing.T) {
 	want := strings.Fields(`weir_auth_seconds weir_build_info weir_config_reload_success weir_config_reload_time_seconds weir_delivery_round_interval_seconds weir_delivery_worker_load weir_dropped_messages_total
 		weir_faulty_streams weir_fd_limit weir_first_frame_seconds weir_frames_received_total weir_handshake_failures_total
 		weir_hook_dropped_total weir_hook_failures_total weir_hook_queue weir_hook_seconds weir_ingest_bits_per_second weir_intake_interval_seconds weir_limit_reached_total weir_player_lag_seconds
-		weir_player_skips_total weir_publisher_reconnects_total weir_publisher_silence_seconds weir_pull_failures_total weir_pulls weir_received_bytes_total weir_record_bytes_total weir_record_dropped_frames_total weir_record_failures_total weir_recordings weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
+		weir_player_skips_total weir_publisher_reconnects_total weir_publisher_silence_seconds weir_pull_failures_total weir_pulls weir_pulls_on_backup weir_received_bytes_total weir_record_bytes_total weir_record_dropped_frames_total weir_record_failures_total weir_recordings weir_rejected_total weir_segment_memory_bytes weir_sent_bytes_total
 		weir_session_closed_total weir_sessions weir_stream_bits_per_second weir_stream_faults weir_stream_frames_per_second
 		weir_stream_height_pixels weir_stream_key_interval_seconds weir_stream_players weir_stream_repairs_total weir_stream_width_pixels weir_streams weir_streams_stalled weir_trace_spans_total`)
 	if diff := cmp.Diff(want, names); diff != "" {

@@ -2,6 +2,7 @@ package pull
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,5 +222,134 @@ func TestPlaces(t *testing.T) {
 			t.Error("another source has its place")
 		}
 		p.s.Leave()
+	})
+}
+
+// TestPreferFirstBeginsWithTheFirst: after the return to the first source the next fetch begins with it; after a fetch that ended with another one it
+// begins with that.
+func TestPreferFirstBeginsWithTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+		r.conf.Prefer, r.conf.Linger = preferFirst, time.Second
+		a, b := r.origins['a'], r.origins['b']
+		a.become(refuses)
+		again := func(from byte) {
+			t.Helper()
+			p := r.mustPlay(path)
+			r.lives(time.Second, path, from)
+			p.s.Leave()
+			r.within(3*time.Second, "it ends", func() bool { return r.state(path).Status == Idle })
+		}
+		again('b')
+		a.become(sends)
+		again('b')
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'b')
+		r.lives(scoutEvery+proven+time.Second, path, 'a')
+		p.s.Leave()
+		r.within(3*time.Second, "it ends", func() bool { return r.state(path).Status == Idle })
+		before, _ := b.counts()
+		again('a')
+		if after, _ := b.counts(); after != before {
+			t.Error("the other one was asked first")
+		}
+	})
+}
+
+// TestEachFailureIsTold: with several sources the log, the state and what is told have the error of each of them, and no secret.
+func TestEachFailureIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/x?key=hunter2", "rtmp://b/x", "rtmp://c/x")
+		r.origins['a'].become(refuses)
+		r.origins['b'].become(breaks)
+		r.origins['c'].become(hangs)
+		p := r.mustPlay(path)
+		r.within(7*time.Second, "it has failed", func() bool { return r.state(path).Status == Failed })
+		s := r.state(path)
+		want := []struct {
+			source string
+			reason session.Reason
+		}{{"rtmp://a/x?key=***", session.NotFound}, {"rtmp://b/x", session.EOF}, {"rtmp://c/x", session.Timeout}}
+		if len(s.Failures) != len(want) {
+			t.Fatalf("%+v", s.Failures)
+		}
+		for i, w := range want {
+			if f := s.Failures[i]; f.Source != w.source || f.Reason != w.reason || f.Err == nil {
+				t.Errorf("%+v, want %+v", f, w)
+			}
+		}
+		const text = "rtmp://a/x?key=***: nobody publishes it; rtmp://b/x: the server has closed the connection instead of answering; rtmp://c/x: "
+		reason, why := s.Why()
+		if reason != session.Timeout || !strings.HasPrefix(why, text) || !strings.Contains(r.log.String(), text) || strings.Contains(r.log.String(), "hunter2") {
+			t.Errorf("%v %q\n%s", reason, why, r.log)
+		}
+		p.s.Leave()
+		r.origins['b'].become(sends)
+		time.Sleep(2 * holdOff)
+		p = r.mustPlay(path)
+		r.lives(10*time.Second, path, 'b')
+		if s := r.state(path); len(s.Failures) != 2 || s.Failures[0].Source != want[0].source || s.Failures[1].Source != want[2].source || s.Err != nil {
+			t.Errorf("while one is live: %+v", s)
+		}
+		p.s.Leave()
+	})
+}
+
+// TestBackupIsTold: that another source than the first is live is shown, counted, and told with why, and so is the return.
+func TestBackupIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}")
+		r.conf.Prefer = preferFirst
+		r.origins['a'].become(refuses)
+		p := r.mustPlay(path)
+		r.lives(time.Second, path, 'b')
+		s := r.state(path)
+		if reason, text := s.Why(); !s.Backup || reason != session.NotFound || text != "rtmp://a/live/x: nobody publishes it" || r.OnBackup() != 1 {
+			t.Errorf("%+v: %v %q, %d", s, reason, text, r.OnBackup())
+		}
+		if want := `level=WARN msg="the stream is fetched from a source that stands in for the first one"`; !strings.Contains(r.log.String(), want) {
+			t.Error(r.log)
+		}
+		r.origins['a'].become(sends)
+		r.lives(scoutEvery+proven+time.Second, path, 'a')
+		if s := r.state(path); s.Backup || r.OnBackup() != 0 || time.Since(s.Since) > 100*time.Millisecond || len(s.Failures) != 0 {
+			t.Errorf("after the return: %+v, %d", s, r.OnBackup())
+		}
+		r.origins['a'].become(silent)
+		r.lives(7*time.Second, path, 'b')
+		p.s.Leave()
+		r.within(time.Minute, "it ends", func() bool { return r.state(path).Status == Idle })
+		if s := r.state(path); s.Backup || r.OnBackup() != 0 {
+			t.Errorf("at rest: %+v", s)
+		}
+	})
+}
+
+// TestTriesWhilePlayersWait: while players wait for a stream's return, its source is tried each two seconds, and when they have left as seldom as before.
+func TestTriesWhilePlayersWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/live/x")
+		r.conf.OnDemand, r.always = false, []string{path}
+		a := r.origins['a']
+		r.Apply()
+		r.lives(time.Second, path, 'a')
+		p := r.mustPlay(path)
+		time.Sleep(time.Minute)
+		a.become(breaks)
+		r.within(time.Second, "it is lost", func() bool { return r.state(path).Status == Retrying })
+		for tries := 0; tries < 5; tries++ {
+			before, _ := a.counts()
+			r.within(maxWaitWatched+200*time.Millisecond, "the next try", func() bool { n, _ := a.counts(); return n > before })
+		}
+		if p.over() {
+			t.Fatal("the player was sent away")
+		}
+		p.s.Leave()
+		time.Sleep(10 * time.Minute)
+		before, _ := a.counts()
+		time.Sleep(10 * time.Minute)
+		if n, _ := a.counts(); n-before > 35 {
+			t.Errorf("%d tries in ten minutes without players", n-before)
+		}
 	})
 }

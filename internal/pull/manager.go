@@ -392,22 +392,35 @@ func (m *Manager) Count(yield func(status string, n int)) {
 	}
 }
 
+// OnBackup returns how many streams are fetched from another source than their first one.
+func (m *Manager) OnBackup() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.pulls {
+		if p.onBackup() {
+			n++
+		}
+	}
+	return n
+}
+
 // tell logs a change, and passes it on.
 func (m *Manager) tell(s State) {
 	at, source := slog.String("stream", s.Path), slog.String("source", s.Source)
 	switch s.Status {
 	case Live:
+		if reason, why := s.Why(); s.Backup && why != "" {
+			m.opt.Log.Warn("the stream is fetched from a source that stands in for the first one", at, source, slog.String("session", s.Session), slog.String("reason", reason.String()), slog.String("err", why))
+			break
+		}
 		m.opt.Log.Info("the stream is fetched", at, source, slog.String("session", s.Session))
 	case Standby:
 		m.opt.Log.Info("the stream is not fetched while it is published here", at)
 	case Retrying, Failed:
-		err := ""
-		if s.Err != nil {
-			err = session.ErrorText(s.Err, maxLogged)
-		}
+		reason, why := s.Why()
 		m.opt.Log.Warn(map[Status]string{ //nolint:sloglint // one of two constants
 			Retrying: "the stream cannot be fetched: trying again and again", Failed: "the stream cannot be fetched: trying again for the next player",
-		}[s.Status], at, source, slog.String("reason", s.Reason.String()), slog.String("err", err))
+		}[s.Status], at, source, slog.String("reason", reason.String()), slog.String("err", why))
 	default:
 		m.opt.Log.Info("the stream is not fetched any more", at)
 	}

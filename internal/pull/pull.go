@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"weir/internal/fetch"
 	"weir/internal/session"
 	"weir/internal/stream"
 )
@@ -17,6 +16,8 @@ const (
 	// minWait and maxWait bound the wait after all sources have failed; it doubles from the one to the other.
 	minWait = time.Second
 	maxWait = 30 * time.Second
+	// maxWaitWatched bounds it while players wait for the stream's return, which they do for its grace only: there is one try for all of them.
+	maxWaitWatched = 2 * time.Second
 	// holdOff is how long after a failure the next players are told of it instead of causing another try.
 	holdOff = time.Second
 	// steady is how long a source must have sent so that after its end all sources are tried before the first wait.
@@ -53,11 +54,9 @@ type pull struct {
 	live    *opened                 // the source that sends; nil: none does
 	state   State
 	told    news // what the log and the events know
+	known   memories
 
-	placesOf []string      // the sources whose places are these
-	places   []fetch.Place // how far each source has been read
-
-	failed      error     // why the last round of all sources failed; nil after a success
+	failure     error     // why the last round of all sources failed; nil after a success
 	failedAt    time.Time // when
 	failedAsked int       // the players that had come then
 }
@@ -66,8 +65,8 @@ type pull struct {
 func (p *pull) want(hops []string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failed != nil && time.Since(p.failedAt) < holdOff {
-		return refusal(p.failed)
+	if p.failure != nil && time.Since(p.failedAt) < holdOff {
+		return refusal(p.failure)
 	}
 	p.asked++
 	p.closing = false
@@ -108,7 +107,7 @@ func (p *pull) start() {
 // renew returns a context to work with. mu is held.
 func (p *pull) renew() context.Context {
 	ctx, cancel := context.WithCancelCause(p.m.ctx)
-	p.cancel, p.closing, p.failed = cancel, false, nil
+	p.cancel, p.closing, p.failure = cancel, false, nil
 	return ctx
 }
 
@@ -138,7 +137,7 @@ func (p *pull) rest(err error) context.Context {
 func (p *pull) retry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failed = nil
+	p.failure = nil
 	if p.running {
 		p.cancel(errRetried)
 	} else {
@@ -182,6 +181,13 @@ func (p *pull) status() Status {
 	return p.state.Status
 }
 
+// onBackup reports whether a source is live that is not the first one.
+func (p *pull) onBackup() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state.Backup
+}
+
 // look returns the state.
 func (p *pull) look() State {
 	p.mu.Lock()
@@ -213,7 +219,7 @@ func (p *pull) serve(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	wg.Go(func() { p.watch(ctx, stop) })
-	err := stream.Supervision{Min: minWait, Max: maxWait, Failed: p.retrying}.Run(ctx, p.round)
+	err := stream.Supervision{Min: minWait, Max: maxWait, Most: p.patience, Failed: p.retrying}.Run(ctx, p.round)
 	if err != nil {
 		return err
 	}
@@ -227,6 +233,22 @@ func (p *pull) serve(ctx context.Context) error {
 	}
 }
 
+// patience is the longest wait that suits those who play the stream and wait for its return.
+func (p *pull) patience() time.Duration {
+	if p.players() > 0 {
+		return maxWaitWatched
+	}
+	return maxWait
+}
+
+// players is how many play the stream or wait for it.
+func (p *pull) players() int {
+	if s := p.m.opt.Hub.Get(p.path); s != nil {
+		return s.Stats().Players
+	}
+	return 0
+}
+
 // watch ends a pull on demand that nobody plays.
 func (p *pull) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(watchEvery)
@@ -238,10 +260,7 @@ func (p *pull) watch(ctx context.Context, stop context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		players := 0
-		if s := p.m.opt.Hub.Get(p.path); s != nil {
-			players = s.Stats().Players
-		}
+		players := p.players()
 		p.mu.Lock()
 		if players > 0 || p.asked != seen || !p.plan.OnDemand {
 			left, seen = time.Now(), p.asked
@@ -271,13 +290,13 @@ func (p *pull) retrying(err error, again time.Duration) {
 func (p *pull) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failed, p.failedAt, p.failedAsked = err, time.Now(), p.asked
+	p.failure, p.failedAt, p.failedAsked = err, time.Now(), p.asked
 }
 
 // dismiss tells players that wait for a stream that never began that it does not come.
 func (p *pull) dismiss() {
 	p.mu.Lock()
-	err := p.failed
+	err := p.failure
 	p.mu.Unlock()
 	p.m.opt.Hub.EndUnbegun(p.path, refusal(err)) // somebody may begin to publish it just now
 }
@@ -302,6 +321,7 @@ func (p *pull) round(ctx context.Context) error {
 	for tries, repeated := 0, false; tries < len(plan.Sources); {
 		p.index %= len(plan.Sources)
 		e := p.try(ctx, &plan)
+		p.index = e.number // which the next fetch begins with, whatever has ended this one
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -312,8 +332,8 @@ func (p *pull) round(ctx context.Context) error {
 			tries = 0
 			continue
 		}
-		last, p.index = e.err, e.number
-		p.lost(e.err)
+		last = e.err
+		p.lost(&plan, e)
 		if e.lived >= steady {
 			tries, repeated = 0, false
 		}

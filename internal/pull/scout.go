@@ -63,9 +63,10 @@ func (p *pull) scout(ctx context.Context, plan *Plan, state *atomic.Int32) (end,
 			return end{}, false
 		case <-t.C:
 		}
-		if src, err := p.open(ctx, plan, 0, p.through()); err == nil {
+		src, err := p.open(ctx, plan, 0, p.through())
+		if err == nil {
 			h := &heads{}
-			if err := prove(src, h); err != nil {
+			if err = prove(src, h); err != nil {
 				src.close()
 			} else if state.CompareAndSwap(scouting, takesOver) {
 				lived, err := p.feed(ctx, src, h)
@@ -74,6 +75,9 @@ func (p *pull) scout(ctx context.Context, plan *Plan, state *atomic.Int32) (end,
 				src.close()
 				return end{}, false
 			}
+		}
+		if ctx.Err() == nil {
+			p.failed(plan, 0, err)
 		}
 		t.Reset(scoutEvery)
 	}

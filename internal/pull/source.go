@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/url"
-	"slices"
 	"time"
 
 	"weir/av"
@@ -22,6 +21,7 @@ import (
 type opened struct {
 	fetch.Source
 	url    string
+	plan   *Plan
 	number int // among the sources of the plan
 	close  func()
 	guard  *reach.Guard
@@ -35,7 +35,7 @@ func (p *pull) open(ctx context.Context, plan *Plan, i int, through []string) (*
 	ctx, cancel := context.WithCancelCause(ctx)
 	limit := time.AfterFunc(plan.Silence, func() { cancel(errSlow) })
 	access := fetch.Access{
-		Insecure: plan.Insecure, Trust: "set insecure: true for it", Timeout: plan.Silence, Header: plan.header(), Hops: append(through, hops.Entry(p.m.opt.Server, p.path)), Paced: true, MaxFrame: ingest.MaxFrame, Place: p.place(plan.Sources, i),
+		Insecure: plan.Insecure, Trust: "set insecure: true for it", Timeout: plan.Silence, Header: plan.header(), Hops: append(through, hops.Entry(p.m.opt.Server, p.path)), Paced: true, MaxFrame: ingest.MaxFrame, Place: &p.memory(plan, i).place,
 	}
 	g := &reach.Guard{Open: plan.Private, Foreign: plan.By == ByAPI || plan.By == ByHook}
 	access.Control = g.Control
@@ -54,21 +54,11 @@ func (p *pull) open(ctx context.Context, plan *Plan, i int, through []string) (*
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = src.Close() }) // ends a read in progress
-	return &opened{src, plan.Sources[i], i, func() {
+	return &opened{src, plan.Sources[i], plan, i, func() {
 		stop()
 		cancel(nil)
 		_ = src.Close()
 	}, g}, nil
-}
-
-// place returns how far source number i has been read. Each source is read by one reader at a time.
-func (p *pull) place(sources []string, i int) *fetch.Place {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !slices.Equal(p.placesOf, sources) {
-		p.placesOf, p.places = sources, make([]fetch.Place, len(sources))
-	}
-	return &p.places[i]
 }
 
 // errOccupied says that somebody else publishes the stream.

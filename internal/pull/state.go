@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"weir/internal/session"
@@ -32,13 +33,33 @@ type State struct {
 	Sources  []string // redacted
 	OnDemand bool
 	Status   Status
-	Since    time.Time // of the status
+	Since    time.Time // of the status, and of the source while it is live
 	Source   string    // the one that is live or was tried last, redacted
+	Backup   bool      // the one that is live is not the first one
 	Session  string    // the id of the publisher's session, while it is live
 	Tries    int       // that failed since a source was live last
 	Reason   session.Reason
 	Err      error     // why the last try failed, with Reason; nil if none has since a source is live
+	Failures []Failure // of the sources that have failed since they were live, in their order
 	NextTry  time.Time // while it is retrying
+}
+
+// Why says why the stream is not fetched, of each source that has failed; or, while a backup is live, why the first one is not. It is
+// empty if there is nothing to say.
+func (s *State) Why() (reason session.Reason, text string) {
+	switch {
+	case s.Backup && len(s.Failures) > 0 && s.Failures[0].Source == s.Sources[0]:
+		return s.Failures[0].Reason, s.Failures[0].Text()
+	case s.Status == Live, s.Err == nil:
+		return 0, ""
+	case len(s.Failures) < 2:
+		return s.Reason, session.ErrorText(s.Err, maxLogged)
+	}
+	texts := make([]string, len(s.Failures))
+	for i := range s.Failures {
+		texts[i] = s.Failures[i].Text()
+	}
+	return s.Reason, strings.Join(texts, "; ")
 }
 
 // news is what was told last.
@@ -66,14 +87,16 @@ func (p *pull) change(status Status, change func(s *State)) (s State, isNews boo
 	}
 	p.state.NextTry = time.Time{}
 	if status != Live {
-		p.state.Session = ""
+		p.state.Session, p.state.Backup = "", false
 	}
 	if change != nil {
 		change(&p.state)
 	}
 	now := news{status: status}
 	if status == Live {
-		now.source = p.state.Source
+		if now.source = p.state.Source; p.told.status == Live && p.told.source != now.source {
+			p.state.Since = time.Now()
+		}
 	}
 	if isNews = status != Connecting && now != p.told; isNews {
 		p.told = now
@@ -85,6 +108,7 @@ func (p *pull) change(status Status, change func(s *State)) (s State, isNews boo
 func (p *pull) shown() State {
 	s := p.state
 	s.Path, s.By, s.OnDemand, s.Sources = p.path, p.plan.By, p.plan.OnDemand, p.plan.redacted()
+	s.Failures = p.failures()
 	return s
 }
 
@@ -108,10 +132,11 @@ func (p *pull) dead() {
 // alive notes that a source sends.
 func (p *pull) alive(src *opened, id string) {
 	p.mu.Lock()
-	p.failed, p.live = nil, src
+	p.failure, p.live = nil, src
+	p.recall(src.plan, src.number).failure = nil
 	p.mu.Unlock()
 	p.set(Live, func(s *State) {
-		s.Source, s.Session, s.Tries, s.Err = session.Redact(src.url), id, 0, nil
+		s.Source, s.Session, s.Tries, s.Err, s.Backup = session.Redact(src.url), id, 0, nil, src.number > 0
 	})
 }
 
@@ -120,9 +145,10 @@ func (p *pull) trying(url string) {
 	p.set(Connecting, func(s *State) { s.Source = session.Redact(url) })
 }
 
-// lost notes that a source has failed, or that it ended.
-func (p *pull) lost(err error) {
-	reason := session.ReasonOf(err)
+// lost notes that a source of a plan has failed, or that it ended.
+func (p *pull) lost(plan *Plan, e end) {
+	err, reason := e.err, session.ReasonOf(e.err)
+	p.failed(plan, e.number, err)
 	p.mu.Lock()
 	p.state.Tries++
 	p.state.Reason, p.state.Err = reason, err
@@ -130,9 +156,8 @@ func (p *pull) lost(err error) {
 	if p.told.status == Live && p.state.Tries == 1 {
 		level = slog.LevelWarn
 	}
-	source := p.state.Source
 	p.mu.Unlock()
-	p.m.opt.Log.Log(context.Background(), level, "a source has failed", slog.String("stream", p.path), slog.String("source", source),
+	p.m.opt.Log.Log(context.Background(), level, "a source has failed", slog.String("stream", p.path), slog.String("source", session.Redact(plan.Sources[e.number])),
 		slog.String("reason", reason.String()), slog.String("err", session.ErrorText(err, maxLogged)))
 	p.m.opt.Failed(reason)
 }

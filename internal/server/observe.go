@@ -72,12 +72,13 @@ func (s *Server) sources() metrics.Sources {
 				yield(i, w.Load, w.Interval)
 			}
 		},
-		Recordings: func() int { return s.records.Running() },
-		Intake:     func() time.Duration { return s.pacer.Interval() },
-		Queues:     func(yield func(hook string, n int)) { s.hooks.Queues(yield) },
-		Pulls:      func(yield func(status string, n int)) { s.pulls.Count(yield) },
-		Removed:    func(yield func(why string, files uint64)) { s.archive.Removed(yield) },
-		Uploads:    func() metrics.Uploads { return metrics.Uploads(s.archive.Uploads()) },
+		Recordings:    func() int { return s.records.Running() },
+		Intake:        func() time.Duration { return s.pacer.Interval() },
+		Queues:        func(yield func(hook string, n int)) { s.hooks.Queues(yield) },
+		Pulls:         func(yield func(status string, n int)) { s.pulls.Count(yield) },
+		PullsOnBackup: func() int { return s.pulls.OnBackup() },
+		Removed:       func(yield func(why string, files uint64)) { s.archive.Removed(yield) },
+		Uploads:       func() metrics.Uploads { return metrics.Uploads(s.archive.Uploads()) },
 		Segments: func() int64 {
 			n := int64(0)
 			for _, f := range s.mediaBytes {

@@ -54,8 +54,11 @@ func (s *Server) pullChanged(p pull.State) {
 			data[key] = text
 		}
 	}
-	if p.Err != nil && (p.Status == pull.Retrying || p.Status == pull.Failed) {
-		data["reason"], data["text"] = p.Reason.String(), session.ErrorText(p.Err, maxLogged)
+	if reason, text := p.Why(); text != "" && (p.Backup || p.Status == pull.Retrying || p.Status == pull.Failed) {
+		data["reason"], data["text"] = reason.String(), text
+	}
+	if p.Backup {
+		data["backup"] = true
 	}
 	if !p.NextTry.IsZero() {
 		data["next_try"] = p.NextTry.UTC().Format(time.RFC3339Nano)
@@ -143,10 +146,14 @@ func (a adminPulls) Retry(_ context.Context, path string) error {
 func pullEntry(s *pull.State) admin.Pull {
 	p := admin.Pull{
 		Stream: s.Path, By: s.By, Sources: s.Sources, OnDemand: s.OnDemand, Status: string(s.Status), Since: s.Since,
-		Source: s.Source, Session: s.Session, Tries: s.Tries, NextTry: timeOrNil(s.NextTry),
+		Source: s.Source, Backup: s.Backup, Session: s.Session, Tries: s.Tries, NextTry: timeOrNil(s.NextTry),
 	}
 	if s.Err != nil {
 		p.Reason, p.LastError = s.Reason.String(), session.ErrorText(s.Err, maxLogged)
+	}
+	for i := range s.Failures {
+		f := &s.Failures[i]
+		p.Failures = append(p.Failures, admin.PullFailure{Source: f.Source, Reason: f.Reason.String(), Text: session.ErrorText(f.Err, maxLogged)})
 	}
 	return p
 }

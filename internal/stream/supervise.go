@@ -15,6 +15,8 @@ type Supervision struct {
 	// lasted longer than Max counts as a success: the next failure waits for Min again. Waits are
 	// up to a quarter shorter, so that what failed together does not begin again together.
 	Min, Max time.Duration
+	// Most, if not nil, is asked at each failure for a bound on the wait instead of Max, if it is less.
+	Most func() time.Duration
 	// Delay, if not nil, may return another wait for a failure, more than 0.
 	Delay func(err error) time.Duration
 	// Now, if not nil, ends a wait when something is received from it.
@@ -40,7 +42,11 @@ func (v Supervision) Run(ctx context.Context, work func(context.Context) error) 
 		if time.Since(begun) > v.Max {
 			wait = v.Min
 		}
-		again := wait - rand.N(wait/4+1)
+		now := wait
+		if v.Most != nil {
+			now = min(now, v.Most())
+		}
+		again := now - rand.N(now/4+1)
 		wait = min(2*wait, v.Max)
 		if v.Delay != nil {
 			if d := v.Delay(err); d > 0 {

@@ -1,0 +1,75 @@
+package pull
+
+import (
+	"slices"
+	"strings"
+
+	"weir/internal/fetch"
+	"weir/internal/session"
+)
+
+// memory is what is known of one source from its openings before.
+type memory struct {
+	place   fetch.Place // how far it has been read; of one reader at a time
+	failure *Failure    // nil: it has not failed since it was live. The pull's mu guards it
+}
+
+// memories are those of a list of sources. Another list is another one's.
+type memories struct {
+	of   []string
+	list []memory
+}
+
+// Failure is why a source failed when it was tried last. It holds no secret.
+type Failure struct {
+	Source string // redacted
+	Reason session.Reason
+	Err    error
+}
+
+// maxFailure bounds what the failure of one of several sources adds to a text, in bytes.
+const maxFailure = 256
+
+// Text says what has happened, and to which source.
+func (f *Failure) Text() string {
+	text := session.ErrorText(f.Err, maxFailure)
+	if !strings.HasPrefix(text, f.Source) {
+		text = f.Source + ": " + text
+	}
+	return text
+}
+
+// memory returns what is known of source number i of a plan.
+func (p *pull) memory(plan *Plan, i int) *memory {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.recall(plan, i)
+}
+
+// recall is memory. mu is held.
+func (p *pull) recall(plan *Plan, i int) *memory {
+	if !slices.Equal(p.known.of, plan.Sources) {
+		p.known = memories{plan.Sources, make([]memory, len(plan.Sources))}
+	}
+	return &p.known.list[i]
+}
+
+// failed notes why source number i of a plan has failed.
+func (p *pull) failed(plan *Plan, i int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recall(plan, i).failure = &Failure{session.Redact(plan.Sources[i]), session.ReasonOf(err), err}
+}
+
+// failures returns those of the sources that have failed since they were live, in the order of the plan. mu is held.
+func (p *pull) failures() (list []Failure) {
+	if !slices.Equal(p.known.of, p.plan.Sources) {
+		return nil
+	}
+	for i := range p.known.list {
+		if f := p.known.list[i].failure; f != nil {
+			list = append(list, *f)
+		}
+	}
+	return list
+}
