@@ -107,6 +107,28 @@ func (a *api) call(ctx context.Context, method, path string, in, out any) error 
 	return nil
 }
 
+// all asks for every page of a list of the API, whose entries are called name there.
+func (a *api) all(ctx context.Context, path, name string, q url.Values) (list []json.RawMessage, err error) {
+	list = []json.RawMessage{}
+	q.Set("limit", "10000")
+	for {
+		var page map[string]json.RawMessage
+		if err := a.call(ctx, http.MethodGet, path+"?"+q.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		var part []json.RawMessage
+		var next string
+		if err := json.Unmarshal(page[name], &part); err != nil {
+			return nil, fmt.Errorf("the answer has no %s: is the server another version of Weir?", name)
+		}
+		list = append(list, part...)
+		if json.Unmarshal(page["next"], &next) != nil { // there is none
+			return list, nil
+		}
+		q.Set("cursor", next)
+	}
+}
+
 // problemOf is the error of an answer that says what went wrong.
 func problemOf(res *http.Response, body []byte) error {
 	var p struct {

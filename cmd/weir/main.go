@@ -42,6 +42,7 @@ type cli struct {
 	Sign       signCmd       `cmd:"" help:"Sign a link with which a stream can be played or published for a time."`
 	Token      tokenCmd      `cmd:"" help:"Print a new random secret, for admin.token or to sign links with."`
 	Pushes     pushesCmd     `cmd:"" help:"List and change the servers that a running server also sends its streams to."`
+	Pulls      pullsCmd      `cmd:"" help:"List the streams that a running server fetches from others, and try their sources again."`
 	Version    versionCmd    `cmd:"" help:"Print what this program is."`
 }
 

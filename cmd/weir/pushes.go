@@ -61,19 +61,18 @@ func (pushesListCmd) Help() string { return "Example: weir pushes list live/cam"
 
 // Run implements the command.
 func (c *pushesListCmd) Run(ctx context.Context, out *console) error {
-	var a struct {
-		Pushes json.RawMessage `json:"pushes"`
-	}
-	if err := c.call(ctx, http.MethodGet, "/pushes?limit=10000&stream="+url.QueryEscape(c.Stream), nil, &a); err != nil {
+	all, err := c.all(ctx, "/pushes", "pushes", url.Values{"stream": {c.Stream}})
+	if err != nil {
 		return err
 	}
 	if c.JSON {
-		_, err := fmt.Fprintln(out.Out, string(a.Pushes))
-		return err
+		return json.NewEncoder(out.Out).Encode(all)
 	}
-	var list []push
-	if err := json.Unmarshal(a.Pushes, &list); err != nil {
-		return err
+	list := make([]push, len(all))
+	for i := range all {
+		if err := json.Unmarshal(all[i], &list[i]); err != nil {
+			return err
+		}
 	}
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(out.Err, "No stream is sent on.")

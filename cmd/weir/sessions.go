@@ -49,32 +49,19 @@ func (sessionsListCmd) Help() string {
 
 // Run implements the command.
 func (c *sessionsListCmd) Run(ctx context.Context, out *console) error {
-	q := url.Values{"limit": {"10000"}}
+	q := url.Values{}
 	if c.Stream != "" {
 		q.Set("stream", c.Stream)
 	}
 	if c.Role != "all" {
 		q.Set("role", c.Role)
 	}
-	var all []json.RawMessage
-	for next := ""; ; {
-		if next != "" {
-			q.Set("cursor", next)
-		}
-		var a struct {
-			Next     string            `json:"next"`
-			Sessions []json.RawMessage `json:"sessions"`
-		}
-		if err := c.call(ctx, http.MethodGet, "/sessions?"+q.Encode(), nil, &a); err != nil {
-			return err
-		}
-		all = append(all, a.Sessions...)
-		if next = a.Next; next == "" {
-			break
-		}
+	all, err := c.all(ctx, "/sessions", "sessions", q)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(out.Out).Encode(append([]json.RawMessage{}, all...))
+		return json.NewEncoder(out.Out).Encode(all)
 	}
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(out.Err, "There are no such sessions.")

@@ -193,6 +193,8 @@ type fakePulls struct {
 func (f *fakePulls) List() []Pull {
 	next := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
 	return []Pull{{
+		Stream: "live/a", By: "edge", Sources: []string{"rtmp://origin.example/live/a"}, Status: "live", Since: next, Source: "rtmp://origin.example/live/a", Session: "s1",
+	}, {
 		Stream: "live/cam", By: "config", Sources: []string{"rtmp://origin.example/live/cam?key=***"}, OnDemand: true, Status: "retrying", Since: next,
 		Source: "rtmp://origin.example/live/cam?key=***", Tries: 3, NextTry: &next, Reason: "not_found", LastError: "Nobody publishes this stream.",
 	}}

@@ -72,9 +72,17 @@ type NewPull struct {
 	Insecure bool     `json:"insecure,omitempty" doc:"Accept every certificate."`
 }
 
-// pullsAnswer is all pulls.
+// pullsQuery asks for pulls.
+type pullsQuery struct {
+	Page
+	Stream string `query:"stream" maxLength:"255" doc:"Only that of this stream." example:"live/cam"`
+	Status string `query:"status" enum:"idle,connecting,live,retrying,failed,standby" doc:"Only those with this status."`
+}
+
+// pullsAnswer is a list of pulls.
 type pullsAnswer struct {
 	Body struct {
+		Listed
 		Pulls []Pull `json:"pulls" nullable:"false"`
 	} `nameHint:"Pulls"`
 }
@@ -101,12 +109,8 @@ type retryQuery struct {
 func (s *Server) routePulls(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: "listPulls", Method: http.MethodGet, Path: "/pulls", Tags: []string{"pulls"},
-		Summary: "List the streams that are fetched from other servers", Description: "Those that are, and those that were lately.",
-	}, func(context.Context, *struct{}) (*pullsAnswer, error) {
-		a := &pullsAnswer{}
-		a.Body.Pulls = append([]Pull{}, s.conf.Pulls.List()...)
-		return a, nil
-	})
+		Summary: "List the streams that are fetched from other servers", Description: "Those that are, and for ten minutes those that were: ordered by the paths of their streams.",
+	}, s.listPulls)
 	register(api, huma.Operation{
 		OperationID: "createPull", Method: http.MethodPost, Path: "/pulls", Tags: []string{"pulls"}, DefaultStatus: http.StatusCreated, MaxBodyBytes: 128 << 10,
 		Summary: "Fetch a stream from another server", Description: "Until it is deleted, with a folder of state across restarts, too; instead of what the configuration says of the stream.",
@@ -138,6 +142,18 @@ func (s *Server) routePulls(api huma.API) {
 		s.changed(ctx, "pull deleted", slog.String("stream", q.Path))
 		return nil, nil //nolint:nilnil // nothing is answered
 	})
+}
+
+func (s *Server) listPulls(_ context.Context, q *pullsQuery) (a *pullsAnswer, err error) {
+	var fit []Pull
+	for _, p := range s.conf.Pulls.List() {
+		if (q.Stream == "" || p.Stream == q.Stream) && (q.Status == "" || p.Status == q.Status) {
+			fit = append(fit, p)
+		}
+	}
+	a = &pullsAnswer{}
+	a.Body.Pulls, a.Body.Listed, err = list(&q.Page, fit, func(p Pull) string { return p.Stream }, func(p Pull) Pull { return p })
+	return a, err
 }
 
 // pullProblem is the problem for an error of Pulls.

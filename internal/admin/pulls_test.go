@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,7 +11,31 @@ import (
 func TestPulls(t *testing.T) {
 	pulls := &fakePulls{}
 	r := newRig(t, func(c *Config) { c.Pulls = pulls })
-	list := get[struct{ Pulls []Pull }](r, "/pulls").Pulls
+	type answer struct {
+		Total int
+		Next  string
+		Pulls []Pull
+	}
+	for query, want := range map[string]string{
+		"": "2 live/a live/cam", "?stream=live/cam": "1 live/cam", "?stream=live/none": "0", "?status=live": "1 live/a", "?status=idle": "0", "?stream=live/a&status=failed": "0", "?limit=1": "2 live/a",
+	} {
+		a := get[answer](r, "/pulls"+query)
+		got := fmt.Sprint(a.Total)
+		for _, p := range a.Pulls {
+			got += " " + p.Stream
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", query, got, want)
+		}
+		if (a.Next != "") != (query == "?limit=1") {
+			t.Errorf("%q goes on at %q", query, a.Next)
+		}
+	}
+	second := get[answer](r, "/pulls?limit=1&cursor="+get[answer](r, "/pulls?limit=1").Next)
+	if len(second.Pulls) != 1 || second.Pulls[0].Stream != "live/cam" || second.Next != "" || second.Total != 2 {
+		t.Errorf("the second page: %+v", second)
+	}
+	list := get[answer](r, "/pulls?stream=live/cam").Pulls
 	if len(list) != 1 || list[0].Stream != "live/cam" || list[0].Status != "retrying" || list[0].Tries != 3 || list[0].NextTry == nil || list[0].Reason != "not_found" {
 		t.Fatalf("%+v", list)
 	}
