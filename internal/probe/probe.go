@@ -46,6 +46,7 @@ func Run(ctx context.Context, s fetch.Source, duration time.Duration) (*Report, 
 		defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	}
 	p := newProber()
+	p.live = s.Live()
 	begin := time.Now()
 	for {
 		f, err := s.ReadFrame()
@@ -93,6 +94,7 @@ type prober struct {
 	frames     int
 	jumps      []jump
 	jumped     int
+	live       bool
 	whole      bool // a file was read to its end
 	condition  fetch.Condition
 	interleave health.Order // of sound and picture, to tell drift
@@ -124,6 +126,7 @@ type track struct {
 	moved      bool          // the raw times are not all the same
 	flow       time.Duration // the sum of the steps between frames that are no gaps
 	steps      int           // how many they are
+	lead       lead
 	pts        time.Duration // highest so far
 	reorder    bool
 	back       int // how often the time falls a little
@@ -139,12 +142,24 @@ type track struct {
 	pace       health.Pace
 }
 
+// maxLeadStep is the longest time between two pictures of a lead, and more than there is between two pictures of any camera.
+const maxLeadStep = 2 * time.Millisecond
+
+// lead is the pictures with which a server lets a player begin at live: those since the newest key frame, squeezed into a moment. Their times
+// say nothing of the stream.
+type lead struct {
+	steps int           // from the first frame on
+	end   time.Duration // the time of its last frame
+	bytes int64         // of its frames but the last
+}
+
 // keys are the key frames of a track.
 type keys struct {
 	n            int
 	first, last  time.Duration
-	at           int // number of the last one's frame
-	longest      time.Duration
+	at           int           // number of the last one's frame
+	gap          time.Duration // between the first two
+	longest      time.Duration // between others
 	fewest, most int // frames from one to the next
 }
 
@@ -153,7 +168,11 @@ func (k *keys) add(at time.Duration, n int) {
 	if k.n++; k.n == 1 {
 		k.first = at
 	} else {
-		k.longest = max(k.longest, at-k.last)
+		if k.n == 2 {
+			k.gap = at - k.last
+		} else {
+			k.longest = max(k.longest, at-k.last)
+		}
 		if frames := n - k.at; k.n == 2 {
 			k.fewest, k.most = frames, frames
 		} else {
@@ -230,7 +249,9 @@ func (p *prober) media(t *track, f *av.Frame, arrived time.Duration) {
 	t.moved = t.moved || f.DTS != t.rawFirst
 	t.rawLast = f.DTS
 	step := at - t.last
-	if step > maxGap {
+	if p.live && f.Kind == av.Video && t.frames > 0 && t.lead.steps == t.frames-1 && step <= maxLeadStep {
+		t.lead = lead{t.frames, at, t.bytes}
+	} else if step > maxGap {
 		t.gaps++
 	} else if t.frames > 0 {
 		t.flow += step

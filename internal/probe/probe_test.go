@@ -424,3 +424,32 @@ func TestTruncatedAndDamagedFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestLeadIsNoRate: the pictures with which a server lets a player begin at live, which come squeezed into a moment, count as pictures between
+// two key frames, and their times do not count for rates.
+func TestLeadIsNoRate(t *testing.T) {
+	for _, every := range []int{100, 300} { // pictures of 20 ms
+		synctest.Test(t, func(t *testing.T) {
+			list := pictures(700, 20*ms, every)
+			const squeezed = 60
+			for i := range squeezed { // up to picture 60, which comes 1 ms behind
+				list[i].DTS = list[squeezed].DTS - time.Duration(squeezed-i)*ms
+				list[i].PTS = list[i].DTS
+			}
+			r, err := Run(t.Context(), &made{frames: append([]*av.Frame{videoHeader}, list...), live: true, closed: make(chan struct{})}, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := r.Tracks[0]
+			if want := int64(len(list[1].Payload)) * 8 * 50; x.FrameRate != 50 || x.Bitrate < want || x.Bitrate > want*11/10 {
+				t.Errorf("%v frames a second, %d bit/s, not 50 and %d", x.FrameRate, x.Bitrate, want)
+			}
+			if seconds := float64(every) / 50; !slices.Equal(x.GOPFrames, []int{every, every}) || x.GOPSeconds != seconds {
+				t.Errorf("key frames every %v frames and %v s, not %d and %v", x.GOPFrames, x.GOPSeconds, every, seconds)
+			}
+			if long := len(r.Faults) == 1 && r.Faults[0].Code == "long_gop"; long != (every == 300) {
+				t.Errorf("it finds %v", r.Faults)
+			}
+		})
+	}
+}

@@ -97,11 +97,11 @@ func (p *prober) describe(t *track) Track {
 	}
 	if span, steps := t.running(); span > 0 {
 		x.FrameRate = math.Round(float64(steps)/span.Seconds()*100) / 100
-		x.Bitrate = int64(float64(t.bytes*8) * float64(steps) / float64(t.frames) / span.Seconds())
+		x.Bitrate = int64(float64((t.bytes-t.lead.bytes)*8) * float64(steps) / float64(t.frames-t.lead.steps) / span.Seconds())
 	}
 	if t.keys.n > 1 {
 		x.GOPFrames = []int{t.keys.fewest, t.keys.most}
-		x.GOPSeconds = seconds((t.keys.last - t.keys.first) / time.Duration(t.keys.n-1))
+		x.GOPSeconds = seconds((t.keys.last - t.keys.first + t.squeezed()) / time.Duration(t.keys.n-1))
 	}
 	return x
 }
@@ -111,7 +111,31 @@ func (t *track) running() (span time.Duration, steps int) {
 	if t.gapped() {
 		return t.flow, t.steps
 	}
+	if t.lead.steps > 0 {
+		return t.last - t.lead.end, t.frames - 1 - t.lead.steps
+	}
 	return t.last - t.first, t.frames - 1
+}
+
+// squeezed returns by how much shorter the lead, which begins with the first key frame, is than its pictures lasted, as far as the
+// others tell.
+func (t *track) squeezed() time.Duration {
+	span, steps := t.running()
+	if t.lead.steps == 0 || steps <= 0 {
+		return 0
+	}
+	return max(0, span*time.Duration(t.lead.steps)/time.Duration(steps)-(t.lead.end-t.first))
+}
+
+// keyGap returns the longest time without a key frame.
+func (t *track) keyGap() time.Duration {
+	switch t.keys.n {
+	case 0:
+		return t.last - t.first
+	case 1:
+		return t.last - t.keys.last + t.squeezed()
+	}
+	return max(t.keys.gap+t.squeezed(), t.keys.longest, t.last-t.keys.last)
 }
 
 // gapped reports whether the track has gaps. A track with only gaps is a slow one.

@@ -54,10 +54,7 @@ func (t *track) figures(x *Track) *health.Track {
 	h := &health.Track{
 		Info: t.info, Chroma: x.Chroma, BitDepth: x.BitDepth, NoHeader: !t.hasSetup && codec.NeedsConfig(t.info.Codec), BadHeader: t.badSetup,
 		Frames: t.frames, FrameRate: x.FrameRate, DeclaredFrameRate: x.DeclaredFrameRate,
-		KeyGap: t.last - t.first, Back: t.back, Mislabeled: t.mislabel, Drift: t.pace.Drift(), Reorders: t.reorder,
-	}
-	if t.keys.n > 0 {
-		h.KeyGap = max(t.keys.longest, t.last-t.keys.last)
+		KeyGap: t.keyGap(), Back: t.back, Mislabeled: t.mislabel, Drift: t.pace.Drift(), Reorders: t.reorder,
 	}
 	if t.gapped() {
 		h.KeyGap -= t.largest // a fault of its own
