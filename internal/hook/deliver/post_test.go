@@ -448,8 +448,10 @@ func TestQuery(t *testing.T) {
 }
 
 // BenchmarkDeliver is how many events one hook tells a healthy receiver of in a second: b.N events of 100 streams, each
-// posted on its own, signed. Receiver and hook share the CPUs: run it with -cpu 1.
+// posted on its own, signed; and how many that is of what as many bare requests at once make (x/bare). Receiver and hook share
+// the CPUs: run it with -cpu 1.
 func BenchmarkDeliver(b *testing.B) {
+	bare := barePosts(b)
 	for _, c := range []struct {
 		name  string
 		batch int
@@ -478,7 +480,9 @@ func BenchmarkDeliver(b *testing.B) {
 				<-time.After(time.Millisecond)
 			}
 			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			rate := float64(b.N) / b.Elapsed().Seconds()
+			b.ReportMetric(rate, "events/s")
+			b.ReportMetric(rate/bare, "x/bare")
 			if c.dir {
 				b.ReportMetric(float64(r.syncs.Load())/b.Elapsed().Seconds(), "syncs/s")
 			}
@@ -488,6 +492,36 @@ func BenchmarkDeliver(b *testing.B) {
 			}
 		})
 	}
+}
+
+// barePosts returns how many posts a second net/http makes of such an event, as many at once as a hook makes.
+func barePosts(b *testing.B) (perSecond float64) {
+	b.Helper()
+	const each = 1000
+	to := "http://" + bareReceiver(b)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxPosts}}
+	defer client.CloseIdleConnections()
+	e := publishEvent(event.PublishStart, "live/1", "s")
+	body, err := json.Marshal(&e)
+	if err != nil {
+		b.Fatal(err)
+	}
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for range maxPosts {
+		wg.Go(func() {
+			for range each {
+				res, err := client.Post(to, "application/json", bytes.NewReader(body)) //nolint:noctx // a benchmark
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				_ = res.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
+	return maxPosts * each / time.Since(begin).Seconds()
 }
 
 // bareReceiver answers every request of any connection with 204, at as little cost as can be, so that the
