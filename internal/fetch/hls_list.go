@@ -36,6 +36,7 @@ type hlsList struct {
 
 	frames  []av.Frame
 	demux   mpegts.Demuxer
+	begin   beginning
 	initial []byte // the initialization segment
 	mapped  m3u8.Map
 	key     hlsKey
@@ -266,7 +267,7 @@ func (l *hlsList) read(i int, number uint64) error {
 			return fmt.Errorf("segment %d is damaged: %w", number, err)
 		}
 	case isTS(b[:min(len(b), sniffSize)], len(b) <= sniffSize):
-		l.add(l.demux.Demux(nil, b))
+		l.add(l.begin.take(l.demux.Demux(nil, b), 0, true))
 	default:
 		l.bad++
 		return fmt.Errorf("segment %d is neither MPEG-TS nor fragmented MP4", number)

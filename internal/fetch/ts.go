@@ -14,6 +14,7 @@ type tsSource struct {
 	close  func() error
 	live   bool
 	demux  mpegts.Demuxer
+	begin  beginning
 	buf    []byte
 	frames []av.Frame
 	ended  error // why nothing follows
@@ -39,18 +40,19 @@ func (s *tsSource) ReadFrame() (*av.Frame, error) {
 			return nil, s.ended
 		}
 		n, err := s.in.Read(s.buf)
-		s.frames = s.demux.Demux(nil, s.buf[:n])
+		frames := s.demux.Demux(nil, s.buf[:n])
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			if s.ended = io.EOF; s.live && errors.Is(err, io.ErrUnexpectedEOF) {
 				s.ended = ErrLost
 			}
 			before := s.demux.Counters()
-			s.frames = s.demux.Flush(s.frames)
+			frames = s.demux.Flush(frames)
 			s.truncated = !s.live && s.demux.Counters().Skipped > before.Skipped
 		case err != nil:
 			return nil, err
 		}
+		s.frames = s.begin.take(frames, playable(s.demux.Tracks()), s.ended != nil)
 	}
 }
 
