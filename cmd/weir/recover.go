@@ -45,7 +45,7 @@ func (c *recoverCmd) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d files could not be repaired", failed)
+		return fmt.Errorf("files that could not be repaired: %d", failed)
 	}
 	return nil
 }

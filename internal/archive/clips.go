@@ -242,7 +242,7 @@ func (a *Archive) Film(ctx context.Context, stream, recording string, from, to t
 // isDamage reports whether an error tells what is in a file, and not that it cannot be read now: a disk that is not mounted or fails for a
 // while, or too many open files, make no recording a bad one.
 func isDamage(err error) bool {
-	return slices.ContainsFunc([]error{clip.ErrDamaged, mp4.ErrForeign, mp4.ErrEmpty, mp4.ErrNoIndex}, func(e error) bool { return errors.Is(err, e) })
+	return slices.ContainsFunc([]error{clip.ErrDamaged, errChanged, mp4.ErrForeign, mp4.ErrEmpty, mp4.ErrNoIndex}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // moved reports whether a file that was not found is only in the storage since its row was read, and reads the row again then. Of one that somebody has removed

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"weir/av"
 	"weir/format/flv"
 	"weir/internal/event"
+	"weir/internal/protocol/protocoltest"
 	"weir/internal/record"
 	"weir/internal/stream"
 )
@@ -471,5 +473,28 @@ func TestRemovedBehindOurBack(t *testing.T) {
 	text := log.String()
 	if strings.Count(text, "are left out of the index") != 1 || !strings.Contains(text, `files=12 first="a.mp4, b.mp4, c.mp4, d.mp4, e.mp4, f.mp4, g.mp4, h.mp4, i.mp4, j.mp4"`) {
 		t.Error(text)
+	}
+}
+
+// TestChangedBehindOurBack: a whole file that somebody has changed is left out of what is played, by its list of fragments in memory, too, and is damaged from then on.
+func TestChangedBehindOurBack(t *testing.T) {
+	w := newWeb(t, protocoltest.Options{}, nil)
+	m := encoded(t, "160x90")
+	w.rig.record(m, "live/a", "0.mp4", 0, 0, 4*time.Second)
+	f := w.rig.record(m, "live/a", "1.mp4", 4*time.Second, 4*time.Second, 8*time.Second)
+	path := film("live/a", 0, 8*time.Second, "")
+	if a := w.get(http.MethodGet, path); a.status != 200 || a.header.Get("Weir-Skipped") != "" {
+		t.Fatal(a.status, a.header)
+	}
+	name := filepath.Join(w.dir, f.Name)
+	must(t, os.WriteFile(name, append(read(t, name), "more"...), 0o600))
+	if a := w.get(http.MethodGet, "/live/a/rec-"+f.ID+".mp4"); a.status != 404 || strings.Contains(string(a.body), w.dir) {
+		t.Error(a.status, string(a.body))
+	}
+	if a := w.get(http.MethodGet, film("live/a", 0, 7*time.Second, "")); a.status != 200 || a.header.Get("Weir-Skipped") != "1.mp4" {
+		t.Error(a.status, a.header)
+	}
+	if row, err := w.File(t.Context(), f.ID); err != nil || row.State != Damaged {
+		t.Error(row.State, err)
 	}
 }

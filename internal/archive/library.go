@@ -91,9 +91,17 @@ func (l *library) keep(v *volume) {
 	}
 }
 
+// errChanged says that a file which was whole is another one now: what is known of its media is not true of it.
+var errChanged = errors.New("somebody has changed the file")
+
 // open opens a file, whole or being written.
 func open(r *Row) (*os.File, error) {
 	f, err := openIn(r.Dir, r.Name)
+	if err == nil && r.State == Done {
+		if info, err := f.Stat(); err != nil || info.Mode().IsRegular() && info.Size() != r.Bytes {
+			return nil, errors.Join(errChanged, err, f.Close())
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) && r.State == Recording {
 		if f, err = openIn(r.Dir, r.Name+partial); errors.Is(err, fs.ErrNotExist) {
 			f, err = openIn(r.Dir, r.Name) // it has just become whole

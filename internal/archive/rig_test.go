@@ -263,6 +263,14 @@ func (r *rig) file(stream, name string, at, length time.Duration) record.File {
 	}
 }
 
+// Done notes that a file is whole, with the size that it has if it is there.
+func (r *rig) Done(f record.File) error {
+	if info, err := os.Stat(filepath.Join(f.Dir, f.Name)); err == nil {
+		f.Bytes = info.Size()
+	}
+	return r.Archive.Done(f)
+}
+
 // add adds a file to the index.
 func (r *rig) add(f record.File) {
 	r.t.Helper()
