@@ -106,11 +106,11 @@ func TestLostTransportStream(t *testing.T) {
 // TestWhileReading: what a server says while its stream is read is shown behind the source's name, without secrets; the end is the end.
 func TestWhileReading(t *testing.T) {
 	const name = "rtmp://h.example/live/x?key=hunter2"
-	_, err := (&named{failing{err: fmt.Errorf("the server says: bye, %w", session.Because(session.Kicked, errors.New("hunter2")))}, name}).ReadFrame()
+	_, err := (&named{failing{err: fmt.Errorf("the server says: bye, %w", session.Because(session.Kicked, errors.New("hunter2")))}, name, Access{}}).ReadFrame()
 	if err == nil || err.Error() != "rtmp://h.example/live/x?key=***: the server says: bye, ***" || session.ReasonOf(err) != session.Kicked {
 		t.Error(err)
 	}
-	if _, err := (&named{failing{err: io.EOF}, name}).ReadFrame(); err != io.EOF { //nolint:errorlint // it is not wrapped
+	if _, err := (&named{failing{err: io.EOF}, name, Access{}}).ReadFrame(); err != io.EOF { //nolint:errorlint // it is not wrapped
 		t.Error(err)
 	}
 }

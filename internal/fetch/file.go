@@ -12,6 +12,7 @@ import (
 	"weir/format/flv"
 	"weir/format/fmp4"
 	"weir/format/mpegts"
+	"weir/internal/session"
 )
 
 // openFile opens a file whose first bytes tell one of the known formats. Its errors do not contain the name.
@@ -76,7 +77,7 @@ type peeker interface {
 }
 
 // errUnknown is the error of sniff for what begins like no format that is read here.
-var errUnknown = errors.New("neither FLV, MP4, MPEG-TS nor an HLS playlist")
+var errUnknown = session.Because(session.Unsupported, errors.New("neither FLV, MP4, MPEG-TS nor an HLS playlist"))
 
 // sniff finds out whether a file or connection has FLV or MPEG-TS, and returns its source. FLV may have frames of about a number of bytes, if that is
 // more than 0.
@@ -113,7 +114,7 @@ func sniff(r io.Reader, live bool, most int, end func() error) (Source, error) {
 	case isTS(head, errors.Is(err, io.EOF)):
 		return &tsSource{in: r, close: end, live: live, buf: make([]byte, 64*mpegts.PacketSize)}, nil
 	case len(head) == 0:
-		return nil, errors.New("it ended without sending a byte")
+		return nil, session.Because(session.EOF, errors.New("it ended without sending a byte"))
 	}
 	return nil, errUnknown
 }

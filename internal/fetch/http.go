@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -75,11 +74,11 @@ func webPage(at *url.URL) error {
 	stream := *at
 	stream.Path, stream.RawPath = strings.TrimRight(at.Path, "/"), ""
 	if stream.Path == "" || stream.Path == at.Path {
-		return errors.New("this is a web page, not a stream")
+		return session.Because(session.Unsupported, errors.New("this is a web page, not a stream"))
 	}
 	list := *stream.JoinPath("index.m3u8")
 	stream.Path += ".flv"
-	return fmt.Errorf("this is a web page, not a stream; if it is a watch page, its stream is %s and %s",
+	return session.Becausef(session.Unsupported, "this is a web page, not a stream; if it is a watch page, its stream is %s and %s",
 		session.Redact(stream.String()), session.Redact(list.String()))
 }
 
@@ -120,16 +119,22 @@ func complaint(body io.Reader) string {
 
 // refusal returns an error for a server's answer that is no success.
 func refusal(res *http.Response, text string) error {
-	reason := session.EOF
-	switch res.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		reason = session.Denied
-	case http.StatusNotFound, http.StatusGone:
+	reason := session.ProtocolError
+	switch code := res.StatusCode; {
+	case code == http.StatusNotFound, code == http.StatusGone:
 		reason = session.NotFound
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
 		reason = session.Limit
-	case http.StatusLoopDetected:
+	case code == http.StatusLoopDetected:
 		reason = session.Loop
+	case code == http.StatusRequestTimeout, code == http.StatusGatewayTimeout:
+		reason = session.Timeout
+	case code >= 500: // it fails, or who is behind it does
+		reason = session.Unreachable
+	case code >= 400:
+		reason = session.Denied
+	case code >= 300: // without saying where to
+		reason = session.Redirected
 	}
 	text = strings.Join(strings.Fields(text), " ")
 	if text == "" || strings.Contains(text, "<") { // a page

@@ -244,18 +244,33 @@ func TestReasons(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var status int
 		if _, err := fmt.Sscanf(r.URL.Path, "/%d", &status); err != nil {
-			w.Header().Set("Content-Type", "text/html")
-			_, _ = io.WriteString(w, "<html>")
+			w.Header().Set("Content-Type", "text/plain")
+			if r.URL.Path == "/page/" {
+				w.Header().Set("Content-Type", "text/html")
+			}
+			if r.URL.Path == "/gzip" {
+				w.Header().Set("Content-Encoding", "x-gzip")
+			}
+			_, _ = io.WriteString(w, map[string]string{
+				"/page/": "<html>", "/text": strings.Repeat("text ", 2000), "/nothing": "", "/gzip": strings.Repeat("text", 9), "/list": "#EXTM3U\n#EXTINF:nothing\n", "/variants": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nftp://x\n",
+				"/ftp": string(list("ftp://x/y", "ftp://x/y", "ftp://x/y")), "/segment": string(list("text", "text", "text")),
+			}[r.URL.Path])
 			return
 		}
 		w.WriteHeader(status)
 	}))
 	for path, want := range map[string]session.Reason{
 		"/401": session.Denied, "/403": session.Denied, "/404": session.NotFound, "/410": session.NotFound, "/429": session.Limit, "/503": session.Limit,
-		"/508": session.Loop, "/500": session.EOF,
+		"/508": session.Loop, "/500": session.Unreachable, "/502": session.Unreachable, "/400": session.Denied, "/406": session.Denied, "/408": session.Timeout, "/504": session.Timeout,
+		"/300": session.Redirected, "/302": session.Redirected, "/204": session.ProtocolError, "/page/": session.Unsupported, "/text": session.Unsupported, "/nothing": session.EOF, "/gzip": session.ProtocolError,
+		"/list": session.ProtocolError, "/variants": session.ProtocolError, "/ftp": session.ProtocolError, "/segment": session.ProtocolError,
 	} {
-		if _, err := Open(t.Context(), s.URL+path, Access{}); session.ReasonOf(err) != want {
-			t.Errorf("%s: %v (%v)", path, err, session.ReasonOf(err))
+		src, err := Open(t.Context(), s.URL+path, Access{})
+		if err == nil {
+			_, err = frames(src)
+		}
+		if session.ReasonOf(err) != want {
+			t.Errorf("%s: %v (%v), want %v", path, err, session.ReasonOf(err), want)
 		}
 	}
 	if _, err := Open(t.Context(), s.URL+"/page/", Access{}); err == nil || !strings.Contains(err.Error(), "web page") {

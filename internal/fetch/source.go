@@ -93,15 +93,25 @@ func (a Access) TLS() *tls.Config {
 func Open(ctx context.Context, name string, a Access) (Source, error) {
 	s, err := open(ctx, name, a)
 	if err != nil {
-		return nil, called(name, a.Explain(name, err))
+		return nil, called(name, a.reasoned(name, err))
 	}
-	return &named{s, name}, nil
+	return &named{s, name, a}, nil
 }
 
-// named is a source whose errors begin with its name.
+// named is a source whose errors have a reason and begin with its name.
 type named struct {
 	Source
-	name string
+	name   string
+	access Access
+}
+
+// reasoned is Explain, and gives a reason to what has none: a server has sent what it should not have sent.
+func (a Access) reasoned(name string, err error) error {
+	err = a.Explain(name, err)
+	if u, bad := url.Parse(name); bad == nil && u.Host != "" && session.ReasonOf(err) == session.Internal {
+		err = session.Because(session.ProtocolError, err)
+	}
+	return err
 }
 
 // called puts a name before an error, and hides what is secret in it: servers say what they were asked for.
@@ -127,7 +137,7 @@ func (e *masked) Unwrap() error { return e.err }
 func (s *named) ReadFrame() (*av.Frame, error) {
 	f, err := s.Source.ReadFrame()
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = called(s.name, err)
+		err = called(s.name, s.access.reasoned(s.name, err))
 	}
 	return f, err
 }
@@ -146,7 +156,7 @@ func open(ctx context.Context, name string, a Access) (Source, error) {
 	case "ws", "wss":
 		s, err = openWebSocket(ctx, u, a)
 	default:
-		return nil, fmt.Errorf("%s:// is not supported: use rtmp, rtmps, http, https, ws, wss or a file", u.Scheme)
+		return nil, session.Becausef(session.Unsupported, "%s:// is not supported: use rtmp, rtmps, http, https, ws, wss or a file", u.Scheme)
 	}
 	if err != nil {
 		return nil, err

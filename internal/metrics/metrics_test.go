@@ -68,11 +68,11 @@ func sources() Sources {
 			yield(0, 0.25, 0)
 			yield(1, 0.5, 20*time.Millisecond)
 		},
-		Intake:     func() time.Duration { return 50 * time.Millisecond },
-		Segments:   func() int64 { return 6 << 20 },
-		Recordings: func() int { return 3 },
-		Faults:     func(yield func(string, int)) { yield("long_gop", 2) },
-		Traces:     func() (uint64, uint64) { return 40, 2 },
+		Intake:        func() time.Duration { return 50 * time.Millisecond },
+		Segments:      func() int64 { return 6 << 20 },
+		Recordings:    func() int { return 3 },
+		Faults:        func(yield func(string, int)) { yield("long_gop", 2) },
+		Traces:        func() (uint64, uint64) { return 40, 2 },
 		PullsOnBackup: func() int { return 7 },
 		Pulls: func(yield func(string, int)) {
 			yield("live", 3)

@@ -43,6 +43,8 @@ type Door struct {
 	// Want, if not nil, is told of each player that was admitted and has joined its stream, which may have to be fetched.
 	// An error refuses the player.
 	Want func(r *admit.Request, g session.Grant) error
+	// Missing, if not nil, says why the stream at a path is not there for which a player has waited in vain; nil: nobody publishes it.
+	Missing func(path string) error
 	// Wait returns how long a player of the path waits for a publisher.
 	Wait func(path string) time.Duration
 	// Start returns where players of the path begin that do not say so.

@@ -326,6 +326,17 @@ func TestWaitIsOver(t *testing.T) {
 		if h.Hub.Get("live/a") != nil {
 			t.Error("the stream is kept for nobody")
 		}
+		h.Missing = func(path string) error {
+			if path == "live/b" {
+				return &session.Refusal{Reason: session.NotFound, Peer: "It cannot be fetched.", Err: errors.New("no answer")}
+			}
+			return nil
+		}
+		for path, want := range map[string]string{"live/a": "Nobody is publishing this stream.", "live/b": "It cannot be fetched."} {
+			if _, err := h.PlayLive(t.Context(), h.session(), Ask{Path: path}, func(string) mux.Variant { return variant(0) }); session.PeerText(err) != want {
+				t.Errorf("%s: %q, want %q", path, session.PeerText(err), want)
+			}
+		}
 	})
 }
 

@@ -183,8 +183,13 @@ func (d *Door) Await(ctx context.Context, s *stream.Stream, c <-chan struct{}) e
 		case <-s.Begun():
 			return nil
 		default:
-			return errNotLive
 		}
+		if d.Missing != nil {
+			if err := d.Missing(s.Path()); err != nil {
+				return err
+			}
+		}
+		return errNotLive
 	case <-s.Over():
 		return NotLive(s.Unbegun())
 	case <-ctx.Done():

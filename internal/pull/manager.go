@@ -158,6 +158,17 @@ func (m *Manager) Want(r *admit.Request, g session.Grant) error {
 	return p.want(r.Hops)
 }
 
+// Missing returns what a player is told who has waited in vain for the stream at path, a *session.Refusal; nil if it is not being fetched.
+func (m *Manager) Missing(path string) error {
+	m.mu.Lock()
+	p := m.pulls[path]
+	m.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	return p.missing()
+}
+
 // forwards reports whether a stream that would be pulled by who made its plan is sent to where it would come from.
 func (m *Manager) forwards(path, by string) bool {
 	return by == ByEdge && m.opt.Forwards != nil && m.opt.Forwards(path)

@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,20 +25,11 @@ type memories struct {
 type Failure struct {
 	Source string // redacted
 	Reason session.Reason
-	Err    error
+	Err    error // with the source
 }
 
 // maxFailure bounds what the failure of one of several sources adds to a text, in bytes.
 const maxFailure = 256
-
-// Text says what has happened, and to which source.
-func (f *Failure) Text() string {
-	text := session.ErrorText(f.Err, maxFailure)
-	if !strings.HasPrefix(text, f.Source) {
-		text = f.Source + ": " + text
-	}
-	return text
-}
 
 // memory returns what is known of source number i of a plan.
 func (p *pull) memory(plan *Plan, i int) *memory {
@@ -54,11 +46,17 @@ func (p *pull) recall(plan *Plan, i int) *memory {
 	return &p.known.list[i]
 }
 
-// failed notes why source number i of a plan has failed.
-func (p *pull) failed(plan *Plan, i int, err error) {
+// failed notes why source number i of a plan has failed. It returns that with the source, if it does not name it.
+func (p *pull) failed(plan *Plan, i int, err error) Failure {
+	source := session.Redact(plan.Sources[i])
+	if !strings.HasPrefix(err.Error(), source) {
+		err = fmt.Errorf("%s: %w", source, err)
+	}
+	f := Failure{source, session.ReasonOf(err), err}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.recall(plan, i).failure = &Failure{session.Redact(plan.Sources[i]), session.ReasonOf(err), err}
+	p.recall(plan, i).failure = &f
+	return f
 }
 
 // failures returns those of the sources that have failed since they were live, in the order of the plan. mu is held.

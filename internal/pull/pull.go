@@ -93,6 +93,22 @@ func refusal(err error) error {
 	return r
 }
 
+// errUnanswered is why a stream is missing of which no source has failed or answered so far.
+var errUnanswered = session.Because(session.Timeout, errors.New("no source has answered so far"))
+
+// missing returns what players are told who have waited in vain; nil if no source is being tried.
+func (p *pull) missing() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !p.running || p.state.Status == Standby || p.state.Status == Live:
+		return nil
+	case p.state.Err != nil:
+		return refusal(p.state.Err)
+	}
+	return refusal(errUnanswered)
+}
+
 // start begins to work. mu is held, and the manager's too.
 func (p *pull) start() {
 	p.running = true

@@ -386,3 +386,39 @@ func TestWhoEndsALiveSource(t *testing.T) {
 		p.s.Leave()
 	})
 }
+
+// TestMissing: a player that has waited in vain while the sources are tried is told that the stream cannot be fetched, whatever they have answered so far, and
+// nothing where nobody tries.
+func TestMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "rtmp://a/{path}", "rtmp://b/{path}", "rtmp://c/{path}")
+		a, b := r.origins['a'], r.origins['b']
+		a.become(hangs)
+		b.become(refuses)
+		r.origins['c'].become(hangs)
+		if err := r.Missing(path); err != nil {
+			t.Error("before anybody asks:", err)
+		}
+		p := r.mustPlay(path)
+		for at, want := range []string{"no source has answered so far", "rtmp://b/live/x: nobody publishes it"} {
+			time.Sleep(3 * time.Second)
+			err := r.Missing(path)
+			if session.ReasonOf(err) != session.NotFound || session.PeerText(err) != "The stream cannot be fetched from where it is at the moment." || !strings.Contains(err.Error(), want) {
+				t.Errorf("%d: %v, %q", at, err, session.PeerText(err))
+			}
+		}
+		r.within(10*time.Second, "it is dismissed", p.over)
+		if err := p.s.Unbegun(); session.PeerText(err) != "The stream cannot be fetched from where it is at the moment." {
+			t.Errorf("in the end: %v", err)
+		}
+		p.s.Leave()
+		a.become(sends)
+		time.Sleep(2 * holdOff)
+		p = r.mustPlay(path)
+		r.lives(10*time.Second, path, 'a')
+		if err := r.Missing(path); err != nil {
+			t.Error("while it is live:", err)
+		}
+		p.s.Leave()
+	})
+}

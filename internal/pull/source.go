@@ -28,7 +28,7 @@ type opened struct {
 }
 
 // errSlow ends a source that does not answer.
-var errSlow = session.Because(session.Timeout, errors.New("the source has not answered in time"))
+var errSlow = session.Because(session.Timeout, errors.New("it has not answered within the silence that is allowed: nobody publishes the stream there, or the server hangs"))
 
 // open opens source number i of a plan, which ends with ctx. Close it.
 func (p *pull) open(ctx context.Context, plan *Plan, i int, through []string) (*opened, error) {

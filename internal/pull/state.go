@@ -49,7 +49,7 @@ type State struct {
 func (s *State) Why() (reason session.Reason, text string) {
 	switch {
 	case s.Backup && len(s.Failures) > 0 && s.Failures[0].Source == s.Sources[0]:
-		return s.Failures[0].Reason, s.Failures[0].Text()
+		return s.Failures[0].Reason, session.ErrorText(s.Failures[0].Err, maxLogged)
 	case s.Status == Live, s.Err == nil:
 		return 0, ""
 	case len(s.Failures) < 2:
@@ -57,7 +57,7 @@ func (s *State) Why() (reason session.Reason, text string) {
 	}
 	texts := make([]string, len(s.Failures))
 	for i := range s.Failures {
-		texts[i] = s.Failures[i].Text()
+		texts[i] = session.ErrorText(s.Failures[i].Err, maxFailure)
 	}
 	return s.Reason, strings.Join(texts, "; ")
 }
@@ -147,17 +147,16 @@ func (p *pull) trying(url string) {
 
 // lost notes that a source of a plan has failed, or that it ended.
 func (p *pull) lost(plan *Plan, e end) {
-	err, reason := e.err, session.ReasonOf(e.err)
-	p.failed(plan, e.number, err)
+	f := p.failed(plan, e.number, e.err)
 	p.mu.Lock()
 	p.state.Tries++
-	p.state.Reason, p.state.Err = reason, err
+	p.state.Reason, p.state.Err = f.Reason, f.Err
 	level := slog.LevelDebug
 	if p.told.status == Live && p.state.Tries == 1 {
 		level = slog.LevelWarn
 	}
 	p.mu.Unlock()
-	p.m.opt.Log.Log(context.Background(), level, "a source has failed", slog.String("stream", p.path), slog.String("source", session.Redact(plan.Sources[e.number])),
-		slog.String("reason", reason.String()), slog.String("err", session.ErrorText(err, maxLogged)))
-	p.m.opt.Failed(reason)
+	p.m.opt.Log.Log(context.Background(), level, "a source has failed", slog.String("stream", p.path), slog.String("source", f.Source),
+		slog.String("reason", f.Reason.String()), slog.String("err", session.ErrorText(f.Err, maxLogged)))
+	p.m.opt.Failed(f.Reason)
 }

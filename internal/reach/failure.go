@@ -105,6 +105,8 @@ func explainNetwork(err error, host string) *Failure {
 		return again(session.Handshake, "%s does not answer as a server of RTMP does: look at the port, and at rtmp:// or rtmps://", host)
 	}
 	switch {
+	case strings.Contains(err.Error(), "malformed HTTP "):
+		return again(session.Handshake, "%s does not answer as a server of HTTP does: look at the port", host)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return again(session.Unreachable, "%s refuses the connection: nothing listens at that port, or a firewall is in between", host)
 	case strings.Contains(err.Error(), "tls handshake: ") && errors.Is(err, io.EOF):

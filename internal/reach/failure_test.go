@@ -40,6 +40,7 @@ func TestExplain(t *testing.T) {
 		{&rtmp.TimeoutError{Stage: rtmp.StageTLS}, false, session.Timeout, "does not go on with the TLS handshake"},
 		{&rtmp.TimeoutError{Stage: rtmp.StageConnect}, false, session.Timeout, "h.test has not answered: timeout waiting for "},
 		{&rtmp.HandshakeError{Err: io.EOF}, false, session.Handshake, "does not answer as a server of RTMP does"},
+		{errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x03"`), false, session.Handshake, "h.test does not answer as a server of HTTP does: look at the port"},
 		{dial(syscall.ECONNREFUSED), false, session.Unreachable, "h.test refuses the connection"},
 		{fmt.Errorf("tls handshake: %w", io.EOF), false, session.Handshake, "closes the connection within the TLS handshake"},
 		{dial(syscall.EHOSTUNREACH), false, session.Unreachable, "no way to h.test"},

@@ -236,6 +236,7 @@ func (s *Server) door(name string) *peer.Door {
 		Users:    s.gate,
 		Reserved: &s.reserved,
 		Want:     s.want,
+		Missing:  func(path string) error { return s.pulls.Missing(path) },
 		Wait:     func(path string) time.Duration { return s.streamConfig(path).Play.Wait },
 		Start:    s.start,
 		Repair:   func(path string) bool { return s.streamConfig(path).Repair },
