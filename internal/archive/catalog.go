@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,6 +77,20 @@ func (a *Archive) Taken(dir, name string) bool {
 		a.log.Error("the index of recordings does not tell whether a name is free", slog.String("file", name), slog.Any("err", err))
 	}
 	return taken
+}
+
+// Unfinished returns the directories that have files which were begun and are not whole, as far as the index knows: also those in which nothing is
+// recorded any more.
+func (a *Archive) Unfinished(ctx context.Context) []string {
+	var dirs []string
+	err := a.use(false, func(x *index) (err error) {
+		dirs, err = x.unfinished(ctx)
+		return err
+	})
+	if err != nil && ctx.Err() == nil { // those of the configuration are known without it
+		a.log.Error("the index of recordings does not tell where files are that a crash left", slog.Any("err", err))
+	}
+	return dirs
 }
 
 const partial = record.PartSuffix

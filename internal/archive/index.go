@@ -566,6 +566,24 @@ func (x *index) nested(ctx context.Context, dir string) ([]string, error) {
 	return list, rows.Err()
 }
 
+// unfinished returns the directories of files that are not whole.
+func (x *index) unfinished(ctx context.Context) ([]string, error) {
+	rows, err := x.read.QueryContext(ctx, "SELECT path FROM dirs WHERE id IN (SELECT dir FROM files WHERE state IN (?, ?))", int(Recording), int(Damaged))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var dir string
+		if err := rows.Scan(&dir); err != nil {
+			return nil, err
+		}
+		list = append(list, dir)
+	}
+	return list, rows.Err()
+}
+
 // below returns the slashed path of a file below a directory; "" if it is not there.
 func below(file, dir string) string {
 	name, err := filepath.Rel(dir, file)

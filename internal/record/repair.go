@@ -9,7 +9,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"weir/format/flv"
@@ -158,14 +160,44 @@ func Parts(ctx context.Context, dir string, each func(root *os.Root, name string
 	})
 }
 
-// RepairAll makes the files whole that a crash left in directories. Those that are being written are left alone.
+// RepairAll makes the files whole that a crash left in directories, as many at once as there are processors. Those that are being written are left alone.
 func (m *Manager) RepairAll(ctx context.Context, dirs []string) {
+	workers := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for _, dir := range dirs {
-		err := Parts(ctx, dir, func(root *os.Root, name string) { m.repair(root, dir, name) })
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		if err := m.repairBelow(ctx, dir, workers); err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
 			m.log.Warn("recordings that a crash may have left cannot be looked for", slog.String("dir", dir), slog.Any("err", err))
 		}
 	}
+}
+
+// repairBelow is RepairAll for a directory. workers has room for those that repair. The files of one folder, which may come to want the same name, wait
+// for one another.
+func (m *Manager) repairBelow(ctx context.Context, dir string, workers chan struct{}) error {
+	folders := map[string][]string{}
+	err := Parts(ctx, dir, func(_ *os.Root, name string) { folders[path.Dir(name)] = append(folders[path.Dir(name)], name) })
+	if err != nil || len(folders) == 0 {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, names := range folders {
+		workers <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-workers }()
+			for _, name := range names {
+				if ctx.Err() != nil {
+					return
+				}
+				m.repair(root, dir, name)
+			}
+		})
+	}
+	return nil
 }
 
 // finishLater makes a file whole that could not be when it ended: the disk takes what is written again.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -182,5 +183,29 @@ func TestPlacesAndLives(t *testing.T) {
 	life := named.Epoch
 	if !s.lives("x/x", life) || s.lives("x/x", life+1) || s.lives("x/y", 0) {
 		t.Errorf("life %d", life)
+	}
+}
+
+// TestWhereACrashMayHaveLeftFiles: in the directories of the configuration, and in those of files that were begun when another one was in force.
+func TestWhereACrashMayHaveLeftFiles(t *testing.T) {
+	state, old, whole, now := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	a, err := archive.New(archive.Options{Log: slog.New(slog.DiscardHandler), State: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, done := record.File{ID: event.NewID(time.Now()), Stream: "live/a", Dir: old, Name: "a.ts"}, record.File{ID: event.NewID(time.Now()), Stream: "live/a", Dir: whole, Name: "b.ts"}
+	if err := errors.Join(a.Begun(begun), a.Begun(done), a.Done(done)); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	s, err := New(configured(t, "state="+state, "streams=["+fmt.Sprintf("{match: live/*, record: [{dir: %q, min_free: \"\"}, {name: b, dir: %q, min_free: \"\"}]}", now, now+"/")+"]"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	want := []string{old, now}
+	slices.Sort(want)
+	if got := s.recordedIn(t.Context()); !slices.Equal(got, want) {
+		t.Errorf("%q instead of %q", got, want)
 	}
 }

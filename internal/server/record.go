@@ -32,18 +32,20 @@ func (s *Server) record(e stream.Event) {
 
 // runRecords repairs what a crash left, and then waits for the recordings to end.
 func (s *Server) runRecords(ctx context.Context) error {
-	var dirs []string
-	for _, e := range s.current.Load().entries {
-		for i := range e.Record {
-			if dir := e.Record[i].Dir; !slices.Contains(dirs, dir) {
-				dirs = append(dirs, dir)
-			}
-		}
-	}
 	var repair sync.WaitGroup
 	defer repair.Wait()
-	repair.Go(func() { s.records.RepairAll(ctx, dirs) })
+	repair.Go(func() { s.records.RepairAll(ctx, s.recordedIn(ctx)) })
 	return s.records.Run(ctx)
+}
+
+// recordedIn returns the directories that may have files which a crash left: those of the configuration, and others that were in it.
+func (s *Server) recordedIn(ctx context.Context) []string {
+	dirs := s.archive.Unfinished(ctx)
+	for _, p := range s.places() {
+		dirs = append(dirs, p.Dir)
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
 }
 
 // adminRecorders shows the recordings that run as the API has them.
