@@ -92,7 +92,7 @@ func TestAddresses(t *testing.T) {
 }
 
 // TestC429_P18_WireOfEachService: what reaches each service is what OBS sends for the URL and the key, and
-// nothing else but for servers that are no known service.
+// nothing else but for servers that are no known service; and each frame of a film is there, as its publisher sent it, in its order.
 func TestC429_P18_WireOfEachService(t *testing.T) {
 	var names []string
 	for _, w := range wires {
@@ -115,10 +115,9 @@ func TestC429_P18_WireOfEachService(t *testing.T) {
 				d := newDouble(t)
 				d.tls = &tls.Config{Certificates: []tls.Certificate{cert}}
 				world := newWorld(t, func(o *Options) { o.Dial, o.Roots = d.dial, roots }, c)
-				s := world.publish("live/cam", "p1")
-				s.run(2 * time.Second)
-				s.pub.Close(nil)
+				sent := world.film("live/cam", 2*time.Second)
 				world.until("away", in(Away))
+				time.Sleep(time.Second) // what was gathered last is on its way
 				v := d.list()[0]
 				if v.address != w.dials || v.text("app") != w.app || v.text("tcUrl") != w.tcURL || v.text("swfUrl") != w.tcURL || v.name() != w.stream {
 					t.Errorf("%s: app %q, tcUrl %q, swfUrl %q, name %q", v.address, v.text("app"), v.text("tcUrl"), v.text("swfUrl"), v.name())
@@ -133,8 +132,8 @@ func TestC429_P18_WireOfEachService(t *testing.T) {
 				if got := v.properties(); !slices.Equal(got, want) {
 					t.Errorf("connect has %q, not %q", got, want)
 				}
-				if n := v.pictures(); len(n) < 40 || n[0] != 0 {
-					t.Errorf("%d pictures came", len(n))
+				if got := v.media(); len(sent) < 100 || !slices.Equal(got, sent) {
+					t.Errorf("%d frames came, and they are not the %d that were sent", len(got), len(sent))
 				}
 			})
 		})

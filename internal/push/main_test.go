@@ -6,16 +6,19 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math/big"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +29,7 @@ import (
 
 	"weir/amf"
 	"weir/av"
+	"weir/format/flv"
 	"weir/internal/session"
 	"weir/internal/stream"
 	"weir/rtmp"
@@ -223,6 +227,78 @@ func (s *source) frame() {
 	s.write(f)
 	s.write(&av.Frame{Kind: av.Audio, Codec: av.AAC, Flags: av.Key, DTS: at, PTS: at, Payload: binary.BigEndian.AppendUint32([]byte{0x21}, uint32(s.n))})
 	s.n++
+}
+
+// filmed are the tags of the embedded test stream, which is H.264 with B-frames and AAC.
+var filmed = sync.OnceValues(func() (tags []flv.Tag, err error) {
+	b, err := os.ReadFile("../demo/sample.flv")
+	if err != nil {
+		return nil, err
+	}
+	r := flv.NewReader(bytes.NewReader(b))
+	for {
+		tag, err := r.ReadTag()
+		if errors.Is(err, io.EOF) {
+			return tags, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		tag.Body = bytes.Clone(tag.Body)
+		tags = append(tags, tag)
+	}
+})
+
+// film publishes the beginning of the test stream in time at a path, and ends as a publisher that is lost. It returns the hashes of the frames that were sent.
+func (w *world) film(path string, d time.Duration) (sent []string) {
+	w.t.Helper()
+	tags, err := filmed()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p, err := w.hub.Publish(path, stream.Info{Session: "p1", Query: "key=theirs"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var demux flv.Demuxer
+	begun := time.Now()
+	for i := range tags {
+		tag := &tags[i]
+		at := time.Duration(tag.Timestamp) * time.Millisecond
+		if at > d {
+			break
+		}
+		<-time.After(time.Until(begun.Add(at)))
+		frames, err := demux.Demux(nil, tag.Type, at, bytes.Clone(tag.Body))
+		for k := range frames {
+			if err = p.Write(&frames[k]); err != nil {
+				break
+			}
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if tag.Type != flv.TagScript && tag.Body[1] == 1 {
+			sent = append(sent, hashOf(rtmp.MessageType(tag.Type), tag.Body))
+		}
+	}
+	p.Close(nil)
+	return sent
+}
+
+// hashOf is that of a message, and tells pictures from sounds.
+func hashOf(typ rtmp.MessageType, body []byte) string {
+	return fmt.Sprintf("%v %x", typ, sha256.Sum256(body))
+}
+
+// media returns the hashes of the frames that came so far, without configurations.
+func (v *visit) media() (list []string) {
+	for _, m := range v.got() {
+		if m.Type != rtmp.TypeData && len(m.Payload) > 1 && m.Payload[1] == 1 {
+			list = append(list, hashOf(m.Type, m.Payload))
+		}
+	}
+	return list
 }
 
 // picture is a NAL unit that holds a number.
