@@ -20,8 +20,10 @@ import (
 	"weir/av"
 	"weir/internal/admit"
 	"weir/internal/freeport"
+	"weir/internal/listen/listentest"
 	"weir/internal/server"
 	"weir/internal/session"
+	"weir/rtmp"
 )
 
 // encoded is what ffmpeg sends or writes in real time: 25 pictures a second, a key frame each second, and sound.
@@ -275,4 +277,56 @@ func TestRedirectsByRTMP(t *testing.T) {
 	eventually(t, "it is asked again", func() bool { return asked.Load() >= 2 })
 	before := w.pictures()
 	eventually(t, "pictures come again", func() bool { return w.pictures() >= before+30 })
+}
+
+// TestPullFromServersWithTLS: a stream is fetched by RTMPS from a server whose certificate nobody vouches for only if the configuration says so, and then as
+// its publisher sent it; by HTTP also as a transport stream.
+func TestPullFromServersWithTLS(t *testing.T) {
+	t.Parallel()
+	cert, key := listentest.Cert(t, t.TempDir(), 1)
+	origin := start(t, func(c *server.Config) { c.RTMP.TLS.Listen, c.RTMP.TLS.Cert, c.RTMP.TLS.Key = "127.0.0.1:0", cert, key })
+	want, _ := publishFilm(t, origin.url("live/cam"))
+	safe := "rtmps://" + origin.Addr("rtmps").String() + "/live/{name}"
+	r := start(t, func(c *server.Config) {
+		pulling(map[string]string{"doubted/*": safe, "trusted/*": safe, "ts/*": origin.httpURL("live/{name}.ts")})(c)
+		for i := range c.Streams {
+			c.Streams[i].Pull.Insecure = c.Streams[i].Match == "trusted/*"
+		}
+	})
+	if res, body := r.get("doubted/cam.flv"); res.StatusCode == http.StatusOK {
+		t.Errorf("it is played although the certificate is nobody's: %s", body)
+	}
+	eventually(t, "it says why", func() bool { return strings.Contains(r.log.String(), "set insecure: true for it") })
+	for _, p := range r.pulls() {
+		if p.Stream == "doubted/cam" && (p.Status == "live" || p.Reason != session.Handshake.String()) {
+			t.Errorf("%+v", p)
+		}
+	}
+	sameFrames(t, r.url("trusted/cam"), want, 60)
+	p, err := r.InProcess().PlayLocal("ts/cam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	sounds := map[string]bool{} // AAC is the same in both
+	for _, h := range want[rtmp.TypeAudio] {
+		sounds[h] = true
+	}
+	for pictures, heard := 0, 0; pictures < 60 || heard < 60; {
+		e, err := p.Next(ctx)
+		if err != nil {
+			t.Fatalf("after %d pictures and %d sounds: %v", pictures, heard, err)
+		}
+		switch {
+		case e.Type != av.Media:
+		case e.Kind == av.Video:
+			pictures++
+		case e.Kind == av.Audio:
+			if heard++; !sounds[hashOf(&rtmp.Message{Payload: append([]byte{0xaf, 1}, e.Payload...)})] {
+				t.Fatalf("sound %d is none of the film's", heard)
+			}
+		}
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,7 +30,7 @@ import (
 // film is the embedded test stream: H.264 with B-frames and AAC.
 const film = "../../internal/demo/sample.flv"
 
-// publishFilm publishes the film to url in time until the returned function is called. It returns the hashes of the
+// publishFilm publishes the film to url in time, again and again, until the returned function is called. It returns the hashes of the
 // bodies of its media, by type, in their order.
 func publishFilm(t *testing.T, url string) (hashes map[rtmp.MessageType][]string, stop func()) {
 	t.Helper()
@@ -40,7 +39,6 @@ func publishFilm(t *testing.T, url string) (hashes map[rtmp.MessageType][]string
 		t.Fatal(err)
 	}
 	var tags []rtmp.Message
-	hashes = map[rtmp.MessageType][]string{}
 	r := flv.NewReader(strings.NewReader(string(b)))
 	for {
 		tag, err := r.ReadTag()
@@ -50,13 +48,21 @@ func publishFilm(t *testing.T, url string) (hashes map[rtmp.MessageType][]string
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := rtmp.Message{Type: rtmp.MessageType(tag.Type), Timestamp: tag.Timestamp, Payload: slices.Clone(tag.Body)}
-		tags = append(tags, m)
-		if isMedia(&m) {
-			hashes[m.Type] = append(hashes[m.Type], hashOf(&m))
+		tags = append(tags, rtmp.Message{Type: rtmp.MessageType(tag.Type), Timestamp: tag.Timestamp, Payload: slices.Clone(tag.Body)})
+	}
+	return publishMessages(t, url, tags)
+}
+
+// publishMessages publishes messages as publishFilm does the film.
+func publishMessages(t *testing.T, url string, list []rtmp.Message) (hashes map[rtmp.MessageType][]string, stop func()) {
+	t.Helper()
+	hashes = map[rtmp.MessageType][]string{}
+	for i := range list {
+		if m := &list[i]; isMedia(m) {
+			hashes[m.Type] = append(hashes[m.Type], hashOf(m))
 		}
 	}
-	c, err := rtmp.Dial(t.Context(), url, rtmp.DialOptions{})
+	c, err := rtmp.Dial(t.Context(), url, rtmp.DialOptions{Caps: rtmp.AnyCodec()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,22 +73,24 @@ func publishFilm(t *testing.T, url string) (hashes map[rtmp.MessageType][]string
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		defer func() { _ = p.Close() }()
 		begun := time.Now()
-		for i := range tags {
-			wait := time.NewTimer(time.Until(begun.Add(time.Duration(tags[i].Timestamp) * time.Millisecond)))
-			select {
-			case <-wait.C:
-			case <-ctx.Done():
-				wait.Stop()
-				_ = p.Close()
-				return
-			}
-			if err := p.WriteMessage(&tags[i]); err != nil {
-				return
+		for round := uint32(0); ; round += list[len(list)-1].Timestamp + 40 {
+			for i := range list {
+				m := list[i]
+				m.Timestamp += round
+				wait := time.NewTimer(time.Until(begun.Add(time.Duration(m.Timestamp) * time.Millisecond)))
+				select {
+				case <-wait.C:
+				case <-ctx.Done():
+					wait.Stop()
+					return
+				}
+				if err := p.WriteMessage(&m); err != nil {
+					return
+				}
 			}
 		}
-		<-ctx.Done()
-		_ = p.Close()
 	})
 	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
 	t.Cleanup(stop)
@@ -91,7 +99,13 @@ func publishFilm(t *testing.T, url string) (hashes map[rtmp.MessageType][]string
 
 // isMedia reports whether a message is a frame of video or sound, and no configuration.
 func isMedia(m *rtmp.Message) bool {
-	return (m.Type == rtmp.TypeVideo || m.Type == rtmp.TypeAudio) && len(m.Payload) > 2 && m.Payload[1] != 0
+	if m.Type != rtmp.TypeVideo && m.Type != rtmp.TypeAudio || len(m.Payload) < 3 {
+		return false
+	}
+	if first := m.Payload[0]; m.Type == rtmp.TypeVideo && first&0x80 != 0 || m.Type == rtmp.TypeAudio && first>>4 == 9 {
+		return first&15 == 1 || first&15 == 3 // frames by Enhanced RTMP
+	}
+	return m.Payload[1] != 0
 }
 
 func hashOf(m *rtmp.Message) string {
@@ -99,12 +113,12 @@ func hashOf(m *rtmp.Message) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// sameFrames plays url and checks that n frames of each kind follow each other as in the film.
+// sameFrames plays url and checks that n frames of each kind follow each other as they were published.
 func sameFrames(t *testing.T, url string, want map[rtmp.MessageType][]string, n int) {
 	t.Helper()
 	var p *rtmp.PlayStream
 	for begun := time.Now(); ; {
-		c, err := rtmp.Dial(t.Context(), url, rtmp.DialOptions{Plays: true})
+		c, err := rtmp.Dial(t.Context(), url, rtmp.DialOptions{Plays: true, Caps: rtmp.AnyCodec()})
 		if err == nil {
 			if p, err = c.Play(t.Context()); err == nil {
 				defer c.Close()
@@ -130,7 +144,7 @@ func sameFrames(t *testing.T, url string, want map[rtmp.MessageType][]string, n 
 				t.Fatalf("the first frame of %v is none of the film's", m.Type)
 			}
 		}
-		if i := at[m.Type]; i >= len(want[m.Type]) || want[m.Type][i] != h {
+		if i := at[m.Type]; want[m.Type][i%len(want[m.Type])] != h {
 			t.Fatalf("frame %d of %v is not the one that follows", got[m.Type], m.Type)
 		}
 		at[m.Type]++
@@ -153,9 +167,12 @@ func target(name, url, key string) push.Config {
 	return c
 }
 
-// TestPushToAnotherServer: what a second server is sent by RTMPS is what the publisher sent, frame by frame; it is
-// known by its fingerprint alone.
+// TestPushToAnotherServer: what a second server is sent by RTMPS is what the publisher sent, frame by frame, also of codecs that RTMP has only with its
+// enhancements; it is known by its fingerprint alone.
 func TestPushToAnotherServer(t *testing.T) {
+	enhanced := filepath.Join(t.TempDir(), "enhanced.mp4")
+	ffmpegRun(t, "-f", "lavfi", "-i", "testsrc2=size=192x108:rate=25:duration=3", "-f", "lavfi", "-i", "sine=sample_rate=48000:duration=3", "-pix_fmt", "yuv420p",
+		"-c:v", "libx265", "-x265-params", "log-level=none", "-preset", "ultrafast", "-tag:v", "hvc1", "-g", "25", "-c:a", "libopus", "-b:a", "64k", enhanced)
 	cert, key := listentest.Cert(t, t.TempDir(), 1)
 	b, err := os.ReadFile(cert)
 	if err != nil {
@@ -170,6 +187,14 @@ func TestPushToAnotherServer(t *testing.T) {
 	want, stop := publishFilm(t, here.url("live/cam"))
 	sameFrames(t, there.url("in/cam"), want, 60)
 	stop()
+	list := mp4Messages(t, enhanced)
+	for _, fourCC := range []string{"hvc1", "Opus"} {
+		if !slices.ContainsFunc(list, func(m rtmp.Message) bool { return isMedia(&m) && string(m.Payload[1:5]) == fourCC }) {
+			t.Fatal("there is no ", fourCC)
+		}
+	}
+	want, _ = publishMessages(t, here.url("live/enhanced"), list)
+	sameFrames(t, there.url("in/enhanced"), want, 60)
 
 	// The end is told, so that the other server waits for no return from a broken connection.
 	for begun := time.Now(); !strings.Contains(there.log.String(), "unpublished=true"); <-time.After(10 * time.Millisecond) {
@@ -179,44 +204,18 @@ func TestPushToAnotherServer(t *testing.T) {
 	}
 }
 
-// TestPushToNginx: what Debian's nginx-rtmp is sent comes out of it as the publisher sent it.
+// TestPushToNginx: what Debian's nginx-rtmp is sent comes out of it as the publisher sent it, also once it was killed and started again.
 func TestPushToNginx(t *testing.T) {
-	port := startNginx(t)
-	here := start(t, pushTo(target("nginx", fmt.Sprintf("rtmp://127.0.0.1:%d/app/{name}", port), "")))
+	addr := freeport.Addr(t)
+	kill := nginxRTMP(t, addr, t.TempDir())
+	here := start(t, pushTo(target("nginx", "rtmp://"+addr+"/live/{name}", "")))
 	want, _ := publishFilm(t, here.url("live/cam"))
-	sameFrames(t, fmt.Sprintf("rtmp://127.0.0.1:%d/app/cam", port), want, 60)
-}
-
-// startNginx runs nginx-rtmp, and returns its port.
-func startNginx(t *testing.T) (port int) {
-	t.Helper()
-	const binary, module = "/usr/sbin/nginx", "/usr/lib/nginx/modules/ngx_rtmp_module.so"
-	if _, err := os.Stat(module); err != nil {
-		t.Fatal("nginx's RTMP module is missing: scripts/install test installs it")
-	}
-	port = freeport.Port(t)
-	dir := t.TempDir()
-	conf := fmt.Sprintf("load_module %s;\ndaemon off; master_process off; pid %[2]s/pid; error_log %[2]s/log info;\nevents { worker_connections 64; }\nrtmp { server { listen 127.0.0.1:%d; application app { live on; wait_key on; } } }\n", module, dir, port)
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), binary, "-p", dir, "-c", file, "-e", filepath.Join(dir, "log"))
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for begun := time.Now(); ; <-time.After(20 * time.Millisecond) {
-		nc, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = nc.Close()
-			return port
-		}
-		if time.Since(begun) > 10*time.Second {
-			t.Fatal(err)
-		}
-	}
+	sameFrames(t, "rtmp://"+addr+"/live/cam", want, 60)
+	kill()
+	here.pushed("live/cam", "retrying")
+	nginxRTMP(t, addr, t.TempDir())
+	here.pushed("live/cam", "live")
+	sameFrames(t, "rtmp://"+addr+"/live/cam", want, 60)
 }
 
 // TestC439_PushesInACircle: of two servers that send each other everything the first refuses its own stream, and
