@@ -2,8 +2,10 @@ package test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"weir/internal/listen/listentest"
 	"weir/rtmp"
 )
 
@@ -40,7 +43,7 @@ func sites(t *testing.T, first, second string) (a, b *site) {
 		s := &site{t: t, namespace: fmt.Sprintf("weir-%d-%s-%d", os.Getpid(), strings.ToLower(t.Name()), i+1), address: fmt.Sprint("10.0.0.", i+1)}
 		s.Client = &http.Client{Transport: &http.Transport{DialContext: s.dial, DisableKeepAlives: true}, Timeout: 5 * time.Second}
 		s.file = filepath.Join(t.TempDir(), "weir.yml")
-		if err := os.WriteFile(s.file, []byte("log: {format: json}\nrtmp: {listen: \":1935\"}\nhttp: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:8088\"}\n"+conf), 0o600); err != nil {
+		if err := os.WriteFile(s.file, []byte("log: {format: json}\nhttp: {listen: \"127.0.0.1:0\"}\nadmin: {listen: \"127.0.0.1:8088\"}\n"+conf), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		ip(t, "netns", "add", s.namespace)
@@ -267,7 +270,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// is waits until the API says of the only push or pull that it is in a state.
+// is waits until the API says of all pushes, or of all pulls, that they are in a state.
 func (s *site) is(kind, state string) {
 	s.t.Helper()
 	said := ""
@@ -276,7 +279,8 @@ func (s *site) is(kind, state string) {
 			s.t.Log(said)
 		}
 	}()
-	until(s.t, "a stream is "+state, func() bool {
+	type place struct{ State, Status string }
+	until(s.t, "all "+kind+" are "+state, func() bool {
 		res, err := s.Get("http://127.0.0.1:8088/api/v1/" + kind)
 		if err != nil {
 			said = err.Error()
@@ -284,54 +288,72 @@ func (s *site) is(kind, state string) {
 		}
 		defer res.Body.Close()
 		var a struct {
-			Pushes, Pulls []struct{ State, Status string }
+			Pushes, Pulls []place
 		}
 		err = json.NewDecoder(res.Body).Decode(&a)
 		said = fmt.Sprint(a, err)
 		list := append(a.Pushes, a.Pulls...)
-		return len(list) == 1 && list[0].State+list[0].Status == state
+		return len(list) > 0 && !slices.ContainsFunc(list, func(p place) bool { return p.State+p.Status != state })
 	})
 }
 
-// TestPushThroughACutNetwork: a push outlives a network that is cut for some seconds, without losing a picture; after a longer cut, and
-// when either side is killed, it begins again at a key frame. No picture comes twice, and all come in order.
+// TestPushThroughACutNetwork: pushes by RTMP and by RTMPS outlive a network that is cut for some seconds, without losing a picture; after a longer cut, and
+// when either side is killed, they begin again at a key frame. No picture comes twice, and all come in order.
 func TestPushThroughACutNetwork(t *testing.T) {
 	t.Parallel()
-	near, far := sites(t, "streams:\n  - {match: live/*, push: [{name: far, url: \"rtmp://10.0.0.2/in\", key: \"{name}\"}]}\n", "")
+	cert, key := listentest.Cert(t, t.TempDir(), 1)
+	b, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(b)
+	targets := fmt.Sprintf("[{name: far, url: \"rtmp://10.0.0.2/in\", key: \"{name}\"}, {name: safe, url: \"rtmps://10.0.0.2/safe\", key: \"{name}\", pin: %x}]", sha256.Sum256(block.Bytes))
+	near, far := sites(t, "streams:\n  - {match: live/*, push: "+targets+"}\n", fmt.Sprintf("rtmp: {tls: {listen: \":443\", cert: %q, key: %q}}\n", cert, key))
 	near.publish("live/x", 20000)
 	near.is("pushes", "live")
-	c := far.collect("in/x")
-	c.goesOn()
+	players := map[string]*collector{"RTMP": far.collect("in/x"), "RTMPS": far.collect("safe/x")}
+	goOn := func() {
+		t.Helper()
+		for _, c := range players {
+			c.goesOn()
+		}
+	}
+	// had checks how often pictures are missing, and in how many sessions of the player.
+	had := func(when string, holes, sessions int) {
+		t.Helper()
+		for by, c := range players {
+			if behind := c.holes(true); len(behind) != holes || c.sessions() != sessions {
+				t.Errorf("by %s, %s: pictures are missing before %v, in %d sessions of the player", by, when, behind, c.sessions())
+			}
+		}
+	}
+	goOn()
 
 	far.cut(func() { <-time.After(3 * time.Second) })
 	near.is("pushes", "live")
-	c.goesOn()
-	if behind := c.holes(true); len(behind) > 0 {
-		t.Errorf("pictures are missing before %v although the network was cut for 3 s only", behind)
-	}
+	goOn()
+	had("after 3 s without a network", 0, 1)
 
 	far.cut(func() { near.is("pushes", "retrying") }) // when the far server has taken nothing for 15 s
 	near.is("pushes", "live")
-	c.goesOn()
-	if behind := c.holes(true); len(behind) != 1 || c.sessions() != 1 {
-		t.Errorf("pictures are missing before %v, in %d sessions of the player", behind, c.sessions())
-	}
+	goOn()
+	had("after a longer cut", 1, 1)
 
 	far.crash()
 	near.is("pushes", "retrying")
 	far.up()
 	near.is("pushes", "live")
-	until(t, "the player is back", func() bool { return c.sessions() == 2 })
-	c.goesOn()
+	for _, c := range players {
+		until(t, "the player is back", func() bool { return c.sessions() == 2 })
+	}
+	goOn()
 
 	near.crash()
 	<-time.After(time.Second)
 	near.up()
 	near.is("pushes", "live")
-	c.goesOn()
-	if behind := c.holes(true); len(behind) != 2 || c.sessions() != 2 {
-		t.Errorf("pictures are missing before %v, in %d sessions of the player", behind, c.sessions())
-	}
+	goOn()
+	had("after both were killed", 2, 2)
 }
 
 // TestPullThroughACutNetwork: a pull notices that the network is cut, says so, and goes on when it is there again, as it does when
