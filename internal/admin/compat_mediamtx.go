@@ -27,13 +27,14 @@ type mtxSpan struct {
 	URL      string    `json:"url"`
 }
 
-// mtxSpans returns the spans of the recording that has the most of a path from one time to another, joined as MediaMTX joins them. It
-// fails as Recordings.List.
+// mtxSpans returns the spans of the recording that is asked for, or else of the one that has the most of a path from one time to another, joined as
+// MediaMTX joins them. It fails as Recordings.List.
 func (s *Server) mtxSpans(r *http.Request, from, to time.Time) ([]RecordingSpan, error) {
 	q := RecordingQuery{Path: r.URL.Query().Get("path"), From: from, To: to}
 	if q.Path == "" {
 		return nil, &RecordingError{http.StatusBadRequest, "bad_range", "path is missing"}
 	}
+	only := r.URL.Query().Get("recording")
 	byName, time := map[string][]RecordingSpan{}, map[string]float64{}
 	best := ""
 	for files := 0; files < mtxMost; {
@@ -43,6 +44,9 @@ func (s *Server) mtxSpans(r *http.Request, from, to time.Time) ([]RecordingSpan,
 		}
 		for _, span := range list.Spans {
 			files += len(span.Files)
+			if only != "" && span.Recording != only {
+				continue
+			}
 			name, joined := span.Recording, byName[span.Recording]
 			if n := len(joined); n > 0 && joined[n-1].Codecs == span.Codecs && joined[n-1].Coding == span.Coding && span.From.Sub(joined[n-1].To) <= mtxHole {
 				joined[n-1].To = span.To
@@ -88,7 +92,7 @@ func (s *Server) mtxList(w http.ResponseWriter, r *http.Request) {
 	for i := range spans {
 		e := mtxSpan{Start: spans[i].From, Duration: spans[i].Duration}
 		e.URL = (&url.URL{Scheme: scheme, Host: r.Host, Path: compatMediaMTX + "/get", RawQuery: url.Values{
-			"path": {spans[i].Path}, "start": {e.Start.Format(time.RFC3339Nano)}, "duration": {strconv.FormatFloat(e.Duration, 'f', -1, 64)},
+			"path": {spans[i].Path}, "recording": {spans[i].Recording}, "start": {e.Start.Format(time.RFC3339Nano)}, "duration": {strconv.FormatFloat(e.Duration, 'f', -1, 64)},
 		}.Encode()}).String()
 		list = append(list, e)
 	}

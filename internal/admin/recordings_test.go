@@ -33,6 +33,13 @@ func (f *fakeRecordings) List(_ context.Context, q RecordingQuery) (RecordingLis
 		Spans: []RecordingSpan{span(0, 10*time.Second, "avc1"), span(10500*time.Millisecond, 20*time.Second, "avc1"), span(30*time.Second, 40*time.Second, "avc1"), span(40*time.Second, 50*time.Second, "hvc1")},
 		Gaps:  []RecordingGap{{"live/a", "main", recorded.Add(20 * time.Second), recorded.Add(30 * time.Second), 10, "offline"}},
 	}
+	if q.Path == "live/two" { // another recording has less of the day, and more of its beginning
+		l.Spans = []RecordingSpan{span(0, 10*time.Second, "avc1"), span(30*time.Second, 50*time.Second, "avc1"), span(0, 20*time.Second, "avc1")}
+		l.Spans[2].Recording = "side"
+		for i := range l.Spans {
+			l.Spans[i].Path = q.Path
+		}
+	}
 	l.Spans = slices.DeleteFunc(l.Spans, func(s RecordingSpan) bool {
 		return !q.From.IsZero() && !s.To.After(q.From) || !q.To.IsZero() && !s.From.Before(q.To)
 	})
@@ -136,7 +143,7 @@ func TestMediaMTXPlayback(t *testing.T) {
 	if len(list) != 3 || !list[0].Start.Equal(recorded.Add(5*time.Second)) || list[0].Duration != 15 || list[1].Duration != 10 || list[2].Duration != 10 {
 		t.Fatal(a.status, a.body)
 	}
-	if !strings.Contains(list[0].URL, "/compat/mediamtx/get?duration=15&path=live%2Fa&start=2026-11-27T18%3A00%3A05Z") {
+	if !strings.Contains(list[0].URL, "/compat/mediamtx/get?duration=15&path=live%2Fa&recording=main&start=2026-11-27T18%3A00%3A05Z") {
 		t.Error(list[0].URL)
 	}
 	for _, e := range list {
@@ -150,7 +157,23 @@ func TestMediaMTXPlayback(t *testing.T) {
 	if a := r.ask(http.MethodGet, "/compat/mediamtx/get?path=live/a&start=2026-11-27T18:00:05Z&duration=1000&format=mp4", ""); a.status != 200 || fake.asked[3] != fake.asked[0] {
 		t.Error(a.status, fake.asked)
 	}
+	a = r.ask(http.MethodGet, "/compat/mediamtx/list?path=live/two", "")
+	must(t, json.Unmarshal([]byte(a.body), &list))
+	if len(list) != 2 || list[0].Duration != 10 || list[1].Duration != 20 {
+		t.Fatal(a.status, a.body)
+	}
+	_, path, _ := strings.Cut(list[0].URL, "/compat")
+	for path, want := range map[string]string{ // what was listed is got; who names no recording gets the one with the most of that time
+		path: "live/two?from=2026-11-27T18%3A00%3A00Z&recording=main&to=2026-11-27T18%3A00%3A10Z",
+		"/mediamtx/get?path=live/two&start=2026-11-27T18:00:00Z&duration=20":                "live/two?from=2026-11-27T18%3A00%3A00Z&recording=side&to=2026-11-27T18%3A00%3A20Z",
+		"/mediamtx/get?path=live/two&start=2026-11-27T18:00:00Z&duration=20&recording=main": "live/two?from=2026-11-27T18%3A00%3A00Z&recording=main&to=2026-11-27T18%3A00%3A10Z",
+	} {
+		if a := r.ask(http.MethodGet, "/compat"+path, ""); a.status != 200 || fake.asked[len(fake.asked)-1] != want {
+			t.Errorf("%s: %d, %s", path, a.status, fake.asked[len(fake.asked)-1])
+		}
+	}
 	for path, status := range map[string]int{
+		"get?path=live/two&start=2026-11-27T18:00:00Z&duration=1&recording=x": 404,
 		"list?path=live/none": 404, "list": 400, "list?path=live/a&start=x": 400, "get?path=live/a&start=2026-11-27T18:00:25Z&duration=1": 404,
 		"get?path=live/a": 400, "get?path=live/a&start=2026-11-27T18:00:05Z&duration=-1": 400, "get?path=live/a&start=2026-11-27T18:00:05Z&duration=1&format=ts": 400,
 	} {
