@@ -10,7 +10,7 @@ const (
 	// A client sends nothing but requests: of what it sends over TLS, askedBurst bytes are read at once, and askedRate bytes a
 	// second after that. It is many times what requestRate requests a second take, and bounds what frames of HTTP/2
 	// that ask for nothing can cost, each of which is a few bytes.
-	askedBurst = 32 << 10
+	askedBurst = 16 << 10
 	askedRate  = 128 << 10
 	// askedPiece is read at once, so that a read waits for askedPiece/askedRate at most.
 	askedPiece = 4 << 10

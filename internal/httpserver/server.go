@@ -28,9 +28,10 @@ type Times struct {
 	Stall  time.Duration // to take any byte of it
 }
 
-// DefaultTimes returns times fit for a server on the Internet.
+// DefaultTimes returns times fit for a server on the Internet. Idle is no longer than players need between two requests, as net/http holds what an
+// HTTP/2 connection needed for as long after its end.
 func DefaultTimes() Times {
-	return Times{Header: 10 * time.Second, Idle: time.Minute, Answer: 2 * time.Minute, Stall: 20 * time.Second}
+	return Times{Header: 10 * time.Second, Idle: 30 * time.Second, Answer: 2 * time.Minute, Stall: 20 * time.Second}
 }
 
 const (
