@@ -32,8 +32,12 @@ func TestBeginning(t *testing.T) {
 		last   bool // nothing comes after that
 		want   [][]av.Frame
 	}{
-		{"sound before the picture", [][]av.Frame{{v(5000), v(5040)}, {c(4960), a(4960), a(4981), a(5002)}, {v(5080), a(4000)}}, 2, false,
-			[][]av.Frame{nil, {c(4960), a(4960), a(4981), v(5000), v(5040), a(5002)}, {v(5080), a(4000)}}},
+		{
+			"sound before the picture",
+			[][]av.Frame{{v(5000), v(5040)}, {c(4960), a(4960), a(4981), a(5002)}, {v(5080), a(4000)}},
+			2, false,
+			[][]av.Frame{nil, {c(4960), a(4960), a(4981), v(5000), v(5040), a(5002)}, {v(5080), a(4000)}},
+		},
 		{"nothing before it", [][]av.Frame{{d(1), v(5000)}, {a(5001)}, {a(4990)}}, 2, false, [][]av.Frame{nil, {d(1), v(5000), a(5001)}, {a(4990)}}},
 		{"one track", [][]av.Frame{{v(5000)}, {v(5040)}}, 1, false, [][]av.Frame{{v(5000)}, {v(5040)}}},
 		{"nothing at first", [][]av.Frame{{}, {c(1)}, {a(1)}}, 0, false, [][]av.Frame{nil, nil, {c(1), a(1)}}},
