@@ -294,15 +294,22 @@ func (r *recording) changing() {
 
 // tooSlow tells that the disk does not keep up. The file goes on later.
 func (r *recording) tooSlow(o *output) {
-	f := o.about()
-	r.log.Warn("the disk is too slow: frames are left out of the recording until it has caught up", slog.String("file", f.Name))
-	r.tell(event.RecordingFailed, &f, map[string]any{"reason": "slow", "text": "the disk is too slow: frames are left out"})
-	r.m.opt.Metrics.RecordFailed("slow")
+	r.log.Warn("the disk is too slow: frames are left out of the recording until it has caught up", slog.String("file", o.about().Name))
+	r.leftOut(o, "the disk is too slow: frames are left out")
 }
 
 // tooBusy tells that frames were lost on their way to the recording.
-func (r *recording) tooBusy() {
+func (r *recording) tooBusy(o *output) {
 	r.log.Warn("the server is too busy: frames are left out of the recording up to the next key frame, where a new file begins")
+	r.leftOut(o, "the server is too busy: frames are left out")
+}
+
+// leftOut tells why frames are left out of a file, if there is one.
+func (r *recording) leftOut(o *output, text string) {
+	if o != nil {
+		f := o.about()
+		r.tell(event.RecordingFailed, &f, map[string]any{"reason": "slow", "text": text})
+	}
 	r.m.opt.Metrics.RecordFailed("slow")
 }
 

@@ -218,7 +218,7 @@ func (t *taker) skip() {
 	t.r.dropped(1)
 	if !t.slow {
 		t.slow, t.r.missing = true, MissingSlow
-		t.r.tooBusy()
+		t.r.tooBusy(t.out)
 	}
 }
 

@@ -209,7 +209,7 @@ func TestTooBusy(t *testing.T) {
 			time.Sleep(time.Until(begin.Add((i + 1) * 10 * time.Second)))
 		}
 		names := r.whole()
-		if len(names) != 3 || r.logged("too busy") != 2 {
+		if len(names) != 3 || r.logged("too busy") != 2 || r.count(event.RecordingFailed) != 2 {
 			t.Fatalf("%v", names)
 		}
 		for i, name := range names {
