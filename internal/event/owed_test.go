@@ -210,5 +210,17 @@ func TestReview(t *testing.T) {
 		w.want(t, "play.released live/b eof")
 		x.Close(session.EOF, nil)
 		w.want(t, "play.released live/a eof")
+
+		// One that was asked about again meanwhile is waited for from then on, with all that is owed to it.
+		w.Allowed(&Session{ID: "twice"}, session.Play, "live/c")
+		time.Sleep(offerTime - time.Second)
+		w.Allowed(&Session{ID: "twice"}, session.Play, "live/c")
+		w.want(t, "play.allowed live/c", "play.allowed live/c")
+		time.Sleep(offerTime)
+		w.Review(time.Now(), there)
+		w.want(t)
+		time.Sleep(time.Second)
+		w.Review(time.Now(), there)
+		w.want(t, "play.released live/c eof", "play.released live/c eof")
 	})
 }

@@ -178,3 +178,36 @@ func TestHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestIDsOfOthers: an answer that stands for another peer than the one that was asked about, because the service is down or because it
+// was said a while ago, does not hand on the id under which that one was asked about.
+func TestIDsOfOthers(t *testing.T) {
+	viewer := func(from, offer string) *admit.Request {
+		r := player("token=x")
+		r.Session, r.Offer, r.Remote = "", offer, netip.MustParseAddrPort(from)
+		return r
+	}
+	var down atomic.Bool
+	client := newRig(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if down.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}), func(c *Config) { c.OnError = "last" })
+	named := func(r *admit.Request, want string) {
+		t.Helper()
+		if terms, err := client.Decide(t.Context(), r); err != nil || terms.Session != want {
+			t.Errorf("%+v, %v; want the id %q", terms, err, want)
+		}
+	}
+	named(viewer("192.0.2.1:1", "first"), "first")
+	down.Store(true)
+	named(viewer("192.0.2.2:1", "second"), "")
+
+	r := viewer("192.0.2.3:1", "third")
+	for age, want := range map[time.Duration]string{0: "of that one", sessionlessAllowed + time.Second: ""} {
+		client.Client.mu.Lock()
+		client.fresh.put(keysOf(r, false).exact, &verdict{terms: &session.Terms{By: By, Session: "of that one"}, at: time.Now().Add(-age)}, time.Now().Add(time.Hour))
+		client.Client.mu.Unlock()
+		named(r, want)
+	}
+}
