@@ -270,6 +270,7 @@ func TestVerdicts(t *testing.T) {
 		"another":       {errDowngrade, true, session.Redirected, "another scheme"},
 		"password":      {fmt.Errorf("rtmp: %w", rtmp.ErrAuthFailed), true, session.BadKey, "the user and password in the URL"},
 		"takeover":      {&rtmp.StatusError{Code: "x", Description: "d", Properties: reasonOf("takeover")}, true, session.Takeover, "another publisher has taken the stream over on the server; it is taken back when the publisher here begins anew, or when you say so (weir pushes retry): d"},
+		"conflict":      {&rtmp.StatusError{Code: rtmp.CodePublishBadName, Description: "d", Properties: reasonOf("conflict")}, false, session.Conflict, "another publisher has the stream on the server, which keeps it until that one has left: d"},
 		"a circle":      {&rtmp.StatusError{Code: "x", Description: "d", Properties: reasonOf("loop")}, true, session.Loop, "the stream would go in a circle: d"},
 		"unauthorized":  {&rtmp.StatusError{Code: rtmp.CodePublishUnauthorized}, true, session.Denied, "the server does not know the stream key"},
 		"rejected":      {&rtmp.StatusError{Code: rtmp.CodeConnectRejected}, true, session.Denied, "rejects the connection"},

@@ -172,7 +172,7 @@ func (t *target) delay(error) time.Duration {
 		return refusedWait
 	}
 	most := longestWait
-	if v.held {
+	if v.held || v.soon {
 		most = heldWait
 	}
 	wait := firstWait

@@ -40,6 +40,8 @@ type verdict struct {
 	text    string // a sentence, or part of one, without secrets
 	// held: the server may refuse the stream for a connection that it has not noticed the loss of.
 	held bool
+	// soon: what stands in the way may be gone at any moment.
+	soon bool
 }
 
 // judge says what a failure of a session with the server at a means.
@@ -106,6 +108,8 @@ func judgeStatus(st *rtmp.StatusError, a *Address) verdict {
 	switch word, _ := st.Properties.GetString(hops.Reason); word { // of a server of our kind
 	case session.Takeover.String():
 		return verdict{refused: true, reason: session.Takeover, text: "another publisher has taken the stream over on the server; it is taken back when the publisher here begins anew, or when you say so (weir pushes retry): " + st.Description}
+	case session.Conflict.String():
+		return verdict{soon: true, reason: session.Conflict, text: "another publisher has the stream on the server, which keeps it until that one has left: " + st.Description}
 	case session.Loop.String():
 		return verdict{refused: true, reason: session.Loop, text: "the stream would go in a circle: " + st.Description}
 	}

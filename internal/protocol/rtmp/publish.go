@@ -74,7 +74,7 @@ func (c *connection) publisher(p *Protocol, rs *rtmp.ServerSession) (*session.Se
 func refuse(code string, err error) error {
 	st := &rtmp.StatusError{Level: rtmp.LevelError, Code: code, Description: session.PeerText(err)}
 	switch reason := session.ReasonOf(err); reason {
-	case session.Loop, session.Takeover: // which a server must know from other refusals
+	case session.Loop, session.Takeover, session.Conflict: // which a server must know from other refusals
 		st.Properties = amf.Object{{Key: hops.Reason, Value: reason.String()}}
 	}
 	if r, ok := errors.AsType[*session.Refusal](err); ok && r.Redirect != "" {
