@@ -169,6 +169,29 @@ func (m *Manager) Missing(path string) error {
 	return p.missing()
 }
 
+// Resume has a stream fetched, if it is to be, whose players wait for a publisher that is elsewhere now: they go on with what comes from there.
+func (m *Manager) Resume(path string) {
+	s := m.opt.Hub.Get(path)
+	if s == nil || s.Stats().Players == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	plan, ok := m.plan(path, "")
+	if m.closed || !ok || online(m.opt.Hub, path) || m.forwards(path, plan.By) {
+		return
+	}
+	p := m.pulls[path]
+	if p == nil {
+		p = m.add(path)
+	}
+	if p == nil || p.isRunning() {
+		return
+	}
+	p.use(plan, "")
+	_ = p.want(nil) // if the source has just failed, the stream's grace goes on
+}
+
 // forwards reports whether a stream that would be pulled by who made its plan is sent to where it would come from.
 func (m *Manager) forwards(path, by string) bool {
 	return by == ByEdge && m.opt.Forwards != nil && m.opt.Forwards(path)

@@ -32,6 +32,9 @@ type Options struct {
 	// whether every certificate is accepted there; ok is false if it goes nowhere. It is asked when the publisher's media
 	// begins, and by Apply.
 	Edge func(path string, p stream.Info) (to Config, insecure, ok bool)
+	// Elsewhere, if not nil, is told of a stream that waits for its publisher's return while the origin, to which Edge has it sent, has it from
+	// another one.
+	Elsewhere func(path string)
 	// Server is this server's id, by which it finds streams that have been here.
 	Server string
 	// Own reports whether a port is one at which this server takes publishers; nil: none is.
@@ -133,10 +136,17 @@ func (m *Manager) Run(ctx context.Context) error {
 
 // Stream takes an event of a stream. It does not block.
 func (m *Manager) Stream(e stream.Event) {
+	if m.take(e) && m.opt.Elsewhere != nil {
+		m.opt.Elsewhere(e.Path)
+	}
+}
+
+// take takes an event of a stream, and reports whether that waits for its publisher while the origin has it from another one.
+func (m *Manager) take(e stream.Event) (elsewhere bool) {
 	switch e.Kind {
 	case stream.Started, stream.Waiting, stream.Resumed, stream.Retracked, stream.Ended:
 	default:
-		return
+		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -159,7 +169,7 @@ func (m *Manager) Stream(e stream.Event) {
 		}
 	}
 	if l == nil {
-		return
+		return false
 	}
 	if comes {
 		if p, ok := l.stream.Publisher(); ok {
@@ -172,8 +182,9 @@ func (m *Manager) Stream(e stream.Event) {
 	if e.Kind == stream.Waiting {
 		for _, t := range l.targets {
 			t.away(true)
+			elsewhere = elsewhere || t.isElsewhere()
 		}
-		return
+		return elsewhere
 	}
 	m.sync(e.Path, l)
 	for _, t := range l.targets {
@@ -183,6 +194,7 @@ func (m *Manager) Stream(e stream.Event) {
 			signal(t.look)
 		}
 	}
+	return false
 }
 
 // signal makes a channel have its element.

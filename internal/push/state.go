@@ -99,6 +99,13 @@ func (t *target) away(on bool) {
 	}
 }
 
+// isElsewhere reports whether it is the origin of this edge, which has the stream from another publisher.
+func (t *target) isElsewhere() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.origin == FromEdge && t.state == Refused && t.verdict.reason == session.Takeover
+}
+
 // standIn is the state while the publisher is away.
 func (t *target) standIn() State {
 	if t.hasSlate() {
@@ -188,6 +195,9 @@ func (t *target) failed(_ error, again time.Duration) {
 		t.log.Warn("push has failed and is tried again", attrs...)
 	}
 	t.m.tell(event.PushFailed, t.path, data)
+	if _, here := t.stream.Publisher(); !here && t.isElsewhere() && t.m.opt.Elsewhere != nil {
+		t.m.opt.Elsewhere(t.path)
+	}
 }
 
 // about returns what every event says of the target. mu is held.

@@ -27,11 +27,12 @@ func (s *Server) buildPush() (err error) {
 			}
 			return nil
 		},
-		Edge:    s.forward,
-		Own:     s.listensAt,
-		Pulled:  s.pulledFrom,
-		Private: func(path string) bool { return s.streamConfig(path).Pull.Private },
-		Failed:  func(service string, reason session.Reason) { s.metrics.PushFailed(service, reason.String()) },
+		Edge:      s.forward,
+		Elsewhere: func(path string) { s.pulls.Resume(path) },
+		Own:       s.listensAt,
+		Pulled:    s.pulledFrom,
+		Private:   func(path string) bool { return s.streamConfig(path).Pull.Private },
+		Failed:    func(service string, reason session.Reason) { s.metrics.PushFailed(service, reason.String()) },
 	})
 	if err == nil {
 		s.services = append(s.services, service{"push", s.push.Run})

@@ -168,3 +168,34 @@ func TestEdgeForwardTakenOver(t *testing.T) {
 		t.Error("what comes from the origin is sent back to it: ", fmt.Sprint(list))
 	}
 }
+
+// TestPlayersFollowThePublisher: players at an edge whose publisher goes on at another edge go on with what that one sends, whether it comes
+// there before it is gone here or after.
+func TestPlayersFollowThePublisher(t *testing.T) {
+	t.Parallel()
+	for _, before := range []bool{true, false} {
+		t.Run(fmt.Sprint("before ", before), func(t *testing.T) {
+			origin := start(t, nil)
+			to := "rtmp://" + origin.Addr("rtmp").String()
+			first, second := start(t, forwardTo(to, "")), start(t, forwardTo(to, ""))
+			stop := first.film("live/x", 0)
+			first.pushed("live/x", "live")
+			w := first.watch("live/x")
+			eventually(t, "the player gets pictures", func() bool { return w.pictures() >= 10 })
+			if before {
+				second.film("live/x", 5000)
+				first.pushed("live/x", "refused")
+				stop()
+			} else {
+				stop()
+				first.pushed("live/x", "away")
+				second.film("live/x", 5000)
+			}
+			eventually(t, "the player gets what comes from the other edge", func() bool { return w.newest() >= 5050 })
+			w.goesOn(t)
+			if list := first.pushes("live/x"); slices.ContainsFunc(list, func(p pushState) bool { return p.State == "live" }) {
+				t.Error("what comes from the origin is sent back to it: ", fmt.Sprint(list))
+			}
+		})
+	}
+}
