@@ -193,6 +193,10 @@ import "weir/internal/server"
 //	    has been good for 30s. One of sticky, first. Default sticky.
 //	Edge.Insecure bool
 //	    Accept every certificate of rtmps, https and wss. Default false.
+//	Edge.Pin string
+//	    SHA-256 of the server's certificate in hex, as openssl x509 -fingerprint -sha256 prints
+//	    it: that certificate alone is accepted then, also one that nobody vouches for, and of
+//	    every server that the source leads to. Default "".
 //	Edge.UserAgent string
 //	    What sources of HTTP are told as User-Agent; an empty one is Go's. Default "".
 //	Edge.Headers []string
@@ -418,6 +422,10 @@ type Config = server.Config
 //	    has been good for 30s. One of sticky, first. Default sticky.
 //	Pull.Insecure bool
 //	    Accept every certificate of rtmps, https and wss. Default false.
+//	Pull.Pin string
+//	    SHA-256 of the server's certificate in hex, as openssl x509 -fingerprint -sha256 prints
+//	    it: that certificate alone is accepted then, also one that nobody vouches for, and of
+//	    every server that the source leads to. Default "".
 //	Pull.UserAgent string
 //	    What sources of HTTP are told as User-Agent; an empty one is Go's. Default "".
 //	Pull.Headers []string

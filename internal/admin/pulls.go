@@ -70,6 +70,7 @@ type NewPull struct {
 	Silence  float64  `json:"silence,omitempty" minimum:"0.5" maximum:"300" doc:"Seconds without media after which a source has failed; absent for 5."`
 	Prefer   string   `json:"prefer,omitempty" enum:"sticky,first" doc:"sticky stays with a source while it is good; first goes back to the first one once that has been good for 30 s."`
 	Insecure bool     `json:"insecure,omitempty" doc:"Accept every certificate."`
+	Pin      string   `json:"pin,omitempty" maxLength:"128" doc:"SHA-256 of the server's certificate in hex: that one alone is accepted, also if nobody vouches for it."`
 }
 
 // pullsQuery asks for pulls.

@@ -3,6 +3,7 @@ package fetch
 import (
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -645,5 +646,33 @@ func TestLargestFrame(t *testing.T) {
 			t.Errorf("%d bytes: %d frames, %v", n, got, err)
 		}
 		s.Close()
+	}
+}
+
+// TestPin: a certificate that nobody vouches for is accepted by its fingerprint, and no other is, whatever else is accepted.
+func TestPin(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(film()) }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	own := sha256.Sum256(s.Certificate().Raw)
+	other := sha256.Sum256(nil)
+	for name, c := range map[string]struct {
+		pin      []byte
+		insecure bool
+		want     string
+	}{
+		"its own":               {own[:], false, ""},
+		"another":               {other[:], false, "the server's certificate is not the one whose fingerprint is in pin"},
+		"another, insecure too": {other[:], true, "the server's certificate is not the one whose fingerprint is in pin"},
+		"none":                  {nil, false, "vouches for the certificate of 127.0.0.1: if it is your own server, pin it"},
+	} {
+		src, err := Open(t.Context(), s.URL+"/x.flv", Access{Pin: c.pin, Insecure: c.insecure, Trust: "pin it"})
+		if err == nil {
+			_ = src.Close()
+		}
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || session.ReasonOf(err) != session.Handshake) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -50,6 +50,8 @@ type Access struct {
 	// Insecure accepts every certificate of rtmps, https and wss. Trust says in errors how to have it: "use --insecure".
 	Insecure bool
 	Trust    string
+	// Pin, if not nil, is the certificate that alone is accepted, of all servers that the source leads to, instead.
+	Pin reach.Fingerprint
 	// Timeout is how long an answer may take, and the next frame of a server's stream. 0 means 20 s.
 	Timeout time.Duration
 	// Control, if not nil, is asked about each address before it is connected to, as that of a net.Dialer.
@@ -84,7 +86,9 @@ func (a Access) Patience() time.Duration {
 
 // TLS is the configuration for connections to servers.
 func (a Access) TLS() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: a.Insecure} //nolint:gosec // only on request
+	conf := &tls.Config{InsecureSkipVerify: a.Insecure} //nolint:gosec // only on request
+	a.Pin.Pin(conf)
+	return conf
 }
 
 // Open opens a source: rtmp:// or rtmps://; http:// or https:// of an FLV or MPEG-TS stream or an HLS

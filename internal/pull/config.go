@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/internal/config"
+	"weir/internal/reach"
 	"weir/internal/session"
 )
 
@@ -28,6 +29,7 @@ type Tuning struct {
 	Silence   time.Duration `yaml:"silence" reload:"live" min:"500ms" max:"5m" help:"a source that does not answer, or sends no media, for this long has failed"`
 	Prefer    string        `yaml:"prefer" reload:"live" enum:"sticky,first" help:"sticky stays with a source while it is good; first goes back to the first one once that has been good for 30s"`
 	Insecure  bool          `yaml:"insecure" reload:"live" help:"accept every certificate of rtmps, https and wss"`
+	Pin       string        `yaml:"pin" reload:"live" help:"SHA-256 of the server's certificate in hex, as openssl x509 -fingerprint -sha256 prints it: that certificate alone is accepted then, also one that nobody vouches for, and of every server that the source leads to"`
 	UserAgent string        `yaml:"user_agent" reload:"live" help:"what sources of HTTP are told as User-Agent; an empty one is Go's"`
 	Headers   []string      `yaml:"headers" reload:"live" secret:"true" help:"further header fields for sources of HTTP, such as \"Authorization: Bearer TOKEN\"; they are sent to the host of the URL only, not to those that it redirects to"`
 }
@@ -80,6 +82,9 @@ func (c *Config) Validate() error {
 func (t *Tuning) validate() error {
 	if len(t.Headers) > maxHeaders {
 		return config.Errorf(&t.Headers, "more than %d header fields", maxHeaders)
+	}
+	if _, err := reach.ParseFingerprint(t.Pin); err != nil {
+		return config.Errorf(&t.Pin, "%w", err)
 	}
 	if !isFieldValue(t.UserAgent) {
 		return config.Errorf(&t.UserAgent, "it has control characters")

@@ -34,8 +34,9 @@ var errSlow = session.Because(session.Timeout, errors.New("it has not answered w
 func (p *pull) open(ctx context.Context, plan *Plan, i int, through []string) (*opened, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	limit := time.AfterFunc(plan.Silence, func() { cancel(errSlow) })
+	pin, _ := reach.ParseFingerprint(plan.Pin) // it has been checked
 	access := fetch.Access{
-		Insecure: plan.Insecure, Trust: "set insecure: true for it", Timeout: plan.Silence, Header: plan.header(), Hops: append(through, hops.Entry(p.m.opt.Server, p.path)), Paced: true, MaxFrame: ingest.MaxFrame, Place: &p.memory(plan, i).place,
+		Insecure: plan.Insecure, Pin: pin, Trust: "write the certificate's fingerprint as pin", Timeout: plan.Silence, Header: plan.header(), Hops: append(through, hops.Entry(p.m.opt.Server, p.path)), Paced: true, MaxFrame: ingest.MaxFrame, Place: &p.memory(plan, i).place,
 	}
 	g := &reach.Guard{Open: plan.Private, Foreign: plan.By == ByAPI || plan.By == ByHook}
 	access.Control = g.Control

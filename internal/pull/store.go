@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/internal/peer"
+	"weir/internal/reach"
 	"weir/internal/statefile"
 )
 
@@ -22,6 +23,7 @@ type keptPull struct {
 	Silence  string   `json:"silence"`
 	Prefer   string   `json:"prefer"`
 	Insecure bool     `json:"insecure,omitempty"`
+	Pin      string   `json:"pin,omitempty"`
 }
 
 // store is the file in which the pulls are kept that the API has made. Only its user may read it: there are keys in the sources.
@@ -90,7 +92,10 @@ func (k *keptPull) plan() (Plan, error) {
 		}
 	}
 	p := Plan{Sources: k.Sources, OnDemand: k.OnDemand, By: ByAPI, Tuning: defaultTuning()}
-	p.Insecure = k.Insecure
+	if _, err := reach.ParseFingerprint(k.Pin); err != nil {
+		return Plan{}, fmt.Errorf("pin: %w", err)
+	}
+	p.Insecure, p.Pin = k.Insecure, k.Pin
 	if p.Prefer = k.Prefer; p.Prefer != preferSticky && p.Prefer != preferFirst {
 		return Plan{}, fmt.Errorf("prefer is %.20q, not %s or %s", k.Prefer, preferSticky, preferFirst)
 	}
@@ -114,7 +119,7 @@ func (s store) write(plans map[string]Plan) error {
 	}
 	list := []keptPull{}
 	for path, p := range plans {
-		list = append(list, keptPull{path, p.Sources, p.OnDemand, p.Linger.String(), p.Silence.String(), p.Prefer, p.Insecure})
+		list = append(list, keptPull{path, p.Sources, p.OnDemand, p.Linger.String(), p.Silence.String(), p.Prefer, p.Insecure, p.Pin})
 	}
 	slices.SortFunc(list, func(a, b keptPull) int { return strings.Compare(a.Stream, b.Stream) })
 	b, err := json.MarshalIndent(list, "", "  ")

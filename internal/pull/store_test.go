@@ -28,7 +28,7 @@ func TestKeptAcrossRestarts(t *testing.T) {
 			t.Error("a file is written for nothing")
 		}
 		always := Plan{Sources: []string{"rtmp://a/{path}?key=k", "rtmp://b/x"}, Tuning: defaultTuning()}
-		always.Silence, always.Prefer, always.Insecure = 1500*time.Millisecond, preferFirst, true
+		always.Silence, always.Prefer, always.Insecure, always.Pin = 1500*time.Millisecond, preferFirst, true, strings.Repeat("ab", 32)
 		demand := Plan{Sources: []string{"rtmp://b/{path}"}, OnDemand: true, Tuning: defaultTuning()}
 		demand.Linger = 3 * time.Second
 		for path, plan := range map[string]Plan{"live/always": always, "live/demand": demand, "live/gone": always} {

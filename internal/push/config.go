@@ -1,13 +1,13 @@
 package push
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"weir/internal/config"
+	"weir/internal/reach"
 )
 
 // Config is one entry of streams[].push: a server that a stream is also sent to. It is comparable.
@@ -59,23 +59,10 @@ func (c *Config) Validate() error {
 	if s := c.Slate; s != "" && s != slateOff && s != slateRepeat && !isLoop(s) {
 		errs = append(errs, config.Errorf(&c.Slate, "%.60q is neither %s nor %s, nor the name of a file that ends with %s", s, slateOff, slateRepeat, strings.Join(loopFormats, ", ")))
 	}
-	if _, err := c.pin(); err != nil {
+	if _, err := reach.ParseFingerprint(c.Pin); err != nil {
 		errs = append(errs, config.Errorf(&c.Pin, "%w", err))
 	}
 	return errors.Join(errs...)
-}
-
-// pin returns the fingerprint; nil if there is none.
-func (c *Config) pin() ([]byte, error) {
-	if c.Pin == "" {
-		return nil, nil
-	}
-	text := strings.ReplaceAll(c.Pin[strings.LastIndexByte(c.Pin, '=')+1:], ":", "")
-	b, err := hex.DecodeString(text)
-	if err != nil || len(b) != 32 {
-		return nil, errors.New("a fingerprint is 64 hexadecimal digits, with or without colons")
-	}
-	return b, nil
 }
 
 // Check refuses lists of targets that cannot be told apart. list must stay where it is, for the

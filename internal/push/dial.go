@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -15,6 +14,7 @@ import (
 
 	"weir/amf"
 	"weir/internal/hops"
+	"weir/internal/reach"
 	"weir/rtmp"
 )
 
@@ -179,19 +179,9 @@ func follow(from, to string) (string, error) {
 
 // tls returns how the target's server is verified.
 func (t *target) tls() *tls.Config {
-	conf := &tls.Config{RootCAs: t.m.opt.Roots, MinVersion: tls.VersionTLS12}
-	want, _ := t.pin()
-	if want == nil {
-		conf.InsecureSkipVerify = t.insecure //nolint:gosec // only on request
-		return conf
-	}
-	conf.InsecureSkipVerify = true //nolint:gosec // the certificate itself is known
-	conf.VerifyConnection = func(s tls.ConnectionState) error {
-		if is := sha256.Sum256(s.PeerCertificates[0].Raw); !slices.Equal(is[:], want) {
-			return errPin
-		}
-		return nil
-	}
+	conf := &tls.Config{RootCAs: t.m.opt.Roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.insecure} //nolint:gosec // only on request
+	pin, _ := reach.ParseFingerprint(t.Pin)                                                                   // it has been checked
+	pin.Pin(conf)
 	return conf
 }
 

@@ -19,8 +19,6 @@ var (
 	errBack = errors.New("the stream is fetched from the target's host: it would go in a circle")
 	// errSilent: a server has closed the connection right after publishing began, again and again.
 	errSilent = errors.New("the server closes the connection right after publishing begins and does not say why: services do that when the stream key is wrong or has expired, or the channel may not go live")
-	// errPin: the server has another certificate than the configuration names.
-	errPin = errors.New("the server's certificate is not the one whose fingerprint is in pin: if the server has a new one, change pin")
 	// errDowngrade: a server has sent us on to another scheme.
 	errDowngrade = errors.New("the server sends its publishers on to a URL of another scheme, which is not followed")
 	// errRedirects: servers send us on to each other.
@@ -66,8 +64,6 @@ func judgeError(err error, a *Address) verdict {
 		return verdict{refused: true, reason: session.Address, text: host + " is not connected to: " + reach.ErrPrivate.Error()}
 	case errors.Is(err, errSilent):
 		return verdict{refused: true, reason: session.Denied, text: errSilent.Error()}
-	case errors.Is(err, errPin):
-		return verdict{refused: true, reason: session.Handshake, text: errPin.Error()}
 	case errors.Is(err, errDowngrade), errors.Is(err, errRedirects):
 		return verdict{refused: true, reason: session.Redirected, text: err.Error()}
 	}

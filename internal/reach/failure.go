@@ -50,6 +50,9 @@ func explainTLS(err error, host, trust string) *Failure {
 	lasting := func(format string, args ...any) *Failure {
 		return &Failure{Lasting: true, Reason: session.Handshake, Text: fmt.Sprintf(format, args...)}
 	}
+	if errors.Is(err, ErrPin) {
+		return lasting("%v", ErrPin)
+	}
 	if e, ok := errors.AsType[x509.HostnameError](err); ok {
 		names := strings.Join(e.Certificate.DNSNames, ", ")
 		if names == "" {

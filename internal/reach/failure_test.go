@@ -25,6 +25,7 @@ func TestExplain(t *testing.T) {
 		reason  session.Reason
 		text    string
 	}{
+		{ErrPin, true, session.Handshake, "the server's certificate is not the one whose fingerprint is in pin"},
 		{x509.UnknownAuthorityError{}, true, session.Handshake, "nobody that this machine trusts vouches for the certificate of h.test: if it is your own server, trust it"},
 		{x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a.test", "b.test"}}, Host: "h.test"}, true, session.Handshake, "is for a.test, b.test and not for h.test"},
 		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h.test"}, true, session.Handshake, "is for no host and not for h.test"},

@@ -137,7 +137,10 @@ func TestPullsThatTheAPIMakes(t *testing.T) {
 	}
 	defer s.Close()
 	api := adminPulls{s.pulls}
-	ask := admin.NewPull{Stream: "live/a", Sources: []string{"rtmp://h.example/a/b"}, OnDemand: true, Linger: 7.5, Silence: 3, Prefer: "first", Insecure: true}
+	ask := admin.NewPull{Stream: "live/a", Sources: []string{"rtmp://h.example/a/b"}, OnDemand: true, Linger: 7.5, Silence: 3, Prefer: "first", Insecure: true, Pin: strings.Repeat("ab", 32)}
+	if _, err := api.Add(t.Context(), admin.NewPull{Stream: "live/a", Sources: []string{"rtmp://h.example/a/b"}, Pin: "ab"}); err == nil || err.Error() != "A fingerprint is 64 hexadecimal digits, with or without colons." {
+		t.Error(err)
+	}
 	if p, err := api.Add(t.Context(), ask); err != nil || p.By != "api" || p.Status != "idle" {
 		t.Fatal(p, err)
 	}
@@ -154,7 +157,7 @@ func TestPullsThatTheAPIMakes(t *testing.T) {
 	}
 	source := []any{"rtmp://h.example/a/b"}
 	if want := []map[string]any{
-		{"stream": "live/a", "sources": source, "on_demand": true, "linger": "7.5s", "silence": "3s", "prefer": "first", "insecure": true},
+		{"stream": "live/a", "sources": source, "on_demand": true, "linger": "7.5s", "silence": "3s", "prefer": "first", "insecure": true, "pin": strings.Repeat("ab", 32)},
 		{"stream": "live/b", "sources": source, "on_demand": true, "linger": "30s", "silence": "5s", "prefer": "sticky"},
 	}; !reflect.DeepEqual(kept, want) {
 		t.Errorf("%s", b)
@@ -192,12 +195,12 @@ func TestAlwaysPulled(t *testing.T) {
 func TestForwardedByAnEdge(t *testing.T) {
 	for publish, forwards := range map[string]bool{"forward": true, "local": false} {
 		for _, insecure := range []bool{false, true} {
-			s, err := New(configured(t, "edge={origin: 'rtmp://o.example', publish_key: pk, publish: "+publish+", insecure: "+fmt.Sprint(insecure)+"}"), Options{})
+			s, err := New(configured(t, "edge={origin: 'rtmp://o.example', publish_key: pk, publish: "+publish+", insecure: "+fmt.Sprint(insecure)+", pin: "+strings.Repeat("ab", 32)+"}"), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			to, trusts, ok := s.forward("live/a", stream.Info{Protocol: "rtmp"})
-			if ok != forwards || ok && (to.Name != "origin" || to.URL != "rtmp://o.example/live" || to.Key != "a?key=pk" || !to.Enabled || trusts != insecure) {
+			if ok != forwards || ok && (to.Name != "origin" || to.URL != "rtmp://o.example/live" || to.Key != "a?key=pk" || to.Pin != strings.Repeat("ab", 32) || !to.Enabled || trusts != insecure) {
 				t.Errorf("%s, insecure %v: %+v, %v, %v", publish, insecure, to, trusts, ok)
 			}
 			if _, _, ok := s.forward("live/a", stream.Info{Protocol: ofPulls}); ok {

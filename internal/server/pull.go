@@ -12,6 +12,7 @@ import (
 	"weir/internal/fetch"
 	"weir/internal/peer"
 	"weir/internal/pull"
+	"weir/internal/reach"
 	"weir/internal/session"
 )
 
@@ -104,7 +105,10 @@ func (a adminPulls) Add(_ context.Context, n admin.NewPull) (admin.Pull, error) 
 			*d.to = time.Duration(d.seconds * float64(time.Second))
 		}
 	}
-	tuning.Insecure = n.Insecure
+	if _, err := reach.ParseFingerprint(n.Pin); err != nil {
+		return admin.Pull{}, &admin.PullError{Code: "bad_pin", Detail: sentence(err)}
+	}
+	tuning.Insecure, tuning.Pin = n.Insecure, n.Pin
 	state, err := a.Manager.Add(n.Stream, pull.Plan{Sources: n.Sources, OnDemand: n.OnDemand, Tuning: tuning})
 	switch {
 	case errors.Is(err, pull.ErrExists):

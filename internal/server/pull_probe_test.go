@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ func probesOfPull() map[string]probe {
 		"silence":    {"2s", func(t *pull.Tuning) any { return t.Silence }, 2 * time.Second},
 		"prefer":     {"first", func(t *pull.Tuning) any { return t.Prefer }, "first"},
 		"insecure":   {"true", func(t *pull.Tuning) any { return t.Insecure }, true},
+		"pin":        {strings.Repeat("ab", 32), func(t *pull.Tuning) any { return t.Pin }, strings.Repeat("ab", 32)},
 		"user_agent": {"x", func(t *pull.Tuning) any { return t.UserAgent }, "x"},
 		"headers":    {"['A: b']", func(t *pull.Tuning) any { return t.Headers }, []string{"A: b"}},
 	} {

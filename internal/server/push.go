@@ -49,7 +49,7 @@ func (s *Server) forward(path string, p stream.Info) (to push.Config, insecure, 
 		return push.Config{}, false, false
 	}
 	to = push.DefaultConfig()
-	to.Name, to.URL, to.Key = "origin", app, name
+	to.Name, to.URL, to.Key, to.Pin = "origin", app, name, edge.Pin
 	return to, edge.Insecure, true
 }
 
