@@ -2,6 +2,7 @@ package flv
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -231,7 +232,7 @@ func readTagHead(f io.ReaderAt, at, size int64) (h tagHead, err error) {
 func index(f io.ReaderAt, at, size int64, most int) (facts *fileFacts, end int64, err error) {
 	facts = &fileFacts{}
 	step, seen := 1, 0 // of the key frames every step-th is kept
-	picture, usual := uint32(0), uint32(0)
+	picture, usual, pictures := uint32(0), uint32(0), 0
 	for {
 		h, err := readTagHead(f, at, size)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -255,10 +256,11 @@ func index(f io.ReaderAt, at, size int64, most int) (facts *fileFacts, end int64
 			seen++
 		}
 		if h.typ == TagVideo && !config {
-			if h.time > picture && picture > 0 {
+			if h.time > picture && pictures > 0 {
 				usual = h.time - picture
 			}
 			picture = h.time
+			pictures++
 		}
 		facts.last = max(facts.last, h.time)
 		at = h.end
@@ -267,10 +269,10 @@ func index(f io.ReaderAt, at, size int64, most int) (facts *fileFacts, end int64
 	if end == 0 {
 		return nil, 0, ErrNoTags
 	}
-	const longest = 1000
+	const longest, lone = 1000, 40 // how long the last picture may last, and how long one does that has no other to tell
 	facts.size, facts.duration = end, facts.last
-	if picture == facts.last {
-		facts.duration += min(usual, longest)
+	if pictures > 0 && picture == facts.last {
+		facts.duration += min(cmp.Or(usual, lone), longest)
 	}
 	return facts, end, nil
 }

@@ -219,7 +219,7 @@ func (m *Manager) repair(root *os.Root, dir, name string) {
 	done, err := Repair(root, name, func(name string) bool { return m.taken(dir, name) })
 	at := []any{slog.String("file", name), slog.String("dir", dir)}
 	switch {
-	case errors.Is(err, ErrWritten):
+	case errors.Is(err, ErrWritten), errors.Is(err, fs.ErrNotExist): // the one that wrote it may have made it whole
 		return
 	case errors.Is(err, ErrUnknown):
 		m.log.Warn("a .part file is no recording, and is left as it is", append(at, slog.Any("err", err))...)
