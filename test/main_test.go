@@ -70,3 +70,11 @@ func cacheDir() (string, error) {
 	}
 	return dir, nil
 }
+
+// must ends the test with an error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -302,10 +302,3 @@ func (d *recordedDay) plays(files []recordedFile) {
 		d.t.Errorf("it does not play: %v: %s", err, out)
 	}
 }
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

@@ -296,7 +296,7 @@ func TestPullFromServersWithTLS(t *testing.T) {
 	if res, body := r.get("doubted/cam.flv"); res.StatusCode == http.StatusOK {
 		t.Errorf("it is played although the certificate is nobody's: %s", body)
 	}
-	eventually(t, "it says why", func() bool { return strings.Contains(r.log.String(), "set insecure: true for it") })
+	eventually(t, "it says why", func() bool { return strings.Contains(r.log.String(), "write the certificate's fingerprint as pin") })
 	for _, p := range r.pulls() {
 		if p.Stream == "doubted/cam" && (p.Status == "live" || p.Reason != session.Handshake.String()) {
 			t.Errorf("%+v", p)
