@@ -59,8 +59,11 @@ func TestLengthOfShortFiles(t *testing.T) {
 		times []uint32
 		want  time.Duration
 	}{
-		{[]uint32{0}, 40 * time.Millisecond}, {[]uint32{0, 33}, 66 * time.Millisecond}, {[]uint32{0, 33, 66}, 99 * time.Millisecond},
-		{[]uint32{0, 1000}, 2 * time.Second}, {[]uint32{0, 1001}, 2001 * time.Millisecond},
+		{[]uint32{0}, 40 * time.Millisecond},
+		{[]uint32{0, 33}, 66 * time.Millisecond},
+		{[]uint32{0, 33, 66}, 99 * time.Millisecond},
+		{[]uint32{0, 1000}, 2 * time.Second},
+		{[]uint32{0, 1001}, 2001 * time.Millisecond},
 	} {
 		if got, _ := finished(t, 10, 1, c.times...); got != c.want {
 			t.Errorf("%v: %v instead of %v", c.times, got, c.want)

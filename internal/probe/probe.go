@@ -160,7 +160,7 @@ type keys struct {
 	at           int           // number of the last one's frame
 	gap          time.Duration // between the first two
 	longest      time.Duration // between others
-	fewest, most int // frames from one to the next
+	fewest, most int           // frames from one to the next
 }
 
 // add takes a key frame, which is frame number n.

@@ -126,7 +126,7 @@ func (t *target) turn(s State) {
 	t.change(s)
 	data := t.about()
 	data["state"] = s.String()
-	t.log.Info("push: " + map[State]string{
+	t.log.Info("push: " + map[State]string{ //nolint:sloglint // one of three constants
 		Live: "the publisher is back", Slated: "the publisher is away: the slate is sent", Away: "the publisher is away: nothing is sent",
 	}[s])
 	t.m.tell(event.PushState, t.path, data)

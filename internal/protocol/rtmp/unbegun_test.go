@@ -23,11 +23,13 @@ func TestStreamThatNeverBegins(t *testing.T) {
 	}{
 		"its source fails": {
 			&session.Refusal{Reason: session.NotFound, Peer: "It cannot be had.", Err: errors.New("hunter2")},
-			rtmp.StatusError{Code: rtmp.CodePlayStreamNotFound, Description: "It cannot be had."}, session.NotFound,
+			rtmp.StatusError{Code: rtmp.CodePlayStreamNotFound, Description: "It cannot be had."},
+			session.NotFound,
 		},
 		"it would go in a circle": {
 			&session.Refusal{Reason: session.Loop, Peer: "In a circle.", Err: errors.New("hunter2")},
-			rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "In a circle.", Properties: amf.Object{{Key: hops.Reason, Value: "loop"}}}, session.Loop,
+			rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "In a circle.", Properties: amf.Object{{Key: hops.Reason, Value: "loop"}}},
+			session.Loop,
 		},
 		"for reasons of its own": {session.Becausef(session.Denied, "hunter2"), rtmp.StatusError{Code: rtmp.CodePlayStreamNotFound, Description: nobody}, session.NotFound},
 		"without a reason":       {nil, rtmp.StatusError{Code: rtmp.CodePlayStreamNotFound, Description: nobody}, session.NotFound},
