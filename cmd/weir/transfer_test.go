@@ -18,9 +18,27 @@ import (
 
 	"weir/internal/freeport"
 	"weir/internal/relay"
+	"weir/rtmp"
 )
 
 const sample = "../../internal/demo/sample.flv"
+
+// taker takes whatever is published, and forgets it.
+type taker struct{}
+
+func (taker) Connect(context.Context, *rtmp.ServerSession, *rtmp.ConnectRequest) error { return nil }
+
+func (taker) Publish(context.Context, *rtmp.ServerSession, *rtmp.PublishRequest) (rtmp.Publication, error) {
+	return taker{}, nil
+}
+
+func (taker) Play(context.Context, *rtmp.ServerSession, *rtmp.PlayRequest) (rtmp.Playback, error) {
+	return nil, &rtmp.StatusError{Code: rtmp.CodePlayStreamNotFound}
+}
+
+func (taker) Message(*rtmp.Message) error { return nil }
+
+func (taker) Close(error) {}
 
 // TestPull says what it has done, and overwrites nothing unasked.
 func TestPull(t *testing.T) {
@@ -112,8 +130,8 @@ func TestPushRetry(t *testing.T) {
 		_, _ = w.Write(b)
 	}))
 	defer source.Close()
-	rtmp := freeport.Addr(t)
-	args := []string{"push", source.URL, "rtmp://" + rtmp + "/live/cam"}
+	at := freeport.Addr(t)
+	args := []string{"push", source.URL, "rtmp://" + at + "/live/cam"}
 	if status, _, said := command(t, args...); status != exitFailure || strings.Contains(said, "trying again") {
 		t.Errorf("without --retry: exit status %d; %s", status, said)
 	}
@@ -144,7 +162,16 @@ func TestPushRetry(t *testing.T) {
 	}
 	until("404 Not Found", "trying again in 500ms")
 	until("refuses the connection", "trying again in 1s")
-	process(t, append([]string{"serve"}, append(freePorts(t), "--set", "rtmp.listen="+rtmp, "--set", "admin.listen=127.0.0.1:0", "--set", "log.format=json")...)...)
+	ln, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- (&rtmp.Server{Handler: taker{}}).Serve(ctx, ln) }()
+	defer func() {
+		cancel()
+		<-served
+	}()
 	until("the source has ended", "trying again in 500ms")
 	until("the source has ended", "trying again in 500ms")
 	if err := push.Process.Signal(os.Interrupt); err != nil {
