@@ -28,7 +28,8 @@ const defaultChunkSize = 65536
 // Conn is one RTMP connection after the handshake. ReadMessage is for one goroutine;
 // writing is for any number.
 type Conn struct {
-	nc net.Conn
+	nc    net.Conn
+	quick quickAck
 
 	// For the reading goroutine only.
 	buf      readBuffer
@@ -67,6 +68,7 @@ type Conn struct {
 // init prepares a Conn whose network connection is set. Nothing has been read or written yet. Others
 // may interrupt it meanwhile.
 func (c *Conn) init(bufferSize int) {
+	c.quick = newQuickAck(c.nc)
 	c.ackEvery = windowSize / 2
 	c.chunkSize = 128
 	c.writeTimeout = 10 * time.Second
@@ -399,6 +401,7 @@ func (c *Conn) flushLocked(b []byte) error {
 		_ = c.nc.SetWriteDeadline(now.Add(lingerTime)) // no long wait for a slow peer any more
 	}
 	n, err := c.nc.Write(b)
+	c.quick.again()
 	c.bytesOut.Add(uint64(n))
 	c.lastOut.Store(now.UnixNano())
 	if err != nil {

@@ -104,7 +104,9 @@ func runRows(t *testing.T, table []row) {
 	weir := mustBuild(t)
 	// A media is made before the clocks run.
 	for _, r := range table {
-		files.get(t, r.media)
+		if m := files.get(t, r.media); r.publisher == "ffmpeg" {
+			endsRead(t, m)
+		}
 	}
 	for i, r := range table {
 		t.Run(r.publisher+"/"+r.media, func(t *testing.T) {
@@ -126,6 +128,23 @@ func runRows(t *testing.T, table []row) {
 			}
 			x.run(t)
 		})
+	}
+}
+
+// acknowledgedEvery is how many bytes the server receives between two Acknowledgements.
+const acknowledgedEvery = 1_250_000
+
+// endsRead fails if an Acknowledgement comes so near to the end of what ffmpeg sends that it may close the connection
+// with it unread: its kernel would throw away the last frames, which the server then was never given.
+func endsRead(t *testing.T, m *mediaFile) {
+	t.Helper()
+	info, err := os.Stat(m.flv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := info.Size() % acknowledgedEvery
+	if info.Size() > acknowledgedEvery && (since < 250_000 || since > acknowledgedEvery-50_000) {
+		t.Fatalf("%s has %d bytes, which is too near to a multiple of %d: give it another bit rate", m.name, info.Size(), acknowledgedEvery)
 	}
 }
 

@@ -45,6 +45,9 @@ func NewTLSConn(c net.Conn) (*TLSConn, bool) {
 	return t, rc.Control(func(fd uintptr) { t.fd = int(fd) }) == nil
 }
 
+// NetConn returns the connection below, as that of tls.Conn does.
+func (t *TLSConn) NetConn() net.Conn { return t.Conn }
+
 // Write is tls.Conn's way to the socket.
 func (t *TLSConn) Write(p []byte) (int, error) {
 	t.mu.Lock()
