@@ -206,9 +206,10 @@ func TestReferencesShareAndCount(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	b := unhex(t, strings.Repeat("0a00000001", 200)+"05")
-	if _, err := DecodeAll(b, Limits{Depth: 1000}); !errors.Is(err, ErrLimit) {
-		t.Errorf("depth 200 is read, but cannot be written: %v", err)
+	for depth, want := range map[int]error{64: nil, 65: ErrLimit} { // what is deeper could not be written
+		if _, err := DecodeAll(unhex(t, strings.Repeat("0a00000001", depth)+"05"), Limits{Depth: 1000}); !errors.Is(err, want) {
+			t.Errorf("depth %d: %v, want %v", depth, err, want)
+		}
 	}
 	for _, c := range []struct {
 		hex string

@@ -21,7 +21,7 @@ const (
 
 const (
 	maxAuthUser = 48     // bytes: the description must fit a client's small buffer
-	maxAuthUsed = 10_000 // responses remembered a minute
+	maxAuthUsed = 10_000 // responses that each of two sets remembers
 	authMinute  = 60     // seconds that a challenge is current; it is accepted as long again
 	authPrefix  = "[ AccessManager.Reject ] : "
 	llnwCount   = "00000001"
@@ -171,7 +171,7 @@ func (a *Authenticator) firstUse(minute int64, response string) bool {
 	switch {
 	case minute > a.minute+1:
 		a.used[0], a.used[1] = nil, nil
-	case minute > a.minute || len(a.used[0]) >= maxAuthUsed:
+	case minute > a.minute:
 		a.used[0], a.used[1] = nil, a.used[0]
 	}
 	a.minute = max(a.minute, minute)
@@ -179,6 +179,9 @@ func (a *Authenticator) firstUse(minute int64, response string) bool {
 		if _, ok := m[response]; ok {
 			return false
 		}
+	}
+	if len(a.used[0]) >= maxAuthUsed {
+		a.used[0], a.used[1] = nil, a.used[0]
 	}
 	if a.used[0] == nil {
 		a.used[0] = make(map[string]struct{})

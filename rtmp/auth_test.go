@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,7 +41,7 @@ func description(t *testing.T, err error) string {
 	if !ok || st.Code != CodeConnectRejected {
 		t.Fatalf("error %v", err)
 	}
-	if len(st.Description) > maxDescription {
+	if len(st.Description) > 240 {
 		t.Fatalf("description of %d bytes", len(st.Description))
 	}
 	return st.Description
@@ -130,7 +131,7 @@ func TestC119_LLNWCountAndCnonce(t *testing.T) {
 }
 
 func TestC261_DescriptionsSuitSmallBuffers(t *testing.T) {
-	long := strings.Repeat("u", maxAuthUser)
+	long := strings.Repeat("u", 48)
 	for _, scheme := range []string{AuthAdobe, AuthLLNW} {
 		a := newAuth(scheme)
 		for _, app := range []string{"live", "live?authmod=" + scheme + "&user=" + long, "live?authmod=" + scheme + "&user=" + long + "&response=x"} {
@@ -181,11 +182,17 @@ func TestAuthParametersAreStripped(t *testing.T) {
 
 func TestUsedResponsesAreBounded(t *testing.T) {
 	a := newAuth(AuthAdobe)
-	for i := range 3 * maxAuthUsed {
-		a.firstUse(7, strings.Repeat("x", i%97)+string(rune(i)))
+	use := func(i int) bool { return a.firstUse(7, strconv.Itoa(i)) }
+	for i := range 20_000 {
+		if !use(i) {
+			t.Fatalf("response %d was not used before", i)
+		}
 	}
-	if n := len(a.used[0]) + len(a.used[1]); n > 2*maxAuthUsed {
-		t.Error(n)
+	if use(0) {
+		t.Error("a response among the last 20,000 of two minutes can be used again")
+	}
+	if !use(20_000) || !use(0) || len(a.used[0])+len(a.used[1]) != 10_002 {
+		t.Errorf("%d and %d are remembered", len(a.used[0]), len(a.used[1]))
 	}
 }
 

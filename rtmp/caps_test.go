@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -20,9 +21,9 @@ func TestCapsReadAndWrite(t *testing.T) {
 func TestC115_OddCaps(t *testing.T) {
 	var many amf.StrictArray
 	var manyKeys amf.Object
-	for range 10_000 {
-		many = append(many, "hvc1")
-		manyKeys = append(manyKeys, amf.Property{Key: "hvc1", Value: 1.0})
+	for i := range 10_000 {
+		many = append(many, fmt.Sprintf("%04d", i))
+		manyKeys = append(manyKeys, amf.Property{Key: fmt.Sprintf("%04d", i), Value: fmt.Sprintf("%04d", i)})
 	}
 	for _, tt := range []struct {
 		name string
@@ -40,9 +41,11 @@ func TestC115_OddCaps(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
-	c := parseCaps(object("fourCcList", many, "videoFourCcInfoMap", manyKeys))
-	if len(c.FourCCs) != maxFourCCs || len(c.Video) != maxFourCCs {
-		t.Errorf("%d and %d kept", len(c.FourCCs), len(c.Video))
+	for _, list := range []amf.Value{many, manyKeys} { // the first 64 count
+		c := parseCaps(object("fourCcList", list, "videoFourCcInfoMap", manyKeys, "audioFourCcInfoMap", manyKeys))
+		if len(c.FourCCs) != 64 || c.FourCCs[63] != "0063" || len(c.Video) != 64 || c.Video[63].FourCC != "0063" || len(c.Audio) != 64 {
+			t.Errorf("%d, %d and %d kept", len(c.FourCCs), len(c.Video), len(c.Audio))
+		}
 	}
 }
 

@@ -84,7 +84,7 @@ func TestAppendMessage_ChunkStreamByType(t *testing.T) {
 		{TypeVideo, 1, 6},
 		{TypeAggregate, 1, 5},
 	} {
-		for _, csid := range []uint32{0, 1, maxCSID + 1, 1<<32 - 1} { // none of which can be written
+		for _, csid := range []uint32{0, 1, 65600, 1<<32 - 1} { // none of which can be written
 			m := Message{Type: c.typ, StreamID: c.msid, ChunkStreamID: csid, Payload: pattern(200)}
 			b := AppendMessage(nil, &m, 128)
 			if b[0] != c.csid {

@@ -412,7 +412,7 @@ func TestClientsAgainstOddServers(t *testing.T) {
 			return c.WriteMessage(resultMessage("close", 0, nil)) == nil
 		},
 		"early flood": func(c *Conn, _ *command, _ *Message) bool {
-			for range 2 * maxEarly {
+			for range 512 {
 				if c.WriteMessage(&Message{Type: TypeVideo, StreamID: 1}) != nil {
 					return false
 				}

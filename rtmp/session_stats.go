@@ -72,12 +72,9 @@ func (s *ServerSession) drop(counter *atomic.Uint64, kind string) {
 // note reports a peculiarity of the peer the first time it is seen.
 func (s *ServerSession) note(detail string) { s.once(EventAnomaly, detail) }
 
-// maxNoted bounds the kinds of event that a session reports.
-const maxNoted = 32
-
-// once reports an event unless it was reported before.
+// once reports an event unless it was reported before. Its details are texts of ours, of which there are few.
 func (s *ServerSession) once(kind EventKind, detail string) {
-	if s.noted[detail] || len(s.noted) >= maxNoted {
+	if s.noted[detail] {
 		return
 	}
 	if s.noted == nil {

@@ -97,7 +97,11 @@ func TestParsePath(t *testing.T) {
 		{name: "C-202 both", app: "live", key: "mp4:a/cam.mp4?x", path: "live/mp4:a/cam.mp4", fallback: "live/a/cam", query: "x"},
 		{name: "C-202 nothing left", app: "live", key: "flv:", path: "live/flv:"},
 		{name: "query of 65 parameters", app: "live", key: "cam?" + strings.Repeat("a&", 65), wantErr: true},
-		{name: "query of 5 KiB", app: "live", key: "cam?a=" + strings.Repeat("v", 5000), wantErr: true},
+		{name: "query of 64 parameters", app: "live", key: "cam?" + strings.Repeat("a&", 63) + "a", path: "live/cam", query: strings.Repeat("a&", 63) + "a"},
+		{name: "query of 4 KiB", app: "live", key: "cam?a=" + strings.Repeat("v", 4094), path: "live/cam", query: "a=" + strings.Repeat("v", 4094)},
+		{name: "query of a byte more", app: "live", key: "cam?a=" + strings.Repeat("v", 4095), wantErr: true},
+		{name: "query of a byte more in two places", app: "live?b=" + strings.Repeat("v", 2000), key: "cam?a=" + strings.Repeat("v", 2092), wantErr: true},
+		{name: "vhost of 256 bytes", app: "live", tcURL: "rtmp://" + strings.Repeat("h", 256) + "/live", key: "cam", path: "live/cam", vhost: strings.Repeat("h", 255)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,7 +156,7 @@ func FuzzParsePath(f *testing.F) {
 		if u.Fallback != "" && checkPath(u.Fallback) != nil {
 			t.Fatalf("fallback %q", u.Fallback)
 		}
-		if len(u.RawQuery) > maxQueryBytes || len(u.Query) > maxQueryPairs || len(u.Vhost) > maxVhostBytes {
+		if len(u.RawQuery) > 4096 || len(u.Query) > 64 || len(u.Vhost) > 255 {
 			t.Fatal("bounds")
 		}
 		escaped := strings.NewReplacer("%", "%25", "?", "%3F").Replace(u.Path)
