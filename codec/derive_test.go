@@ -241,26 +241,26 @@ func TestParameterSetsBounds(t *testing.T) {
 		bits := uint32(v)<<(31-2*n) | 1<<7 // some bits behind it
 		return []byte{0x68, byte(bits >> 24), byte(bits >> 16), byte(bits >> 8), byte(bits)}
 	}
-	for id := range maxSets {
+	for id := range 64 {
 		if !p.Put(av.H264, [][]byte{pps(id)}) {
 			t.Fatalf("set %d is not taken", id)
 		}
 	}
-	if p.Put(av.H264, [][]byte{pps(maxSets)}) || len(p.pps) != maxSets {
+	if p.Put(av.H264, [][]byte{pps(64)}) || len(p.pps) != 64 {
 		t.Errorf("%d sets are kept", len(p.pps))
 	}
 	if p.Put(av.H264, [][]byte{pps(0)}) {
 		t.Error("the same set is a change")
 	}
 	other := append(pps(0), 1)
-	if !p.Put(av.H264, [][]byte{other}) || len(p.pps) != maxSets {
+	if !p.Put(av.H264, [][]byte{other}) || len(p.pps) != 64 {
 		t.Error("another set of the same number is no change")
 	}
 	p = ParameterSets{}
-	if p.Put(av.H264, [][]byte{append(pps(0), make([]byte, maxSetSize)...)}) {
+	if p.Put(av.H264, [][]byte{append(pps(0), make([]byte, 65536-5)...)}) {
 		t.Error("a set that a record cannot hold is taken")
 	}
-	if !p.Put(av.H264, [][]byte{append(pps(0), make([]byte, maxSetSize-5)...)}) {
+	if !p.Put(av.H264, [][]byte{append(pps(0), make([]byte, 65535-5)...)}) {
 		t.Error("the longest set that a record can hold is not taken")
 	}
 }

@@ -174,7 +174,8 @@ func TestC165_SPSBounds(t *testing.T) {
 		width, height int
 	}{
 		{"the largest", sps(16384, 16384), 16384, 16384},
-		{"larger", sps(16385, 8), 0, 0},
+		{"wider", sps(16385, 8), 0, 0},
+		{"higher", sps(8, 16385), 0, 0},
 		{"65535 x 65535", sps(65535, 65535), 0, 0},
 		{"nothing", sps(0, 0), 0, 0},
 		{"all cropped", sps(64, 64, 16, 16, 0, 0), 0, 0},
@@ -197,35 +198,38 @@ func TestC165_SPSBounds(t *testing.T) {
 	}
 }
 
-func TestVPSFrameRate(t *testing.T) {
-	vps := func(sets uint32) []byte {
-		w := &setWriter{bits.NewWriter([]byte{TypeVPS << 1, 1})}
-		w.U(12, 0x300)
-		w.U(3, 1)
-		w.U(17, 1<<16|0xffff)
-		w.profile(1)
-		w.U(1, 0)
-		w.ue(4, 0, 0)
-		w.U(6, 1)
-		w.ue(sets)
-		for range min(sets, 2000) {
-			w.U(2, 3)
-		}
-		w.U(1, 1)
-		w.U(32, 1)
-		w.U(32, 50)
-		return w.bytes()
+// vps writes a set with layer sets, and a clock behind them.
+func vps(sets uint32, tick, scale uint64) []byte {
+	w := &setWriter{bits.NewWriter([]byte{TypeVPS << 1, 1})}
+	w.U(12, 0x300)
+	w.U(3, 1)
+	w.U(17, 1<<16|0xffff)
+	w.profile(1)
+	w.U(1, 0)
+	w.ue(4, 0, 0)
+	w.U(6, 1)
+	w.ue(sets)
+	for range min(sets, 2000) {
+		w.U(2, 3)
 	}
+	w.U(1, 1)
+	w.U(32, tick)
+	w.U(32, scale)
+	return w.bytes()
+}
+
+func TestVPSFrameRate(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		in   []byte
 		want float64
 	}{
-		{"in the set", vps(0), 50},
-		{"after layer sets", vps(3), 50},
-		{"too many layer sets", vps(1024), 0},
+		{"in the set", vps(0, 1, 50), 50},
+		{"after layer sets", vps(3, 1, 50), 50},
+		{"1023 layer sets", vps(1023, 1, 50), 50},
+		{"too many layer sets", vps(1024, 1, 50), 0},
 		{"not there", unhex(vpsMain), 0},
-		{"cut short", vps(0)[:30], 0},
+		{"cut short", vps(0, 1, 50)[:30], 0},
 		{"another set", unhex(spsMain), 0},
 		{"nothing", nil, 0},
 	} {

@@ -98,7 +98,10 @@ func TestFrame(t *testing.T) {
 		{"recorded, profile 2", testdata(t, "vp9-2.key"), Frame{Profile: 2, Key: true, Show: true, BitDepth: 10, SubsamplingX: true, SubsamplingY: true, Width: 320, Height: 180}},
 		{"recorded, profile 3", testdata(t, "vp9-3.key"), Frame{Profile: 3, Key: true, Show: true, BitDepth: 12, SubsamplingX: true, Width: 320, Height: 180}},
 		{"RGB", rgb(5, 16384), Frame{Profile: 1, Key: true, Show: true, BitDepth: 8, Width: 5, Height: 16384}},
-		{"C-165 too wide", rgb(65536, 16), Frame{Profile: 1, Key: true, Show: true, BitDepth: 8}},
+		{"RGB, the widest", rgb(16384, 5), Frame{Profile: 1, Key: true, Show: true, BitDepth: 8, Width: 16384, Height: 5}},
+		{"C-165 wider", rgb(16385, 16), Frame{Profile: 1, Key: true, Show: true, BitDepth: 8}},
+		{"C-165 higher", rgb(16, 16385), Frame{Profile: 1, Key: true, Show: true, BitDepth: 8}},
+		{"C-165 far too wide", rgb(65536, 16), Frame{Profile: 1, Key: true, Show: true, BitDepth: 8}},
 		{"recorded inter frame", testdata(t, "vp9-3.inter"), Frame{Profile: 3, Show: true}},
 		{"existing frame", []byte{0x8a, 0}, Frame{ShowExisting: true}},
 	} {
