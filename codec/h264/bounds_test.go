@@ -17,24 +17,6 @@ func TestUnitsBound(t *testing.T) {
 	}
 }
 
-// TestMessageBytesBound: a recovery point is found if it ends with the 4,096 bytes of a unit that are looked at.
-func TestMessageBytesBound(t *testing.T) {
-	for end, want := range map[int]bool{4096: true, 4097: false} {
-		size := end - 1 - 17 - 2 // without the unit's header, that of the user data, and the recovery point
-		unit := append([]byte{TypeSEI, 5}, bytes.Repeat([]byte{255}, 15)...)
-		unit = append(unit, byte(size-15*255))
-		unit = append(unit, bytes.Repeat([]byte{0xaa}, size)...)
-		unit = append(unit, 6, 0)
-		if len(unit) != end {
-			t.Fatalf("%d bytes", len(unit))
-		}
-		in := append(append([]byte{0, 0, 1}, unit...), 0xc4, 0x80, 0, 0, 1, 0x41, 0x9a)
-		if got := HasRecoveryPoint(in, 0); got != want {
-			t.Errorf("up to byte %d: %v, want %v", end, got, want)
-		}
-	}
-}
-
 // monochrome writes a parameter set whose size can be cropped pixel by pixel at the right and the bottom.
 func monochrome(width, height, right, bottom uint32) []byte {
 	w := bits.NewWriter([]byte{0x67, 100, 0, 30})

@@ -16,24 +16,6 @@ func TestUnitsBound(t *testing.T) {
 	}
 }
 
-// TestMessageBytesBound: a recovery point is found if it ends with the 4,096 bytes of a unit that are looked at.
-func TestMessageBytesBound(t *testing.T) {
-	for end, want := range map[int]bool{4096: true, 4097: false} {
-		size := end - 2 - 17 - 2 // without the unit's header, that of the user data, and the recovery point
-		unit := append([]byte{TypeSEI << 1, 1, 5}, bytes.Repeat([]byte{255}, 15)...)
-		unit = append(unit, byte(size-15*255))
-		unit = append(unit, bytes.Repeat([]byte{0xaa}, size)...)
-		unit = append(unit, 6, 0)
-		if len(unit) != end {
-			t.Fatalf("%d bytes", len(unit))
-		}
-		in := append(append([]byte{0, 0, 1}, unit...), 0xd0, 0x80, 0, 0, 1, 0x02, 1, 0xd0)
-		if got := HasRecoveryPoint(in, 0); got != want {
-			t.Errorf("up to byte %d: %v, want %v", end, got, want)
-		}
-	}
-}
-
 // TestRateBound: 1,000 pictures a second are believed, and nothing above.
 func TestRateBound(t *testing.T) {
 	for scale, want := range map[uint64]float64{25_000_000: 25, 1000_000_000: 1000, 1000_000_001: 0} {

@@ -1,9 +1,6 @@
 package h265
 
-import (
-	"weir/codec/bits"
-	"weir/codec/nal"
-)
+import "weir/codec/nal"
 
 // maxUnits is how many NAL units of an access unit are looked at for its first slice.
 const maxUnits = 128
@@ -61,6 +58,5 @@ func scan(payload []byte, lengthSize int) (first int, recovery bool) {
 // isRecoveryPoint reports whether a SEI unit holds a recovery point message.
 func isRecoveryPoint(unit []byte) bool {
 	const recoveryPoint = 6
-	r := bits.NewRBSPReader(unit[2:min(len(unit), nal.MaxSEI)])
-	return nal.HasSEI(&r, recoveryPoint)
+	return nal.HasSEI(unit, 2, recoveryPoint)
 }

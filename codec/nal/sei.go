@@ -2,21 +2,22 @@ package nal
 
 import "weir/codec/bits"
 
-// MaxSEI is how many bytes of a SEI unit are worth looking at for what concerns decoding;
+// maxSEI is how many bytes of a SEI unit are worth looking at for what concerns decoding;
 // captions and user data may go on for longer.
-const MaxSEI = 4096
+const maxSEI = 4096
 
 // maxMessages is how many messages of one SEI unit are looked at.
 const maxMessages = 32
 
-// HasSEI reports whether the SEI unit whose payload r reads, header passed, holds a
-// message of a type (Rec. ITU-T H.264, 7.3.2.3.1; H.265, 7.3.5).
-func HasSEI(r *bits.Reader, payloadType int) bool {
+// HasSEI reports whether a SEI unit, whose header has that many bytes, holds a message of a type
+// (Rec. ITU-T H.264, 7.3.2.3.1; H.265, 7.3.5). It looks at the first 4,096 bytes and 32 messages.
+func HasSEI(unit []byte, header, payloadType int) bool {
+	r := bits.NewRBSPReader(unit[header:min(len(unit), maxSEI)])
 	for range maxMessages {
 		if r.Bits() < 16 { // what is left is trailing bits
 			return false
 		}
-		t, size := seiNumber(r), seiNumber(r)
+		t, size := seiNumber(&r), seiNumber(&r)
 		if r.Err() != nil || size > r.Bits()/8 {
 			return false
 		}
