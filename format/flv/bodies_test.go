@@ -318,7 +318,7 @@ var bodyCases = []bodyCase{
 		want:   []av.Frame{frame(video, av.H265, av.Media, "01", key)},
 		chosen: "93" + "68766331" + "01",
 	},
-	{name: "C-171 1000 ModEx", typ: TagVideo, body: "97" + strings.Repeat("000017", 999) + "000013" + "68766331" + "01", err: ErrLimit},
+	{name: "C-171 9 ModEx", typ: TagVideo, body: "97" + strings.Repeat("000017", 8) + "000013" + "68766331" + "01", err: ErrLimit},
 	{name: "C-171 ModEx cut off", typ: TagVideo, body: "97" + "020c35", err: ErrShort},
 	{name: "C-171 ModEx size cut off", typ: TagVideo, body: "97" + "ff01", err: ErrShort},
 	{name: "ModEx, offset of two bytes", typ: TagVideo, body: "97" + "01000001" + "68766331" + "01", err: ErrShort},

@@ -47,7 +47,7 @@ func TestParseMetadata(t *testing.T) {
 		{"no name", script(t, 1.0, props), "", nil, ErrReserved},
 		{"empty name", script(t, "", props), "", nil, ErrReserved},
 		{"truncated", script(t, "onMetaData", "long enough")[:20], "onMetaData", nil, amf.ErrTruncated},
-		{"C-156 too long", script(t, "onMetaData", strings.Repeat("x", MaxMetadata)), "", nil, ErrLimit},
+		{"C-156 too long", script(t, "onMetaData", strings.Repeat("x", 65536)), "", nil, ErrLimit},
 		{"value at the end", script(t, "onMetaData", nil, true), "onMetaData", nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestBuildMetadata(t *testing.T) {
 		{
 			"C-156 what does not fit",
 			[]av.Track{aac},
-			amf.Object{prop("big", strings.Repeat("x", MaxMetadata)), prop(strings.Repeat("k", 1<<16), 1.0), prop("odd", struct{}{}), prop("small", "x")},
+			amf.Object{prop("big", strings.Repeat("x", 65536)), prop(strings.Repeat("k", 1<<16), 1.0), prop("odd", struct{}{}), prop("small", "x")},
 			with(aacFacts, amf.Object{prop("small", "x")}),
 		},
 	} {
@@ -210,7 +210,7 @@ func TestMetadataIsBounded(t *testing.T) {
 			extra = append(extra, prop(rapid.String().Draw(t, "key"), strings.Repeat("v", rapid.IntRange(0, 2000).Draw(t, "len"))))
 		}
 		b := BuildMetadata([]av.Track{{Kind: av.Audio, Codec: av.AAC}}, extra)
-		if len(b) > MaxMetadata {
+		if len(b) > 65536 {
 			t.Fatalf("%d bytes", len(b))
 		}
 		name, props, err := ParseMetadata(b)
