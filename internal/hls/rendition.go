@@ -222,7 +222,7 @@ func (r *Rendition) openFor(at time.Duration) time.Duration {
 func (r *Rendition) endsPart(f *frame) {
 	r.fit(f.at)
 	d, n := r.openFor(f.at), len(r.open)
-	if n > 0 && (r.p.pace.full(d, r.frameDur) || r.openBytes > maxPartBytes || n >= maxPartFrames) {
+	if n > 0 && (r.p.pace.full(d, r.frameDur) || r.openBytes+len(f.Payload) > maxPartBytes || n >= maxPartFrames) {
 		r.endPart(f.at)
 	}
 }

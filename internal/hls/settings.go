@@ -38,7 +38,7 @@ const (
 	slack = 50 * time.Millisecond
 	// partsListed is how many target durations from the end on parts are listed (RFC 8216bis §4.4.4.9).
 	partsListed = 3
-	// maxPartBytes and maxPartFrames bound what a part holds, whatever its time.
+	// maxPartBytes and maxPartFrames bound the pictures of a part, whatever its time.
 	maxPartBytes  = 32 << 20
 	maxPartFrames = 4096
 	// maxQueued and maxQueuedTime bound the frames that wait for a segment to begin.
