@@ -137,6 +137,7 @@ func (d *day) keys() {
 	d.until("bob is gone", func() bool { id, _ := d.publisher("live/bob"); return id == "" })
 	d.refused("live/bob?key=" + secret)
 	d.look(map[string]string{"live/alice": ""})
+	d.mistaken()
 	// The one who is sent away is alice, and she may come back.
 	id, _ := d.publisher("live/alice")
 	d.ask(http.MethodDelete, "/api/v1/sessions/"+id, "", http.StatusNoContent)
@@ -147,6 +148,30 @@ func (d *day) keys() {
 	}
 	d.logs = append(d.logs, list)
 	d.secrets = append(d.secrets, secret)
+}
+
+// mistaken: players who ask for what alice publishes under. While they wait, and afterwards, nobody is told what that was.
+func (d *day) mistaken() {
+	var wg sync.WaitGroup
+	for _, suffix := range []string{".flv", ".ts", "/index.m3u8"} {
+		wg.Go(func() {
+			q, _ := http.NewRequestWithContext(d.t.Context(), http.MethodGet, "http://"+d.s.http+"/live/"+secretName+suffix, nil)
+			a, err := http.DefaultClient.Do(q)
+			if err != nil {
+				d.t.Error(err)
+				return
+			}
+			_ = a.Body.Close()
+			if a.StatusCode != http.StatusNotFound {
+				d.t.Errorf("%s: %s", suffix, a.Status)
+			}
+		})
+	}
+	d.until("they wait", func() bool { return len(d.sessions("waiting")) == 3 })
+	d.look(nil)
+	wg.Wait()
+	q, _ := http.NewRequestWithContext(d.t.Context(), http.MethodGet, "http://"+d.s.http+"/live/"+secretName+"/stream.json", nil)
+	d.do(q, http.StatusOK)
 }
 
 // invited: a guest whom the decision hook lets in under another name, and one whom it does not; and a publisher falls silent,

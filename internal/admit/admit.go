@@ -129,9 +129,10 @@ func (g *Gate) Rules() *Rules { return g.rules.Load() }
 func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 	rules := g.rules.Load()
 	grant := session.Grant{Entry: rules.Match(r.Path)}
-	rule := rules.at(grant.Entry).of(r.Role)
-	names := g.areKeys(rule, r)
-	r.SecretName = names || g.renames(rule, r.Role)
+	entry := rules.at(grant.Entry)
+	rule := entry.of(r.Role)
+	names, isKey := g.areKeys(rule, r), g.isKey(entry, r)
+	r.SecretName = names || isKey || g.renames(rule, r.Role)
 	if !config.Contains(rule.allow, r.Remote.Addr()) {
 		return session.Grant{}, &Error{Reason: session.Address, Role: r.Role}
 	}
@@ -154,6 +155,7 @@ func (g *Gate) Admit(ctx context.Context, r *Request) (session.Grant, error) {
 		err = e
 	}
 	if err == nil {
+		grant.Hidden = isKey && r.Role == session.Play && (grant.Terms == nil || grant.Terms.Path == "")
 		return grant, nil
 	}
 	e, ok := errors.AsType[*Error](err)
@@ -184,8 +186,26 @@ func (g *Gate) Again(ctx context.Context, r *Request, last *session.Terms) (*ses
 // SecretName reports whether the name that a peer asks for may be a key.
 func (g *Gate) SecretName(r *Request) bool {
 	rules := g.rules.Load()
-	rule := rules.at(rules.Match(r.Path)).of(r.Role)
-	return g.areKeys(rule, r) || g.renames(rule, r.Role)
+	entry := rules.at(rules.Match(r.Path))
+	rule := entry.of(r.Role)
+	return g.areKeys(rule, r) || g.isKey(entry, r) || g.renames(rule, r.Role)
+}
+
+// Hides reports whether a player asks for a name that is a key, for those whose grants do not come from Admit.
+func (g *Gate) Hides(r *Request) bool {
+	rules := g.rules.Load()
+	return r.Role == session.Play && g.isKey(rules.at(rules.Match(r.Path)), r)
+}
+
+// isKey reports whether the name that a peer asks for is a key, valid or not, that leads to another stream, whoever it is for: players
+// may come by the names under which encoders publish. A name under which a stream is live is known already.
+func (g *Gate) isKey(entry *compiled, r *Request) bool {
+	rings := [...]*ring{entry.publish.keys, entry.play.keys, g.opt.Keys.current()}
+	if r.Online || !slices.ContainsFunc(rings[:], func(k *ring) bool { return k.paths }) {
+		return false
+	}
+	name := digestOf(nameOf(r.Path))
+	return slices.ContainsFunc(rings[:], func(k *ring) bool { return k.leads(&name, r.Path) })
 }
 
 // areKeys reports whether a key may stand in the place of the name that a peer asks for.

@@ -215,6 +215,18 @@ func (r *ring) find(o *offer, q *Request, now time.Time) *held {
 	return best
 }
 
+// leads reports whether a name is a key, valid or not, that leads to another stream than the one at path.
+func (r *ring) leads(name *digest, path string) bool {
+	if !r.paths {
+		return false
+	}
+	found := false
+	for _, k := range r.keys[r.at(name)] {
+		found = found || subtle.ConstantTimeCompare(k.hash[:], name[:]) == 1 && k.user == "" && k.terms.Path != "" && k.terms.Path != path
+	}
+	return found
+}
+
 // fits reports whether a key that was offered is one for the request.
 func (k *held) fits(o *offer, q *Request) bool {
 	switch {

@@ -349,6 +349,113 @@ func TestRunWatches(t *testing.T) {
 	})
 }
 
+// TestNamesThatAreKeys: a name that is a key which leads to another stream is told nowhere, whoever asks for it, also when the key
+// is not valid any more. A player is let in where it would have been, to a stream of no name.
+func TestNamesThatAreKeys(t *testing.T) {
+	f := newFile(t)
+	made, _ := mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*", Path: "live/alice"})
+	revoked, old := mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*", Path: "live/alice"})
+	if _, err := f.Revoke(old.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	plain, _ := mustAdd(t, f, StoredKey{Role: "publish", Match: "live/*"})
+	g, _ := storeGate(t, f)
+	publishing, playing := DefaultRule(), DefaultRule()
+	publishing.Keys = []Key{
+		{Key: "configured", Path: "live/alice"},
+		{Hash: HashKey("0123456789abcdef"), Path: "live/bob"},
+		{Key: "has-run-out", Path: "live/alice", Expires: time.Now().Add(-time.Hour)},
+		{Key: "itself", Path: "live/itself"},
+		{Key: "without-a-path"},
+		{Key: "passw0rd", User: "dave", Path: "live/dave"},
+	}
+	rules, err := NewRules([]Entry{
+		{Match: "live/*", Publish: publishing, Play: playing},
+		{Match: "closed/*", Publish: publishing, Play: Rule{Auth: []string{BySigned}, Allow: playing.Allow}},
+		{Match: "other/*", Publish: DefaultRule(), Play: playing},
+	}, Entry{Publish: DefaultRule(), Play: DefaultRule()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.SetRules(rules)
+	for _, c := range []struct {
+		path string
+		want bool
+	}{
+		{"live/configured", true},
+		{"live/0123456789abcdef", true},
+		{"live/has-run-out", true},
+		{"live/passw0rd", false}, // it needs its user, and so is no name
+		{"closed/configured", true},
+		{"live/" + made, true},
+		{"live/" + revoked, true},
+		{"other/" + made, true}, // who makes a key chooses no word that could be a name
+		{"live/configured/x", false},
+		{"live/configure", false},
+		{"live/itself", false}, // it leads to the stream of this name
+		{"live/without-a-path", false},
+		{"live/" + plain, false},
+		{"live/alice", false},
+		{"other/configured", false},
+	} {
+		r := publish(c.path, "", "127.0.0.1")
+		r.Role = session.Play
+		if g.SecretName(r) != c.want || g.Hides(r) != c.want {
+			t.Errorf("%s: %v, hidden: %v, before it is decided", c.path, g.SecretName(r), g.Hides(r))
+		}
+		grant, err := g.Admit(context.Background(), r)
+		if r.SecretName != c.want || grant.Hidden != (c.want && err == nil) || (err == nil) == strings.HasPrefix(c.path, "closed/") {
+			t.Errorf("a player of %s: secret: %v, %+v, %v", c.path, r.SecretName, grant, err)
+		}
+		if told := r.Told(); (told == c.path) == c.want || c.want && !strings.HasSuffix(told, "/***") {
+			t.Errorf("%s is told as %s", c.path, told)
+		}
+		r.Online = true
+		if grant, err := g.Admit(context.Background(), r); r.SecretName || grant.Hidden {
+			t.Errorf("%s is live and hidden: %+v, %v", c.path, grant, err)
+		}
+	}
+	r := publish("other/"+made, "", "127.0.0.1")
+	if grant, err := g.Admit(context.Background(), r); err != nil || !r.SecretName || grant.Hidden || g.Hides(r) {
+		t.Errorf("a publisher where no key is asked for: %v, %+v, %v", r.SecretName, grant, err)
+	}
+}
+
+// TestNamesThatAreKeysOfPlayers: a player whose key is its stream's name is led to the stream; a link that says under which name one
+// may play goes before.
+func TestNamesThatAreKeysOfPlayers(t *testing.T) {
+	rule := DefaultRule()
+	rule.Keys = []Key{{Key: "configured", Path: "live/alice"}}
+	named := ""
+	hooked := DefaultRule()
+	hooked.Auth = []string{ByHook}
+	rules, err := NewRules([]Entry{{Match: "live/*", Publish: rule, Play: rule}, {Match: "hooked/*", Publish: rule, Play: hooked}}, Entry{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := New(rules, Options{Links: map[string]Link{ByHook: linkFunc(func(*Request) (*session.Terms, error) {
+		return &session.Terms{By: ByHook, Path: named}, nil
+	})}})
+	ask := func(path string) session.Grant {
+		r := publish(path, "", "192.0.2.1")
+		r.Role = session.Play
+		grant, err := g.Admit(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return grant
+	}
+	if grant := ask("live/configured"); grant.Hidden || grant.PathOf("live/configured") != "live/alice" {
+		t.Errorf("%+v", grant)
+	}
+	for to, want := range map[string]string{"": "hooked/***", "hooked/alice": "hooked/alice", "hooked/configured": "hooked/configured"} {
+		named = to
+		if grant := ask("hooked/configured"); grant.Hidden != (to == "") || grant.PathOf("hooked/configured") != want {
+			t.Errorf("the hook names %q: %+v", to, grant)
+		}
+	}
+}
+
 // TestNamesThatAreNoKeys: a name is taken for a key, and left out of the log, only where a key of the role and of such streams leads
 // to a stream of another name; elsewhere one who shows no key has guessed none.
 func TestNamesThatAreNoKeys(t *testing.T) {

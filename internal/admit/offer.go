@@ -33,10 +33,13 @@ func offers(r *Request, names bool) (list [maxOffers]offer, n int) {
 		add(param(r.RawQuery, "user"), pass, false)
 	}
 	if names {
-		add("", r.Path[strings.LastIndexByte(r.Path, '/')+1:], true)
+		add("", nameOf(r.Path), true)
 	}
 	return list, n
 }
+
+// nameOf returns the part of a stream's path that may be a key.
+func nameOf(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // KeyOf returns the key in a raw query, without its question mark: the value of the
 // first parameter called key. It is percent-decoded once; a + stays a +, because people

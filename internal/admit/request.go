@@ -62,8 +62,8 @@ func (r *Request) ID() string { return cmp.Or(r.Session, r.Offer) }
 
 // Told returns the path as far as it may be told: a name that may be a key is left out.
 func (r *Request) Told() string {
-	if app, _, ok := strings.Cut(r.Path, "/"); ok && r.SecretName {
-		return app + "/***"
+	if r.SecretName {
+		return session.MaskName(r.Path)
 	}
 	return r.Path
 }

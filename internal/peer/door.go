@@ -36,6 +36,9 @@ type Door struct {
 	Admit    Admission
 	// SecretName reports whether the name that a peer asks for may be a key, and is not to be logged; nil: never.
 	SecretName func(r *admit.Request) bool
+	// Hides reports whether a player asks for a name that is a key (session.Grant.Hidden), for those that Admit is not asked about;
+	// nil: never.
+	Hides func(r *admit.Request) bool
 	// Users may be nil: then no protocol asks for user and password by itself.
 	Users Users
 	// Reserved is the names that publishers may not take.

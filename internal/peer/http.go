@@ -144,6 +144,16 @@ func (d *Door) Request(r *http.Request, path string) *admit.Request {
 	return d.request(session.Play, &ask, &who)
 }
 
+// Unasked returns the grant of the sender of a request that Admit need not be asked about.
+func (d *Door) Unasked(r *http.Request, path string, g session.Grant) session.Grant {
+	if d.Hides != nil {
+		ask := d.Request(r, path)
+		d.look(ask, path)
+		g.Hidden = d.Hides(ask)
+	}
+	return g
+}
+
 // PlayLive is Play for a session that waits until the stream has begun and its tracks are known.
 func (d *Door) PlayLive(ctx context.Context, s *session.Session, ask Ask, variant func(path string) mux.Variant) (*View, error) {
 	v, err := d.Play(ctx, s, ask, variant)

@@ -53,7 +53,7 @@ func (r *Reserved) Check(path string) error {
 		return fmt.Errorf("%w: %q", ErrReserved, ReservedApp)
 	}
 	last := path[strings.LastIndexByte(path, '/')+1:]
-	if slices.Contains(comingNames, last) || slices.Contains(r.names, last) ||
+	if last == session.MaskedName || slices.Contains(comingNames, last) || slices.Contains(r.names, last) ||
 		slices.ContainsFunc(r.resources, func(is func(string) bool) bool { return is(last) }) {
 		return fmt.Errorf("%w: %q", ErrReserved, last)
 	}

@@ -232,7 +232,7 @@ func (s *Server) door(name string) *peer.Door {
 	return &peer.Door{
 		Name: name, Server: s.self.ID, Log: s.log.With(slog.String("protocol", name)),
 		Hub: s.hub, Mux: s.mux, Engine: s.engine, Sessions: s.sessions, Metrics: s.metrics,
-		Admit: s.admit, SecretName: s.gate.SecretName,
+		Admit: s.admit, SecretName: s.gate.SecretName, Hides: s.gate.Hides,
 		Users:    s.gate,
 		Reserved: &s.reserved,
 		Want:     s.want,
@@ -285,7 +285,7 @@ func (s *Server) admit(ctx context.Context, r *admit.Request) (session.Grant, er
 	}
 	if r.InProcess {
 		rules := s.gate.Rules()
-		grant := session.Grant{Entry: rules.Match(r.Path)}
+		grant := session.Grant{Entry: rules.Match(r.Path), Hidden: s.gate.Hides(r)}
 		var err error
 		if r.Protocol == ofProgram && rules.Asks(grant.Entry, r.Role, admit.ByHook) { // what the server fetches itself is not asked about
 			grant.Terms, err = s.decision.Decide(ctx, r)

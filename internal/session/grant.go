@@ -19,6 +19,9 @@ type Grant struct {
 	Terms *Terms
 	// Parts is what each of them said, the last one first; nil if Terms is what one of them said.
 	Parts *Part
+	// Hidden says that a player has asked for a name which is a key: it waits for a stream of no name, and what it asked for is told
+	// nowhere.
+	Hidden bool
 }
 
 // Part is what one of several that admitted a session said. It does not change.
@@ -33,11 +36,12 @@ func (g Grant) And(said *Terms) Grant {
 	case said == nil:
 		return g
 	case g.Terms == nil:
-		g.Terms = said
+		g.Terms, g.Hidden = said, g.Hidden && said.Path == ""
 		return g
 	case g.Parts == nil:
 		g.Parts = &Part{Terms: g.Terms}
 	}
+	g.Hidden = g.Hidden && said.Path == ""
 	g.Parts, g.Terms = &Part{said, g.Parts}, g.Terms.With(said)
 	return g
 }
@@ -67,7 +71,7 @@ func (g Grant) Said() []*Terms {
 // What the others said stays: it was said for as long as the session lasts. again asks one of them, and is given what
 // that one said last. A name that is not said again stays; another one would be another stream.
 func (g Grant) Again(again func(last *Terms) (*Terms, error)) (Grant, error) {
-	now := Grant{Entry: g.Entry, Key: g.Key}
+	now := Grant{Entry: g.Entry, Key: g.Key, Hidden: g.Hidden}
 	for _, last := range g.Said() {
 		said := last
 		if last.Recheck > 0 {
@@ -99,8 +103,11 @@ func (t *Terms) named(last *Terms) *Terms {
 
 // PathOf returns the public path of the stream that a peer asked for under another one.
 func (g Grant) PathOf(asked string) string {
-	if g.Terms != nil && g.Terms.Path != "" {
+	switch {
+	case g.Terms != nil && g.Terms.Path != "":
 		return g.Terms.Path
+	case g.Hidden:
+		return MaskName(asked)
 	}
 	return asked
 }

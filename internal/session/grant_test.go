@@ -53,6 +53,35 @@ func TestTermsOfTwo(t *testing.T) {
 	}
 }
 
+// TestHiddenGrant: a name that is a key is not told, whoever has a say, until somebody says which stream it leads to.
+func TestHiddenGrant(t *testing.T) {
+	hidden := Grant{Entry: 2, Key: 7, Hidden: true}
+	said, asked := &Terms{By: "hook", Recheck: time.Second}, 0
+	for name, c := range map[string]struct {
+		grant Grant
+		want  string
+	}{
+		"nobody has a say":     {hidden, "live/***"},
+		"one has":              {hidden.And(said), "live/***"},
+		"two have":             {hidden.And(said).And(&Terms{By: "program"}), "live/***"},
+		"the first names it":   {hidden.And(&Terms{Path: "live/a"}).And(said), "live/a"},
+		"the last names it":    {hidden.And(said).And(&Terms{Path: "live/a"}), "live/a"},
+		"it is not hidden":     {Grant{}.And(said), "live/hunter2/x"},
+		"no name in the terms": {Grant{Terms: said, Hidden: true}, "live/***"},
+	} {
+		again, err := c.grant.Again(func(last *Terms) (*Terms, error) { asked++; return last, nil })
+		if got := c.grant.PathOf("live/hunter2/x"); got != c.want || err != nil || again.PathOf("live/hunter2/x") != got {
+			t.Errorf("%s: %s, later %s, %v", name, got, again.PathOf("live/hunter2/x"), err)
+		}
+	}
+	if asked == 0 {
+		t.Error("nobody was asked again")
+	}
+	if got := MaskName("live"); got != "live" {
+		t.Errorf("an app has no name to mask: %s", got)
+	}
+}
+
 // TestTermsAreBounded: each bound, met and broken.
 func TestTermsAreBounded(t *testing.T) {
 	many := func(n, size int) map[string]string {

@@ -91,6 +91,18 @@ func plainWord(s string) bool {
 	return len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }
 
+// MaskedName stands for a stream's name that is a secret. No stream has this name.
+const MaskedName = "***"
+
+// MaskName returns the path of a stream, app/name, with *** in the place of its name.
+func MaskName(path string) string {
+	app, _, ok := strings.Cut(path, "/")
+	if !ok {
+		return path
+	}
+	return app + "/" + MaskedName
+}
+
 // OneLine returns the text of an error in one line: errors that were joined stand behind one another.
 func OneLine(err error) string {
 	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")

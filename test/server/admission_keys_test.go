@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +61,86 @@ func TestSecretName(t *testing.T) {
 		}
 	}
 	// The harness looks for the key in the log.
+}
+
+// TestPlayersOfASecretName: who plays the key under which somebody publishes waits in vain, as for any name that nobody
+// publishes, and nobody is told what it asked for.
+func TestPlayersOfASecretName(t *testing.T) {
+	r := start(t, func(c *server.Config) {
+		s := server.DefaultStream()
+		s.Match, s.Publish.Keys, s.Play.Wait = "live/*", []admit.Key{{ID: "alice", Key: secret, Path: "live/alice"}}, 2*time.Second
+		c.Streams = []server.StreamConfig{s}
+	})
+	publishSome(r.mustPublish("live/"+secret), 0, 15)
+	if a := r.answer("live/" + secret + "/stream.json"); !strings.Contains(a, "offline") {
+		t.Errorf("its description: %s", a)
+	}
+	const waiting = 3
+	answers := map[string]chan string{}
+	for _, name := range []string{secret, "nobody"} {
+		answers[name] = make(chan string, waiting)
+		player := r.mustPlay("live/" + name)
+		go func() { // each sends one answer, which is received below
+			_, err := player.ReadMessage()
+			answers[name] <- "rtmp: " + err.Error()
+		}()
+		for _, suffix := range []string{".flv", "/index.m3u8"} {
+			go func() { answers[name] <- suffix + ": " + r.answer("live/" + name + suffix) }()
+		}
+	}
+	for begin := time.Now(); len(r.inRole(session.Waiting)) < 2*waiting; <-time.After(time.Millisecond) {
+		if time.Since(begin) > 10*time.Second {
+			t.Fatalf("they do not wait: %v", r.inRole(session.Waiting))
+		}
+	}
+	for _, path := range []string{"/api/v1/streams", "/api/v1/sessions", "/metrics"} {
+		_, body := get(t, r.adminURL(path))
+		if strings.Contains(body, secret) || path != "/metrics" && !strings.Contains(body, `"live/***"`) {
+			t.Errorf("%s:\n%s", path, body)
+		}
+	}
+	told := map[string][]string{}
+	for name, c := range answers {
+		for range waiting {
+			told[name] = append(told[name], strings.ReplaceAll(<-c, name, "NAME"))
+		}
+		slices.Sort(told[name])
+	}
+	if !slices.Equal(told[secret], told["nobody"]) {
+		t.Errorf("the answers tell that it is a key: %q", told)
+	}
+	if log := r.log.String(); strings.Count(log, "stream=live/*** reason=not_found") != waiting {
+		t.Error("the log does not say how they ended")
+	}
+	if _, err := r.publish(t.Context(), "live/***"); err == nil {
+		t.Error("somebody publishes under the name that they wait for")
+	}
+	// The harness looks for the key in the log.
+}
+
+// answer returns what a viewer is answered: the status, where it is led, and the body.
+func (r *running) answer(path string) string {
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.httpURL(path), nil)
+	if err != nil {
+		return err.Error()
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return err.Error()
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return fmt.Sprint(res.Status, " ", res.Header.Get("Location"), " ", string(body), err)
+}
+
+// inRole returns the streams of the sessions in a role.
+func (r *running) inRole(role session.Role) (streams []string) {
+	for _, s := range r.sessions.List() {
+		if s.Role() == role {
+			streams = append(streams, s.Stream())
+		}
+	}
+	return streams
 }
 
 // TestKeysWhileRunning: a key that is made while the server runs admits, and the session ends when it is revoked.

@@ -153,13 +153,15 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 		p.env.Fail(w, err)
 		return
 	}
-	if public := grant.PathOf(path); public != path {
+	public := grant.PathOf(path)
+	if public != path && !grant.Hidden {
 		// Everything that belongs to the stream has its public name; the name asked for may be a secret.
 		w.Header().Set("Cache-Control", "no-store")
 		root := strings.Repeat("../", strings.Count(path, "/")+1)
 		protocol.RedirectWith(w, root+public+"/index.m3u8", "v="+p.tokens.issue(public, grant, by, time.Now()))
 		return
 	}
+	path = public
 	issue, caching := func() string { return "?v=" + p.tokens.issue(path, grant, by, time.Now()) }, "no-store" // the id in it is this viewer's alone
 	if grant == cdnGrant {
 		issue, caching = func() string { return "" }, "max-age=1"
@@ -186,7 +188,7 @@ func (p *HLS) index(w http.ResponseWriter, r *http.Request, path string) {
 // let in by.
 func (p *HLS) let(r *http.Request, path string) (session.Grant, proof, error) {
 	if p.isCDN(r, path) {
-		return cdnGrant, 0, nil
+		return p.env.Unasked(r, path, cdnGrant), 0, nil
 	}
 	q := r.URL.Query()
 	if id := q.Get("v"); id != "" {

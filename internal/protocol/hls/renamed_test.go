@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"weir/internal/admit"
 	"weir/internal/session"
 )
 
@@ -39,6 +40,50 @@ func TestRenamed(t *testing.T) {
 		}
 		if _, _, err := r.let(httptest.NewRequest(http.MethodGet, "/live/b/index.m3u8?v="+id, nil), "live/b"); err != nil || r.asked != 1 {
 			t.Errorf("%v, asked %d times with the id of another stream", err, r.asked)
+		}
+	})
+}
+
+// TestHiddenName: who asks for a name that is a key waits for a stream of no name, and is led nowhere; so is a CDN, which nobody is asked about.
+func TestHiddenName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, session.Limits{})
+		r.cdn = func(string) string { return "0123456789abcdef" }
+		r.env.Hides = func(q *admit.Request) bool { return !q.Online }
+		r.grant = session.Grant{Entry: 2, Hidden: true}
+		ask := func(path, secret string) *httptest.ResponseRecorder {
+			q := httptest.NewRequest(http.MethodGet, "/"+path+"/index.m3u8", nil)
+			q.Header.Set(cdnHeader, secret)
+			w := httptest.NewRecorder()
+			done := make(chan struct{})
+			go func() { // waited for below
+				defer close(done)
+				r.index(w, q, path)
+			}()
+			synctest.Wait()
+			for _, s := range r.env.Sessions.List() {
+				if s.Stream() != "live/***" {
+					t.Errorf("%s: a session %v for %s", path, s.Role(), s.Stream())
+				}
+			}
+			for _, s := range r.env.Hub.List() {
+				if s.Path() != "live/***" && s.Path() != "live/a" {
+					t.Errorf("%s: a stream %s", path, s.Path())
+				}
+			}
+			<-done
+			return w
+		}
+		for _, secret := range []string{"", "0123456789abcdef"} {
+			if w := ask("live/hunter2", secret); w.Code != http.StatusNotFound || w.Header().Get("Location") != "" {
+				t.Errorf("%d to %q", w.Code, w.Header().Get("Location"))
+			}
+		}
+		if g, _, err := r.let(httptest.NewRequest(http.MethodGet, "/live/a/index.m3u8", nil), "live/a"); err != nil || g != r.grant || r.asked != 2 {
+			t.Errorf("%+v, %v, asked %d times", g, err, r.asked)
+		}
+		if g := r.env.Unasked(httptest.NewRequest(http.MethodGet, "/live/a/index.m3u8", nil), "live/a", cdnGrant); g != cdnGrant {
+			t.Errorf("a CDN of a stream that is live: %+v", g)
 		}
 	})
 }
