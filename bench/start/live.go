@@ -138,9 +138,9 @@ func (l *live) follow(ctx context.Context, begun chan<- error) {
 	}
 }
 
-// untilInGOP waits until the time since a key frame is d, and returns how many pictures have come.
-func (l *live) untilInGOP(d time.Duration) {
-	for {
+// untilInGOP waits until the time since a key frame is d, or until ctx ends.
+func (l *live) untilInGOP(ctx context.Context, d time.Duration) {
+	for ctx.Err() == nil {
 		l.mu.Lock()
 		since := time.Since(l.key)
 		l.mu.Unlock()
@@ -185,16 +185,18 @@ func (l *live) nearest(t time.Duration) (time.Duration, bool) {
 type gate struct {
 	net.Listener
 	to      string
+	hold    func()         // waits before the player's first request for the stream is passed on
+	once    sync.Once      // for hold
 	asked   chan time.Time // one
 	running sync.WaitGroup // until the context's end
 }
 
-func newGate(ctx context.Context, to string) (*gate, error) {
+func newGate(ctx context.Context, to string, hold func()) (*gate, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{Listener: listener, to: to, asked: make(chan time.Time, 1)}
+	g := &gate{Listener: listener, to: to, hold: hold, asked: make(chan time.Time, 1)}
 	context.AfterFunc(ctx, func() { _ = listener.Close() })
 	g.running.Go(func() {
 		for {
@@ -228,10 +230,10 @@ func (g *gate) pass(ctx context.Context, c net.Conn) {
 		}
 		// An RTMP player asks by its handshake, the first bytes of which are version 3.
 		if b[0] == 3 || bytes.HasPrefix(b[:n], []byte("GET /"+streamPath+".")) || bytes.HasPrefix(b[:n], []byte("GET /"+streamPath+"?")) {
-			select {
-			case g.asked <- time.Now():
-			default:
-			}
+			g.once.Do(func() {
+				g.hold()
+				g.asked <- time.Now()
+			})
 		}
 		if _, err := s.Write(b[:n]); err != nil {
 			return

@@ -21,9 +21,10 @@ import (
 )
 
 const (
-	firstWithin = 20 * time.Second
-	watched     = 6 * time.Second // from the first picture on
-	settled     = 2 * time.Second // of it, after which the delay is taken
+	firstWithin  = 20 * time.Second
+	watched      = 6 * time.Second  // from the first picture on
+	startsWithin = 20 * time.Second // a player that is held
+	settled      = 2 * time.Second  // of it, after which the delay is taken
 )
 
 func main() {
@@ -112,14 +113,23 @@ func (b *bench) measure(f film) error {
 		return err
 	}
 	for _, p := range players {
+		if len(b.players) > 0 && !slices.Contains(b.players, p.name) {
+			continue
+		}
+		if p.missing != nil {
+			if why := p.missing(); why != "" {
+				fmt.Fprintf(os.Stderr, "%s is skipped: %s\n", p.name, why)
+				continue
+			}
+		}
 		for _, over := range p.over {
-			if len(b.players) > 0 && !slices.Contains(b.players, p.name) || len(b.over) > 0 && !slices.Contains(b.over, over) {
+			if len(b.over) > 0 && !slices.Contains(b.over, over) {
 				continue
 			}
 			got := map[string][]result{}
 			for range b.runs {
 				for _, start := range b.starts {
-					if l == nil || time.Since(began) > filmLength*time.Second-firstWithin-watched-time.Duration(f.gop)*time.Second {
+					if l == nil || time.Since(began) > filmLength*time.Second-startsWithin-firstWithin-watched-2*time.Duration(f.gop)*time.Second {
 						if err := again(); err != nil {
 							return err
 						}
@@ -190,7 +200,23 @@ func (b *bench) run(ctx context.Context, l *live, f film, p player, over, start 
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	g, err := newGate(ctx, to)
+	moment := time.Duration(b.after * float64(time.Duration(f.gop)*time.Second))
+	// Of a player that is held, what it asks for waits in the gate; any other is started at the moment.
+	hold, ready, limit := func() {}, make(chan struct{}), firstWithin+watched
+	if p.held {
+		limit += startsWithin + time.Duration(f.gop)*time.Second
+		hold = func() {
+			select {
+			case <-ready:
+				l.untilInGOP(ctx, moment)
+			case <-ctx.Done():
+			}
+		}
+	} else {
+		l.untilInGOP(ctx, moment)
+	}
+	defer time.AfterFunc(limit, cancel).Stop()
+	g, err := newGate(ctx, to, hold)
 	if err != nil {
 		return result{err: err}
 	}
@@ -211,10 +237,7 @@ func (b *bench) run(ctx context.Context, l *live, f film, p player, over, start 
 		}
 		shots = append(shots, s)
 	}
-	l.untilInGOP(time.Duration(b.after * float64(time.Duration(f.gop)*time.Second)))
-	limit := time.AfterFunc(firstWithin+watched, cancel)
-	defer limit.Stop()
-	complaints, err := p.run(ctx, url, dir, seen)
+	complaints, err := p.run(ctx, visit{url: url, dir: dir, seen: seen, ready: sync.OnceFunc(func() { close(ready) })})
 	cancel()
 	g.running.Wait()
 	mu.Lock()

@@ -28,24 +28,36 @@ type shot struct {
 	time   time.Duration // in the stream
 }
 
+// visit is what a player is given to play once.
+type visit struct {
+	url, dir string     // dir is for its files
+	seen     func(shot) // called for what is shown
+	ready    func()     // called by a player that is held
+}
+
 // player is a program that plays.
 type player struct {
 	name string
 	over []string
-	// run plays url until ctx ends, and calls seen for what is shown. dir is for its files. It returns what the
-	// program complained of.
-	run func(ctx context.Context, url, dir string, seen func(shot)) (complaints []string, err error)
+	// run plays until ctx ends. It returns what the program complained of.
+	run func(ctx context.Context, v visit) (complaints []string, err error)
+	// held is true for a program that takes long to start: what it asks for waits until it is ready and the time to
+	// join has come.
+	held bool
+	// missing, if not nil, says why the program cannot be measured here; "" means that it can.
+	missing func() string
 }
 
 var native = []string{"rtmp", "flv", "ts"}
 
 var players = []player{
-	{"ffplay", native, ffplay},
-	{"mpv", native, mpv(false)},
-	{"mpv low-latency", native, mpv(true)},
-	{"vlc", native, vlc},
-	{"gstreamer", native, gstreamer},
-	{"watch page", []string{"flv", "ws"}, browser},
+	{name: "ffplay", over: native, run: ffplay},
+	{name: "mpv", over: native, run: mpv(false)},
+	{name: "mpv low-latency", over: native, run: mpv(true)},
+	{name: "vlc", over: native, run: vlc},
+	{name: "gstreamer", over: native, run: gstreamer},
+	{name: "watch page", over: []string{"flv", "ws"}, run: browser},
+	{name: "obs", over: native, run: obs, held: true, missing: obsMissing},
 }
 
 // program runs a command until ctx ends. out and said, if not nil, get its output.
@@ -111,7 +123,7 @@ func seconds(s string) (time.Duration, bool) {
 var complaint = regexp.MustCompile(`(?i)error|invalid|non.monoton|corrupt|missing|backward|discontinu|concealing|late|timestamp`)
 
 // ffplay says where its clock is; showinfo says when the first picture was decoded, which it shows at once.
-func ffplay(ctx context.Context, url, _ string, seen func(shot)) (complaints []string, err error) {
+func ffplay(ctx context.Context, v visit) (complaints []string, err error) {
 	clock := regexp.MustCompile(`^(-?[0-9.]+) [AMV-]{3}:`)
 	info := regexp.MustCompile(`showinfo.* n: *0 .*pts_time:([0-9.]+)`)
 	begun := false
@@ -119,24 +131,24 @@ func ffplay(ctx context.Context, url, _ string, seen func(shot)) (complaints []s
 		if m := info.FindStringSubmatch(s); m != nil && !begun {
 			if t, ok := seconds(m[1]); ok {
 				begun = true
-				seen(shot{at, -1, t})
+				v.seen(shot{at, -1, t})
 			}
 		} else if m := clock.FindStringSubmatch(s); m != nil {
 			if t, ok := seconds(m[1]); ok && begun {
-				seen(shot{at, -1, t})
+				v.seen(shot{at, -1, t})
 			}
 		} else if complaint.MatchString(s) && !strings.Contains(s, "showinfo") {
 			complaints = append(complaints, s)
 		}
 	})
-	err = program(ctx, []string{"ffplay", "-hide_banner", "-loglevel", "info", "-stats", "-vf", "showinfo=checksum=0", url}, nil, said)
+	err = program(ctx, []string{"ffplay", "-hide_banner", "-loglevel", "info", "-stats", "-vf", "showinfo=checksum=0", v.url}, nil, said)
 	return complaints, err
 }
 
 // mpv tells over its socket where it is.
-func mpv(low bool) func(context.Context, string, string, func(shot)) ([]string, error) {
-	return func(ctx context.Context, url, dir string, seen func(shot)) (complaints []string, err error) {
-		socket := filepath.Join(dir, "mpv.sock")
+func mpv(low bool) func(context.Context, visit) ([]string, error) {
+	return func(ctx context.Context, v visit) (complaints []string, err error) {
+		socket := filepath.Join(v.dir, "mpv.sock")
 		_ = os.Remove(socket)
 		args := []string{"mpv", "--no-config", "--idle", "--vo=null", "--ao=null", "--rebase-start-time=no", "--msg-level=all=warn", "--input-ipc-server=" + socket}
 		if low {
@@ -161,7 +173,7 @@ func mpv(low bool) func(context.Context, string, string, func(shot)) ([]string, 
 				return
 			}
 			defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-			fmt.Fprintf(c, "{\"command\":[\"observe_property\",1,\"time-pos\"]}\n{\"command\":[\"loadfile\",%q]}\n", url)
+			fmt.Fprintf(c, "{\"command\":[\"observe_property\",1,\"time-pos\"]}\n{\"command\":[\"loadfile\",%q]}\n", v.url)
 			lines := bufio.NewScanner(c)
 			for lines.Scan() {
 				var e struct {
@@ -169,7 +181,7 @@ func mpv(low bool) func(context.Context, string, string, func(shot)) ([]string, 
 					Data        *float64
 				}
 				if json.Unmarshal(lines.Bytes(), &e) == nil && e.Name == "time-pos" && e.Data != nil {
-					seen(shot{time.Now(), -1, time.Duration(*e.Data * float64(time.Second))})
+					v.seen(shot{time.Now(), -1, time.Duration(*e.Data * float64(time.Second))})
 				}
 			}
 		})
@@ -180,8 +192,8 @@ func mpv(low bool) func(context.Context, string, string, func(shot)) ([]string, 
 }
 
 // vlc writes each picture to a pipe when it shows it.
-func vlc(ctx context.Context, url, dir string, seen func(shot)) (complaints []string, err error) {
-	fifo := filepath.Join(dir, "vlc.yuv")
+func vlc(ctx context.Context, v visit) (complaints []string, err error) {
+	fifo := filepath.Join(v.dir, "vlc.yuv")
 	_ = os.Remove(fifo)
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		return nil, err
@@ -205,7 +217,7 @@ func vlc(ctx context.Context, url, dir string, seen func(shot)) (complaints []st
 			if _, err := io.ReadFull(r, b); err != nil {
 				return
 			}
-			seen(shot{time.Now(), numberIn(b, width), 0})
+			v.seen(shot{time.Now(), numberIn(b, width), 0})
 		}
 	})
 	said := scan(func(_ time.Time, s string) {
@@ -213,10 +225,10 @@ func vlc(ctx context.Context, url, dir string, seen func(shot)) (complaints []st
 			complaints = append(complaints, s)
 		}
 	})
-	args := []string{"cvlc", "--no-video-title-show", "--no-osd", "--aout=dummy", "-V", "yuv", "--yuv-file=" + fifo, "--yuv-chroma=I420", url}
+	args := []string{"cvlc", "--no-video-title-show", "--no-osd", "--aout=dummy", "-V", "yuv", "--yuv-file=" + fifo, "--yuv-chroma=I420", v.url}
 	if os.Getuid() == 0 { // vlc refuses to run for root; this is its own check
-		args = append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", "env", "HOME=" + dir}, args...)
-		_, _ = os.Chmod(fifo, 0o666), os.Chmod(dir, 0o777)
+		args = append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", "env", "HOME=" + v.dir}, args...)
+		_, _ = os.Chmod(fifo, 0o666), os.Chmod(v.dir, 0o777)
 	}
 	err = program(ctx, args, nil, said)
 	_ = pictures.Close()
@@ -225,7 +237,7 @@ func vlc(ctx context.Context, url, dir string, seen func(shot)) (complaints []st
 }
 
 // gstreamer's sink says which picture it shows.
-func gstreamer(ctx context.Context, url, _ string, seen func(shot)) (complaints []string, err error) {
+func gstreamer(ctx context.Context, v visit) (complaints []string, err error) {
 	// The sink prints when a picture is due. The first is shown as soon as it is there, which is
 	// what the element before the sink prints.
 	message := regexp.MustCompile(`Gst(FakeSink:v|Identity:first): last-message = chain .*pts: (\d+):(\d+):([0-9.]+)`)
@@ -239,21 +251,21 @@ func gstreamer(ctx context.Context, url, _ string, seen func(shot)) (complaints 
 			if t, ok := seconds(m[3]); ok {
 				h, _ := strconv.Atoi(m[1])
 				min, _ := strconv.Atoi(m[2])
-				seen(shot{at, -1, t + time.Duration(h)*time.Hour + time.Duration(min)*time.Minute})
+				v.seen(shot{at, -1, t + time.Duration(h)*time.Hour + time.Duration(min)*time.Minute})
 			}
 		} else if strings.Contains(s, "WARNING") || strings.Contains(s, "ERROR") {
 			complaints = append(complaints, s)
 		}
 	})
 	err = program(ctx, []string{
-		"gst-launch-1.0", "-v", "playbin", "uri=" + url,
+		"gst-launch-1.0", "-v", "playbin", "uri=" + v.url,
 		"video-filter=identity name=first silent=false", "video-sink=fakesink name=v sync=true silent=false", "audio-sink=fakesink sync=true",
 	}, out, out)
 	return complaints, err
 }
 
 // browser opens the watch page in Chromium; see browser.mjs.
-func browser(ctx context.Context, url, _ string, seen func(shot)) (complaints []string, err error) {
+func browser(ctx context.Context, v visit) (complaints []string, err error) {
 	out := scan(func(at time.Time, s string) {
 		var e struct {
 			Number    int
@@ -267,8 +279,8 @@ func browser(ctx context.Context, url, _ string, seen func(shot)) (complaints []
 			complaints = append(complaints, e.Complaint)
 			return
 		}
-		seen(shot{time.UnixMicro(int64(e.At * 1000)), e.Number, 0})
+		v.seen(shot{time.UnixMicro(int64(e.At * 1000)), e.Number, 0})
 	})
-	err = program(ctx, []string{"node", "bench/start/browser.mjs", url}, out, out)
+	err = program(ctx, []string{"node", "bench/start/browser.mjs", v.url}, out, out)
 	return complaints, err
 }
