@@ -48,4 +48,4 @@ await page.addInitScript((start) => {
     }, 10);
   });
 }, start);
-await page.goto(`${stream.origin}/watch/live/film${stream.hash}`);
+await page.goto(`${stream.origin}/live/film/${stream.hash}`);

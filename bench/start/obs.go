@@ -87,9 +87,10 @@ func obs(ctx context.Context, v visit) (complaints []string, err error) {
 		}
 		return fail()
 	}
+	// The first grab's time is the clock's: any other -vsync fills the time since 1970 with copies of it.
 	start([]string{"ffmpeg", "-nostdin", "-v", "error", "-probesize", "32", "-f", "x11grab", "-draw_mouse", "0", "-framerate", "100",
 		"-video_size", fmt.Sprintf("%dx%d", digits*square, square), "-i", screen + ".0+0,0",
-		"-pix_fmt", "gray", "-flush_packets", "1", "-f", "rawvideo", "-"}, grabbed(v), nil)
+		"-vsync", "passthrough", "-pix_fmt", "gray", "-flush_packets", "1", "-f", "rawvideo", "-"}, grabbed(v), nil)
 	<-ctx.Done()
 	return fail()
 }
