@@ -76,8 +76,10 @@ func obs(ctx context.Context, v visit) (complaints []string, err error) {
 			complaints = append(complaints, s)
 		}
 	})
-	start([]string{"env", "-u", "XDG_CONFIG_HOME", "HOME=" + v.dir, "DISPLAY=" + screen, "LIBGL_ALWAYS_SOFTWARE=1", "QT_QPA_PLATFORM=xcb",
-		"obs", "--multi", "--disable-missing-files-check"}, said, said)
+	start([]string{
+		"env", "-u", "XDG_CONFIG_HOME", "HOME=" + v.dir, "DISPLAY=" + screen, "LIBGL_ALWAYS_SOFTWARE=1", "QT_QPA_PLATFORM=xcb",
+		"obs", "--multi", "--disable-missing-files-check",
+	}, said, said)
 	// There is no window manager that would put the projector above the main window.
 	raise := exec.CommandContext(ctx, "xdotool", "search", "--sync", "--name", "Fullscreen Projector", "windowraise")
 	raise.Env = append(os.Environ(), "DISPLAY="+screen)
@@ -88,9 +90,11 @@ func obs(ctx context.Context, v visit) (complaints []string, err error) {
 		return fail()
 	}
 	// The first grab's time is the clock's: any other -vsync fills the time since 1970 with copies of it.
-	start([]string{"ffmpeg", "-nostdin", "-v", "error", "-probesize", "32", "-f", "x11grab", "-draw_mouse", "0", "-framerate", "100",
+	start([]string{
+		"ffmpeg", "-nostdin", "-v", "error", "-probesize", "32", "-f", "x11grab", "-draw_mouse", "0", "-framerate", "100",
 		"-video_size", fmt.Sprintf("%dx%d", digits*square, square), "-i", screen + ".0+0,0",
-		"-vsync", "passthrough", "-pix_fmt", "gray", "-flush_packets", "1", "-f", "rawvideo", "-"}, grabbed(v), nil)
+		"-vsync", "passthrough", "-pix_fmt", "gray", "-flush_packets", "1", "-f", "rawvideo", "-",
+	}, grabbed(v), nil)
 	<-ctx.Done()
 	return fail()
 }
