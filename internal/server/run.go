@@ -36,7 +36,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return ErrNotFresh
 	}
 	defer close(s.over)
-	defer s.trace()()
 	var wg sync.WaitGroup
 	for _, p := range s.services {
 		wg.Go(func() {
@@ -130,5 +129,8 @@ func (s *Server) release() {
 	s.engine.Close()
 	if s.poller != nil {
 		s.poller.Close()
+	}
+	if s.traces != nil {
+		s.traces.Close()
 	}
 }

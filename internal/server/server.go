@@ -128,6 +128,10 @@ func New(conf Config, opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.build()
+	if s.traces, err = s.newTraces(); err != nil {
+		s.release()
+		return nil, err
+	}
 	if s.pulls, err = s.newPulls(); err != nil {
 		s.release()
 		return nil, err
@@ -175,7 +179,6 @@ func (s *Server) build() {
 	s.sessions = session.New(c.sessionLimits(), s.observer())
 	s.health = health.NewMonitor(health.Options{Streams: s.hub.List, Changed: s.healthChanged})
 	s.records = s.newRecords()
-	s.traces = s.newTraces()
 	s.setGlobals(c)
 }
 

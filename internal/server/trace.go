@@ -1,9 +1,7 @@
 package server
 
 import (
-	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"weir/internal/admit"
@@ -13,28 +11,14 @@ import (
 )
 
 // newTraces returns what sends traces, nil if there is no collector.
-func (s *Server) newTraces() *trace.Exporter {
+func (s *Server) newTraces() (*trace.Exporter, error) {
 	c := &s.conf.Tracing
 	if c.URL == "" || c.Percent == 0 {
-		return nil
+		return nil, nil
 	}
 	return trace.New(trace.Options{
 		URL: c.URL, Authorization: c.Authorization, Percent: c.Percent, Instance: s.self.ID, Version: version.Get().Version, Log: s.log,
 	})
-}
-
-// trace sends traces until it is stopped, which waits for those of the last sessions.
-func (s *Server) trace() (stop func()) {
-	if s.traces == nil {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.traces.Run(ctx) }) // it returns nil
-	return func() {
-		cancel()
-		wg.Wait()
-	}
 }
 
 // traced returns how many spans were sent, and how many were lost.

@@ -2,13 +2,16 @@ package server
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	answers "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"weir/av"
 )
@@ -18,29 +21,21 @@ func TestSessionsAreTraced(t *testing.T) {
 	var mu sync.Mutex
 	var got []map[string]string
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var body struct {
-			ResourceSpans []struct {
-				ScopeSpans []struct {
-					Spans []struct {
-						Name       string
-						Attributes []struct {
-							Key   string
-							Value struct{ StringValue, IntValue string }
-						}
-					}
-				}
-			}
-		}
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-			t.Error(err)
+		var body answers.ExportTraceServiceRequest
+		if b, err := io.ReadAll(r.Body); err != nil || proto.Unmarshal(b, &body) != nil {
+			t.Error("this is no request:", err)
+			return
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		for _, s := range body.ResourceSpans[0].ScopeSpans[0].Spans {
 			span := map[string]string{"name": s.Name}
 			for _, a := range s.Attributes {
-				if v := a.Value.StringValue + a.Value.IntValue; a.Key == "role" || a.Key == "stream" || a.Key == "reason" || a.Key == "protocol" || a.Key == "frames" {
-					span[a.Key] = v
+				switch a.Key {
+				case "role", "stream", "reason", "protocol":
+					span[a.Key] = a.Value.GetStringValue()
+				case "frames":
+					span[a.Key] = fmt.Sprint(a.Value.GetIntValue())
 				}
 			}
 			got = append(got, span)

@@ -22,7 +22,9 @@ func (c *Config) Validate() error {
 	}
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return errors.New("url is no address of a collector: write one such as http://localhost:4318/v1/traces")
+		return errURL
 	}
 	return nil
 }
+
+var errURL = errors.New("url is no address of a collector: write one such as http://localhost:4318/v1/traces")
