@@ -17,7 +17,7 @@ import (
 func TestBoundOfTracks(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, h *Hub) {
 		p := publish(t, h, nil)
-		for id := range uint8(maxTracks + 1) {
+		for id := range uint8(17) {
 			f := audio(int(id))
 			f.Track = id
 			f.Codec = av.MP3
@@ -37,11 +37,11 @@ func TestBoundOfAnnouncedConfigurations(t *testing.T) {
 			v.Track, a.Track = id, id
 			write(t, p, v, a, m)
 		}
-		if len(p.configs) != 2*maxTracks || len(p.metas) != maxTracks {
+		if len(p.configs) != 32 || len(p.metas) != 16 {
 			t.Fatal(len(p.configs), len(p.metas))
 		}
 		write(t, p, keyFrame(0))
-		if n := len(p.Stream().Headers().Tracks); n != 2*maxTracks {
+		if n := len(p.Stream().Headers().Tracks); n != 32 {
 			t.Fatal(n, "tracks")
 		}
 	})
@@ -86,10 +86,10 @@ func TestMetadataIsPassedOnTenTimesASecondAtMost(t *testing.T) {
 				t.Fatal(got, "is not", want)
 			}
 		}
-		elapse(metadataEvery)
+		elapse(ms(100))
 		write(t, p, meta(1))
 		is(1)
-		elapse(metadataEvery - 1)
+		elapse(ms(100) - 1)
 		write(t, p, meta(2))
 		is(1)
 		elapse(1)
@@ -142,10 +142,10 @@ func TestBoundsOfWhatIsKeptForFollowers(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		frame []byte
-		holds int // frames, a multiple of blockSize
+		holds int // frames, a multiple of 32
 	}{
-		{"frames", nil, heldFrames},
-		{"bytes", make([]byte, heldBytes/(8*blockSize)), 8 * blockSize},
+		{"frames", nil, 16384},
+		{"bytes", make([]byte, 256<<10), 256},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var l list
@@ -187,18 +187,18 @@ func TestFightsAreBounded(t *testing.T) {
 		takeOver()
 		takeOver()
 		wait(20*time.Second - 1)
-		refused()         // three in 30 s, less a nanosecond
-		wait(fightTime)   // which it stays for
-		takeOver()        // and then they are forgotten
-		takeOver()        // 2
-		takeOver()        // 3
-		wait(fightTime)   // the first is 30 s ago
-		takeOver()        // so that this is the first again
-		wait(time.Second) //
+		refused()              // three in 30 s, less a nanosecond
+		wait(30 * time.Second) // which it stays for
+		takeOver()             // and then they are forgotten
+		takeOver()             // 2
+		takeOver()             // 3
+		wait(30 * time.Second) // the first is 30 s ago
+		takeOver()             // so that this is the first again
+		wait(time.Second)      //
 		takeOver()
 		takeOver()
 		refused()
-		wait(fightTime - 1)
+		wait(30*time.Second - 1)
 		refused()
 	})
 }
@@ -206,10 +206,10 @@ func TestFightsAreBounded(t *testing.T) {
 func TestASilentPublisherGivesWay(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, h *Hub) {
 		p := publishTo(t, h, "live/a")
-		for range fights {
+		for range 3 {
 			p = publishTo(t, h, "live/a")
 		}
-		elapse(silentTime - 1)
+		elapse(2*time.Second - 1)
 		if _, err := h.Publish("live/a", Info{}); !errors.Is(err, ErrFighting) {
 			t.Fatal(err)
 		}
@@ -292,7 +292,7 @@ func TestGroupsOfFollowersAreBounded(t *testing.T) {
 		}
 		return fmt.Sprint(n)
 	}
-	for range groupSize {
+	for range 64 {
 		list = append(list, s.Follow(FollowOptions{}))
 	}
 	if got := sizes(); got != "[64]" {
@@ -319,7 +319,7 @@ func TestGroupsOfFollowersAreBounded(t *testing.T) {
 // TestTracksBeyondTheBoundBeforeTheFirstMedia: what is said of them is dropped, and costs the other
 // tracks nothing.
 func TestTracksBeyondTheBoundBeforeTheFirstMedia(t *testing.T) {
-	beyond := func(f *av.Frame) *av.Frame { f.Track = maxTracks; return f }
+	beyond := func(f *av.Frame) *av.Frame { f.Track = 16; return f }
 	for _, c := range []struct {
 		name            string
 		takeOver, media bool
@@ -350,4 +350,77 @@ func TestTracksBeyondTheBoundBeforeTheFirstMedia(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBoundOfGaps: a second between two frames is no gap, and a nanosecond more is one.
+func TestBoundOfGaps(t *testing.T) {
+	for step, gaps := range map[time.Duration]int64{time.Second: 0, time.Second + 1: 1} {
+		var f figures
+		h := &TrackHeader{Track: av.Track{Kind: av.Video}}
+		f.count(&av.Frame{Kind: av.Video, DTS: ms(40), PTS: ms(40)}, h)
+		f.count(&av.Frame{Kind: av.Video, DTS: ms(40) + step, PTS: ms(40) + step}, h)
+		if f.Gaps != gaps || gaps > 0 && f.LastGap != step {
+			t.Errorf("%v: %d gaps, the last of %v", step, f.Gaps, f.LastGap)
+		}
+	}
+}
+
+// TestBoundsOfALull: of a pause within sound half a second counts, and there is a lull after 2.5 s of sound, or four times the time between pictures.
+func TestBoundsOfALull(t *testing.T) {
+	for _, c := range []struct{ apart, pause, counts, needs time.Duration }{
+		{ms(40), ms(500), ms(500), ms(2500)},
+		{ms(40), ms(500) + 1, ms(500), ms(2500)},
+		{ms(40), time.Hour, ms(500), ms(2500)},
+		{ms(1000), ms(250), ms(250), ms(4000)},
+	} {
+		var l lull
+		l.sawPicture(0)
+		l.sawPicture(c.apart)
+		at, lasted := c.apart, time.Duration(0)
+		l.heardSound(at)
+		for lasted < c.needs {
+			at, lasted = at+c.pause, lasted+c.counts
+			if got := l.heardSound(at); got != (lasted >= c.needs) || l.lasted != lasted {
+				t.Fatalf("pictures every %v, sound every %v: after %v of %v a lull: %v", c.apart, c.pause, l.lasted, lasted, got)
+			}
+		}
+	}
+}
+
+// TestBoundOfMissingConfigurations: a second after the first frame that nothing can use it is told, once.
+func TestBoundOfMissingConfigurations(t *testing.T) {
+	tr := track{header: TrackHeader{Unusable: errors.New("no configuration")}}
+	for _, c := range []struct {
+		at   time.Duration
+		want bool
+	}{{ms(100), false}, {ms(1100) - 1, false}, {ms(1100), true}, {time.Hour, false}} {
+		if got := tr.complains(c.at); got != c.want {
+			t.Errorf("at %v: %v", c.at, got)
+		}
+	}
+}
+
+// TestBoundsOfTheMeter: what comes within the first half second counts as if it had taken that long, and what is two seconds old does not count.
+func TestBoundsOfTheMeter(t *testing.T) {
+	var m meter
+	m.begin(0)
+	m.add(0, 1000)
+	for _, c := range []struct {
+		at   time.Duration
+		want int64
+	}{{0, 16_000}, {ms(500), 16_000}, {ms(800), 10_000}, {ms(2000) - 1, 4000}, {ms(2000), 0}} {
+		if got := m.rate(c.at); got != c.want {
+			t.Errorf("at %v: %d", c.at, got)
+		}
+	}
+}
+
+// TestBoundOfStartsInSound: in a stream of sound alone players may start once a second.
+func TestBoundOfStartsInSound(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, h *Hub) {
+		p := publish(t, h, nil)
+		m := attach(t, p.Stream())
+		write(t, p, acfg(), audio(0), audio(999), audio(1000), audio(1999), audio(2000))
+		m.want(t, "flush acfg0 a0* a999 a1000* a1999 a2000*")
+	})
 }

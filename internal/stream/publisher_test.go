@@ -141,7 +141,7 @@ func TestTakeoverAfterTwoSecondsWithoutAKeyFrame(t *testing.T) {
 		old := publish(t, h, cancel)
 		write(t, old, vcfg(), keyFrame(0))
 		p := publish(t, h, nil)
-		elapse(handover + time.Second)
+		elapse(3 * time.Second)
 		if !errors.Is(context.Cause(ctx), ErrTakenOver) {
 			t.Fatal("old one stays")
 		}
@@ -172,7 +172,7 @@ func TestFightingPublishersAreTold(t *testing.T) {
 		if _, err := h.Publish("live/a", Info{}); !errors.Is(err, ErrFighting) {
 			t.Fatal(err)
 		}
-		elapse(silentTime) // it has gone silent: an encoder that reconnects gets in
+		elapse(2 * time.Second) // it has gone silent: an encoder that reconnects gets in
 		p2 := publish(t, h, nil)
 		write(t, p2, vcfg(), keyFrame(0))
 		if err := p.Write(inter(40)); !errors.Is(err, ErrTakenOver) {

@@ -180,7 +180,7 @@ func TestBitrateIsRightFromTheFirstSecondAndFallsToZero(t *testing.T) {
 					near(s, (time.Duration(i+1) * ms(40)).String())
 				}
 			}
-			elapse(stallTime - ms(40) - 1)
+			elapse(ms(1500) - ms(40) - 1)
 			if got := s.Stats().Bitrate; got == 0 || got > rate/2 {
 				t.Error(got, "bit/s after 1.5 s of silence")
 			}
@@ -212,32 +212,29 @@ func TestASilentPublisherIsStalledAndToldOfOnce(t *testing.T) {
 		}
 		elapse(time.Second)
 		write(t, p, inter(1000))
-		elapse(stallTime - 1)
-		want(false, stallTime-1, 0, 0)
+		elapse(ms(1500) - 1)
+		want(false, ms(1500)-1, 0, 0)
 		elapse(1)
-		want(true, stallTime, 0, 0)
-		elapse(stallNotice - stallTime - 1)
-		want(true, stallNotice-1, 0, 0)
+		want(true, ms(1500), 0, 0)
+		elapse(ms(3500) - 1)
+		want(true, ms(5000)-1, 0, 0)
 		elapse(1)
-		want(true, stallNotice, 1, 0)
+		want(true, ms(5000), 1, 0)
 		elapse(time.Hour)
-		want(true, stallNotice+time.Hour, 1, 0)
+		want(true, ms(5000)+time.Hour, 1, 0)
 		write(t, p, inter(2000))
 		want(false, 0, 1, 1)
-		elapse(stallNotice)
-		want(true, stallNotice, 2, 1)
+		elapse(ms(5000))
+		want(true, ms(5000), 2, 1)
 		p.Close(nil)
 		elapse(10 * time.Second) // nobody is silent who is gone
 		want(false, 0, 2, 1)
 		publish(t, h, nil)
-		elapse(stallNotice - 1)
-		want(true, stallNotice-1, 2, 1) // it has sent nothing since it came
+		elapse(ms(5000) - 1)
+		want(true, ms(5000)-1, 2, 1) // it has sent nothing since it came
 		elapse(1)
-		want(true, stallNotice, 3, 1)
+		want(true, ms(5000), 3, 1)
 	})
-	if got := stallTime; got >= 2*time.Second {
-		t.Fatal("stalled is to be seen within 2 s, not", got)
-	}
 }
 
 func TestARepairIsToldOfOnceAPublisherAndCounted(t *testing.T) {
@@ -408,7 +405,7 @@ func TestATrackIsSilentWhileOthersGoOn(t *testing.T) {
 		want(false, true)
 		write(t, p, audio(2000))
 		want(false, false)
-		elapse(stallTime - 1)
+		elapse(ms(1500) - 1)
 		write(t, p, audio(3500))
 		want(false, false)
 		elapse(1)
@@ -417,7 +414,7 @@ func TestATrackIsSilentWhileOthersGoOn(t *testing.T) {
 		p.Close(nil)
 		want(false, false)
 		p = publish(t, h, nil)
-		elapse(stallTime)
+		elapse(ms(1500))
 		write(t, p, inter(0)) // the new publisher has no sound
 		want(false, false)
 	})

@@ -234,7 +234,7 @@ func TestSettled(t *testing.T) {
 		if done(p.Stream()) {
 			t.Fatal("settled with video only at once")
 		}
-		elapse(settleTime)
+		elapse(time.Second)
 		if !done(p.Stream()) {
 			t.Fatal("not settled after a second")
 		}

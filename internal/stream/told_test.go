@@ -32,7 +32,7 @@ func TestAFightIsToldOfOnce(t *testing.T) {
 			}
 		}
 		fight(1)
-		elapse(fightTime)
+		elapse(30 * time.Second)
 		write(t, p, keyFrame(0)) // not silent
 		fight(2)
 	})
