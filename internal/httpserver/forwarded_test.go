@@ -51,7 +51,7 @@ func TestO20_ClientBehindProxies(t *testing.T) {
 		{own, "x-real-ip", []string{"X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9", "X-Real-Ip: 192.0.2.7"}, "192.0.2.7 127.0.0.1"},
 		{own, "forwarded", []string{"X-Forwarded-For: 203.0.113.9", "Forwarded: for=192.0.2.7", "X-Real-Ip: 203.0.113.9"}, "192.0.2.7 127.0.0.1"},
 		{own, "x-forwarded-for", []string{"Forwarded: for=203.0.113.9", "X-Real-Ip: 203.0.113.9"}, "127.0.0.1"},
-		{own, "auto", []string{"X-Forwarded-For: " + strings.Repeat("127.0.0.9,", maxHops+5) + "127.0.0.9"}, "127.0.0.9" + strings.Repeat(" 127.0.0.9", maxHops-1) + " 127.0.0.1"},
+		{own, "auto", []string{"X-Forwarded-For: " + strings.Repeat("127.0.0.9,", 21) + "127.0.0.9"}, "127.0.0.9" + strings.Repeat(" 127.0.0.9", 15) + " 127.0.0.1"},
 	} {
 		var proxies []netip.Prefix
 		for p := range strings.FieldsSeq(c.trusted) {

@@ -22,7 +22,7 @@ func TestPaced(t *testing.T) {
 		defer client.Close()
 		c := &paced{Conn: server}
 		go func() {
-			b := make([]byte, askedBurst+askedRate)
+			b := make([]byte, 144<<10)
 			_, _ = client.Write(b)
 			time.Sleep(time.Minute)
 			_, _ = client.Write(b)
@@ -34,18 +34,18 @@ func TestPaced(t *testing.T) {
 			}
 			return time.Since(from)
 		}
-		if d := read(askedBurst); d != 0 {
+		if d := read(16 << 10); d != 0 {
 			t.Errorf("the first bytes took %v", d)
 		}
 		// The last piece is waited for by who reads the next one.
-		if d, want := read(askedRate), time.Second-cost(askedPiece); d != want {
+		if d, want := read(128<<10), time.Second-time.Second/32; d != want {
 			t.Errorf("the bytes of a second took %v, want %v", d, want)
 		}
 		time.Sleep(time.Minute)
-		if d := read(askedBurst); d != 0 {
+		if d := read(16 << 10); d != 0 {
 			t.Errorf("a minute later they took %v", d)
 		}
-		if d, want := read(askedRate), time.Second-cost(askedPiece); d != want {
+		if d, want := read(128<<10), time.Second-time.Second/32; d != want {
 			t.Errorf("the bytes after them took %v, want %v", d, want)
 		}
 	})

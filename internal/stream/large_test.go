@@ -34,7 +34,7 @@ func TestListOfLargeFrames(t *testing.T) {
 		l.init(Cache{GOPs: 1, Bytes: bound, Frames: 1 << 20, Time: time.Hour}, time.Hour)
 		for i := range 200 {
 			l.append(&Entry{Frame: av.Frame{Payload: payload[:rand.N(frame)]}, Sync: c.sync && i%4 == 0})
-			if n := l.inMemory(); n > c.most+blockBytes+2*frame {
+			if n := l.inMemory(); n > c.most+4<<20+2*frame {
 				t.Fatalf("%s: %d bytes after %d frames", name, n, i+1)
 			}
 		}
@@ -46,7 +46,7 @@ func TestFollowersOfLargeFrames(t *testing.T) {
 	bubble(t, with(func(s *Settings) { s.Cache.Bytes = 1 << 30 }), func(t *testing.T, h *Hub) {
 		p := publish(t, h, nil)
 		write(t, p, vcfg())
-		payload := make([]byte, blockBytes)
+		payload := make([]byte, 4<<20)
 		f := follow(t, p.Stream(), FollowOptions{})
 		var want []int64
 		for i := range 3 * blockSize {
@@ -58,7 +58,7 @@ func TestFollowersOfLargeFrames(t *testing.T) {
 			case 0, 3:
 				frame.Payload = append(slices.Clone(frame.Payload), payload...)
 			case 4, 5:
-				frame.Payload = append(slices.Clone(frame.Payload), payload[:blockBytes/2]...)
+				frame.Payload = append(slices.Clone(frame.Payload), payload[:2<<20]...)
 			}
 			write(t, p, frame)
 			elapse(ms(40))

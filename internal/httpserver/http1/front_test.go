@@ -80,7 +80,7 @@ var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 // net/http.
 func TestWhoAnswers(t *testing.T) {
 	const get = "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n"
-	long := strings.Repeat("x", maxHead)
+	long := strings.Repeat("x", 4096-len("GET /a HTTP/1.1\r\nHost: h\r\nL: \r\n\r\n"))
 	for name, c := range map[string]struct {
 		send   []string // in pieces
 		here   bool
@@ -115,7 +115,8 @@ func TestWhoAnswers(t *testing.T) {
 		"rubbish":           {[]string{"\x16\x03\x01\x02\x00\x01\r\n\r\n"}, false, 400, "400 Bad Request"},
 		"in pieces":         {[]string{"GET /a HT", "TP/1.1\r\nHost: h\r\n\r\n"}, false, 200, "GET /a h "},
 		"empty line first":  {[]string{"\r\n" + get}, false, 400, "400 Bad Request"},
-		"long":              {[]string{"GET /a HTTP/1.1\r\nHost: h\r\nL: " + long + "\r\n\r\n"}, false, 200, "GET /a h "},
+		"4096 bytes":        {[]string{"GET /a HTTP/1.1\r\nHost: h\r\nL: " + long + "\r\n\r\n"}, true, 200, "GET /a h "},
+		"4097 bytes":        {[]string{"GET /a HTTP/1.1\r\nHost: h\r\nL: " + long + "x\r\n\r\n"}, false, 200, "GET /a h "},
 		"two at once":       {[]string{get + get}, false, 200, "GET /a?b=c h "},
 	} {
 		for _, fresh := range []bool{true, false} {
