@@ -41,20 +41,8 @@ const maxFragment = math.MaxInt32
 // ErrTooLarge, or with ErrTrack for a track number of 0 or a DTS below 0. Nothing is
 // allocated but the growth of dst.
 func AppendFragment(dst []byte, sequence uint32, runs []Run) ([]byte, error) {
-	const perRun, perSample = 128, 16 // in the moof box, at most
-	size := perRun
-	for i := range runs {
-		r := &runs[i]
-		if r.ID == 0 || r.DTS < 0 {
-			return dst, fmt.Errorf("fmp4: writing a fragment: track %d at %d: %w", r.ID, r.DTS, ErrTrack)
-		}
-		size += perRun + perSample*len(r.Samples)
-		for k := range r.Samples {
-			size += len(r.Samples[k].Payload)
-		}
-		if size > maxFragment {
-			return dst, fmt.Errorf("fmp4: writing a fragment of %d bytes: %w", size, ErrTooLarge)
-		}
+	if err := checkRuns(runs); err != nil {
+		return dst, fmt.Errorf("fmp4: writing a fragment: %w", err)
 	}
 	b, moof := openBox(dst, "moof")
 	b, at := openFull(b, "mfhd", 0, 0)
@@ -73,6 +61,26 @@ func AppendFragment(dst []byte, sequence uint32, runs []Run) ([]byte, error) {
 		}
 	}
 	return closeBox(b, at), nil
+}
+
+// checkRuns says what is wrong with the runs of a fragment, or that it would be too large.
+func checkRuns(runs []Run) error {
+	const perRun, perSample = 128, 16 // in the moof box, at most
+	size := perRun
+	for i := range runs {
+		r := &runs[i]
+		if r.ID == 0 || r.DTS < 0 {
+			return fmt.Errorf("track %d at %d: %w", r.ID, r.DTS, ErrTrack)
+		}
+		size += perRun + perSample*len(r.Samples)
+		for k := range r.Samples {
+			size += len(r.Samples[k].Payload)
+		}
+		if size > maxFragment {
+			return fmt.Errorf("it would have %d bytes: %w", size, ErrTooLarge)
+		}
+	}
+	return nil
 }
 
 // Flags of tfhd and trun (8.8.7.1 and 8.8.8.1).

@@ -225,7 +225,7 @@ func TestMediaErrors(t *testing.T) {
 		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x0011\n", ErrSyntax},
 		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=00112233445566778899AABBCCDDEEFF\n", ErrSyntax},
 		{"#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x00112233445566778899AABBCCDDEEFF00\n", ErrSyntax},
-		{strings.Repeat("x", MaxSize+1), ErrTooLong},
+		{strings.Repeat("x", 4<<20+1), ErrTooLong},
 		{head + "a.ts\n", ErrSyntax},
 		{head + "#EXTINF:1,\n", ErrSyntax},
 		{head + "#EXTINF:1,\n#EXTINF:1,\na.ts\n", ErrSyntax},

@@ -2,6 +2,7 @@ package m3u8
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -74,10 +75,10 @@ func readLines(r io.Reader, line func(name, value string) error) error {
 	in := bufio.NewReaderSize(r, MaxLine+len("\r\n"))
 	for number, size := 1, 0; ; number++ {
 		b, err := in.ReadSlice('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			if errors.Is(err, bufio.ErrBufferFull) {
-				return fmt.Errorf("%w: line %d has over %d bytes", ErrTooLong, number, MaxLine)
-			}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull) || len(bytes.TrimRight(b, "\r\n")) > MaxLine:
+			return fmt.Errorf("%w: line %d has over %d bytes", ErrTooLong, number, MaxLine)
+		case err != nil && !errors.Is(err, io.EOF):
 			return err
 		}
 		if size += len(b); size > MaxSize {

@@ -71,10 +71,10 @@ func TestReadFails(t *testing.T) {
 		"no variant's URI":      {"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n", ErrSyntax, "without a URI"},
 		"not UTF-8":             {head + "#EXTINF:1,\n\xff\n", ErrSyntax, "not UTF-8"},
 		"encrypted":             {head + "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"k\"\n", ErrEncrypted, "line 3"},
-		"the longest line":      {long(MaxLine), nil, ""},
-		"a longer one":          {long(MaxLine + 2), ErrTooLong, "line 4 has over 8192 bytes"},
+		"the longest line":      {long(8192), nil, ""},
+		"a longer one":          {long(8193), ErrTooLong, "line 4 has over 8192 bytes"},
 		"a line without end":    {head + "#" + strings.Repeat("x", 2*MaxLine), ErrTooLong, "line 3"},
-		"too much":              {head + strings.Repeat("#EXTINF:1,\ns\n", MaxSize/13), ErrTooLong, ""},
+		"too much":              {head + strings.Repeat("#EXTINF:1,\ns\n", 4<<20/13), ErrTooLong, ""},
 		"variants without end":  {"#EXTM3U\n" + strings.Repeat("#EXT-X-STREAM-INF:BANDWIDTH=1\na\n", plenty/300), ErrTooLong, "more variants"},
 		"renditions":            {"#EXTM3U\n" + strings.Repeat("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"g\",NAME=\"n\",URI=\"a\"\n", plenty/160), ErrTooLong, "more variants and renditions"},
 	} {

@@ -79,10 +79,6 @@ func TestParameterSets(t *testing.T) {
 	if d.counters.BadFrames != before.BadFrames+2 {
 		t.Errorf("%+v", d.counters)
 	}
-	same(demuxVideo(&d, s, at(9), slices.Repeat([][]byte{slice}, maxUnits+1)...))
-	if d.counters.DroppedPES != before.DroppedPES+1 {
-		t.Errorf("%+v", d.counters)
-	}
 }
 
 // TestC244_LongPES sends PES packets that do not end: what is held is bounded.
@@ -112,7 +108,7 @@ func TestC244_LongPES(t *testing.T) {
 		}
 		most = max(most, d.held)
 	}
-	if most > maxHeld || d.counters.DroppedPES == 0 {
+	if most > 16<<20 || d.counters.DroppedPES == 0 {
 		t.Errorf("%d bytes held, %+v", most, d.counters)
 	}
 	if d.Flush(nil); d.held != 0 {
