@@ -120,7 +120,7 @@ func TestKeyFileIsRefused(t *testing.T) {
 		"unknown":       {`{"version":1,"keys":[{"id":"a","secret":"x"}]}`, `unknown field "secret"`},
 		"no hash":       {`{"version":1,"keys":[{"id":"a","role":"play","match":"**"}]}`, "a hash is sha256:"},
 		"twice":         {twice, "two keys with the id"},
-		"large":         {strings.Repeat(" ", maxKeyFile+1), "has more than 16777216 bytes"},
+		"large":         {strings.Repeat(" ", 16<<20+1), "has more than 16777216 bytes"},
 	} {
 		if err := os.WriteFile(f.Name, []byte(c.content), 0o600); err != nil {
 			t.Fatal(err)

@@ -70,7 +70,7 @@ func TestBadPatterns(t *testing.T) {
 			t.Errorf("%q: %v", p, err)
 		}
 	}
-	if _, err := NewMatcher(make([]string, maxPatterns+1)); err == nil {
+	if _, err := NewMatcher(make([]string, 10_001)); err == nil {
 		t.Error("any number of patterns")
 	}
 }

@@ -110,11 +110,11 @@ func TestSecretsKeptElsewhere(t *testing.T) {
 		t.Errorf("a --set of a text is taken as it stands: %+v, %v", c, err)
 	}
 	for data, want := range map[string]string{
-		"{file: " + filepath.Join(dir, "none") + "}":                          "a.yml:1:15: token: the file that is to hold this secret cannot be read: open " + filepath.Join(dir, "none") + ": no such file or directory",
-		"{file: " + file("empty", "\n") + "}":                                 "which is to hold this secret, is empty",
-		"{file: " + file("binary", "hunter2\xff") + "}":                       "which is to hold this secret, is no text",
-		"{file: " + file("nul", "hunter2\x00") + "}":                          "that is none, allowed: text (it is not UTF-8)",
-		"{file: " + file("large", strings.Repeat("h", maxSecretFile+1)) + "}": "which is to hold this secret, has more than 64 KiB",
+		"{file: " + filepath.Join(dir, "none") + "}":                "a.yml:1:15: token: the file that is to hold this secret cannot be read: open " + filepath.Join(dir, "none") + ": no such file or directory",
+		"{file: " + file("empty", "\n") + "}":                       "which is to hold this secret, is empty",
+		"{file: " + file("binary", "hunter2\xff") + "}":             "which is to hold this secret, is no text",
+		"{file: " + file("nul", "hunter2\x00") + "}":                "that is none, allowed: text (it is not UTF-8)",
+		"{file: " + file("large", strings.Repeat("h", 65537)) + "}": "which is to hold this secret, has more than 64 KiB",
 		"{env: NOTHING}":    `a.yml:1:14: token: the environment variable "NOTHING", which is to hold this secret, is not set`,
 		"{env: hunt}":       `the environment variable "hunt", which is to hold this secret, is not set`,
 		"{env: [hunter2]}":  "found a list as the env of a secret, allowed: {file: NAME} or {env: NAME}",
@@ -127,7 +127,7 @@ func TestSecretsKeptElsewhere(t *testing.T) {
 			t.Errorf("%s:\n%v\nwant\n%s", data, err, want)
 		}
 	}
-	if _, _, err := loadSecrets(t, "token: {file: "+file("bound", strings.Repeat("h", maxSecretFile))+"}\n", nil); err != nil {
+	if _, _, err := loadSecrets(t, "token: {file: "+file("bound", strings.Repeat("h", 65536))+"}\n", nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -142,7 +142,7 @@ func TestDebtAtTakeover(t *testing.T) {
 	w.allow(first, session.Publish, "live/a")
 	first.Promote(session.Publish, "live/a")
 	w.tell(stream.Started, "live/a", first)
-	for range maxHeld {
+	for range 16 {
 		x := w.open(t)
 		x.Promote(session.Publish, "live/a")
 		w.tell(stream.Resumed, "live/a", x)

@@ -164,7 +164,7 @@ func TestHeldStarts(t *testing.T) {
 	w := newWorld()
 	stuck := w.publisher(t, "live/a")
 	w.tell(stream.Started, "live/a", stuck)
-	for range maxHeld - 1 {
+	for range 15 {
 		w.tell(stream.Resumed, "live/a", w.publisher(t, "live/a"))
 	}
 	if got := types(w.drain(), nil); got != "stream.online, publish.start" {
@@ -198,6 +198,18 @@ func TestO05_Rejected(t *testing.T) {
 	}
 	if e := got[1]; e.Stream.Path != "live/b" || e.Session.ID != a.ID || e.Data["reason"] != "eof" {
 		t.Errorf("%+v %v", e.Stream, e.Data)
+	}
+}
+
+// TestPathBound: of the path of a refused publisher 255 bytes are told.
+func TestPathBound(t *testing.T) {
+	whole := "live/" + strings.Repeat("a", 250)
+	for path, want := range map[string]string{whole: whole, whole + "a": whole[:252] + "…"} {
+		w := newWorld()
+		w.Refused(&Session{ID: "x1", Protocol: "rtmp", Role: "publish"}, path, &session.Refusal{Reason: session.Conflict, Err: errors.New("refused")})
+		if got := w.drain(); len(got) != 1 || got[0].Stream.Path != want {
+			t.Errorf("%d bytes: %+v", len(path), got)
+		}
 	}
 }
 

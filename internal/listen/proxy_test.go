@@ -49,7 +49,7 @@ func TestO20_ProxyProtocol(t *testing.T) {
 		{"version 2, IPv6", binaryHeader(1, 0x21, addresses(v6, "[::1]:1", 0)), "127.0.0.0/8", v6, ""},
 		{"version 2, mapped", binaryHeader(1, 0x21, addresses("[::ffff:192.0.2.7]:4711", "[::1]:1", 0)), "127.0.0.0/8", v4, ""},
 		{"version 2 with more", binaryHeader(1, 0x11, addresses(v4, "127.0.0.1:1", 84)), "127.0.0.0/8", v4, ""},
-		{"version 2, as long as may be", binaryHeader(1, 0x11, addresses(v4, "127.0.0.1:1", maxHeader-12)), "127.0.0.0/8", v4, ""},
+		{"version 2, as long as may be", binaryHeader(1, 0x11, addresses(v4, "127.0.0.1:1", 4096-12)), "127.0.0.0/8", v4, ""},
 		{"version 2, local", binaryHeader(0, 0, nil), "127.0.0.0/8", "self", ""},
 		{"version 2, local with more", binaryHeader(0, 0x11, addresses(v4, "127.0.0.1:1", 0)), "127.0.0.0/8", "self", ""},
 		{"version 2, a unix socket", binaryHeader(1, 0x31, make([]byte, 216)), "127.0.0.0/8", "self", ""},
@@ -59,7 +59,7 @@ func TestO20_ProxyProtocol(t *testing.T) {
 		{"none, RTMP", "\x03" + strings.Repeat("\x00", 40), "127.0.0.0/8", "", ""},
 		{"version 1, too long", "PROXY TCP4 " + strings.Repeat("1", 200), "127.0.0.0/8", "", ""},
 		{"version 1, no addresses", "PROXY TCP4 192.0.2.7\r\n", "127.0.0.0/8", "", ""},
-		{"version 2, too long", binaryHeader(1, 0x11, addresses(v4, "127.0.0.1:1", maxHeader-11)), "127.0.0.0/8", "", ""},
+		{"version 2, too long", binaryHeader(1, 0x11, addresses(v4, "127.0.0.1:1", 4097-12)), "127.0.0.0/8", "", ""},
 		{"version 2, too short", binaryHeader(1, 0x11, make([]byte, 11)), "127.0.0.0/8", "", ""},
 		{"version 3", strings.Replace(binaryHeader(1, 0x11, addresses(v4, "127.0.0.1:1", 0)), "\x21", "\x31", 1), "127.0.0.0/8", "", ""},
 	} {

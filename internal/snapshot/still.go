@@ -227,25 +227,25 @@ func decode(ctx context.Context, ffmpeg string, film []byte) ([]byte, error) {
 		err = context.Cause(ctx)
 	case err == nil && out.dropped:
 		err = fmt.Errorf("it is larger than %d bytes", maxStill)
-	case err == nil && out.Len() == 0:
+	case err == nil && out.kept.Len() == 0:
 		err = errors.New("it wrote nothing")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w: %s", errDecoder, err, session.Printable(said.String(), 200))
+		return nil, fmt.Errorf("%w: %w: %s", errDecoder, err, session.Printable(said.kept.String(), 200))
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
-// limited keeps so many bytes and drops the rest.
+// limited keeps so many bytes and drops the rest. The buffer is not embedded: its ReadFrom would go past the bound.
 type limited struct {
-	bytes.Buffer
+	kept    bytes.Buffer
 	most    int
 	dropped bool
 }
 
 // Write implements io.Writer.
 func (l *limited) Write(b []byte) (int, error) {
-	n, _ := l.Buffer.Write(b[:min(len(b), l.most-l.Len())])
+	n, _ := l.kept.Write(b[:min(len(b), l.most-l.kept.Len())])
 	l.dropped = l.dropped || n < len(b)
 	return len(b), nil
 }

@@ -17,7 +17,7 @@ func TestLargePictures(t *testing.T) {
 	for _, c := range []struct {
 		size  av.Size
 		large bool
-	}{{av.Size{Width: 7680, Height: 4320}, false}, {av.Size{Width: 7682, Height: 4320}, true}, {av.Size{Width: 12288, Height: 12288}, true}} {
+	}{{av.Size{Width: 7680, Height: 4320}, false}, {av.Size{Width: 33_177_600, Height: 1}, false}, {av.Size{Width: 33_177_601, Height: 1}, true}, {av.Size{Width: 7682, Height: 4320}, true}, {av.Size{Width: 12288, Height: 12288}, true}} {
 		if k := (key{track: &av.Track{Size: c.size}}); k.tooLarge() != c.large {
 			t.Errorf("%v: %v", c.size, k.tooLarge())
 		}
@@ -143,8 +143,8 @@ func TestTurns(t *testing.T) {
 			releases = append(releases, release)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		errs := make(chan error, maxQueued)
-		for i := range maxQueued {
+		errs := make(chan error, 8)
+		for i := range 8 {
 			go func() {
 				c := ctx
 				if i > 0 {
@@ -166,7 +166,7 @@ func TestTurns(t *testing.T) {
 			t.Errorf("it has left: %v", err)
 		}
 		releases[0]()
-		for range maxQueued - 1 {
+		for range 7 {
 			if err := <-errs; err != nil {
 				t.Errorf("its turn has come: %v", err)
 			}

@@ -125,7 +125,7 @@ func crowded(t *testing.T, c *rig, n int, from func(i int) netip.AddrPort) {
 
 // TestPublishersGoFirst: players that fill all turns of a slow service keep no publisher waiting.
 func TestPublishersGoFirst(t *testing.T) {
-	url, _, full := hanging(t, `"action":"play"`, maxPlayCalls)
+	url, busy, full := hanging(t, `"action":"play"`, 63)
 	c := newRig(t, url, nil)
 	crowded(t, c, 200, func(i int) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), 1)
@@ -134,11 +134,14 @@ func TestPublishersGoFirst(t *testing.T) {
 	if _, err := c.Decide(t.Context(), publisher("token=a")); err != nil {
 		t.Error(err)
 	}
+	if n := busy.Load(); n != 63 {
+		t.Errorf("%d questions about players are under way", n)
+	}
 }
 
 // TestOneAddressLeavesPlaces: the players of one address are asked about with half of the questions that may be under way.
 func TestOneAddressLeavesPlaces(t *testing.T) {
-	url, busy, full := hanging(t, "203.0.113.7", maxOfAddress)
+	url, busy, full := hanging(t, "203.0.113.7", 32)
 	c := newRig(t, url, nil)
 	crowded(t, c, 100, func(int) netip.AddrPort { return netip.MustParseAddrPort("203.0.113.7:1") })
 	<-full
@@ -147,7 +150,7 @@ func TestOneAddressLeavesPlaces(t *testing.T) {
 	if _, err := c.Decide(t.Context(), other); err != nil {
 		t.Error("a player at another address:", err)
 	}
-	if n := busy.Load(); n != maxOfAddress {
+	if n := busy.Load(); n != 32 {
 		t.Errorf("%d questions about one address are under way", n)
 	}
 }
@@ -167,7 +170,7 @@ func TestWaitIsNotTheServicesFault(t *testing.T) {
 	})
 	c := newRig(t, url, func(c *Config) { c.Timeout = timeout })
 	var wg sync.WaitGroup
-	for i := range maxOfAddress {
+	for i := range 32 {
 		wg.Go(func() { _, _ = c.Decide(t.Context(), player(fmt.Sprint("token=early", i))) })
 	}
 	for range 10 {

@@ -130,15 +130,15 @@ func TestMemory(t *testing.T) {
 	if m.get(key(1), now.Add(time.Second)) != nil || len(m.entries) != 0 || m.recent.Len() != 0 {
 		t.Error("not forgotten")
 	}
-	for i := range maxRemembered {
+	for i := range 50_000 {
 		m.put(key(i), &v[0], now.Add(time.Hour))
 	}
 	m.put(key(0), &v[2], now.Add(time.Hour))
 	if m.get(key(1), now) != &v[0] { // asked for: key 2 is the oldest now
 		t.Error("gave way too early")
 	}
-	m.put(key(maxRemembered), &v[1], now.Add(time.Hour))
-	if len(m.entries) != maxRemembered || m.recent.Len() != maxRemembered || m.get(key(0), now) != &v[2] || m.get(key(1), now) == nil || m.get(key(2), now) != nil || m.get(key(3), now) == nil {
+	m.put(key(50_000), &v[1], now.Add(time.Hour))
+	if len(m.entries) != 50_000 || m.recent.Len() != 50_000 || m.get(key(0), now) != &v[2] || m.get(key(1), now) == nil || m.get(key(2), now) != nil || m.get(key(3), now) == nil {
 		t.Error("the wrong one gave way")
 	}
 }

@@ -245,18 +245,18 @@ func TestCommandsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	conf := command("/bin/sh", "-c", `touch "`+dir+`/$WEIR_SESSION"; while [ ! -e "`+dir+`/go" ]; do sleep 0.05; done`)
 	f, _ := commands(t, conf)
-	for i := range maxCommands + 5 {
+	for i := range 32 + 5 {
 		f.bus.Publish(publishEvent(event.PublishStart, fmt.Sprint("live/", i), fmt.Sprint("s", i)))
 	}
 	count := func() int { n, _ := filepath.Glob(dir + "/s*"); return len(n) }
-	eventually(t, "as many as may run", func() bool { return count() >= maxCommands })
-	if n := count(); n != maxCommands {
+	eventually(t, "as many as may run", func() bool { return count() >= 32 })
+	if n := count(); n != 32 {
 		t.Errorf("%d at once", n)
 	}
 	if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all have run", func() bool { return f.List()[0].Delivered == maxCommands+5 })
+	eventually(t, "all have run", func() bool { return f.List()[0].Delivered == 32+5 })
 	f.Close()
 }
 
@@ -265,14 +265,14 @@ func TestOutput(t *testing.T) {
 	log := &logged{}
 	w := &lineWriter{log: slog.New(slog.NewTextHandler(log, nil))}
 	w.write([]byte("one\n\ntw"))
-	w.write([]byte("o\r\n" + strings.Repeat("x", maxOutput+1) + "\n\x1b[31mred\n"))
+	w.write([]byte("o\r\n" + strings.Repeat("x", 513) + "\n\x1b[31mred\n"))
 	for range outputLines {
 		w.write([]byte("more\n"))
 	}
 	w.write([]byte("unfinished"))
 	w.flush()
 	s := log.String()
-	if !strings.Contains(s, "text=one") || !strings.Contains(s, "text=two\n") || strings.Contains(s, strings.Repeat("x", maxOutput+1)) || !strings.Contains(s, strings.Repeat("x", maxOutput)) ||
+	if !strings.Contains(s, "text=one") || !strings.Contains(s, "text=two\n") || strings.Contains(s, strings.Repeat("x", 513)) || !strings.Contains(s, strings.Repeat("x", 512)) ||
 		!strings.Contains(s, `\x1b[31mred`) || strings.Contains(s, "\x1b") || strings.Count(s, "text=more") != outputLines-4 || !strings.Contains(s, "left_out=5") || strings.Contains(s, "unfinished") {
 		t.Error(s)
 	}

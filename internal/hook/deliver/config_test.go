@@ -125,10 +125,10 @@ func TestCheck(t *testing.T) {
 	if err := Check([]Config{a, b}); err == nil || !strings.Contains(err.Error(), "the directory of hooks.0") {
 		t.Error(err)
 	}
-	if err := Check(make([]Config, MaxHooks)); err != nil {
+	if err := Check(make([]Config, 32)); err != nil {
 		t.Error(err)
 	}
-	if err := Check(make([]Config, MaxHooks+1)); err == nil {
+	if err := Check(make([]Config, 33)); err == nil {
 		t.Error("one too many")
 	}
 }

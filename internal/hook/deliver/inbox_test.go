@@ -89,20 +89,20 @@ func TestInboxBounds(t *testing.T) {
 	}
 	put(event.PlayStart, 2)
 	put(event.PlayerSkipped, 1)
-	put(event.LimitReached, maxInbox-3)
+	put(event.LimitReached, 8189)
 	put(event.PublishStart, 2) // in the place of player.skipped and the first play.start
 	put(event.PlayerSkipped, 1)
-	if b.lost != 3 || b.waiting() != maxInbox {
+	if b.lost != 3 || b.waiting() != 8192 {
 		t.Fatal(b.lost, b.waiting())
 	}
-	put(event.PublishStart, maxInboxKept-2)
-	if b.waiting() != maxInboxKept || b.lost != 3+maxInbox-2 {
+	put(event.PublishStart, 99_998)
+	if b.waiting() != 100_000 || b.lost != 8193 {
 		t.Fatal(b.lost, b.waiting())
 	}
 	put(event.PublishStop, 1)
 	put(event.PlayStart, 1)
-	events, lost, open := b.next(2 * maxInboxKept)
-	if len(events) != maxInboxKept || lost != 3+maxInbox || !open {
+	events, lost, open := b.next(200_000)
+	if len(events) != 100_000 || lost != 8195 || !open {
 		t.Fatal(len(events), lost, open)
 	}
 	if i := slices.IndexFunc(events, func(e event.Event) bool { return e.Type != event.PublishStart }); i >= 0 {

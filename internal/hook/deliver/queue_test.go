@@ -117,7 +117,7 @@ func TestQueueBounds(t *testing.T) {
 	flying := itemOf(event.PlayerSkipped, "live/flying", 0)
 	q.add(flying)
 	q.take(epoch)
-	if d := fill(event.PlayStart, maxEvents-3); d != nil {
+	if d := fill(event.PlayStart, 100_000-3); d != nil {
 		t.Fatal(len(d))
 	}
 	player := itemOf(event.PlayerSkipped, "live/0", 0)
@@ -134,23 +134,23 @@ func TestQueueBounds(t *testing.T) {
 	if d := fill(event.LimitReached, 1); len(d) != 1 || d[0].typ != event.PlayStart || d[0].stream != "live/0" {
 		t.Fatal("then the oldest play.*:", d)
 	}
-	if d := fill(event.PublishStop, maxEvents); len(d) != maxEvents-2 {
+	if d := fill(event.PublishStop, 100_000); len(d) != 100_000-2 {
 		t.Fatal("all but what is in flight and what is never thrown away:", len(d))
 	}
-	if q.n != maxEvents+2 {
+	if q.n != 100_000+2 {
 		t.Fatal(q.n)
 	}
 	if d := fill(event.PlayStart, 1); len(d) != 1 {
 		t.Fatal("no room for players:", d)
 	}
-	if d := fill(event.PublishStart, hardFactor*maxEvents-q.n); d != nil {
+	if d := fill(event.PublishStart, 200_000-q.n); d != nil {
 		t.Fatal("publishers are kept up to twice the bound:", len(d))
 	}
 	last := itemOf(event.PublishStart, "live/0", 0)
 	if d := q.add(last); len(d) != 1 || d[0] != last {
 		t.Fatal("and no further:", d)
 	}
-	if lost := q.clear(); len(lost) != hardFactor*maxEvents-1 || q.n != 0 {
+	if lost := q.clear(); len(lost) != 200_000-1 || q.n != 0 {
 		t.Fatal(len(lost), q.n)
 	}
 	if d := q.add(last); len(d) != 1 {
@@ -161,19 +161,19 @@ func TestQueueBounds(t *testing.T) {
 // TestQueueBytes: the bound of bytes, at it and one above.
 func TestQueueBytes(t *testing.T) {
 	q := newQueue(1, 16)
-	const each = maxBytes/4 - itemSize
+	const each = 16<<20 - itemSize
 	for range 4 {
 		if d := q.add(itemOf(event.PlayStart, "live/a", each)); d != nil {
 			t.Fatal("at the bound")
 		}
 	}
-	if q.bytes != maxBytes {
+	if q.bytes != 64<<20 {
 		t.Fatal(q.bytes)
 	}
 	if d := q.add(itemOf(event.PlayStart, "live/a", each+1)); len(d) != 2 {
 		t.Fatal("one byte above takes the place of two:", len(d))
 	}
-	if huge := q.add(itemOf(event.PlayStart, "live/a", maxBytes+1)); len(huge) != 4 {
+	if huge := q.add(itemOf(event.PlayStart, "live/a", 64<<20+1)); len(huge) != 4 {
 		t.Fatal("one that is larger than the bound:", len(huge))
 	}
 	if q.n != 0 || q.bytes != 0 {
@@ -213,13 +213,13 @@ func TestSequence(t *testing.T) {
 	}
 	s.set("live/a", 2) // from an older line
 	s.next("live/b")
-	for i := range maxSequences - 1 {
+	for i := range 99_999 {
 		if n := s.next(fmt.Sprint("other/", i)); n != 1 {
 			t.Fatal(i, n)
 		}
 	}
 	// live/a was forgotten: the first number that none that was forgotten has had.
-	if s.floor != 3 || len(s.last) != maxSequences {
+	if s.floor != 3 || len(s.last) != 100_000 {
 		t.Fatal(s.floor, len(s.last))
 	}
 	if n := s.next("live/a"); n != 4 {

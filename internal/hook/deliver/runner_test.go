@@ -463,7 +463,7 @@ func TestDropped(t *testing.T) {
 			return result{err: ctx.Err()}
 		}})
 		sub := f.bus.Subscribe(10, []string{"hook.*"})
-		for range maxEvents + 20 {
+		for range 100_020 {
 			f.bus.Publish(event.Event{Type: event.PlayerSkipped}) // so small that the bound is their number
 			if f.all()[0].inbox.waiting() > maxInbox/2 {
 				synctest.Wait()
@@ -476,7 +476,7 @@ func TestDropped(t *testing.T) {
 		}
 		s := f.List()[0]
 		// The hook is told of its own loss, and one event is in flight.
-		if s.Queue != maxEvents || s.Dropped != 21 || f.metrics.dropped["192-0-2-1"] != 21 || len(sub.C()) != 0 {
+		if s.Queue != 100_000 || s.Dropped != 21 || f.metrics.dropped["192-0-2-1"] != 21 || len(sub.C()) != 0 {
 			t.Errorf("%+v, %d counted, %d more events", s, f.metrics.dropped["192-0-2-1"], len(sub.C()))
 		}
 		sub.Close()
@@ -567,14 +567,14 @@ func TestMatchAndReplay(t *testing.T) {
 // TestHistory: the newest hundred are remembered.
 func TestHistory(t *testing.T) {
 	var h history
-	for i := range maxHistory + 1 {
+	for i := range 101 {
 		it := itemOf(event.PublishStart, "live/a", 0)
 		it.id = fmt.Sprint(i)
 		h.add([]*item{it}, epoch.Add(time.Duration(i)), time.Second, result{err: errDown})
 		h.add([]*item{it}, epoch.Add(time.Duration(i)), time.Second, result{status: 200, tries: 1})
 	}
 	l := h.list()
-	if len(l) != maxHistory || l[0].ID != "100" || l[99].ID != "1" || l[0].Attempts != 2 || l[0].Error != "" || !l[0].Done {
+	if len(l) != 100 || l[0].ID != "100" || l[99].ID != "1" || l[0].Attempts != 2 || l[0].Error != "" || !l[0].Done {
 		t.Error(len(l), l[0], l[99])
 	}
 	if h.again("0") != nil || h.again("1") == nil {
