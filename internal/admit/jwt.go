@@ -69,12 +69,10 @@ func (c *JWTConfig) Validate() error {
 }
 
 const (
-	// maxToken is the longest token, in bytes.
+	// maxToken is the longest token, in bytes. It bounds how many entries the claim has, too.
 	maxToken = 4 << 10
 	// jwtLeeway is by how much the clocks of who makes tokens and of the server may differ.
 	jwtLeeway = 30 * time.Second
-	// maxPermissions is how many entries the claim of a token may have.
-	maxPermissions = 1000
 	// maxRegexp is the length of a regular expression in a token, in bytes.
 	maxRegexp = 255
 )
@@ -290,9 +288,6 @@ func (j *JWT) allows(c *claims, r *Request) (bool, error) {
 	var list []permission
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return false, errors.New("it is no list of actions and paths")
-	}
-	if len(list) > maxPermissions {
-		return false, fmt.Errorf("it has more than %d entries", maxPermissions)
 	}
 	for _, p := range list {
 		switch p.Action {
