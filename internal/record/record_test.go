@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/av"
@@ -98,6 +99,55 @@ func TestGaps_C412_P4_P8(t *testing.T) {
 			if d := length(t, names[0]); c.files == 1 && math.Abs(d-4-c.gap.Seconds()) > 0.2 {
 				t.Errorf("it lasts %v", d)
 			}
+		})
+	}
+}
+
+// TestFileEndsWithItsPublisher: a file is whole max_gap after its publisher has gone, also while the stream waits for its return. A publisher that
+// is connected and sends nothing does not end it: what it was held up with belongs to the file.
+func TestFileEndsWithItsPublisher(t *testing.T) {
+	for _, gap := range []time.Duration{500 * time.Millisecond, 2 * time.Second, 5 * time.Second} {
+		t.Run(fmt.Sprint(gap), func(t *testing.T) {
+			sent := encode(t, 2, "320x180", 48000)
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(c *Config) { c.MaxGap = gap })
+				defer r.end()
+				ends := func(after time.Duration, before, behind int) {
+					t.Helper()
+					time.Sleep(after - beat)
+					synctest.Wait()
+					if n := r.count(event.RecordingDone); n != before {
+						t.Errorf("%d files were whole just before %v", n, after)
+					}
+					time.Sleep(3 * beat)
+					synctest.Wait()
+					if n := r.count(event.RecordingDone); n != behind {
+						t.Errorf("%d files were whole after %v", n, after)
+					}
+				}
+				p := r.publish("live/cam")
+				r.send(p, sent.frames, 0, 0)
+				p.Close(nil)
+				ends(gap, 0, 1)
+				if got := files(t, r.dir); len(got) != 1 || strings.HasSuffix(got[0], PartSuffix) || len(packets(t, filepath.Join(r.dir, got[0]), "v")) != 50 {
+					t.Errorf("%v", got)
+				}
+				time.Sleep(keyPatience)
+				p = r.publish("live/cam")
+				r.send(p, sent.frames, 0, 0)
+				ends(time.Minute, 1, 1)
+				p.Close(nil)
+				time.Sleep(idleTime + beat)
+				if n := r.count(event.RecordingDone); n != 2 {
+					t.Errorf("%d files are whole", n)
+				}
+				if names := r.whole(); len(names) != 2 || len(packets(t, names[1], "v")) != 50 {
+					t.Errorf("%v", names)
+				}
+				if n := r.logged("no key frame"); n != 0 {
+					t.Errorf("it complains %d times of no key frame", n)
+				}
+			})
 		})
 	}
 }

@@ -144,10 +144,18 @@ func (r *recording) follow(ctx context.Context) (err error) {
 	rest := time.NewTimer(beat)
 	defer rest.Stop()
 	begin := time.Now()
+	came := begin // when the newest frame did
 	for {
-		idle, cancel := context.WithTimeoutCause(ctx, idleTime, errIdle)
+		wait := idleTime
+		if left := t.patience() - time.Since(came); left > 0 {
+			wait = min(wait, left)
+		}
+		idle, cancel := context.WithTimeoutCause(ctx, wait, errIdle)
 		e, err := f.Next(idle)
 		cancel()
+		if err == nil {
+			came = time.Now()
+		}
 		for err == nil {
 			t.put(&e)
 			var ok bool
@@ -163,6 +171,11 @@ func (r *recording) follow(ctx context.Context) (err error) {
 			}
 			t.drain(true)
 			t.flush(mp4.NoEnd)
+			// What a publisher that is still connected was held up with belongs to the file.
+			if _, here := r.stream.Publisher(); !here && time.Since(came) >= t.patience() {
+				t.end(mp4.NoEnd)
+				t.lost()
+			}
 			continue
 		case errors.Is(err, stream.ErrLagged):
 			t.skip()

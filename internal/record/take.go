@@ -98,6 +98,9 @@ func (t *taker) put(e *stream.Entry) {
 	}
 }
 
+// patience is the longest time without a frame within a file.
+func (t *taker) patience() time.Duration { return max(t.r.config().MaxGap, 2*t.step) }
+
 // drain puts the frames whose turn it is into files; with all those that wait for others too.
 func (t *taker) drain(all bool) {
 	if all {
@@ -130,9 +133,10 @@ func (t *taker) add(it *item) {
 		return
 	}
 	conf := t.r.config()
-	if t.seen && it.at-t.last > max(conf.MaxGap, 2*t.step) {
+	if t.seen && it.at-t.last > t.patience() {
 		t.end(mp4.NoEnd)
 		t.lost()
+		t.wait, t.told = it.at, false
 		for len(t.held) > 0 { // from before the gap
 			t.unhold()
 		}
