@@ -8,12 +8,15 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	answers "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	"weir/av"
+	"weir/internal/admit"
+	"weir/internal/session"
 )
 
 // TestSessionsAreTraced: what a session was and how it ended reaches the collector, that of the sessions which end with the server too.
@@ -69,5 +72,24 @@ func TestSessionsAreTraced(t *testing.T) {
 	}
 	if sent, lost := s.traced(); sent != 1 || lost != 0 {
 		t.Error(sent, lost)
+	}
+}
+
+// TestNoCollectorCostsNothing: without a collector nothing is made for the traces of a session.
+func TestNoCollectorCostsNothing(t *testing.T) {
+	for _, set := range [][]string{nil, {"tracing.url=http://127.0.0.1:1", "tracing.percent=0"}} {
+		s, err := New(configured(t, set...), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		x, r, begin := &session.Session{}, &admit.Request{Session: "abc"}, time.Now()
+		if n := testing.AllocsPerRun(100, func() {
+			s.traceDecision(r, begin, "allow")
+			s.traceRole(x, session.End{})
+			s.traceSession(x, session.End{})
+		}); n != 0 || s.traces != nil {
+			t.Errorf("%s: %v allocations, exporter %v", set, n, s.traces)
+		}
 	}
 }

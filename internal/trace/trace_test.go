@@ -395,3 +395,28 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkAdd is what a span costs whoever hands it over: of a session that is traced, of one that is not, and when no room is left.
+func BenchmarkAdd(b *testing.B) {
+	for name, c := range map[string]struct {
+		percent int
+		to      *testCollector
+	}{
+		"sent": {100, &testCollector{status: 200}}, "not traced": {0, &testCollector{}}, "no room": {100, &testCollector{hangs: true}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			e, err := New(Options{URL: "http://collector", Percent: c.percent, Log: slog.New(slog.DiscardHandler), Transport: c.to})
+			if err != nil {
+				b.Fatal(err)
+			}
+			s := Span{Session: "abc", Name: "play", Start: time.Now(), End: time.Now(), Attributes: []slog.Attr{slog.String("stream", "live/a"), slog.String("reason", "client")}}
+			b.ReportAllocs()
+			for b.Loop() {
+				e.Add(s)
+			}
+			b.StopTimer()
+			_ = e.out.SpanExporter.Shutdown(b.Context()) // so that it need not be waited for
+			e.Close()
+		})
+	}
+}
