@@ -78,7 +78,7 @@ func (p *Packager) adCue(props amf.Object, at time.Time) {
 // splice makes a date range of a splice_info_section of SCTE-35 in base64.
 func (p *Packager) splice(props amf.Object, key string, at time.Time) {
 	s, _ := props.GetString(key)
-	const maxSection = 4096 // SCTE 35, 9.6: its length is a number of 12 bits
+	const maxSection = 4096    // SCTE 35, 9.6: its length is a number of 12 bits
 	if len(s) > 2*maxSection { // room for line breaks
 		return
 	}

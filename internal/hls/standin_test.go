@@ -146,9 +146,9 @@ func TestSilentTrack(t *testing.T) {
 						frames := f.frames(container)
 						limit := 600 * time.Millisecond // two parts, and an uneven frame of sound
 						if !low {
-							limit = 2600*time.Millisecond
+							limit = 2600 * time.Millisecond
 						}
-						if limit += 1500*time.Millisecond; f.stalled > limit {
+						if limit += 1500 * time.Millisecond; f.stalled > limit {
 							t.Errorf("the playlist did not change for %v, want at most %v", f.stalled, limit)
 						}
 						if len(f.jumps) != 0 {

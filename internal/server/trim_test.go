@@ -34,16 +34,16 @@ func TestIdleness(t *testing.T) {
 		allocs           uint64
 		collect, release bool
 	}{
-		{collectEvery - 1, 1 << 40, false, false}, // too early: counted at the next look
+		{15*time.Second - 1, 1 << 40, false, false}, // too early: counted at the next look
 		{1, 0, true, false},
-		{collectEvery, quietAllocs - 1, true, true},
-		{collectEvery, collectWorth - 1, true, true}, // again
-		{collectEvery, 0, true, true},
-		{collectEvery, 0, true, true},
-		{collectEvery, collectWorth - 1, true, true},
-		{collectEvery, collectWorth - 1, false, false},
-		{collectEvery, collectWorth, true, true},
-		{collectEvery, quietAllocs, true, false},
+		{15 * time.Second, 128<<20 - 1, true, true},
+		{15 * time.Second, 16<<20 - 1, true, true}, // again
+		{15 * time.Second, 0, true, true},
+		{15 * time.Second, 0, true, true},
+		{15 * time.Second, 16<<20 - 1, true, true},
+		{15 * time.Second, 16<<20 - 1, false, false},
+		{15 * time.Second, 16 << 20, true, true},
+		{15 * time.Second, 128 << 20, true, false},
 	} {
 		begin, total = begin.Add(c.after), total+c.allocs
 		collect, release := d.due(begin, func() uint64 { return total })

@@ -36,13 +36,13 @@ func TestSummaryOfViewers(t *testing.T) {
 		}()
 		start := time.Now()
 		want := "msg=viewers now=3 came=3 left=1 by_protocol.hls=1 by_protocol.rtmp=2 by_reason.slow=1\n"
-		if got := <-lines; !strings.HasSuffix(got, want) || time.Since(start) != summaryEvery {
-			t.Errorf("after %v: %q, want %q after %v", time.Since(start), got, want, summaryEvery)
+		if got := <-lines; !strings.HasSuffix(got, want) || time.Since(start) != time.Minute {
+			t.Errorf("after %v: %q, want %q after a minute", time.Since(start), got, want)
 		}
 		select {
 		case got := <-lines:
 			t.Errorf("nothing has changed: %q", got)
-		case <-time.After(3 * summaryEvery):
+		case <-time.After(3 * time.Minute):
 		}
 	})
 }

@@ -103,7 +103,8 @@ func TestTermsAreBounded(t *testing.T) {
 		"a line break":   {Terms{User: "a\nb"}, false},
 		"16 labels":      {Terms{Labels: many(16, 31)}, true},
 		"17 labels":      {Terms{Labels: many(17, 1)}, false},
-		"long labels":    {Terms{Labels: many(16, 32)}, false},
+		"512 bytes":      {Terms{Labels: map[string]string{"a": strings.Repeat("x", 511)}}, true},
+		"513 bytes":      {Terms{Labels: map[string]string{"a": strings.Repeat("x", 512)}}, false},
 		"a broken label": {Terms{Labels: map[string]string{"a": "\x00"}}, false},
 		"a broken name":  {Terms{Labels: map[string]string{"\x00": "a"}}, false},
 	} {

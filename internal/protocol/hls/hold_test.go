@@ -8,7 +8,7 @@ import (
 	"weir/internal/hls"
 )
 
-// TestC224_HeldRequestsAreBounded: those of one viewer, and those for one stream. One too many
+// TestC224_HeldRequestsAreBounded: those of one viewer, those for one stream, and all. One too many
 // is answered with 429, and others are not hurt.
 func TestC224_HeldRequestsAreBounded(t *testing.T) {
 	p := &HLS{heldOf: map[*hls.Packager]int{}}
@@ -25,7 +25,7 @@ func TestC224_HeldRequestsAreBounded(t *testing.T) {
 		return ok
 	}
 	v := newViewer(viewerKey{"live/a", "a"}, grant)
-	for range maxViewerHeld {
+	for range 16 {
 		if !take(a, v) {
 			t.Fatal("a viewer's request is refused too early")
 		}
@@ -33,7 +33,7 @@ func TestC224_HeldRequestsAreBounded(t *testing.T) {
 	if take(a, v) {
 		t.Error("a viewer's requests are not bounded")
 	}
-	for range maxStreamHeld - maxViewerHeld {
+	for range 16384 - 16 {
 		if !take(a, nil) {
 			t.Fatal("a stream's request is refused too early")
 		}
@@ -43,6 +43,20 @@ func TestC224_HeldRequestsAreBounded(t *testing.T) {
 	}
 	if !take(b, nil) {
 		t.Error("another stream suffers")
+	}
+	for range 3 {
+		other := new(hls.Packager)
+		for range 16384 {
+			if len(releases) == 65536 {
+				break
+			}
+			if !take(other, nil) {
+				t.Fatalf("a request is refused while %d are held", len(releases))
+			}
+		}
+	}
+	if take(b, nil) || len(releases) != 65536 {
+		t.Errorf("%d are held", len(releases))
 	}
 	for _, release := range releases {
 		release()
