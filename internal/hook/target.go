@@ -74,6 +74,19 @@ func parseSocket(s string) (Target, error) {
 	return Target{url: u, socket: socket}, nil
 }
 
+// fields are what is replaced in the address of SRS's on_hls_notify, and in no other.
+var fields = []string{"[server_id]", "[service_id]", "[app]", "[stream]", "[ts_url]", "[param]"}
+
+// FieldIn returns the first of the fields of on_hls_notify that an address holds; empty if it holds none.
+func FieldIn(address string) string {
+	for _, f := range fields {
+		if strings.Contains(address, f) {
+			return f
+		}
+	}
+	return ""
+}
+
 // IsZero reports whether there is no address.
 func (t Target) IsZero() bool { return t.url == nil }
 

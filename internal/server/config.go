@@ -69,7 +69,7 @@ func (c *Config) Warn() error {
 	for i := range c.Streams {
 		entries[i] = push.Entry{Match: c.Streams[i].Match, Targets: c.Streams[i].Push}
 	}
-	return errors.Join(push.Warn(entries)...)
+	return errors.Join(append(push.Warn(entries), c.warnUnasked()...)...)
 }
 
 // checkUploads refuses recordings that go to storage which is not configured, and uploads that would be forgotten at each restart.

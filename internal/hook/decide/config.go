@@ -101,6 +101,9 @@ func (c *Config) Validate() error {
 		if _, err := c.targets(*u); err != nil {
 			errs = append(errs, config.Errorf(u, "%w", err))
 		}
+		if f := hook.FieldIn(*u); f != "" {
+			errs = append(errs, config.Errorf(u, "%s is replaced in the address of the hook for on_hls_notify alone: leave it out, the service is told in the question itself", f))
+		}
 	}
 	if c.ConnectURL != "" && hook.FormatNamed(c.Format).EncodeConnect == nil {
 		errs = append(errs, config.Errorf(&c.ConnectURL, "services of the format %s are not asked about connections: leave it out", c.Format))

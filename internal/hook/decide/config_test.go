@@ -19,6 +19,7 @@ func TestConfig(t *testing.T) {
 		{"", ""},
 		{"url: https://auth.example.com/", ""},
 		{"url: unix:/run/hook.sock:/auth\n  format: srs", ""},
+		{"publish_url: https://a/SECRET/[app]\n  format: srs", `weir.yml:2:16: hook.publish_url: [app] is replaced in the address of the hook for on_hls_notify alone: leave it out, the service is told in the question itself`},
 		{"url: {}", "…found a group of keys, allowed: text"},
 		{"url: rtmp://x/SECRET", `weir.yml:2:8: hook.url: services are not called by "rtmp": write https://HOST/PATH, http://HOST/PATH or unix:/SOCKET:/PATH`},
 		{"publish_url: x/SECRET", `weir.yml:2:16: hook.publish_url: this is no URL: write https://HOST/PATH, http://HOST/PATH or unix:/SOCKET:/PATH`},

@@ -101,6 +101,9 @@ func (c *Config) validatePost(fail func(field any, format string, args ...any)) 
 	if _, err := hook.ParseTarget(c.URL); err != nil {
 		fail(&c.URL, "%w", err)
 	}
+	if f := hook.FieldIn(c.URL); f != "" && !slices.Equal(c.Calls, []string{callNotify}) {
+		fail(&c.URL, "%s is replaced for %s alone: write the address without fields, or give that call a hook of its own, with format: srs and calls: [%s]", f, callNotify, callNotify)
+	}
 	for _, s := range []*string{&c.Secret, &c.OldSecret} {
 		if *s == "" || c.Format == formatOME && s == &c.Secret { // ome's is any text
 			continue
@@ -201,6 +204,29 @@ func (c *Config) Warn() error {
 		return config.Errorf(&c.Run[0], "the program cannot be run now: %w", err)
 	}
 	return nil
+}
+
+// WarnDisconnects tells of hooks that name the ends of connections where asked is false: the decision hook is asked about no connection,
+// and so there are no such ends. list must stay where it is, for the positions.
+func WarnDisconnects(list []Config, asked bool) (errs []error) {
+	if asked {
+		return nil
+	}
+	const why = "%s is not told: it is for connections about which the decision hook was asked when they came, and auth.hook.connect_url is not set"
+	for i := range list {
+		c := &list[i]
+		for k, t := range c.Events {
+			if t == event.Disconnect {
+				errs = append(errs, config.Errorf(&c.Events[k], why, t))
+			}
+		}
+		for k, call := range c.Calls {
+			if slices.Contains(hook.FormatNamed(c.Format).Calls[call], event.Disconnect) {
+				errs = append(errs, config.Errorf(&c.Calls[k], why, call))
+			}
+		}
+	}
+	return errs
 }
 
 // Check refuses lists of hooks that cannot serve side by side. list must stay where it is, for the

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,10 @@ func TestConfig(t *testing.T) {
 		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "nginx-rtmp", []string{"on_dvr"} }), "on_dvr is no call of the format nginx-rtmp"},
 		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "nginx-rtmp", []string{"record_done"} }), ""},
 		{change(post("https://a/[app]/[stream]?[ts_url]"), func(c *Config) { c.Format, c.Calls = "srs", []string{"on_hls_notify"} }), ""},
+		{change(post("https://a/[app]"), func(c *Config) { c.Format, c.Calls = "srs", []string{"on_hls"} }), "[app] is replaced for on_hls_notify alone"},
+		{change(post("https://a/?s=[stream]"), func(c *Config) { c.Format = "nginx-rtmp" }), "[stream] is replaced for on_hls_notify alone"},
+		{change(post("https://a/[param]"), func(c *Config) { c.Format = "srs" }), "[param] is replaced for on_hls_notify alone"},
+		{post("https://[::1]/[other]"), ""},
 		{change(post("https://a/"), func(c *Config) { c.Format, c.Calls = "srs", []string{"on_hls", "on_hls_notify"} }), "give it a hook of its own"},
 		{change(post("https://a/"), func(c *Config) {
 			c.Format, c.Calls, c.Secret = "srs", []string{"on_hls_notify"}, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -174,3 +179,42 @@ func TestSubscribedTypes(t *testing.T) {
 		t.Error("all")
 	}
 }
+
+// TestWarnDisconnects: who waits for the ends of connections is told that there are none, each at its place; patterns that only let them through are not.
+func TestWarnDisconnects(t *testing.T) {
+	const file = `
+hooks:
+  - {url: "https://a/", events: [publish.stop, connection.stop]}
+  - {url: "https://a/", format: srs, calls: [on_stop, on_close]}
+  - {url: "https://a/", format: nginx-rtmp, calls: [disconnect, done]}
+  - {url: "https://a/", format: srs, events: ["*"]}
+  - {url: "https://a/"}
+`
+	for asked, want := range map[bool]string{
+		true: "",
+		false: "weir.yml:3:48: hooks.0.events.1: connection.stop is not told: it is for connections about which the decision hook was asked when they came, and auth.hook.connect_url is not set\n" +
+			"weir.yml:4:55: hooks.1.calls.1: on_close is not told: it is for connections about which the decision hook was asked when they came, and auth.hook.connect_url is not set\n" +
+			"weir.yml:5:53: hooks.2.calls.0: disconnect is not told: it is for connections about which the decision hook was asked when they came, and auth.hook.connect_url is not set",
+	} {
+		conf := warned{asked: asked}
+		loaded, err := config.Load(&conf, config.Source{File: "weir.yml", Data: []byte(file)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if w := loaded.Warnings(); len(w) > 0 {
+			got = w.Error()
+		}
+		if got != want {
+			t.Errorf("asked %t:\n%s\nwant\n%s", asked, got, want)
+		}
+	}
+}
+
+// warned is a configuration with hooks alone.
+type warned struct {
+	Hooks []Config `yaml:"hooks" help:"hooks"`
+	asked bool
+}
+
+func (w *warned) Warn() error { return errors.Join(WarnDisconnects(w.Hooks, w.asked)...) }
