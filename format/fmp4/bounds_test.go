@@ -186,14 +186,43 @@ func TestFragmentBound(t *testing.T) {
 		run := Run{ID: 1, Samples: slices.Repeat([]Sample{{Payload: buf}}, 2047)}
 		rest := math.MaxInt32 - described - 2047<<20 + over
 		run.Samples = append(run.Samples, Sample{Payload: buf[:rest]})
-		if err := checkRuns([]Run{run}); !errors.Is(err, want) {
+		err := checkRuns([]Run{run})
+		if !errors.Is(err, want) {
 			t.Errorf("%d bytes too many: %v, want %v", over, err, want)
 		}
-		if over == 0 {
+		if err == nil {
 			continue
 		}
 		if b, err := AppendFragment([]byte("x"), 1, []Run{run}); !errors.Is(err, want) || string(b) != "x" {
 			t.Errorf("%d bytes too many are written: %v", over, err)
+		}
+	}
+}
+
+// TestTracksBounds: 32 tracks of a file are read, and of those that are left out 32 are named.
+func TestTracksBounds(t *testing.T) {
+	sound := func(n int) (list []Track) {
+		for i := range n {
+			list = append(list, Track{Track: av.Track{Kind: av.Audio, Codec: av.MP3, SampleRate: 48000, Channels: 2}, ID: uint32(i + 1)})
+		}
+		return list
+	}
+	for n, want := range map[int]int{32: 32, 33: 32} {
+		b, err := AppendInit(nil, sound(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := NewReader(bytes.NewReader(b), int64(len(b)))
+		if err != nil || len(r.Tracks()) != want || len(r.LeftOut()) != 0 {
+			t.Errorf("of %d tracks %d are read, %v", n, len(r.Tracks()), err)
+		}
+		if b, err = AppendInit(nil, sound(1+n)); err != nil {
+			t.Fatal(err)
+		}
+		first := bytes.Index(b, []byte("mp4a")) + 4
+		copy(b[first:], bytes.ReplaceAll(b[first:], []byte("mp4a"), []byte("alac")))
+		if r, err = NewReader(bytes.NewReader(b), int64(len(b))); err != nil || len(r.Tracks()) != 1 || len(r.LeftOut()) != want {
+			t.Errorf("of %d tracks that are left out %d are named, %v", n, len(r.LeftOut()), err)
 		}
 	}
 }
