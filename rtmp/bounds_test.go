@@ -254,3 +254,44 @@ func TestStrayMessagesAtTheBound(t *testing.T) {
 		}
 	}
 }
+
+// TestTimesAtTheBounds: a delta of more than ten minutes in an extended field that is within a minute of the last time is a time, and so is
+// what a chunk without a header repeats; a first time of more than ten seconds is not added to itself.
+func TestTimesAtTheBounds(t *testing.T) {
+	for _, c := range []struct{ last, field, want uint32 }{
+		{600_000, 600_000, 1_200_000},
+		{600_001, 600_001, 600_001},
+		{1_000_000, 1_060_000, 1_060_000},
+		{1_000_000, 1_060_001, 2_060_001},
+		{1_000_000, 940_000, 940_000},
+		{1_000_000, 939_999, 1_939_999},
+	} {
+		r := newChunkReader(new(readBuffer), readLimits{})
+		cs := chunkStream{timestamp: c.last, hasExt: true}
+		if r.advance(&cs, c.field); cs.timestamp != c.want {
+			t.Errorf("%d after %d: %d, want %d", c.field, c.last, cs.timestamp, c.want)
+		}
+	}
+	for first, want := range map[int]uint32{10_000: 20_000, 10_001: 10_001} {
+		in := new(chunks).fmt0(6, first, 1, TypeVideo, 1).raw([]byte{1}).fmt3(6).raw([]byte{2}).b
+		ms, err := drain(reading(bytes.NewReader(in), 4096, readLimits{}))
+		if err != io.EOF || len(ms) != 2 || ms[1].Timestamp != want {
+			t.Errorf("%d: %+v, %v", first, ms, err)
+		}
+	}
+}
+
+// TestFirstBuffersAtTheBounds: a publisher's message gets up to 1 MiB at once, and anybody else's 16 bytes.
+func TestFirstBuffersAtTheBounds(t *testing.T) {
+	for _, c := range []struct {
+		publishing   bool
+		length, want int
+	}{{true, 1 << 20, 1 << 20}, {true, 1<<20 + 1, 1 << 20}, {false, 1 << 20, 16}, {false, 15, 15}} {
+		r := newChunkReader(new(readBuffer), readLimits{})
+		r.setPublishing(c.publishing)
+		cs := chunkStream{typ: TypeVideo, length: uint32(c.length)}
+		if err := r.begin(&cs); err != nil || len(cs.buf) != c.want {
+			t.Errorf("publishing %v, %d bytes: %d at first, %v", c.publishing, c.length, len(cs.buf), err)
+		}
+	}
+}

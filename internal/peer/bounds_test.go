@@ -1,11 +1,14 @@
 package peer
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"weir/internal/admit"
 	"weir/internal/session"
@@ -37,4 +40,30 @@ func TestNamesThatMayBeKeys(t *testing.T) {
 			t.Errorf("%s: %q, %q", name, got.Peer, got.Err)
 		}
 	}
+}
+
+// TestRechecksAtTheBounds: who was let in is asked about again once a second at most, and each time for 40 seconds.
+func TestRechecksAtTheBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		var began, ended []time.Duration
+		begun := time.Now()
+		h.Admit = func(ctx context.Context, r *admit.Request) (session.Grant, error) {
+			if !r.Recheck {
+				return h.grant, nil
+			}
+			began = append(began, time.Since(begun))
+			<-ctx.Done()
+			ended = append(ended, time.Since(begun))
+			return session.Grant{}, session.Because(session.Hook, ctx.Err())
+		}
+		s, cause := h.held(&session.Terms{By: "hook", Recheck: time.Millisecond})
+		time.Sleep(42 * time.Second)
+		synctest.Wait()
+		if fmt.Sprint(began, ended) != "[1s 42s] [41s]" || cause() != nil {
+			t.Errorf("asked at %v, given up at %v, ended with %v", began, ended, cause())
+		}
+		s.CloseWith(nil)
+		synctest.Wait()
+	})
 }

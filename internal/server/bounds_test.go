@@ -3,11 +3,11 @@ package server
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"weir/internal/admit"
 	"weir/internal/config"
 	"weir/internal/pull"
 )
@@ -26,21 +26,16 @@ func TestKeysOfALogLine(t *testing.T) {
 	}
 }
 
-// TestOverlaysAtTheBound: 100 files may lie over the configuration.
-func TestOverlaysAtTheBound(t *testing.T) {
-	c := &Configuration{overlay: t.TempDir()}
-	for i := range 101 {
-		if err := os.WriteFile(filepath.Join(c.overlay, fmt.Sprintf("%03d.yml", i)), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if i == 99 {
-			if f, err := c.readFiles(); err != nil || len(f.layers) != 100 {
-				t.Errorf("%d files: %v", len(f.layers), err)
-			}
-		}
+// TestRemovedKeysAtTheBound: the sessions of a key that was removed are ended for three minutes.
+func TestRemovedKeysAtTheBound(t *testing.T) {
+	removed := removedKeys{wake: make(chan struct{}, 1), since: map[admit.Holder]time.Time{}}
+	at := time.Unix(1000, 0)
+	removed.note(map[admit.Holder]struct{}{{Key: 1}: {}}, nil, at)
+	if got := len(removed.present(at.Add(3 * time.Minute))); got != 1 {
+		t.Errorf("after three minutes: %d", got)
 	}
-	if _, err := c.readFiles(); err == nil || !strings.Contains(err.Error(), "has more than 100 files that lie over the configuration") {
-		t.Error(err)
+	if got := len(removed.present(at.Add(3*time.Minute + 1))); got != 0 {
+		t.Errorf("after more than three minutes: %d", got)
 	}
 }
 
