@@ -11,13 +11,23 @@ func TestEndsOfWaves(t *testing.T) {
 		n    uint64
 		want bool
 	}{
-		{5, false}, {5, false}, // too little
-		{300, false}, {900, false}, // not over
-		{905, true}, {905, false}, // once
-		{950, false}, {990, false}, {1004, false}, {1005, true}, // many small steps
+		{5, false},
+		{5, false}, // too little
+		{300, false},
+		{900, false}, // not over
+		{905, true},
+		{905, false}, // once
+		{950, false},
+		{990, false},
+		{1004, false},
+		{1005, true}, // many small steps
 		{1005, false},
-		{1100, false}, {1104, false}, {1105, true}, // a hundred since the last one
-		{1300, false}, {1310, false}, {1319, true}, // ten are a wave that goes on, and nine are not
+		{1100, false},
+		{1104, false},
+		{1105, true}, // a hundred since the last one
+		{1300, false},
+		{1310, false},
+		{1319, true}, // with ten more a wave goes on, with nine it is over
 	} {
 		if got := w.over(step.n); got != step.want {
 			t.Errorf("step %d: at %d %v, want %v", i, step.n, got, step.want)
