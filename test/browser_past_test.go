@@ -136,6 +136,8 @@ func testPast(t *testing.T, chrome *chromium) {
 	grey, red := clockFilm(t, false), clockFilm(t, true)
 	begin := time.Now().Add(-clockLength - 20*sec)
 	record(t, grey, filepath.Join(dir, "return", "past", "old.mp4"), path, begin)
+	const over = "return/over"
+	record(t, grey, filepath.Join(dir, "return", "over", "old.mp4"), over, begin)
 	s := startServer(t, `streams.0.record=[{dir: "`+dir+`"}]`)
 	publish(t, mustBuild(t), "push", "--loop", red, s.rtmpURL(path))
 	filmed.publish(t, s.rtmpURL("live/plain"))
@@ -243,6 +245,23 @@ func testPast(t *testing.T, chrome *chromium) {
 			b.close()
 			ago = time.Since(begin) - 15*sec
 		}
+	})
+	t.Run("nobody publishes", func(t *testing.T) {
+		t.Parallel()
+		b := chrome.open(t, "http://"+s.http+"/"+over+"/?start="+begin.Add(15*sec).UTC().Format(time.RFC3339), "")
+		b.do(tellShade)
+		plays := func(from float64) func(s sight) bool {
+			return func(s sight) bool {
+				second, red := s.shade()
+				return !red && second > from-4 && second < from+8 && s.Back == "true" && s.State == "playing" && s.Recorded == "true"
+			}
+		}
+		b.until("it plays from where its address says", plays(15))
+		b.do("click #live")
+		b.until("it is offline, and has a bar", func(s sight) bool { return s.State == "offline" && s.Back == "false" && s.Recorded == "true" })
+		b.do("key ArrowLeft")
+		b.until("it plays the end of what was recorded", plays(clockLength.Seconds()-10))
+		b.until("it is offline again at its end", func(s sight) bool { return s.State == "offline" && s.Back == "false" && s.Recorded == "true" })
 	})
 	t.Run("over the gap", func(t *testing.T) {
 		t.Parallel()

@@ -132,6 +132,20 @@ func (a *Archive) Elsewhere(ctx context.Context, r *Row, disposition string) (st
 	return b.URL(ctx, r.Object, linkValid, disposition)
 }
 
+// Origins returns the schemes and hosts of the addresses that Elsewhere returns, as far as they are known.
+func (a *Archive) Origins(ctx context.Context) (origins []string) {
+	for _, c := range a.opt.Storage() {
+		b, err := a.uploads.bucket(c.Name)
+		if err != nil {
+			continue // uploads and players are told
+		}
+		if o, err := b.Origin(ctx); err == nil {
+			origins = append(origins, o)
+		}
+	}
+	return origins
+}
+
 // withdraw removes what of a file is in the storage.
 func (a *Archive) withdraw(ctx context.Context, r *Row) error {
 	if r.Upload == "" {

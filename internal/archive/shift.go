@@ -24,8 +24,6 @@ const (
 	firstTime  = 15 * time.Second
 	firstLook  = 500 * time.Millisecond
 	maxWaiting = 256
-	// recentTime is how long ago a recording may have ended that still counts as going on: one file ends before the next begins.
-	recentTime = 10 * time.Second
 )
 
 // shift finds out which growing playlist a query asks for, which it notes in want, what there is of it, from when on, and where players
@@ -96,8 +94,8 @@ func (a *Archive) begins(ctx context.Context, stream string) bool {
 	return err == nil && slices.ContainsFunc(open, func(r Row) bool { return r.Format == formatMP4 })
 }
 
-// Past returns how far one can go back in a stream that is recorded now; false if it is not, or as something that cannot
-// be played by time.
+// Past returns how far one can go back in a stream; false if nothing of it was recorded in the last 24 hours, or as something that
+// cannot be played by time.
 func (a *Archive) Past(ctx context.Context, stream string) (time.Duration, bool) {
 	now := time.Now()
 	parts, err := a.Recent(ctx, stream, "", now.Add(-maxShift), now)
@@ -107,8 +105,7 @@ func (a *Archive) Past(ctx context.Context, stream string) (time.Duration, bool)
 	if err != nil {
 		return 0, false
 	}
-	last := &parts[len(parts)-1]
-	if last.Format != formatMP4 || last.State != Recording && now.Sub(last.To) > recentTime {
+	if parts[len(parts)-1].Format != formatMP4 {
 		return 0, a.begins(ctx, stream)
 	}
 	return now.Sub(parts[0].From), true

@@ -382,8 +382,12 @@ func TestPast(t *testing.T) {
 		t.Error("nothing was recorded:", past)
 	}
 	w.recorded(m, "a.mp4", time.Now().Add(-10*time.Minute).UTC(), 1)
-	if past, ok := w.Past(t.Context(), "live/a"); ok {
-		t.Error("it is not recorded any more:", past)
+	if past, ok := w.Past(t.Context(), "live/a"); !ok || (past-10*time.Minute).Abs() > 10*time.Second {
+		t.Error("it is not recorded any more, and can be played:", past, ok)
+	}
+	w.recorded(m, "old.mp4", time.Now().Add(-maxShift-time.Hour).UTC(), 0)
+	if past, ok := w.Past(t.Context(), "live/a"); !ok || (past-10*time.Minute).Abs() > 10*time.Second {
+		t.Error("it was recorded too long ago:", past, ok)
 	}
 	g := w.grows(m, "b.mp4", time.Now().Add(-24*time.Second).UTC(), 2)
 	g.grow(11)

@@ -78,7 +78,7 @@ type description struct {
 	Stalled bool `json:"stalled,omitempty"`
 	// Silent is the track that sends nothing while the other one goes on: "video" or "audio".
 	Silent string `json:"silent,omitempty"`
-	// Past is how many seconds one can go back in the live stream; nil if it is not recorded.
+	// Past is how many seconds one can go back, also where nobody publishes; nil if nothing was recorded.
 	Past *int64 `json:"past,omitempty"`
 }
 
@@ -98,11 +98,13 @@ func (p *Pages) describe(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	path = grant.PathOf(path)
 	d := descriptionOf(p.env.Hub.Get(path))
-	if d.State == "live" {
-		if past, ok := p.past(r.Context(), path); ok {
-			seconds := int64(past / time.Second)
-			d.Past = &seconds
-		}
+	past := p.recorded.Past
+	if d.State != "live" {
+		past = p.pastOf
+	}
+	if past, ok := past(r.Context(), path); ok {
+		seconds := int64(past / time.Second)
+		d.Past = &seconds
 	}
 	send(w, r, d)
 }

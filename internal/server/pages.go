@@ -28,6 +28,6 @@ var pageTable = []struct {
 	{"snapshot", func(env protocol.Env, _ *Server) (page, error) { return snapshot.New(env), nil }},
 	{"pages", func(env protocol.Env, s *Server) (page, error) {
 		index := func() bool { return s.current.Load().conf.HTTP.Index }
-		return pages.New(env, web.Files(), index, s.openTo, s.archive.Past)
+		return pages.New(env, web.Files(), index, s.openTo, s.archive)
 	}},
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/archive/s3"
 	"weir/internal/record"
 	"weir/internal/server"
 	"weir/rtmp"
@@ -70,6 +71,29 @@ func TestPages(t *testing.T) {
 	}
 	if _, err := r.publish(t.Context(), "_weir/a"); err == nil {
 		t.Error("somebody may publish where the pages' files are")
+	}
+}
+
+// TestPageLoadsFromTheStorage: the page of a stream may load what was recorded from where its links lead, and the list of streams may not.
+func TestPageLoadsFromTheStorage(t *testing.T) {
+	r := start(t, func(c *server.Config) {
+		bucket := s3.Config{Bucket: "films", AccessKey: "a", SecretKey: "b"}
+		for i, endpoint := range []string{"http://127.0.0.1:9", "https://store.example:9000", "https://s3.eu-central-1.amazonaws.com"} {
+			bucket.SetDefaults()
+			bucket.Name, bucket.Endpoint, bucket.Bucket, bucket.AccessKey, bucket.SecretKey = fmt.Sprint("s", i), endpoint, "films", "a", "b"
+			bucket.Region, bucket.PathStyle = []string{"us-east-1", "here", ""}[i], i == 0
+			c.S3 = append(c.S3, bucket)
+		}
+	})
+	for path, want := range map[string]string{
+		"":        "; media-src 'self' blob:; connect-src 'self'; ",
+		"live/a/": "; media-src 'self' blob: ORIGINS; connect-src 'self' ORIGINS; ",
+	} {
+		want = strings.ReplaceAll(want, "ORIGINS", "http://127.0.0.1:9 https://store.example:9000 https://films.s3.dualstack.eu-central-1.amazonaws.com")
+		res, _ := r.get(path)
+		if got := res.Header.Get("Content-Security-Policy"); !strings.Contains(got, want) {
+			t.Errorf("%q: %s", path, got)
+		}
 	}
 }
 

@@ -22,6 +22,11 @@ const texts: Record<State, { message: string; detail: string; button: string }> 
   offline: { message: "The stream is offline", detail: "It starts by itself as soon as it is live.", button: "Offline" },
   forbidden: { message: "You may not watch this stream", detail: "It needs a key, or is not for your address.", button: "No access" },
   impossible: { message: "This stream cannot be played here", detail: "", button: "Error" },
+  withheld: {
+    message: "What was recorded then does not come",
+    detail: "It is in a storage that does not answer, or that does not let this page read it: its bucket must allow this page's origin (CORS).",
+    button: "Error",
+  },
   error: { message: "The server does not answer", detail: "This page goes on trying.", button: "Error" },
 };
 
@@ -120,7 +125,7 @@ export class Controls {
     const of = this.watch.description;
     write(this.what, state === "playing" ? (plan?.sentence ?? "") : "");
     this.root.dataset.silent = String(state === "playing" && plan?.silent === true);
-    this.root.dataset.sound = String(state === "playing" && of !== undefined && of.video === undefined);
+    this.root.dataset.sound = String(state === "playing" && of?.audio !== undefined && of.video === undefined);
     this.draw();
     this.measure();
   }
@@ -213,7 +218,7 @@ export class Controls {
     this.delay.value = isBack ? clock(this.seek.position) : playing && delay !== undefined ? `${delay.toFixed(1)} s` : "";
     this.delay.title = isBack ? "Before what is live" : "From the newest picture at the server to this one";
     this.root.dataset.back = String(isBack);
-    this.seek.show(this.root.dataset.state === "playing" || this.root.dataset.state === "connecting" || this.root.dataset.state === "stalled");
+    this.seek.show();
     this.root.dataset.delay = delay?.toFixed(2) ?? "";
     this.root.dataset.transport = this.watch.plan?.way?.id ?? "";
     const parts: string[] = [];

@@ -17,6 +17,8 @@ interface Recorded {
 export const leastPast = 10;
 /** How long the answer may take to come, in milliseconds. */
 const readTime = 8000;
+/** How long ago what was recorded may end while it is recorded, in milliseconds. */
+const restTime = 10_000;
 /** How far back the server lets one go, in milliseconds. */
 const farthest = 24 * 3600 * 1000;
 
@@ -24,6 +26,8 @@ const farthest = 24 * 3600 * 1000;
 export class Past {
   /** The gaps, in order. */
   gaps: readonly Gap[] = [];
+  /** When the newest of it ends; Infinity while it is recorded. */
+  to = Infinity;
   private begin: number;
   private skew = 0; // by how much the server's clock is ahead of this one
   private asked = -Infinity;
@@ -62,7 +66,11 @@ export class Past {
       const of = (await answer.json()) as Recorded;
       this.skew = Date.parse(of.now) - Date.now();
       this.gaps = of.gaps.map((g) => ({ from: Date.parse(g.from), to: Date.parse(g.to) }));
-      if (of.spans[0] !== undefined) this.begin = Date.parse(of.spans[0].from);
+      const [first] = of.spans;
+      if (first !== undefined) this.begin = Date.parse(first.from);
+      const end = Math.max(...of.spans.map((s) => Date.parse(s.to)));
+      this.to = of.spans.length > 0 && this.now() - end > restTime ? end : Infinity;
+      if (this.to < Infinity) this.gaps = [...this.gaps, { from: this.to, to: Infinity }];
     } catch {
       // What is known stays: playing tells what cannot be had.
     }

@@ -1,8 +1,12 @@
 import Hls, { type ErrorData, type Fragment } from "hls.js";
-import type { Events, Running, Start } from "./transport";
+import { bufferedEnd, type Events, type Running, type Start } from "./transport";
 
 /** How far before the end hls.js takes a viewer to be live, in seconds. */
 const liveSyncDuration = 1;
+/** How much is left to play at most when there is nothing more, in seconds. */
+const endTime = 2;
+/** How long the question may take where what cannot be loaded is, in milliseconds. */
+const askTime = 8000;
 
 /** What is recorded of a stream, from some time on, by hls.js. */
 class Rewound implements Running {
@@ -39,8 +43,13 @@ class Rewound implements Running {
   };
 
   private failed(data: ErrorData): void {
-    if (this.stopped || !data.fatal) return;
+    if (this.stopped) return;
     const code = data.response?.code ?? 0;
+    const ofMedia = data.details === Hls.ErrorDetails.FRAG_LOAD_ERROR || data.details === Hls.ErrorDetails.FRAG_LOAD_TIMEOUT;
+    if (ofMedia && data.frag !== undefined && code === 0 && bufferedEnd(this.video) < this.video.currentTime + 1) {
+      void this.find(data.frag.url);
+    }
+    if (!data.fatal) return;
     const ofPlaylist = data.details === Hls.ErrorDetails.MANIFEST_LOAD_ERROR || data.details === Hls.ErrorDetails.LEVEL_LOAD_ERROR;
     if (data.details === Hls.ErrorDetails.BUFFER_ADD_CODEC_ERROR || data.details === Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
       this.events.unusable(data.error.message);
@@ -51,6 +60,16 @@ class Rewound implements Running {
       this.hls.recoverMediaError();
     } else {
       this.events.ended(data.error.message);
+    }
+  }
+
+  /** Finds out whether what did not come is on another server: scripts are told no more than that nothing came. */
+  private async find(url: string): Promise<void> {
+    try {
+      const answer = await fetch(url, { redirect: "manual", headers: { Range: "bytes=0-0" }, signal: AbortSignal.timeout(askTime) });
+      if (!this.stopped && answer.type === "opaqueredirect") this.events.withheld();
+    } catch {
+      // This server does not answer either: hls.js tries again.
     }
   }
 
@@ -75,6 +94,11 @@ class Rewound implements Running {
       if (f.programDateTime !== null) date = f.programDateTime + 1000 * (time - f.start);
     }
     return date;
+  }
+
+  atEnd(): boolean {
+    const edge = this.hls.latestLevelDetails?.edge;
+    return edge !== undefined && this.video.currentTime > edge - endTime;
   }
 
   seek(date: number): boolean {

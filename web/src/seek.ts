@@ -65,15 +65,15 @@ export class SeekBar {
     return !this.area.hidden;
   }
 
-  /** Shows the bar if the viewer can go back. Where nothing is live there is none, unless the viewer has gone back. */
-  show(isLive: boolean): void {
+  /** Shows the bar if the viewer can go back. */
+  show(): void {
     const seconds = this.watch.past;
     if (seconds === undefined) this.past = undefined;
     else if (this.past === undefined) {
       this.past = new Past(this.source, seconds);
       this.refresh(0);
     }
-    this.area.hidden = !(this.past && this.past.now() - this.past.from >= 1000 * leastPast && (isLive || this.watch.date !== undefined));
+    this.area.hidden = !(this.past && this.past.now() - this.past.from >= 1000 * leastPast);
     this.root.dataset.recorded = String(this.isShown);
     this.draw();
   }
@@ -108,7 +108,7 @@ export class SeekBar {
     this.wanted = undefined;
     if (wanted === undefined || past === undefined) return;
     if (wanted > -nearLive) this.watch.toLive();
-    else this.watch.goBack(Math.max(past.from, past.now() + 1000 * wanted));
+    else this.watch.goBack(Math.max(past.from, Math.min(past.now() + 1000 * wanted, past.to - 1000 * step)));
     this.draw();
   }
 

@@ -10,6 +10,8 @@ export interface Events {
   reconfigured(): void;
   /** There is no more of what is played, or nothing of it at all: it is of no use to try again. */
   over(why: string): void;
+  /** What is to be played now is on another server, from which this page does not get it. */
+  withheld(): void;
 }
 
 /** A player that is in use. */
@@ -22,6 +24,8 @@ export interface Running {
   toLive(): void;
   /** The date of what is shown, by the server's clock in milliseconds; undefined if unknown. Only a recording has one. */
   date?(): number | undefined;
+  /** Reports whether all that there is so far has been played. Only a recording tells. */
+  atEnd?(): boolean;
   /** Goes to a date. Reports false if it cannot. */
   seek?(date: number): boolean;
   stop(): void;

@@ -4,7 +4,7 @@ import type { Events, Running, Start } from "./transport";
 import { plan, wayBack, type Plan, type Way } from "./ways";
 
 /** What the viewer is told. */
-export type State = "connecting" | "playing" | "waiting" | "stalled" | "offline" | "forbidden" | "impossible" | "error";
+export type State = "connecting" | "playing" | "waiting" | "stalled" | "offline" | "forbidden" | "impossible" | "withheld" | "error";
 
 // All times are in milliseconds.
 
@@ -156,16 +156,12 @@ export class Watch {
     const d = known ?? (await describe(this.source));
     if (attempt !== this.attempt) return;
     if (d.state !== "live" || (d.video === undefined && d.audio === undefined)) {
-      this.absent(d.state === "live" ? "waiting" : d.state);
+      if (d.state !== "error") this.description = d.state === "forbidden" ? undefined : d;
+      if (d.past === undefined || !this.begins()) this.absent(d.state === "live" ? "waiting" : d.state);
       return;
     }
     const { way, silent, sentence } = this.decide(d);
-    const { begin, past } = this;
-    this.begin = undefined;
-    if (begin !== undefined && past !== undefined && past >= leastPast && begin < Date.now()) {
-      this.goBack(Math.max(begin, Date.now() - 1000 * past));
-      return;
-    }
+    if (this.begins()) return;
     if (way === undefined) {
       this.changed("impossible", this.unusable.size > 0 ? "The players of this page have failed with it." : sentence);
       this.unusable.clear();
@@ -176,6 +172,15 @@ export class Watch {
     const url = way.url(this.source);
     if (silent && way.silent !== undefined) url.searchParams.set(way.silent, "1");
     if (player !== undefined) this.run(player, url, way, attempt);
+  }
+
+  /** Goes back to where the page's address has it begin, once. Reports false if it does not. */
+  private begins(): boolean {
+    const { begin, past } = this;
+    this.begin = undefined;
+    if (begin === undefined || past === undefined || past < leastPast || begin >= Date.now()) return false;
+    this.goBack(Math.max(begin, Date.now() - 1000 * past));
+    return true;
   }
 
   /** Plays what was recorded from a date on. */
@@ -277,6 +282,11 @@ export class Watch {
         console.info(`${way.label}: ${why}`);
         this.toLive();
       },
+      withheld: () => {
+        if (attempt !== this.attempt) return;
+        this.changed("withheld", "");
+        this.again(impossibleTime);
+      },
       unusable: (why) => {
         if (attempt !== this.attempt) return;
         console.info(`${way.label} cannot be used: ${why}`);
@@ -370,10 +380,12 @@ export class Watch {
     }
     const still = now - this.moved.at;
     if (still > gapTime) this.jump();
-    if (still > stillTime && isBack) this.changed("connecting", "");
-    else if (still > stillTime) void this.ask(now);
+    // Who has gone back waits for what was recorded, and at its end for the publisher.
+    const waitsForPublisher = !isBack || this.running.atEnd?.() === true;
+    if (still > stillTime && waitsForPublisher) void this.ask(now);
+    else if (still > stillTime && this.state !== "withheld") this.changed("connecting", "");
     else if (still > 2 * gapTime && this.shown === 0 && this.tries === 0) this.changed("connecting", "");
-    if (still > stuckTime && !this.isStalled) this.restart("nothing comes any more");
+    if (still > stuckTime && !this.isStalled && !(isBack && waitsForPublisher)) this.restart("nothing comes any more");
   }
 
   /** Begins anew if time moves by leaps more than by playing: nothing else would notice. */

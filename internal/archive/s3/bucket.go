@@ -31,6 +31,7 @@ type Bucket struct {
 	conns *http.Transport
 	// unconditional says that the storage does not know the condition that nothing may be there.
 	unconditional atomic.Bool
+	origin        atomic.Pointer[string] // of addresses of objects, once it is known
 }
 
 // Open makes a bucket of its configuration, and asks nobody.
@@ -87,6 +88,25 @@ func (b *Bucket) URL(ctx context.Context, key string, valid time.Duration, dispo
 		return "", b.plain(err)
 	}
 	return u.String(), nil
+}
+
+// originTime bounds the question for the bucket's region, without which Amazon's address is not known.
+const originTime = 2 * time.Second
+
+// Origin returns the scheme and host of the addresses that URL returns.
+func (b *Bucket) Origin(ctx context.Context) (string, error) {
+	if o := b.origin.Load(); o != nil {
+		return *o, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, originTime)
+	defer cancel()
+	u, err := b.core.PresignedGetObject(ctx, b.conf.Bucket, "origin", time.Minute, nil)
+	if err != nil {
+		return "", b.plain(err)
+	}
+	o := u.Scheme + "://" + u.Host
+	b.origin.Store(&o)
+	return o, nil
 }
 
 // Remove removes an object; it is no error if there is none.
