@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -44,6 +45,13 @@ func (a *api) fetch(ctx context.Context, path string) (*http.Response, error) {
 	}
 	client := http.Client{Transport: &http.Transport{ResponseHeaderTimeout: apiTime, DisableKeepAlives: true}}
 	answer, err := client.Do(r)
+	var failed *url.Error
+	if errors.As(err, &failed) { // its text has the address, which may be a link to the storage that others could use
+		err = failed.Err
+		if at, bad := url.Parse(failed.URL); bad == nil && at.Host != r.URL.Host {
+			return nil, fmt.Errorf("the file is only in the storage, which does not answer at %s: %w", at.Host, err)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("no server answers at %s: %w", base, err)
 	}
@@ -116,15 +124,18 @@ type recordingList struct {
 			Uploaded bool      `json:"uploaded"`
 		} `json:"files"`
 	} `json:"spans"`
-	Gaps []struct {
-		Path      string    `json:"path"`
-		Recording string    `json:"recording"`
-		From      time.Time `json:"from"`
-		To        time.Time `json:"to"`
-		Duration  float64   `json:"duration"`
-		Reason    string    `json:"reason"`
-	} `json:"gaps"`
-	Next string `json:"next,omitempty"`
+	Gaps []recordingGap `json:"gaps"`
+	Next string         `json:"next,omitempty"`
+}
+
+// recordingGap is time between two spans.
+type recordingGap struct {
+	Path      string    `json:"path"`
+	Recording string    `json:"recording"`
+	From      time.Time `json:"from"`
+	To        time.Time `json:"to"`
+	Duration  float64   `json:"duration"`
+	Reason    string    `json:"reason"`
 }
 
 // Run implements the command.
@@ -165,6 +176,9 @@ func (c *recordingsListCmd) print(w io.Writer, list *recordingList, head bool) {
 		}
 		for _, s := range list.Spans {
 			for _, f := range s.Files {
+				if f.Uploaded && f.State == "done" {
+					f.State = "uploaded"
+				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.ID, s.Path, clock(f.Start), lasting(f.Duration), f.Bytes, f.State, f.Name)
 			}
 		}
@@ -173,12 +187,25 @@ func (c *recordingsListCmd) print(w io.Writer, list *recordingList, head bool) {
 	if head {
 		fmt.Fprintln(w, "STREAM\tRECORDING\tFROM\tTO\tDURATION\tFILES\tCODECS")
 	}
+	gaps := list.Gaps
 	for _, s := range list.Spans {
+		gaps = slices.DeleteFunc(slices.Clone(gaps), func(g recordingGap) bool {
+			before := g.Path == s.Path && g.Recording == s.Recording && g.From.Before(s.From)
+			if before {
+				g.print(w)
+			}
+			return before
+		})
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", s.Path, s.Recording, clock(s.From), clock(s.To), lasting(s.Duration), len(s.Files), s.Codecs)
 	}
-	for _, g := range list.Gaps {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t-\t%s\n", g.Path, g.Recording, clock(g.From), clock(g.To), lasting(g.Duration), "gap: "+g.Reason)
+	for i := range gaps {
+		gaps[i].print(w)
 	}
+}
+
+// print prints a line.
+func (g *recordingGap) print(w io.Writer) {
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t-\t%s\n", g.Path, g.Recording, clock(g.From), clock(g.To), lasting(g.Duration), "gap: "+g.Reason)
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

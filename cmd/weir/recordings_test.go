@@ -19,10 +19,14 @@ func TestRecordings(t *testing.T) {
 		switch {
 		case r.URL.Path == "/api/v1/recordings" && r.URL.Query().Get("cursor") == "":
 			fmt.Fprint(w, `{"spans":[{"path":"live/a","recording":"main","from":"2026-11-27T18:00:00Z","to":"2026-11-27T18:10:00Z","duration":600,"codecs":"avc1",
-				"files":[{"id":"01A","name":"a.mp4","format":"mp4","state":"done","start":"2026-11-27T18:00:00Z","duration":600,"bytes":5}]}],
+				"files":[{"id":"01A","name":"a.mp4","format":"mp4","state":"done","start":"2026-11-27T18:00:00Z","duration":600,"bytes":5},
+				{"id":"01C","name":"c.mp4","format":"mp4","state":"done","uploaded":true}]},
+				{"path":"live/a","recording":"main","from":"2026-11-27T18:20:00Z","to":"2026-11-27T18:30:00Z","duration":600,"codecs":"avc1","files":[]}],
 				"gaps":[{"path":"live/a","recording":"main","from":"2026-11-27T18:10:00Z","to":"2026-11-27T18:20:00Z","duration":600,"reason":"offline"}],"next":"page2"}`)
 		case r.URL.Path == "/api/v1/recordings":
 			fmt.Fprint(w, `{"spans":[{"path":"live/b","recording":"main","from":"2026-11-27T18:00:00Z","to":"2026-11-27T18:00:01.5Z","duration":1.5,"codecs":"hvc1","files":[]}],"gaps":[]}`)
+		case strings.HasSuffix(r.URL.Path, "/01REMOTE/content"):
+			http.Redirect(w, r, "http://127.0.0.1:1/films/a.mp4?X-Amz-Signature=54f7", http.StatusTemporaryRedirect)
 		case strings.HasSuffix(r.URL.Path, "/clip"), strings.HasSuffix(r.URL.Path, "/content"):
 			w.Header().Set("Weir-Skipped", "bad%20one.mp4")
 			fmt.Fprint(w, "film")
@@ -49,6 +53,16 @@ func TestRecordings(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
+	}
+	if first, gap, second := strings.Index(out, "600s"), strings.Index(out, "gap: offline"), strings.Index(out, "2026-11-27T18:30:00"); first > gap || gap > second {
+		t.Errorf("the gap is not between its spans:\n%s", out)
+	}
+	if _, stderr, status := try("get", "01REMOTE", "-o", filepath.Join(dir, "remote.mp4")); status != exitFailure || strings.Contains(stderr, "Signature") ||
+		!strings.HasPrefix(stderr, "weir: the file is only in the storage, which does not answer at 127.0.0.1:1: dial tcp ") {
+		t.Error(status, stderr)
+	}
+	if out, _, _ := try("list", "live/a", "--files"); strings.Count(out, " done ") != 1 || strings.Count(out, " uploaded ") != 1 {
+		t.Error(out)
 	}
 	if out, _, _ := try("list", "live/a", "--files"); !strings.Contains(out, "01A") || !strings.Contains(asked[0], "path=live%2Fa") {
 		t.Error(out, asked)

@@ -45,6 +45,9 @@ var ErrUnreadable = errors.New("the recording cannot be read")
 // ErrFragments is returned for a range of which something is only in storage, in a file that was left in fragments.
 var ErrFragments = errors.New("a part of this range is only in the storage that it was uploaded to, in a file that was not made plain MP4 (finalize: none): play index.m3u8, or ask for the whole file")
 
+// ErrWithdraw is returned for a file that is not deleted because the storage has it and cannot be had to remove it.
+var ErrWithdraw = errors.New("nothing is deleted, as the file is in a storage that does not remove it")
+
 // ErrStorage is returned for a range of which something is only in storage that does not answer as it should.
 var ErrStorage = errors.New("a part of this range is only in the storage that it was uploaded to, which does not give it")
 

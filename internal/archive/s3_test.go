@@ -217,6 +217,18 @@ func TestUploadWhileRecording(t *testing.T) {
 	if err != nil || info.UserMetadata["Weir-Id"] != f.ID || info.UserMetadata["Weir-Stream"] != "live%2Fa" || info.ContentType != "video/mp4" {
 		t.Error(info.UserMetadata, info.ContentType, err)
 	}
+	// It is not deleted at all while the storage cannot be had.
+	s.fail(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	if err := r.Delete(t.Context(), f.ID); !errors.Is(err, ErrWithdraw) {
+		t.Error(err)
+	}
+	if again, err := r.File(t.Context(), f.ID); err != nil || again.Object != row.Object {
+		t.Error(again, err)
+	}
+	s.fail(nil)
 	// It is deleted everywhere.
 	must(t, r.Delete(t.Context(), f.ID))
 	if names, open := s.objects(); len(names) != 0 || open != 0 {

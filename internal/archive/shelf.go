@@ -163,9 +163,14 @@ func (a *Archive) withdraw(ctx context.Context, r *Row) error {
 		return err
 	}
 	if r.Object != "" {
-		return b.Remove(ctx, r.Object)
+		err = b.Remove(ctx, r.Object)
+	} else {
+		err = b.Abort(ctx, state)
 	}
-	return b.Abort(ctx, state)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrWithdraw, err)
+	}
+	return nil
 }
 
 // blob returns a text or bytes that is kept of a file; "" if there are none.

@@ -146,6 +146,7 @@ func recordingError(err error) error {
 		{archive.ErrCodecs, http.StatusConflict, "codec_change"},
 		{archive.ErrGap, http.StatusConflict, "gap"},
 		{archive.ErrStorage, http.StatusBadGateway, "storage"},
+		{archive.ErrWithdraw, http.StatusBadGateway, "storage"},
 		{archive.ErrBusy, http.StatusServiceUnavailable, "busy"},
 		{archive.ErrFormat, http.StatusConflict, "format"},
 		{archive.ErrFragments, http.StatusConflict, "fragments"},
