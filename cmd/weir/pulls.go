@@ -39,7 +39,7 @@ type pull struct {
 
 type pullsListCmd struct {
 	Stream string `arg:"" optional:"" help:"Only that of this stream, such as live/cam."`
-	Status string `enum:"idle,connecting,live,retrying,failed,standby,all" default:"all" help:"Only those with this status: ${enum}."`
+	Status string `enum:"idle,connecting,live,retrying,failed,absent,standby,all" default:"all" help:"Only those with this status: ${enum}."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 	api
 }

@@ -40,7 +40,7 @@ type Pull struct {
 	By        string     `json:"by" enum:"config,edge,api,hook" doc:"What it was made by."`
 	Sources   []string   `json:"sources" nullable:"false" doc:"From where, in the order in which they are tried, without what may be secret."`
 	OnDemand  bool       `json:"on_demand" doc:"It is fetched only while somebody plays it."`
-	Status    string     `json:"status" enum:"idle,connecting,live,retrying,failed,standby" doc:"idle while nobody plays it; retrying while all sources have failed and are tried again and again, and failed where the next player causes the next try; standby while somebody publishes the stream here."`
+	Status    string     `json:"status" enum:"idle,connecting,live,retrying,failed,absent,standby" doc:"idle while nobody plays it; retrying while all sources have failed and are tried again and again, and failed where the next player causes the next try, or absent if all of them say that nobody publishes the stream; standby while somebody publishes the stream here."`
 	Since     time.Time  `json:"since" doc:"Since when it has this status, and this source while it is live."`
 	Source    string     `json:"source,omitempty" doc:"The source that is live, or was tried last."`
 	Backup    bool       `json:"backup" doc:"The source that is live is not the first one."`
@@ -77,7 +77,7 @@ type NewPull struct {
 type pullsQuery struct {
 	Page
 	Stream string `query:"stream" maxLength:"255" doc:"Only that of this stream." example:"live/cam"`
-	Status string `query:"status" enum:"idle,connecting,live,retrying,failed,standby" doc:"Only those with this status."`
+	Status string `query:"status" enum:"idle,connecting,live,retrying,failed,absent,standby" doc:"Only those with this status."`
 }
 
 // pullsAnswer is a list of pulls.

@@ -113,7 +113,7 @@ const (
 	ServerStop = "server.stop"
 	// ConfigReloaded: another configuration is in force. Data: changed, restart: lists of keys.
 	ConfigReloaded = "config.reloaded"
-	// PullState: what becomes of a stream that is fetched from elsewhere. Data: status (live, retrying, failed, standby or
+	// PullState: what becomes of a stream that is fetched from elsewhere. Data: status (live, retrying, failed, absent, standby or
 	// idle), by, source, session while it is live; after a failure reason, text and next_try. While it is live from another source
 	// than the first: backup, and why the first one is not: reason, text.
 	PullState = "pull.state"

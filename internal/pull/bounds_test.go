@@ -78,7 +78,7 @@ func TestForget(t *testing.T) {
 		r := newRig(t, "rtmp://a/{path}")
 		r.origins['a'].become(refuses)
 		p := r.mustPlay(path)
-		r.within(2*time.Second, "it has failed", func() bool { return r.state(path).Status == Failed })
+		r.within(2*time.Second, "it is given up", func() bool { return r.state(path).Status == Absent })
 		p.s.Leave()
 		if _, err := r.Add("live/api", Plan{Sources: []string{"rtmp://a/x"}, OnDemand: true, Tuning: defaultTuning()}); err != nil {
 			t.Fatal(err)

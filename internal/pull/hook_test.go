@@ -42,7 +42,7 @@ func TestHookPullHasItsOwnAccess(t *testing.T) {
 		if err := r.Want(requestFor(path), grant); err != nil {
 			t.Fatal(err)
 		}
-		r.within(3*time.Second, "it has failed", func() bool { return r.state(path).Status == Failed })
+		r.within(3*time.Second, "it is given up", func() bool { return r.state(path).Status == Absent })
 		if len(b.header) != 0 || b.trust {
 			t.Errorf("it is told %v, trust %v", b.header, b.trust)
 		}
@@ -71,7 +71,7 @@ func TestRetryKeepsTheQuery(t *testing.T) {
 		r := newRig(t, "rtmp://a/{path}?{query}")
 		r.origins['a'].become(refuses)
 		p := r.mustPlay(path)
-		r.within(3*time.Second, "it has failed", func() bool { return r.state(path).Status == Failed })
+		r.within(3*time.Second, "it is given up", func() bool { return r.state(path).Status == Absent })
 		p.s.Leave()
 		time.Sleep(2 * time.Second)
 		if err := r.Retry(path); err != nil {

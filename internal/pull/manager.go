@@ -455,6 +455,9 @@ func (m *Manager) tell(s State) {
 		m.opt.Log.Warn(map[Status]string{ //nolint:sloglint // one of two constants
 			Retrying: "the stream cannot be fetched: trying again and again", Failed: "the stream cannot be fetched: trying again for the next player",
 		}[s.Status], at, source, slog.String("reason", reason.String()), slog.String("err", why))
+	case Absent:
+		reason, why := s.Why()
+		m.opt.Log.Info("nobody publishes the stream where it is fetched from: trying again for the next player", at, source, slog.String("reason", reason.String()), slog.String("err", why))
 	default:
 		m.opt.Log.Info("the stream is not fetched any more", at)
 	}

@@ -26,6 +26,19 @@ type Failure struct {
 	Source string // redacted
 	Reason session.Reason
 	Err    error // with the source
+	Absent bool  // it is no fault: the source says that nobody publishes the stream, or sends none of it
+}
+
+// absent reports whether a source that ended so is well and has no stream. One that takes a player and never sends anything is a server
+// that lets players wait for a publisher.
+func absent(e end) bool {
+	switch session.ReasonOf(e.err) {
+	case session.StreamEnded, session.NotFound:
+		return true
+	case session.Idle:
+		return e.lived == 0
+	}
+	return false
 }
 
 // maxFailure bounds what the failure of one of several sources adds to a text, in bytes.
@@ -46,16 +59,16 @@ func (p *pull) recall(plan *Plan, i int) *memory {
 	return &p.known.list[i]
 }
 
-// failed notes why source number i of a plan has failed. It returns that with the source, if it does not name it.
-func (p *pull) failed(plan *Plan, i int, err error) Failure {
-	source := session.Redact(plan.Sources[i])
+// failed notes how a source of a plan has failed. It returns that with the source, if it does not name it.
+func (p *pull) failed(plan *Plan, e end) Failure {
+	source, err := session.Redact(plan.Sources[e.number]), e.err
 	if !strings.HasPrefix(err.Error(), source) {
 		err = fmt.Errorf("%s: %w", source, err)
 	}
-	f := Failure{source, session.ReasonOf(err), err}
+	f := Failure{source, session.ReasonOf(err), err, absent(e)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.recall(plan, i).failure = &f
+	p.recall(plan, e.number).failure = &f
 	return f
 }
 

@@ -141,7 +141,7 @@ func (p *pull) rest(err error) context.Context {
 	p.running = false
 	status := Idle
 	if err == nil {
-		status = Failed
+		status = p.outcome()
 	}
 	if s, news := p.change(status, nil); news {
 		p.m.tell(s)
@@ -309,6 +309,22 @@ func (p *pull) fail(err error) {
 	p.failure, p.failedAt, p.failedAsked = err, time.Now(), p.asked
 }
 
+// givenUp is the status of a pull on demand whose sources have all failed.
+func (p *pull) givenUp() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.outcome()
+}
+
+// outcome is givenUp. mu is held.
+func (p *pull) outcome() Status {
+	list := p.failures()
+	if len(list) == 0 || slices.ContainsFunc(list, func(f Failure) bool { return !f.Absent }) {
+		return Failed
+	}
+	return Absent
+}
+
 // dismiss tells players that wait for a stream that never began that it does not come.
 func (p *pull) dismiss() {
 	p.mu.Lock()
@@ -362,7 +378,7 @@ func (p *pull) round(ctx context.Context) error {
 	s := p.m.opt.Hub.Get(p.path)
 	if plan.OnDemand && (s == nil || !kept(s)) {
 		p.fail(last)
-		p.set(Failed, nil)
+		p.set(p.givenUp(), nil)
 		p.dismiss()
 		return nil
 	}

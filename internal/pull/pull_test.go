@@ -48,7 +48,7 @@ func TestC437_OnDemand(t *testing.T) {
 		if !slices.Equal(r.urls, []string{"rtmp://a/live/x?key=k%20y"}) {
 			t.Errorf("%q", r.urls)
 		}
-		r.within(2*time.Second, "the failure is shown", func() bool { return r.state(path).Status == Failed })
+		r.within(2*time.Second, "the failure is shown", func() bool { return r.state(path).Status == Absent })
 		if s := r.state(path); s.Reason != session.NotFound || s.Tries != 1 || strings.Contains(s.Source, "k%20y") {
 			t.Errorf("%+v", s)
 		}
@@ -65,7 +65,7 @@ func TestC437_OnDemand(t *testing.T) {
 			t.Error("the player was sent away")
 		}
 		p.s.Leave()
-		if got, want := r.statuses(), []Status{Failed, Live}; !slices.Equal(got, want) {
+		if got, want := r.statuses(), []Status{Absent, Live}; !slices.Equal(got, want) {
 			t.Errorf("told %v, want %v", got, want)
 		}
 	})

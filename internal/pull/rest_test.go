@@ -115,7 +115,7 @@ func TestWhatIsShown(t *testing.T) {
 		}
 		got := map[string]int{}
 		r.Count(func(status string, n int) { got[status] = n })
-		if want := map[string]int{"idle": 1, "connecting": 0, "live": 1, "retrying": 0, "failed": 0, "standby": 0}; !maps.Equal(got, want) {
+		if want := map[string]int{"idle": 1, "connecting": 0, "live": 1, "retrying": 0, "failed": 0, "absent": 0, "standby": 0}; !maps.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
 		r.origins['a'].become(breaks)

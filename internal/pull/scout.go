@@ -77,7 +77,7 @@ func (p *pull) scout(ctx context.Context, plan *Plan, state *atomic.Int32) (end,
 			}
 		}
 		if ctx.Err() == nil {
-			p.failed(plan, 0, err)
+			p.failed(plan, end{0, 1, err})
 		}
 		t.Reset(scoutEvery)
 	}

@@ -20,11 +20,12 @@ const (
 	Live       Status = "live"       // a source sends
 	Retrying   Status = "retrying"   // all sources have failed, and are tried again
 	Failed     Status = "failed"     // all sources have failed, and are tried again for the next player
+	Absent     Status = "absent"     // likewise, and all sources say that nobody publishes the stream: it has ended, or never began
 	Standby    Status = "standby"    // somebody publishes the stream here
 )
 
 // Statuses returns all of them.
-func Statuses() []Status { return []Status{Idle, Connecting, Live, Retrying, Failed, Standby} }
+func Statuses() []Status { return []Status{Idle, Connecting, Live, Retrying, Failed, Absent, Standby} }
 
 // State is how a pull is. It holds no secret.
 type State struct {
@@ -147,16 +148,20 @@ func (p *pull) trying(url string) {
 
 // lost notes that a source of a plan has failed, or that it ended.
 func (p *pull) lost(plan *Plan, e end) {
-	f := p.failed(plan, e.number, e.err)
+	f := p.failed(plan, e)
 	p.mu.Lock()
 	p.state.Tries++
 	p.state.Reason, p.state.Err = f.Reason, f.Err
 	level := slog.LevelDebug
-	if p.told.status == Live && p.state.Tries == 1 {
+	text := "a source has failed"
+	switch first := p.told.status == Live && p.state.Tries == 1; {
+	case first && f.Absent:
+		level, text = slog.LevelInfo, "a source has no stream any more"
+	case first:
 		level = slog.LevelWarn
 	}
 	p.mu.Unlock()
-	p.m.opt.Log.Log(context.Background(), level, "a source has failed", slog.String("stream", p.path), slog.String("source", f.Source),
+	p.m.opt.Log.Log(context.Background(), level, text, slog.String("stream", p.path), slog.String("source", f.Source),
 		slog.String("reason", f.Reason.String()), slog.String("err", session.ErrorText(f.Err, maxLogged)))
 	p.m.opt.Failed(f.Reason)
 }

@@ -55,7 +55,7 @@ func (s *Server) pullChanged(p pull.State) {
 			data[key] = text
 		}
 	}
-	if reason, text := p.Why(); text != "" && (p.Backup || p.Status == pull.Retrying || p.Status == pull.Failed) {
+	if reason, text := p.Why(); text != "" && (p.Backup || p.Status == pull.Retrying || p.Status == pull.Failed || p.Status == pull.Absent) {
 		data["reason"], data["text"] = reason.String(), text
 	}
 	if p.Backup {

@@ -21,16 +21,21 @@ func TestRefusalsAcrossEdges(t *testing.T) {
 				url = "http://" + first.Addr("http").String()
 			}
 			second := start(t, edgeOf(url))
-			p := second.mustPlay("live/x")
-			_, err := p.ReadMessage()
-			if st, ok := errors.AsType[*rtmp.StatusError](err); !ok || st.Code != rtmp.CodePlayStreamNotFound || st.Description != told {
-				t.Errorf("the player is told %v", err)
+			for range 2 { // the second is told of the failure at once
+				c, p, err := second.play(t.Context(), "live/x")
+				if err == nil {
+					defer c.Close()
+					_, err = p.ReadMessage()
+				}
+				if st, ok := errors.AsType[*rtmp.StatusError](err); !ok || st.Code != rtmp.CodePlayStreamNotFound || st.Description != told {
+					t.Errorf("the player is told %v", err)
+				}
 			}
 			if res, body := second.get("live/y.flv"); res.StatusCode != http.StatusNotFound || string(body) != told+"\n" {
 				t.Errorf("the viewer is told %s: %q", res.Status, body)
 			}
 			for _, p := range second.pulls() {
-				if p.Status != "failed" || p.Reason != "not_found" {
+				if p.Status != "absent" || p.Reason != "not_found" {
 					t.Errorf("the second edge has %+v", p)
 				}
 			}

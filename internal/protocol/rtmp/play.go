@@ -39,7 +39,7 @@ func (p *Protocol) Play(ctx context.Context, rs *rtmp.ServerSession, r *rtmp.Pla
 		return b.variant
 	})
 	if err != nil {
-		return nil, refuse(rtmp.CodePlayFailed, err)
+		return nil, refuse(codeOf(err), err)
 	}
 	b.start = p.env.StartOf(view.Stream.Path(), r.Query.Get("start"), c.hops)
 	if err := b.checkCodecs(view); err != nil {

@@ -34,13 +34,13 @@ func (v variant) NewEncoder() mux.Encoder {
 
 // Refuse implements mux.Refuser.
 func (v variant) Refuse(cause error) []byte {
-	st, _ := errors.AsType[*rtmp.StatusError](refuse(codeOf(cause), peer.NotLive(cause)))
+	st, _ := errors.AsType[*rtmp.StatusError](refuse(codeOf(peer.NotLive(cause)), peer.NotLive(cause)))
 	return rtmp.AppendStatus(nil, st, logStreamID, v.chunkSize)
 }
 
-// codeOf returns the code for players of a stream that never began.
-func codeOf(cause error) string {
-	if session.ReasonOf(peer.NotLive(cause)) == session.NotFound {
+// codeOf returns the code for players that are refused because of err: servers that fetch the stream must know apart that there is none.
+func codeOf(err error) string {
+	if session.ReasonOf(err) == session.NotFound {
 		return rtmp.CodePlayStreamNotFound
 	}
 	return rtmp.CodePlayFailed
