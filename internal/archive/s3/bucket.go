@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"net"
@@ -58,7 +59,7 @@ func Open(conf Config) (*Bucket, error) {
 	}
 	o := &minio.Options{
 		Creds:  credentials.NewStaticV4(conf.AccessKey, conf.SecretKey, conf.SessionToken),
-		Secure: u.Scheme == "https", Region: conf.Region, Transport: t, MaxRetries: 1, // we try again ourselves, and say so
+		Secure: u.Scheme == "https", Region: conf.Region, Transport: answers{t}, MaxRetries: 1, // we try again ourselves, and say so
 	}
 	if conf.PathStyle {
 		o.BucketLookup = minio.BucketLookupPath
@@ -156,11 +157,34 @@ func (b *Bucket) plain(err error) error {
 			return fmt.Errorf("s3 %s: %s (%s): %w", b.conf.Name, why, e.Code, err)
 		}
 	}
+	if moved, ok := errors.AsType[*movedError](err); ok {
+		return fmt.Errorf("s3 %s: %w", b.conf.Name, moved)
+	}
+	for _, bound := range []error{errLongAnswer, errSlowAnswer} {
+		if errors.Is(err, bound) {
+			return fmt.Errorf("s3 %s: %w", b.conf.Name, bound)
+		}
+	}
+	if isOdd(err) {
+		return fmt.Errorf("s3 %s: the answer is not one of S3: does endpoint name the storage, and nothing else? (%w)", b.conf.Name, err)
+	}
 	var u *url.Error // its text has the address, whose query is signed
 	if errors.As(err, &u) {
 		return fmt.Errorf("s3 %s: the storage cannot be reached: %w", b.conf.Name, u.Err)
 	}
 	return fmt.Errorf("s3 %s: %w", b.conf.Name, err)
+}
+
+// isOdd reports whether an error is of an answer that cannot be read, which is no word of the storage's.
+func isOdd(err error) bool {
+	if e, ok := errors.AsType[minio.ErrorResponse](err); ok {
+		return e.StatusCode == 0 && e.Code == minio.InternalError
+	}
+	if _, ok := errors.AsType[xml.UnmarshalError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*xml.SyntaxError](err)
+	return ok
 }
 
 // hasCode reports whether an error of the storage has one of the codes.

@@ -19,6 +19,13 @@ import (
 // maxParts is how many parts an upload may have.
 const maxParts = 10000
 
+const (
+	// maxPages bounds the pages of a list of parts: storage gives a hundred of them or more on each.
+	maxPages = 100
+	// maxListed is how many uploads of one name are looked at.
+	maxListed = 100
+)
+
 // transferTime is how long so many bytes may take: at 64 KiB a second and half a minute.
 func transferTime(n int64) time.Duration { return headTime + time.Duration(n/(64<<10))*time.Second }
 
@@ -163,7 +170,7 @@ func (b *Bucket) sweep(ctx context.Context, u *Upload) error {
 	if !u.Asked || u.ID != "" {
 		return nil
 	}
-	list, err := b.core.ListMultipartUploads(ctx, b.conf.Bucket, u.Key, "", "", "", 1000)
+	list, err := b.core.ListMultipartUploads(ctx, b.conf.Bucket, u.Key, "", "", "", maxListed)
 	if hasCode(err, "AccessDenied", "NotImplemented") { // the bucket's own rule has to do it
 		err = nil
 	}
@@ -188,8 +195,10 @@ func (b *Bucket) Resume(ctx context.Context, u *Upload) error {
 	if u.ID == "" || u.Done {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, 10*headTime)
+	defer cancel()
 	there := map[int]string{}
-	for marker := 0; ; {
+	for marker, page := 0, 1; ; page++ {
 		list, err := b.core.ListObjectParts(ctx, b.conf.Bucket, u.Key, u.ID, marker, 1000)
 		if hasCode(err, "NoSuchUpload") { // Send finds out what became of it
 			return nil
@@ -198,10 +207,15 @@ func (b *Bucket) Resume(ctx context.Context, u *Upload) error {
 			return b.plain(err)
 		}
 		for _, p := range list.ObjectParts {
-			there[p.PartNumber] = p.ETag
+			if _, ours := u.Parts[p.PartNumber]; ours {
+				there[p.PartNumber] = p.ETag
+			}
 		}
 		if !list.IsTruncated || list.NextPartNumberMarker <= marker {
 			break
+		}
+		if page == maxPages {
+			return fmt.Errorf("s3 %s: the storage lists the parts of an upload on more than %d pages", b.conf.Name, maxPages)
 		}
 		marker = list.NextPartNumberMarker
 	}
