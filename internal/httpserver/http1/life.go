@@ -70,11 +70,31 @@ func (l *life) watch() {
 	c, cancel := l.conn, l.cancel
 	c.ahead = true
 	c.reader.Go(func() {
-		// The read deadline is still that of the request, and may pass while the handler waits.
-		if err := c.receive(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			cancel()
+		for {
+			err := c.receive()
+			switch {
+			case err == nil:
+				return
+			case !errors.Is(err, os.ErrDeadlineExceeded):
+				cancel()
+				return
+			case !l.outlives(c):
+				return
+			}
 		}
 	})
+}
+
+// outlives removes the read deadline of a request whose handler still waits, so that its connection is watched for as long as that. It reports
+// false if the deadline is meant: that of the next request, or of a connection that is handed over.
+func (l *life) outlives(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || l.private {
+		return false
+	}
+	c.readBy = time.Time{}
+	return c.tcp.SetReadDeadline(c.readBy) == nil
 }
 
 // keep allows no new watch. One that has begun goes on: what it reads is the next request.

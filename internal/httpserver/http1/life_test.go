@@ -56,6 +56,28 @@ func TestDone(t *testing.T) {
 	}
 }
 
+// TestDoneAfterLong: a handler learns that its client has gone, however long it has waited by then.
+func TestDoneAfterLong(t *testing.T) {
+	waiting, causes := make(chan struct{}), make(chan error, 1)
+	addr, _ := both(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		waiting <- struct{}{}
+		select {
+		case <-r.Context().Done():
+			causes <- r.Context().Err()
+		case <-time.After(patience):
+			causes <- nil
+		}
+	}), func(c *Config) { c.FirstTime, c.IdleTime = 50*time.Millisecond, 100*time.Millisecond })
+	c := dial(t, addr)
+	say(t, c, "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+	<-waiting
+	time.Sleep(50*time.Millisecond + late/2 + 300*time.Millisecond) // past the deadline of the request
+	_ = c.Close()
+	if err := <-causes; err != context.Canceled { //nolint:errorlint // as it is
+		t.Errorf("a handler that still waits hears %v of a client that has gone", err)
+	}
+}
+
 // TestLongWait: a handler that waits for longer than a connection may be idle is not disturbed, and
 // the connection goes on.
 func TestLongWait(t *testing.T) {
