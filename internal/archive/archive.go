@@ -52,6 +52,9 @@ type Archive struct {
 	log          *slog.Logger
 	media        *library
 	clips        *clips
+	making       *turns // to compute from files that are here
+	bringing     *turns // to compute from what has to be read from storage
+	outages      outages
 	uploads      *uploads
 	woken        chan struct{} // tells Run that a file is whole
 	damagedFound chan struct{} // tells Run that the index was found damaged
@@ -68,7 +71,10 @@ type Archive struct {
 
 // New opens the index.
 func New(opt Options) (*Archive, error) {
-	a := &Archive{opt: opt, log: opt.Log, media: newLibrary(), clips: newClips(), woken: make(chan struct{}, 1), damagedFound: make(chan struct{}, 1)}
+	a := &Archive{
+		opt: opt, log: opt.Log, media: newLibrary(), clips: newClips(), making: newTurns(computing), bringing: newTurns(computingRemote),
+		woken: make(chan struct{}, 1), damagedFound: make(chan struct{}, 1),
+	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"weir/format/mp4"
 	"weir/internal/archive/clip"
+	"weir/internal/archive/s3"
 	"weir/internal/session"
 )
 
@@ -51,8 +52,8 @@ var ErrWithdraw = errors.New("nothing is deleted, as the file is in a storage th
 // ErrStorage is returned for a range of which something is only in storage that does not answer as it should.
 var ErrStorage = errors.New("a part of this range is only in the storage that it was uploaded to, which does not give it")
 
-// ErrBusy is returned while as much is played from storage as may be.
-var ErrBusy = errors.New("too many ranges are being played from the storage that they were uploaded to; ask again in a few seconds")
+// ErrBusy is returned while as much is being computed for a viewer, or for all, or is played from storage, as may be.
+var ErrBusy = errors.New("too much of what was recorded is being asked for; ask again in a few seconds")
 
 // ErrFormat is returned for a range that was recorded in a format that is not cut.
 var ErrFormat = errors.New("only recordings in MP4 can be played by time; this one can be downloaded as files")
@@ -117,6 +118,9 @@ func (a *Archive) openAnywhere(ctx context.Context, r *Row) (clip.File, error) {
 	if r.State != Remote {
 		return open(r)
 	}
+	if a.outages.has(r.Upload) {
+		return nil, errOutage
+	}
 	b, err := a.uploads.bucket(r.Upload)
 	if err != nil {
 		return nil, err
@@ -124,11 +128,21 @@ func (a *Archive) openAnywhere(ctx context.Context, r *Row) (clip.File, error) {
 	return b.Object(ctx, r.Object, r.Bytes), nil
 }
 
-// Bounds of what is computed and kept of what is played.
+// errOutage says that a storage has just not answered, and is left alone for the moment.
+var errOutage = errors.New("the storage has not answered a moment ago")
+
+// storageError is ErrStorage for a file that is only in the storage and cannot be read there. It remembers a storage that has not answered, unless the
+// viewer has gone.
+func (a *Archive) storageError(ctx context.Context, r *Row, err error) error {
+	if ctx.Err() == nil && !errors.Is(err, errOutage) && !s3.Answered(err) {
+		a.outages.note(r.Upload)
+	}
+	return fmt.Errorf("%w: %w", ErrStorage, err)
+}
+
+// Bounds of what is kept of what is played.
 const (
-	// computing bounds the clips and playlists that are made at once: each needs some megabytes for an hour while it is.
-	computing = 2
-	maxHeads  = 32 << 20 // bytes of the clips that are kept
+	maxHeads = 32 << 20 // bytes of the clips that are kept
 	// idleTime is for how long clips and lists of fragments are kept that nobody asks for.
 	idleTime = time.Minute
 	// fetching bounds the ranges that are played from storage at once: each is a connection to it.
@@ -137,7 +151,6 @@ const (
 
 // clips are the clips that were asked for last: players ask for many ranges of one.
 type clips struct {
-	making  chan struct{} // playlists, too
 	fetched chan struct{}
 
 	mu    sync.Mutex // guards below
@@ -154,7 +167,7 @@ type made struct {
 }
 
 func newClips() *clips {
-	return &clips{making: make(chan struct{}, computing), fetched: make(chan struct{}, fetching), byTag: map[string]*list.Element{}, order: list.New()}
+	return &clips{fetched: make(chan struct{}, fetching), byTag: map[string]*list.Element{}, order: list.New()}
 }
 
 func (c *clips) known(tag string) *made {
@@ -167,16 +180,6 @@ func (c *clips) known(tag string) *made {
 		return m
 	}
 	return nil
-}
-
-// begin waits for the turn to compute something, until ctx ends. end gives it back.
-func (c *clips) begin(ctx context.Context) (end func(), err error) {
-	select {
-	case c.making <- struct{}{}:
-		return func() { <-c.making }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // forgetIdle forgets the clips that nobody has asked for since a time.
@@ -210,15 +213,15 @@ func (c *clips) keep(m *made) {
 
 // Film returns what was recorded of a stream from one time to another as one file. recording "" takes the recording
 // that has most of it. It fails with ErrNotFound, ErrQuery, ErrIndexing, ErrCodecs, ErrGap, ErrFormat, ErrFragments, ErrStorage or ErrBusy. What is
-// only in storage is read until ctx ends.
-func (a *Archive) Film(ctx context.Context, stream, recording string, from, to time.Time, gaps string) (*Film, error) {
-	parts, err := a.Range(ctx, stream, recording, from, to)
+// only in storage is read until ctx ends. who asks for it takes turns with others.
+func (a *Archive) Film(ctx context.Context, who, stream, recording string, from, to time.Time, gaps string) (*Film, error) {
+	parts, err := a.inTurn(ctx, who, func() ([]Part, error) { return a.Range(ctx, stream, recording, from, to) })
 	if err != nil {
 		return nil, err
 	}
 	var skipped []string
 	for {
-		f, bad, err := a.film(ctx, parts, from, to, gaps)
+		f, bad, err := a.film(ctx, who, parts, from, to, gaps)
 		if bad < 0 {
 			if f != nil {
 				f.Skipped = skipped
@@ -268,7 +271,7 @@ func (a *Archive) moved(ctx context.Context, r *Row, err error) bool {
 }
 
 // film makes a film of parts. If one of them cannot be read it returns its number, else -1.
-func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, gaps string) (f *Film, bad int, err error) {
+func (a *Archive) film(ctx context.Context, who string, parts []Part, from, to time.Time, gaps string) (f *Film, bad int, err error) {
 	var good []Part
 	var at []int
 	length, remote := time.Duration(0), false
@@ -324,7 +327,11 @@ func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, ga
 	tag := tagOf(good, from, gaps)
 	m := a.clips.known(tag)
 	if m == nil {
-		end, err := a.clips.begin(ctx)
+		turns := a.making
+		if remote {
+			turns = a.bringing
+		}
+		end, err := turns.begin(ctx, who)
 		if err != nil {
 			return f, -1, err
 		}
@@ -332,7 +339,7 @@ func (a *Archive) film(ctx context.Context, parts []Part, from, to time.Time, ga
 		if m = a.clips.known(tag); m == nil {
 			c, bad, err := a.cut(ctx, good, from, gaps)
 			if bad >= 0 && good[bad].State == Remote && !errors.Is(err, clip.ErrDamaged) {
-				return f, -1, fmt.Errorf("%w: %w", ErrStorage, err)
+				return f, -1, a.storageError(ctx, &good[bad].Row, err)
 			}
 			if err != nil {
 				if bad >= 0 {

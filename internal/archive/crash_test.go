@@ -283,7 +283,7 @@ func TestUnmountedDisk(t *testing.T) {
 	}
 	r.restart(func() { must(t, os.Rename(r.dir, away)) })
 	check("missing")
-	if _, err := r.Film(t.Context(), "live/a", "", epoch, epoch.Add(8*time.Second), Skip); !errors.Is(err, ErrNotFound) {
+	if _, err := r.Film(t.Context(), "", "live/a", "", epoch, epoch.Add(8*time.Second), Skip); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
 	r.restart(func() { must(t, os.Mkdir(r.dir, 0o755)) })
@@ -293,7 +293,7 @@ func TestUnmountedDisk(t *testing.T) {
 		must(t, os.Rename(away, r.dir))
 	})
 	check("back")
-	f, err := r.Film(t.Context(), "live/a", "", epoch, epoch.Add(8*time.Second), Skip)
+	f, err := r.Film(t.Context(), "", "live/a", "", epoch, epoch.Add(8*time.Second), Skip)
 	must(t, err)
 	must(t, f.Close())
 	r.restart(func() { must(t, os.Remove(filepath.Join(r.dir, "0.mp4"))) })
@@ -450,7 +450,7 @@ func TestRemovedBehindOurBack(t *testing.T) {
 	f := r.record(m, "live/a", "0.mp4", 0, 0, 4*time.Second)
 	kept := r.record(m, "live/a", "1.mp4", 4*time.Second, 4*time.Second, 8*time.Second)
 	must(t, os.Remove(filepath.Join(r.dir, f.Name)))
-	film, err := r.Film(t.Context(), "live/a", "", epoch, epoch.Add(8*time.Second), Skip)
+	film, err := r.Film(t.Context(), "", "live/a", "", epoch, epoch.Add(8*time.Second), Skip)
 	must(t, err)
 	must(t, film.Close())
 	if !slices.Equal(film.Skipped, []string{"0.mp4"}) || !slices.Equal(r.left("live/a"), []string{"1.mp4"}) {

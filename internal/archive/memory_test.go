@@ -18,7 +18,7 @@ func TestMemoryOfWhatIsPlayed(t *testing.T) {
 	m := encoded(t, "160x90")
 	r.record(m, "live/a", "live/a/0.mp4", 0, 0, 24*time.Second)
 	film := func(from time.Duration) {
-		f, err := r.Film(t.Context(), "live/a", "", epoch.Add(from), epoch.Add(20*time.Second), Skip)
+		f, err := r.Film(t.Context(), "", "live/a", "", epoch.Add(from), epoch.Add(20*time.Second), Skip)
 		must(t, err)
 		must(t, f.Close())
 	}
@@ -59,28 +59,33 @@ func TestComputedAtOnce(t *testing.T) {
 	r := w.rig
 	m := encoded(t, "160x90")
 	r.record(m, "live/a", "live/a/0.mp4", 0, 0, 24*time.Second)
-	for range computing {
-		r.clips.making <- struct{}{}
+	var ends []func()
+	for i := range 2 {
+		end, err := r.making.begin(t.Context(), fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, end)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.Film(ctx, "live/a", "", epoch, epoch.Add(4*time.Second), Skip); !errors.Is(err, context.Canceled) {
+	if _, err := r.Film(ctx, "", "live/a", "", epoch, epoch.Add(4*time.Second), Skip); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	key := listKey{stream: "live/a", recording: "main", from: epoch, to: epoch.Add(4 * time.Second)}
-	if _, err := w.player.lists.get(ctx, w.player, key); !errors.Is(err, context.Canceled) {
+	if _, err := w.player.lists.get(ctx, w.player, "", key); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	for range computing {
-		<-r.clips.making
+	for _, end := range ends {
+		end()
 	}
 	if a := w.get(http.MethodGet, film("live/a", 0, 4*time.Second, "")); a.status != http.StatusOK {
 		t.Error(a.status)
 	}
-	if _, err := w.player.lists.get(t.Context(), w.player, key); err != nil {
+	if _, err := w.player.lists.get(t.Context(), w.player, "", key); err != nil {
 		t.Error(err)
 	}
-	if len(r.clips.making) != 0 {
+	if r.making.given() != 0 {
 		t.Error("turns are not given back")
 	}
 }

@@ -215,7 +215,7 @@ func (a *Archive) ServeFilm(w http.ResponseWriter, r *http.Request, stream strin
 	default:
 		return fmt.Errorf("%w: gaps is %s, %s or %s", ErrQuery, Skip, Hold, Error)
 	}
-	f, err := a.Film(r.Context(), stream, q.Get("recording"), from, to, gaps)
+	f, err := a.Film(r.Context(), viewerOf(r), stream, q.Get("recording"), from, to, gaps)
 	if errors.Is(err, ErrCodecs) || errors.Is(err, ErrGap) {
 		return a.withSpans(r.Context(), err, stream, q.Get("recording"), from, to)
 	}

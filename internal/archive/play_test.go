@@ -251,7 +251,7 @@ func TestC422Ranges(t *testing.T) {
 	}
 	for range 2000 { // tiny ranges: what is kept of them is bounded
 		from := rand.N(length)
-		f, err := w.Film(t.Context(), "live/a", "", epoch.Add(from), epoch.Add(from+time.Millisecond), Skip)
+		f, err := w.Film(t.Context(), "", "live/a", "", epoch.Add(from), epoch.Add(from+time.Millisecond), Skip)
 		must(t, err)
 		must(t, f.Close())
 	}

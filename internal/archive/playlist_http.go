@@ -53,7 +53,7 @@ func (p *Player) index(w http.ResponseWriter, r *http.Request, path string) {
 	var start *m3u8.Start
 	if q.Get("start") != "" && !q.Has("from") {
 		var at time.Time
-		parts, at, start, err = p.shift(r.Context(), q, now, &want)
+		parts, at, start, err = p.shift(r.Context(), viewerOf(r), q, now, &want)
 		next.Set("start", stamp(want.from))
 		next.Set("at", stamp(at))
 		next.Set("life", strconv.FormatUint(want.life, 10))
@@ -61,7 +61,9 @@ func (p *Player) index(w http.ResponseWriter, r *http.Request, path string) {
 	} else if want.from, want.to, err = times(q, now); err == nil {
 		next.Set("from", stamp(want.from))
 		next.Set("to", stamp(want.to))
-		parts, err = p.archive.Range(r.Context(), stream, want.recording, want.from, want.to)
+		parts, err = p.archive.inTurn(r.Context(), viewerOf(r), func() ([]Part, error) {
+			return p.archive.Range(r.Context(), stream, want.recording, want.from, want.to)
+		})
 	}
 	if err != nil {
 		p.fail(w, r, stream, err)
@@ -146,7 +148,7 @@ func (p *Player) playlist(w http.ResponseWriter, r *http.Request, stream string)
 	}
 	var e *playlist
 	if err == nil {
-		e, err = p.lists.get(r.Context(), p, want)
+		e, err = p.lists.get(r.Context(), p, viewerOf(r), want)
 	}
 	if err != nil {
 		p.fail(w, r, stream, err)
@@ -308,7 +310,9 @@ func (p *Player) spans(w http.ResponseWriter, r *http.Request, path string) {
 			return
 		}
 	}
-	parts, err := p.archive.Recent(r.Context(), stream, q.Get("recording"), from, to)
+	parts, err := p.archive.inTurn(r.Context(), viewerOf(r), func() ([]Part, error) {
+		return p.archive.Recent(r.Context(), stream, q.Get("recording"), from, to)
+	})
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		p.fail(w, r, stream, err)
 		return

@@ -122,8 +122,8 @@ const (
 	wholeAge   = 10 * time.Second
 )
 
-// get returns a playlist as it is now.
-func (l *playlists) get(ctx context.Context, p *Player, key listKey) (*playlist, error) {
+// get returns a playlist as it is now. who asks for it takes turns with others.
+func (l *playlists) get(ctx context.Context, p *Player, who string, key listKey) (*playlist, error) {
 	l.mu.Lock()
 	e := l.byKey[key]
 	if e == nil {
@@ -139,12 +139,7 @@ func (l *playlists) get(ctx context.Context, p *Player, key listKey) (*playlist,
 	defer e.mu.Unlock()
 	age := time.Since(e.made)
 	if e.full == nil || age > wholeAge || !e.whole && age > growingAge {
-		end, err := p.archive.clips.begin(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer end()
-		if err := e.make(ctx, p, &key); err != nil {
+		if err := e.make(ctx, p, who, &key); err != nil {
 			return nil, err
 		}
 		l.weigh(key, e)
@@ -217,7 +212,7 @@ func (e *playlist) startAt(date time.Time) *m3u8.Start {
 }
 
 // make makes the playlist again if it has changed. mu is held.
-func (e *playlist) make(ctx context.Context, p *Player, key *listKey) error {
+func (e *playlist) make(ctx context.Context, p *Player, who string, key *listKey) error {
 	now := time.Now()
 	to := key.to
 	if key.event {
@@ -227,10 +222,18 @@ func (e *playlist) make(ctx context.Context, p *Player, key *listKey) error {
 	if key.event {
 		look = p.archive.Recent
 	}
-	parts, err := look(ctx, key.stream, key.recording, key.from, to)
+	parts, err := p.archive.inTurn(ctx, who, func() ([]Part, error) { return look(ctx, key.stream, key.recording, key.from, to) })
 	if err != nil {
 		return err
 	}
+	if err := p.archive.fetchIndexes(ctx, who, parts); err != nil {
+		return err
+	}
+	end, err := p.archive.making.begin(ctx, who)
+	if err != nil {
+		return err
+	}
+	defer end()
 	ended := true
 	if key.event {
 		parts, ended = p.following(parts, key, to)

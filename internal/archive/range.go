@@ -59,6 +59,16 @@ func (a *Archive) Recent(ctx context.Context, stream, recording string, from, to
 	return a.Range(ctx, stream, recording, from, to)
 }
 
+// inTurn looks something up in who's turn.
+func (a *Archive) inTurn(ctx context.Context, who string, look func() ([]Part, error)) ([]Part, error) {
+	end, err := a.making.begin(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return look()
+}
+
 // fullest returns the recording that has the most time in MP4, which alone can be played; the first by name of several.
 func fullest(parts []Part) string {
 	best, names := map[string]time.Duration{}, []string{}

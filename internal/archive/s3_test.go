@@ -406,7 +406,7 @@ func TestMovedWhileItIsPlayed(t *testing.T) {
 	w.serveDefault()
 	path := film("live/a", 1500*time.Millisecond, 7*time.Second, "")
 	want := w.get(http.MethodGet, path)
-	begun, err := r.Film(t.Context(), "live/a", "", epoch.Add(1500*time.Millisecond), epoch.Add(7*time.Second), Skip)
+	begun, err := r.Film(t.Context(), "", "live/a", "", epoch.Add(1500*time.Millisecond), epoch.Add(7*time.Second), Skip)
 	must(t, err)
 	defer begun.Close()
 	must(t, r.shelve(new(before)))

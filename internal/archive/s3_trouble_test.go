@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -314,4 +316,61 @@ func (r *rig) soonUploadedRow(id string) (row Row) {
 		return row.Object != ""
 	})
 	return row
+}
+
+// TestStallingStorageKeepsNobodyElseWaiting: what is here is played while a storage does not answer those who ask for what is there, and those who leave
+// give up their turns.
+func TestStallingStorageKeepsNobodyElseWaiting(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	r := upload(t, s)
+	m := encoded(t, "160x90")
+	length := m.write(t, filepath.Join(r.dir, "0.mp4"), "live/a", epoch, 0, 8*time.Second, true)
+	f := r.file("live/a", "0.mp4", 0, length)
+	f.Upload, f.Bytes = "main", int64(len(read(t, filepath.Join(r.dir, "0.mp4"))))
+	r.add(f)
+	row := r.uploadedRow(f.ID)
+	must(t, r.shelve(&row))
+	r.record(m, "live/b", "live/b/0.mp4", 0, 0, 8*time.Second)
+	w := &web{rig: r}
+	w.serveDefault()
+	reached := make(chan struct{}, 100)
+	s.fail(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || r.URL.Query().Has("uploadId") {
+			return false
+		}
+		reached <- struct{}{}
+		<-r.Context().Done()
+		return true
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for i := range 12 {
+		waiting.Go(func() {
+			from := epoch.Add(time.Duration(i+1) * time.Millisecond)
+			if _, err := r.Film(ctx, fmt.Sprint(i), "live/a", "", from, epoch.Add(7*time.Second), Skip); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+	}
+	for range 4 { // as many as may read from storage at once
+		<-reached
+	}
+	if a := w.get(http.MethodGet, film("live/b", 0, 7*time.Second, "")); a.status != http.StatusOK {
+		t.Error("what is here:", a.status, string(a.body))
+	}
+	leave()
+	waiting.Wait()
+	if r.bringing.given() != 0 || r.making.given() != 0 || len(r.clips.fetched) != 0 {
+		t.Error("turns are not given back")
+	}
+	if r.outages.has("main") {
+		t.Error("a viewer who leaves is taken for a storage that does not answer")
+	}
+	// One who has waited in vain spares the others the wait.
+	_ = r.storageError(t.Context(), &row, s3.ErrStalled)
+	_, err := r.Film(t.Context(), "", "live/a", "", epoch.Add(time.Second), epoch.Add(7*time.Second), Skip)
+	if !errors.Is(err, ErrStorage) || !errors.Is(err, errOutage) {
+		t.Error(err)
+	}
 }

@@ -59,6 +59,15 @@ func (a *Archive) keepIndex(r *Row, list *mp4.Index) error {
 
 // fragments returns the list of fragments of a file, wherever it is. It changes the row of one that was moved meanwhile.
 func (a *Archive) fragments(ctx context.Context, r *Row) (*mp4.Index, error) {
+	x, err := a.known(ctx, r)
+	if x == nil && err == nil { // it was removed here by somebody else
+		return a.fetchIndex(ctx, r)
+	}
+	return x, err
+}
+
+// known is fragments without asking the storage: it returns nil if only that can tell.
+func (a *Archive) known(ctx context.Context, r *Row) (*mp4.Index, error) {
 	if r.State != Remote {
 		if x, err := a.media.index(r); !a.moved(ctx, r, err) {
 			return x, err
@@ -71,11 +80,8 @@ func (a *Archive) fragments(ctx context.Context, r *Row) (*mp4.Index, error) {
 	if err := a.use(false, func(x *index) (err error) {
 		text, err = x.blob(ctx, "shelf", r.ID)
 		return err
-	}); err != nil {
+	}); err != nil || text == "" {
 		return nil, err
-	}
-	if text == "" { // it was removed here by somebody else
-		return a.fetchIndex(ctx, r)
 	}
 	x, err := unpack(text)
 	if err != nil {
@@ -83,6 +89,29 @@ func (a *Archive) fragments(ctx context.Context, r *Row) (*mp4.Index, error) {
 	}
 	a.media.keep(&volume{id: r.ID, whole: true, index: x})
 	return x, nil
+}
+
+// fetchIndexes asks the storage for the lists of fragments that only it has, in who's turn. What it does not give is left out by who uses them.
+func (a *Archive) fetchIndexes(ctx context.Context, who string, parts []Part) error {
+	for i := range parts {
+		p := &parts[i]
+		if p.State != Remote || p.Format != formatMP4 {
+			continue
+		}
+		if x, err := a.known(ctx, &p.Row); x != nil || err != nil {
+			continue
+		}
+		end, err := a.bringing.begin(ctx, who)
+		if err != nil {
+			return err
+		}
+		_, err = a.fetchIndex(ctx, &p.Row)
+		end()
+		if err != nil && ctx.Err() == nil {
+			_ = a.storageError(ctx, &p.Row, err)
+		}
+	}
+	return ctx.Err()
 }
 
 // fetchIndex reads the list of fragments of a file that is only in the storage, and keeps it.

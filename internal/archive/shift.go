@@ -28,7 +28,7 @@ const (
 
 // shift finds out which growing playlist a query asks for, which it notes in want, what there is of it, from when on, and where players
 // are to begin.
-func (p *Player) shift(ctx context.Context, q url.Values, now time.Time, want *listKey) ([]Part, time.Time, *m3u8.Start, error) {
+func (p *Player) shift(ctx context.Context, who string, q url.Values, now time.Time, want *listKey) ([]Part, time.Time, *m3u8.Start, error) {
 	begin, err := moment(q, "start", now)
 	if err == nil && !begin.Before(now) {
 		err = fmt.Errorf("%w: start is in the future", ErrQuery)
@@ -40,7 +40,7 @@ func (p *Player) shift(ctx context.Context, q url.Values, now time.Time, want *l
 	want.event, want.from = true, begin.UTC().Truncate(shiftGrid)
 	waits := false
 	for end := now.Add(firstTime); ; {
-		parts, e, err := p.shifted(ctx, want, begin)
+		parts, e, err := p.shifted(ctx, who, want, begin)
 		if err == nil {
 			return parts, begin, e.startAt(begin), nil
 		}
@@ -65,8 +65,10 @@ func (p *Player) shift(ctx context.Context, q url.Values, now time.Time, want *l
 
 // shifted returns what there is of the playlist that want asks for, and completes want. After an error there may be parts
 // all the same, of which there is no segment yet.
-func (p *Player) shifted(ctx context.Context, want *listKey, begin time.Time) ([]Part, *playlist, error) {
-	parts, err := p.archive.Recent(ctx, want.stream, want.recording, want.from, time.Now())
+func (p *Player) shifted(ctx context.Context, who string, want *listKey, begin time.Time) ([]Part, *playlist, error) {
+	parts, err := p.archive.inTurn(ctx, who, func() ([]Part, error) {
+		return p.archive.Recent(ctx, want.stream, want.recording, want.from, time.Now())
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,7 +82,7 @@ func (p *Player) shifted(ctx context.Context, want *listKey, begin time.Time) ([
 			want.target = targetOf(x.Fragments)
 		}
 	}
-	e, err := p.lists.get(ctx, p, *want)
+	e, err := p.lists.get(ctx, p, who, *want)
 	return parts, e, err
 }
 

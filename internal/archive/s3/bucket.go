@@ -139,6 +139,12 @@ var reasons = map[string]string{
 	"BadDigest":                          "a part was damaged on its way",
 }
 
+// Answered reports whether an error is what the storage has answered, and not that it has not.
+func Answered(err error) bool {
+	_, ok := errors.AsType[minio.ErrorResponse](err)
+	return ok
+}
+
 // plain says what an error of the storage means.
 func (b *Bucket) plain(err error) error {
 	if err == nil {
