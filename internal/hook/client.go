@@ -125,6 +125,14 @@ type Call struct {
 	Alone bool
 }
 
+// From says where a call went, as far as it may be shown: by its name, if it has one, and the target.
+func (c *Call) From() string {
+	if c.Name == "" {
+		return c.Target.String()
+	}
+	return c.Name + " at " + c.Target.String()
+}
+
 // Reply is what a service answered.
 type Reply struct {
 	Status int

@@ -90,6 +90,10 @@ type Answer struct {
 	Status int
 	// Reason is for the peer: at most 200 printable characters.
 	Reason string
+	// Unread says what came in the place of an answer, for a denial that is none but was taken for one. It holds nothing of what came.
+	Unread string
+	// From says who has answered: the call, if it has a name, and the address as far as it may be shown.
+	From string
 	// RetryAfter is when the peer may ask again, for a denial with status 429; 0: not said.
 	RetryAfter time.Duration
 	// Cache is how long the answer holds for the same question; 0: for this one alone.

@@ -337,15 +337,15 @@ func TestAnswerSRS(t *testing.T) {
 		{status: 200, body: `{"code": 0, "data": {"urls": []}}`, want: yes},
 		{status: 202, body: "0", want: no(202, "")},
 		{status: 204, want: no(204, "")},
-		{status: 200, body: "", want: Answer{}},
-		{status: 200, body: "{}", want: Answer{}},
+		{status: 200, body: "", want: notRead("it is neither a number nor an object with a code, such as {\"code\": 0}", "")},
+		{status: 200, body: "{}", want: notRead("it is neither a number nor an object with a code, such as {\"code\": 0}", "{}")},
 		{status: 200, body: "1", want: Answer{}},
-		{status: 200, body: `"0"`, want: Answer{}},
-		{status: 200, body: `{"code":"0"}`, want: Answer{}},
-		{status: 200, body: `{"code":0.0}`, want: Answer{}},
-		{status: 200, body: `{"code":null}`, want: Answer{}},
-		{status: 200, body: `[0]`, want: Answer{}},
-		{status: 200, body: `ok`, want: Answer{}},
+		{status: 200, body: `"0"`, want: notRead("it is neither a number nor an object with a code, such as {\"code\": 0}", `"0"`)},
+		{status: 200, body: `{"code":"0"}`, want: notRead("it is neither a number nor an object with a code, such as {\"code\": 0}", `{"code":"0"}`)},
+		{status: 200, body: `{"code":0.0}`, want: notRead("it is neither a number nor an object with a code, such as {\"code\": 0}", `{"code":0.0}`)},
+		{status: 200, body: `{"code":null}`, want: notRead("it is neither a number nor an object with a code, such as {\"code\": 0}", `{"code":null}`)},
+		{status: 200, body: `[0]`, want: notRead("it is neither a number nor an object with a code, such as {\"code\": 0}", `[0]`)},
+		{status: 200, body: `ok`, want: notRead("it is neither a number nor an object with a code, such as {\"code\": 0}", `ok`)},
 		{status: 200, body: `{"code":1005,"msg":"no such\nuser"}`, want: Answer{Reason: "no such user"}},
 		{status: 403, body: "0", want: no(403, "")},
 		{status: 500, body: "0", err: "status 500"},
@@ -353,6 +353,11 @@ func TestAnswerSRS(t *testing.T) {
 	} {
 		a.check(t, &srsFormat, q)
 	}
+}
+
+// notRead is a denial by an answer without a type that is none.
+func notRead(why, body string) Answer {
+	return Answer{Unread: fmt.Sprintf("the answer cannot be read: %s; it has %d bytes of no known type", why, len(body))}
 }
 
 // TestForwardSRS: what SRS takes for an answer to on_forward, and no other, says where a stream is also sent.
@@ -370,12 +375,12 @@ func TestForwardSRS(t *testing.T) {
 	for _, a := range []answer{
 		{status: 200, body: `{"code":0,"data":{"urls":["rtmp://a.example:19350/live/x?k=1","rtmps://b.example/live/y"]}}`, want: to("rtmp://a.example:19350/live/x?k=1", "rtmps://b.example/live/y")},
 		{status: 201, body: `{"code":0,"data":{"urls":[]}}`, want: yes},
-		{status: 200, body: `{"code":0,"data":{"urls":null}}`, want: Answer{}},
-		{status: 200, body: `{"code":0,"data":{}}`, want: Answer{}},
-		{status: 200, body: `{"code":0}`, want: Answer{}},
-		{status: 200, body: `0`, want: Answer{}},
-		{status: 200, body: `{"code":0,"data":{"urls":"rtmp://h/a/b"}}`, want: Answer{}},
-		{status: 200, body: `{"code":0,"data":{"urls":[7]}}`, want: Answer{}},
+		{status: 200, body: `{"code":0,"data":{"urls":null}}`, want: notRead("it has no list data.urls", `{"code":0,"data":{"urls":null}}`)},
+		{status: 200, body: `{"code":0,"data":{}}`, want: notRead("it has no list data.urls", `{"code":0,"data":{}}`)},
+		{status: 200, body: `{"code":0}`, want: notRead("it has no list data.urls", `{"code":0}`)},
+		{status: 200, body: `0`, want: notRead("it has no list data.urls", `0`)},
+		{status: 200, body: `{"code":0,"data":{"urls":"rtmp://h/a/b"}}`, want: notRead("it has no list data.urls", `{"code":0,"data":{"urls":"rtmp://h/a/b"}}`)},
+		{status: 200, body: `{"code":0,"data":{"urls":[7]}}`, want: notRead("it has no list data.urls", `{"code":0,"data":{"urls":[7]}}`)},
 		{status: 200, body: `{"code":7,"msg":"nowhere","data":{"urls":["rtmp://h/a/b"]}}`, want: Answer{Reason: "nowhere"}},
 		{status: 403, want: no(403, "")},
 		{status: 502, err: "status 502"},

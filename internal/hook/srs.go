@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"strconv"
 
@@ -160,7 +161,7 @@ func readForwardSRS(q *Question, r *Reply) (*Answer, error) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(r.Body, &w); err != nil || w.Data.URLs == nil {
-		return &Answer{}, nil //nolint:nilerr // SRS takes what it cannot read for a denial
+		return &Answer{Unread: unread(r, "it has no list data.urls")}, nil //nolint:nilerr // SRS takes what it cannot read for a denial
 	}
 	if len(w.Data.URLs) > maxPushes {
 		return nil, fmt.Errorf("the answer's %q has more than %d entries", "data.urls", maxPushes)
@@ -203,11 +204,29 @@ func readSRS(_ *Question, r *Reply) (*Answer, error) {
 		Msg  string          `json:"msg"`
 	}
 	if err := json.Unmarshal(body, &w); err != nil {
-		return &Answer{Reason: ""}, nil //nolint:nilerr // SRS takes what it cannot read for a denial
+		return &Answer{Unread: unread(r, notSRS)}, nil //nolint:nilerr // SRS takes what it cannot read for a denial
 	}
 	n, err := strconv.ParseInt(string(w.Code), 10, 64)
-	if err != nil || n != 0 {
-		return &Answer{Reason: reason(w.Msg)}, nil //nolint:nilerr // so does a code that is no integer
+	if err != nil {
+		return &Answer{Reason: reason(w.Msg), Unread: unread(r, notSRS)}, nil //nolint:nilerr // so does a code that is no integer
+	}
+	if n != 0 {
+		return &Answer{Reason: reason(w.Msg)}, nil
 	}
 	return allowed(), nil
 }
+
+// notSRS is what is wrong with an answer that SRS takes for a denial without being one.
+const notSRS = `it is neither a number nor an object with a code, such as {"code": 0}`
+
+// unread describes an answer that cannot be read, without anything of its text, which may hold what the peer showed.
+func unread(r *Reply, why string) string {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		kind = "no known type"
+	}
+	return fmt.Sprintf("the answer cannot be read: %s; it has %d bytes of %s", why, len(r.Body), session.Printable(kind, maxKind))
+}
+
+// maxKind bounds the type of an answer that is shown, in bytes.
+const maxKind = 64

@@ -334,6 +334,12 @@ func (p *Plan) verdict(r *admit.Request, a *hook.Answer) *verdict {
 	if a.Reason != "" {
 		text += ": " + a.Reason
 	}
+	if a.Unread != "" {
+		text += ": " + a.Unread
+	}
+	if a.From != "" {
+		text += " (" + a.From + ")"
+	}
 	refusal := &session.Refusal{Reason: session.Denied, Peer: a.Reason, Err: errors.New(text)}
 	switch a.Status {
 	case http.StatusUnauthorized:

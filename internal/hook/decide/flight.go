@@ -28,6 +28,7 @@ type flight struct {
 	question *admit.Request
 	waiting  int           // peers; guarded by Client.mu
 	asked    bool          // the service is asked now, or was; guarded by Client.mu
+	let      bool          // the service has let the peers in; of the flight's goroutine alone
 	owed     bool          // the service waits for the end of its yes, which nobody has seen to; guarded by Client.mu
 	done     chan struct{} // closed once verdict or err is set
 	verdict  *verdict
@@ -154,10 +155,11 @@ func (c *Client) fly(ctx context.Context, p *Plan, f *flight) (*verdict, error) 
 	}
 	asking, cancel := context.WithTimeout(ctx, p.conf.Timeout)
 	defer cancel()
-	a, err := p.put(asking, c.server, r)
+	a, let, err := p.put(asking, c.server, r)
 	if errors.Is(ctx.Err(), context.Canceled) { // nobody waits any more, or the client is closed
 		return nil, errClosed
 	}
+	f.let = let
 	c.report(p, err)
 	if err != nil {
 		return nil, err
@@ -197,7 +199,7 @@ func (c *Client) land(p *Plan, asked keys, f *flight) {
 func (c *Client) landed(p *Plan, asked keys, f *flight) (left bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.err == nil && f.verdict.refusal == nil && p.format.Pairs && !f.question.Recheck {
+	if f.let && p.format.Pairs && !f.question.Recheck {
 		f.owed = f.waiting > 0
 		left = !f.owed
 	}

@@ -80,24 +80,26 @@ func (p *Plan) forwards(r *admit.Request) []hook.Target {
 	return p.forward
 }
 
-// put asks one service after the other, until one denies, and returns the last answer, with the pushes of all.
-func (p *Plan) put(ctx context.Context, server hook.Server, r *admit.Request) (a *hook.Answer, err error) {
+// put asks one service after the other, until one denies, and returns the last answer, with the pushes of all. let says that those that
+// decide about the peer have let it in, also if what is asked afterwards is denied or fails.
+func (p *Plan) put(ctx context.Context, server hook.Server, r *admit.Request) (a *hook.Answer, let bool, err error) {
 	for _, t := range p.targets(r) {
 		if a, err = p.putTo(ctx, t, server, r, p.format.DecodeDecision, p.encode); err != nil || !a.Allow {
-			return a, err
+			return a, false, err
 		}
+		let = true
 	}
 	for _, t := range p.forwards(r) {
 		before := a
 		if a, err = p.putTo(ctx, t, server, r, p.format.DecodeForward, p.format.EncodeForward); err != nil || !a.Allow {
-			return a, err
+			return a, let, err
 		}
 		if before != nil {
 			before.Terms.Push = append(before.Terms.Push, a.Terms.Push...)
 			a = before
 		}
 	}
-	return a, nil
+	return a, let || a.Allow, nil
 }
 
 // putTo asks one service a question, which encode writes, and reads its answer by decode.
@@ -128,12 +130,13 @@ func (p *Plan) putTo(ctx context.Context, to hook.Target, server hook.Server, r 
 		return nil, err
 	}
 	if r.Recheck && p.conf.Update == "strict" && p.conf.Format == "nginx-rtmp" && reply.Status/100 != 2 {
-		return &hook.Answer{Status: reply.Status}, nil
+		return &hook.Answer{Status: reply.Status, From: call.From()}, nil
 	}
 	a, err := decode(q, reply)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", call.Target, err)
 	}
+	a.From = call.From()
 	return a, nil
 }
 
