@@ -45,7 +45,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/hook/decide", "internal/admit internal/config internal/hook/. internal/session", ""},
 	{"internal/admit", "internal/config internal/session", "github.com/MicahParks/keyfunc github.com/golang-jwt/jwt golang.org/x/crypto golang.org/x/sys"},
 	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
-	{"internal/trace", "", "go.opentelemetry.io/otel go.opentelemetry.io/proto/otlp google.golang.org/protobuf"},
+	{"internal/trace", "internal/config", "go.opentelemetry.io/otel go.opentelemetry.io/proto/otlp google.golang.org/protobuf"},
 	{"internal/intake", "", ""},
 	{"internal/listen", "internal/config", "github.com/pires/go-proxyproto golang.org/x/sys"},
 	{"internal/loglimit", "", ""},

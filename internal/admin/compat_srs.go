@@ -128,7 +128,7 @@ func (s *Server) srsDescribe(v *seen) srsStreamInfo {
 		KBPS: srsRates{v.Stats.Bitrate / 1000, v.Rate / 1000},
 	}
 	if !v.Stats.Started.IsZero() {
-		info.LiveMS = time.Since(v.Stats.Started).Milliseconds()
+		info.LiveMS = time.Now().UnixMilli() // the clock, as in SRS
 	}
 	if p, live := v.Publisher(); live {
 		info.Publish = srsPublishing{true, p.Session}
@@ -253,7 +253,7 @@ func (s *Server) srsSummaries(w http.ResponseWriter, _ *http.Request) {
 		"ok": true, "now_ms": now.UnixMilli(),
 		"self": map[string]any{
 			"version": version.Get().Version, "pid": os.Getpid(), "ppid": os.Getppid(),
-			"mem_kbyte": memory[0].Value.Uint64() / 1024, "srs_uptime": time.Since(s.started).Seconds(),
+			"mem_kbyte": memory[0].Value.Uint64() / 1024, "srs_uptime": int64(time.Since(s.started).Seconds()),
 		},
 		"system": map[string]any{
 			"srs_recv_bytes": received, "srs_send_bytes": sent, "conn_srs": s.conf.Sessions.Len(),

@@ -3,9 +3,11 @@ package admin
 import (
 	"encoding/json"
 	"encoding/xml"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/session"
 )
@@ -36,6 +38,9 @@ func TestCompatSRS(t *testing.T) {
 	}
 	if s["id"] != session.VID("live/a/b") {
 		t.Errorf("not the identifier that hooks are told: %v", s["id"])
+	}
+	if live := time.UnixMilli(int64(s["live_ms"].(float64))); time.Since(live) < 0 || time.Since(live) > time.Hour { // the clock
+		t.Errorf("live_ms is %v", live)
 	}
 	if pub := s["publish"].(map[string]any); pub["active"] != true || pub["cid"] != p.ID {
 		t.Errorf("%+v", pub)
@@ -77,7 +82,7 @@ func TestCompatSRS(t *testing.T) {
 	if sys := data["system"].(map[string]any); data["ok"] != true || sys["conn_srs"] != 3.0 || sys["srs_recv_bytes"] != 1000.0 || sys["srs_send_bytes"] != 1000.0 {
 		t.Errorf("%+v", data)
 	}
-	if self := data["self"].(map[string]any); self["mem_kbyte"].(float64) < 100 || self["pid"].(float64) < 1 {
+	if self := data["self"].(map[string]any); self["mem_kbyte"].(float64) < 100 || self["pid"].(float64) < 1 || self["srs_uptime"].(float64) != math.Trunc(self["srs_uptime"].(float64)) {
 		t.Errorf("%+v", self)
 	}
 	if a := r.ask(http.MethodDelete, compatSRS+"/clients/"+p.ID, ""); a.status != 405 || r.conf.Sessions.Get(p.ID) == nil {

@@ -32,6 +32,7 @@ type Hook struct {
 	Name      string     `json:"name" example:"billing"`
 	Target    string     `json:"target" doc:"Its URL without what may be secret, or its command." example:"https://example.org/hooks"`
 	Events    []string   `json:"events" nullable:"false" doc:"The types of events that it is told of; empty for all."`
+	Calls     []string   `json:"calls" nullable:"false" doc:"The calls of the other server's format that it makes; empty for all but those that have to be named."`
 	State     string     `json:"state" doc:"ok, failing while deliveries fail and are tried again, or off once the receiver answered 410." example:"ok"`
 	Queue     int        `json:"queue" doc:"Events that wait."`
 	Delivered uint64     `json:"delivered" doc:"Events so far that were received."`

@@ -30,7 +30,7 @@ func (h adminHooks) List() []admin.Hook {
 	var all []admin.Hook
 	for _, s := range h.Deliverer.List() {
 		a := admin.Hook{
-			Name: s.Name, Target: s.Target, Events: s.Events, State: s.Status, Queue: s.Queue,
+			Name: s.Name, Target: s.Target, Events: s.Events, Calls: s.Calls, State: s.Status, Queue: s.Queue,
 			Delivered: s.Delivered, Failed: s.Failed, Dropped: s.Dropped, LastError: s.LastError,
 		}
 		if !s.NextTry.IsZero() {

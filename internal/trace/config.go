@@ -3,6 +3,8 @@ package trace
 import (
 	"errors"
 	"net/url"
+
+	"weir/internal/config"
 )
 
 // Config is the section "tracing" of the configuration.
@@ -22,9 +24,9 @@ func (c *Config) Validate() error {
 	}
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return errURL
+		return config.Errorf(&c.URL, "%w", errURL)
 	}
 	return nil
 }
 
-var errURL = errors.New("url is no address of a collector: write one such as http://localhost:4318/v1/traces")
+var errURL = errors.New("this is no address of a collector: write one such as http://localhost:4318/v1/traces")

@@ -24,6 +24,8 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
+
+	"weir/internal/config"
 )
 
 // TestMain also sees to it that the SDK has nothing to say: what it says goes past the log.
@@ -393,6 +395,18 @@ func TestConfig(t *testing.T) {
 		if (err == nil) != ok || err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", url, err)
 		}
+	}
+}
+
+// TestConfigPlace: what is wrong with the URL is told with where the URL is.
+func TestConfigPlace(t *testing.T) {
+	conf := struct {
+		Tracing Config `yaml:"tracing" help:"traces"`
+	}{DefaultConfig()}
+	_, err := config.Load(&conf, config.Source{Sets: []string{"tracing.url=localhost:4318"}})
+	const want = "--set tracing.url: this is no address of a collector: write one such as http://localhost:4318/v1/traces"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v", err)
 	}
 }
 

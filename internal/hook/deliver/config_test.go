@@ -180,6 +180,21 @@ func TestSubscribedTypes(t *testing.T) {
 	}
 }
 
+// TestListOfHooks: a hook is shown with the events and calls by which it is told.
+func TestListOfHooks(t *testing.T) {
+	both := post("http://127.0.0.1:1/")
+	both.Format, both.Events, both.Calls = "srs", []string{"publish.*"}, []string{"on_unpublish", "on_stop"}
+	f := newFixture(t, []Config{both, post("http://127.0.0.1:2/")}, nil)
+	defer f.Close()
+	list := f.List()
+	if !slices.Equal(list[0].Events, []string{"publish.*"}) || !slices.Equal(list[0].Calls, []string{"on_unpublish", "on_stop"}) {
+		t.Errorf("%+v", list[0])
+	}
+	if list[1].Calls == nil || len(list[1].Calls)+len(list[1].Events) > 0 { // the API shows an empty list
+		t.Errorf("%+v", list[1])
+	}
+}
+
 // TestWarnDisconnects: who waits for the ends of connections is told that there are none, each at its place; patterns that only let them through are not.
 func TestWarnDisconnects(t *testing.T) {
 	const file = `

@@ -45,6 +45,7 @@ type State struct {
 	Name      string
 	Target    string    // its URL as far as it may be shown, or its program
 	Events    []string  // as configured; empty for all
+	Calls     []string  // likewise
 	Status    string    // "ok", "failing" or "off"
 	Queue     int       // events that wait or are on their way
 	Delivered uint64    // events

@@ -441,7 +441,7 @@ func (r *runner) state() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := State{
-		Name: r.name, Target: r.target, Events: append([]string{}, r.conf.Events...), Status: "ok", Queue: n, LastError: r.lastErr, NextTry: next,
+		Name: r.name, Target: r.target, Events: append([]string{}, r.conf.Events...), Calls: append([]string{}, r.conf.Calls...), Status: "ok", Queue: n, LastError: r.lastErr, NextTry: next,
 		Delivered: r.delivered.Load(), Failed: r.failed.Load(), Dropped: r.dropped.Load(),
 	}
 	switch {
