@@ -86,6 +86,47 @@ func TestRoomToFinish(t *testing.T) {
 	}
 }
 
+// TestFullBeforeTheNextFile: what no file could be begun for is missing as what a file has lost is, and the log does not say that it can be played.
+func TestFullBeforeTheNextFile(t *testing.T) {
+	disk, told := &tight{room: 1 << 30}, &catalog{}
+	sent := encode(t, 10, "320x180", 48000)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.MinFree, c.Cut = "", 2*time.Second }, func(o *Options) { o.openDir, o.Catalog = disk.open, told })
+		defer r.end()
+		has := func(room int64) {
+			disk.mu.Lock()
+			defer disk.mu.Unlock()
+			disk.room = room
+		}
+		p := r.publish("live/cam")
+		n := slices.IndexFunc(sent.frames, func(f av.Frame) bool { return f.Kind == av.Video && f.Type == av.Media && f.DTS >= 2*time.Second })
+		r.send(p, sent.frames[:n], 0, 0)
+		p.Close(nil)
+		time.Sleep(5 * time.Second) // the file is whole
+		synctest.Wait()
+		p = r.publish("live/cam")
+		has(1)
+		r.send(p, sent.frames[:n], 0, 0)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		has(1 << 30)
+		r.send(p, sent.frames, time.Minute, 0)
+		time.Sleep(time.Minute)
+		r.end()
+		synctest.Wait()
+		if r.logged("could not be begun") != 1 || r.logged("what was written before can be played") != 0 {
+			t.Error("the log says something else")
+		}
+		told.mu.Lock()
+		defer told.mu.Unlock()
+		first := told.list[0]
+		next := slices.IndexFunc(told.list, func(f File) bool { return f.ID != first.ID && strings.HasSuffix(f.Name, ".mp4") })
+		if next < 0 || first.Missing != "" || told.list[next].Missing != MissingFailed {
+			t.Errorf("%+v", told.list)
+		}
+	})
+}
+
 // TestFinishedLater: a file that could not be made whole is, once the disk takes the next file of the recording; the catalog is told.
 func TestFinishedLater(t *testing.T) {
 	c := &catalog{}

@@ -208,7 +208,7 @@ func (o *output) do(j *job, buf []byte) ([]byte, error) {
 func (o *output) write(b []byte) error {
 	if o.file == nil {
 		if err := o.create(); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errNotBegun, err)
 		}
 	} else if err := o.check(int64(len(b))); err != nil {
 		return err
@@ -236,6 +236,9 @@ var (
 
 // errDeleted says that somebody has removed or renamed the file while it was written: nobody would find what is written to it.
 var errDeleted = fmt.Errorf("the file was deleted while it was recorded: %w", fs.ErrNotExist)
+
+// errNotBegun says that there is no file.
+var errNotBegun = errors.New("the file cannot be begun")
 
 // lookEvery is how often is looked whether the file still has its name.
 const lookEvery = 2 * time.Second

@@ -134,9 +134,12 @@ func (r *recording) follow(ctx context.Context) (err error) {
 			return
 		}
 		if o := t.out; o != nil {
-			if size, _, _ := o.state(); size > 0 || o.about().Missing != "" {
+			size, _, _ := o.state()
+			r.mu.Lock()
+			if size > 0 || r.newest.ID != "" { // before the first file nothing is missing
 				r.missing = MissingFailed
 			}
+			r.mu.Unlock()
 		}
 		t.end(mp4.NoEnd)
 		r.dropped(t.order.count + len(t.held))
@@ -171,6 +174,11 @@ func (r *recording) follow(ctx context.Context) (err error) {
 			}
 			t.drain(true)
 			t.flush(mp4.NoEnd)
+			if t.out != nil {
+				if err := r.outputError(t.out); err != nil {
+					return err
+				}
+			}
 			// What a publisher that is still connected was held up with belongs to the file.
 			if _, here := r.stream.Publisher(); !here && time.Since(came) >= t.patience() {
 				t.end(mp4.NoEnd)
@@ -381,10 +389,13 @@ func (r *recording) fileFailed(f *File, err error) {
 	r.mu.Unlock()
 	if !known {
 		message := "a file of the recording failed; what was written before can be played"
-		if errors.Is(err, errDeleted) {
+		switch {
+		case errors.Is(err, errDeleted):
 			message = "a file of the recording was deleted, and with it what was written before"
+		case errors.Is(err, errNotBegun):
+			message = "a file of the recording could not be begun"
 		}
-		r.log.Error(message, slog.String("file", f.Name), slog.String("dir", f.Dir), slog.String("reason", reason), slog.Any("err", err)) //nolint:sloglint // one of two constants
+		r.log.Error(message, slog.String("file", f.Name), slog.String("dir", f.Dir), slog.String("reason", reason), slog.Any("err", err)) //nolint:sloglint // one of three constants
 		r.tell(event.RecordingFailed, f, map[string]any{"reason": reason, "text": err.Error()})
 	}
 	r.catalog(func(c Catalog) error { c.Failed(*f, err); return nil })
