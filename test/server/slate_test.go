@@ -39,6 +39,12 @@ func tagsOf(t *testing.T, name string) (list []rtmp.Message) {
 	}
 }
 
+// picture is one of the stream or of the slate, by its number there.
+type picture struct {
+	slate bool
+	n     int
+}
+
 // TestSlateFromFiles: a slate that ffmpeg made of the publisher's encoder, as FLV, MP4 and MPEG-TS, is played while the publisher is
 // away, in order and without a hole, and ffmpeg decodes the stream across both seams without a complaint.
 func TestSlateFromFiles(t *testing.T) {
@@ -51,15 +57,19 @@ func TestSlateFromFiles(t *testing.T) {
 		return name
 	}
 	stream := tagsOf(t, encode("stream.flv", "testsrc2", "6"))
-	slates := map[string]string{"flv": encode("slate.flv", "smptebars", "2")}
+	slates := map[string]string{"flv": encode("slate.flv", "testsrc", "2")}
 	for _, kind := range []string{"mp4", "ts"} {
 		slates[kind] = filepath.Join(folder, "slate."+kind)
 		ffmpegRun(t, "-i", slates["flv"], "-c", "copy", slates[kind])
 	}
-	known := map[string]bool{} // the pictures of the slate
-	for _, m := range tagsOf(t, slates["flv"]) {
-		if m.Type == rtmp.TypeVideo && m.Payload[1] == 1 {
-			known[hashOf(&m)] = true
+	which := map[string]picture{}
+	rounds := map[bool]int{}
+	for slate, tags := range map[bool][]rtmp.Message{false: stream, true: tagsOf(t, slates["flv"])} {
+		for i := range tags {
+			if m := &tags[i]; m.Type == rtmp.TypeVideo && m.Payload[1] == 1 {
+				which[hashOf(m)] = picture{slate, rounds[slate]}
+				rounds[slate]++
+			}
 		}
 	}
 
@@ -71,7 +81,7 @@ func TestSlateFromFiles(t *testing.T) {
 		targets = append(targets, c)
 	}
 	here := start(t, pushTo(targets...))
-	publish := func() (lose func()) {
+	publish := func(until uint32) (lose func()) {
 		c, err := rtmp.Dial(t.Context(), here.url("live/cam"), rtmp.DialOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +96,7 @@ func TestSlateFromFiles(t *testing.T) {
 			if err := p.WriteMessage(&m); err != nil {
 				t.Fatal(err)
 			}
-			if m.Timestamp > 3000 {
+			if m.Timestamp > until {
 				break
 			}
 		}
@@ -97,34 +107,47 @@ func TestSlateFromFiles(t *testing.T) {
 	for kind := range slates {
 		wg.Go(func() {
 			file := filepath.Join(folder, "got-"+kind+".flv")
-			eventually(t, "the stream is there", func() bool { return there.hub.Get("in/"+kind) != nil })
-			ffmpegRun(t, "-i", there.url("in/"+kind), "-t", "8", "-c", "copy", file)
+			ffmpegRun(t, "-i", there.url("in/"+kind), "-t", "12", "-c", "copy", file)
 			ffmpegRun(t, "-xerror", "-i", file, "-f", "null", "-") // a complaint fails it
+			var seams []bool
+			var before picture
 			var last uint32
-			shown, first := 0, true
 			for _, m := range tagsOf(t, file) {
 				if m.Type != rtmp.TypeVideo || m.Payload[1] != 1 {
 					continue
 				}
-				if !first && (m.Timestamp <= last || m.Timestamp-last > 100) {
+				is, ok := which[hashOf(&m)]
+				n := len(seams)
+				switch {
+				case !ok:
+					t.Fatalf("%s: a picture at %d is neither the stream's nor the slate's", kind, m.Timestamp)
+				case n == 0:
+					seams = append(seams, is.slate)
+				case m.Timestamp <= last || m.Timestamp-last > 100:
 					t.Errorf("%s: time goes from %d to %d", kind, last, m.Timestamp)
 				}
-				last, first = m.Timestamp, false
-				if known[hashOf(&m)] {
-					shown++
+				if n > 0 && is.slate != before.slate {
+					seams, before.n = append(seams, is.slate), -1
 				}
+				if want := before.n + 1; n > 0 && is.n != want && (!is.slate || is.n != want%rounds[true]) {
+					t.Errorf("%s: picture %d comes after %+v, not %d", kind, is.n, before, want)
+				}
+				before, last = is, m.Timestamp
 			}
-			if shown < 60 || shown > 80 {
-				t.Errorf("%s: %d pictures of the slate", kind, shown)
+			if !slices.Equal(seams, []bool{false, true, false, true}) && !slices.Equal(seams, []bool{false, true, false}) {
+				t.Errorf("%s: whether it is the slate goes %v", kind, seams)
 			}
 		})
 	}
-	lose := publish()
+	for kind := range slates { // a player that waits makes its stream
+		eventually(t, "a player waits for "+kind, func() bool { return there.hub.Get("in/"+kind) != nil })
+	}
+	lose := publish(3000)
 	lose()
-	<-time.After(3 * time.Second) // the publisher is away
-	lose = publish()
+	<-time.After(3 * time.Second) // the publisher is away for longer than a round of the slate
+	lose = publish(6000)
+	lose() // the slate lets the players have their twelve seconds, however late they begin
 	wg.Wait()
-	lose()
 	if strings.Contains(here.log.String(), "the slate is not used") {
 		t.Error("the log says that a slate does not fit")
 	}
