@@ -97,9 +97,25 @@ func (d *Demuxer) Flush(dst []av.Frame) []av.Frame {
 	for _, s := range d.streams {
 		d.finishPES(s)
 		s.reset()
+		s.pes.cut = false
 		s.continuity, s.section = continuity{}, sectionReader{}
 	}
 	d.pat, d.pmt = sectionReader{}, sectionReader{}
+	dst, d.out = d.out, nil
+	return dst
+}
+
+// EndSegment appends to dst the frames that are whole if no PES packet goes on behind the end of a segment of HLS, which is now: those whose
+// packet does not say how long it is, as most of video do not. Else they would come with the next segment, or not at all if there is none. A
+// stream that was seen to go on all the same, which costs it one frame, is left alone from then on.
+func (d *Demuxer) EndSegment(dst []av.Frame) []av.Frame {
+	d.out = dst
+	for _, s := range d.streams {
+		if r := &s.pes; r.active && r.parsed && r.header.length == 0 && !r.runsOn {
+			d.finishPES(s)
+			r.cut = true
+		}
+	}
 	dst, d.out = d.out, nil
 	return dst
 }

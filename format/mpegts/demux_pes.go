@@ -9,6 +9,8 @@ type pesReader struct {
 	parsed bool // header is set
 	header pesHeader
 	random bool // random_access_indicator where it began
+	cut    bool // the newest packet was taken to end where a segment did
+	runsOn bool // packets go on behind the ends of segments
 }
 
 // readPES takes a packet of a stream of PES packets (H.222.0, 2.4.3.6).
@@ -30,6 +32,11 @@ func (d *Demuxer) readPES(s *stream, p *packet) {
 		d.dropPES(s)
 		s.reset()
 	}
+	if r.cut && !p.start && v != lost {
+		r.runsOn = true
+		d.counters.BadFrames++
+	}
+	r.cut = false
 	if p.start {
 		d.finishPES(s)
 		r.active, r.parsed, r.random = true, false, p.flags&flagRandomAccess != 0

@@ -267,7 +267,7 @@ func (l *hlsList) read(i int, number uint64) error {
 			return fmt.Errorf("segment %d is damaged: %w", number, err)
 		}
 	case isTS(b[:min(len(b), sniffSize)], len(b) <= sniffSize):
-		l.add(l.begin.take(l.demux.Demux(nil, b), 0, true))
+		l.add(l.begin.take(l.demux.EndSegment(l.demux.Demux(nil, b)), 0, true))
 	default:
 		l.bad++
 		return fmt.Errorf("segment %d is neither MPEG-TS nor fragmented MP4", number)

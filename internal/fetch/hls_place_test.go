@@ -84,6 +84,47 @@ func TestPlaylistThatStands(t *testing.T) {
 	})
 }
 
+// TestLastPictureOfASegment: of a transport stream that stands all pictures come, and who opens it again once it goes on gets those that
+// follow: none is lost in between, and none comes twice.
+func TestLastPictureOfASegment(t *testing.T) {
+	tape, err := tapes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &web{t: t, files: map[string][]byte{}, place: &Place{}}
+		for i, b := range tape[0] {
+			w.files["/"+strconv.Itoa(i)+".ts"] = []byte(b)
+		}
+		last, n := time.Duration(0), 0
+		for _, until := range []int{3, 4, 6} {
+			lines := []string{}
+			for i := range until {
+				lines = append(lines, strconv.Itoa(i)+".ts")
+			}
+			w.files["/x.m3u8"] = list(append(lines, "…")...)
+			p := newPatient(w.mustOpen("/x.m3u8"), 10*time.Second)
+			for {
+				f, err := p.ReadFrame()
+				if err != nil {
+					break
+				}
+				if f.Type != av.Media {
+					continue
+				}
+				if d := f.DTS - last; n > 0 && (d < pictureTime-time.Millisecond || d > pictureTime+time.Millisecond) {
+					t.Errorf("picture %d comes %v after the one before", n, d)
+				}
+				last, n = f.DTS, n+1
+			}
+			_ = p.Close()
+			if n != until*pictures {
+				t.Errorf("of %d segments %d pictures came, not %d", until, n, until*pictures)
+			}
+		}
+	})
+}
+
 // TestPlaceInTheMiddle: a segment whose frames were not all taken is read again; one that has ended is read from its beginning, and who has no place begins
 // at the end.
 func TestPlaceInTheMiddle(t *testing.T) {
