@@ -88,6 +88,29 @@ func TestOriginOfAdmin(t *testing.T) {
 	}
 }
 
+// unread is a body that must not be read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body is read")
+	return 0, io.EOF
+}
+
+// TestBodyThatIsTooLarge: what says of itself that it is larger than anything that is taken is refused before it is read,
+// whatever it is for.
+func TestBodyThatIsTooLarge(t *testing.T) {
+	h := testHandler(t, nil)
+	for size, want := range map[int64]int{1 << 20: 200, 1<<20 + 1: 413, 1 << 40: 413} {
+		r := httptest.NewRequest(http.MethodGet, "/api/v1/sessions", unread{t})
+		r.Host, r.ContentLength = "localhost", size
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want || (want == 413) != strings.Contains(w.Body.String(), "more than 1048576 bytes") {
+			t.Errorf("%d bytes: %d %s", size, w.Code, w.Body)
+		}
+	}
+}
+
 // TestCmdlineHidesValues: keys given by --set are not shown.
 func TestCmdlineHidesValues(t *testing.T) {
 	w := httptest.NewRecorder()

@@ -227,6 +227,32 @@ func TestUndecided(t *testing.T) {
 	}
 }
 
+// TestRecheckWithoutPause: terms that want to be asked about all the time are asked about once a second.
+func TestRecheckWithoutPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, session.Limits{}, stream.Limits{}, nil)
+		s, _ := h.held(&session.Terms{Recheck: time.Millisecond})
+		before := h.asked.Load()
+		time.Sleep(3500 * time.Millisecond)
+		synctest.Wait()
+		if n := h.asked.Load() - before; n != 3 {
+			t.Errorf("asked %d times in 3.5 s", n)
+		}
+		s.CloseWith(nil)
+		h.Sessions.Wait()
+	})
+}
+
+// TestNameWithinARefusal: names that are as short as parts of words are left where they are, longer ones are masked.
+func TestNameWithinARefusal(t *testing.T) {
+	for name, want := range map[string]string{"nobod": "nobody may, says nobody", "nobody": "*** may, says ***"} {
+		r := withoutName(&session.Refusal{Peer: "nobody may, says nobody", Err: errors.New("nobody may, says nobody")}, name)
+		if r.Peer != want || r.Err.Error() != want {
+			t.Errorf("%s: %q, %v", name, r.Peer, r.Err)
+		}
+	}
+}
+
 // TestPlayersOfAGrant: a publisher's terms bound the players of its stream.
 func TestPlayersOfAGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

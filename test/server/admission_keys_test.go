@@ -85,7 +85,7 @@ func TestPlayersOfASecretName(t *testing.T) {
 			answers[name] <- "rtmp: " + err.Error()
 		}()
 		for _, suffix := range []string{".flv", "/index.m3u8"} {
-			go func() { answers[name] <- suffix + ": " + r.answer("live/" + name + suffix) }()
+			go func() { answers[name] <- suffix + ": " + r.answer("live/"+name+suffix) }()
 		}
 	}
 	for begin := time.Now(); len(r.inRole(session.Waiting)) < 2*waiting; <-time.After(time.Millisecond) {
