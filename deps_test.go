@@ -29,7 +29,7 @@ var layers = []struct{ folder, ours, outside string }{
 
 	// The server.
 	{"internal/strictjson", "", ""},
-	{"internal/statefile", "", ""},
+	{"internal/statefile", "", "golang.org/x/sys"},
 	{"internal/config", "internal/strictjson", "github.com/google/jsonschema-go go.yaml.in/yaml/v4"},
 	{"internal/timeline", "", ""},
 	{"internal/stream", "av codec internal/timeline", ""},
@@ -43,7 +43,7 @@ var layers = []struct{ folder, ours, outside string }{
 	{"internal/event", "internal/session internal/stream", ""},
 	{"internal/hook", "internal/admit internal/event internal/session internal/version", ""},
 	{"internal/hook/decide", "internal/admit internal/config internal/hook/. internal/session", ""},
-	{"internal/admit", "internal/config internal/session", "github.com/MicahParks/keyfunc github.com/golang-jwt/jwt golang.org/x/crypto golang.org/x/sys"},
+	{"internal/admit", "internal/config internal/session internal/statefile", "github.com/MicahParks/keyfunc github.com/golang-jwt/jwt golang.org/x/crypto"},
 	{"internal/metrics", "internal/session internal/stream internal/config internal/version", "github.com/prometheus/client_golang"},
 	{"internal/trace", "internal/config", "go.opentelemetry.io/otel go.opentelemetry.io/proto/otlp google.golang.org/protobuf"},
 	{"internal/intake", "", ""},

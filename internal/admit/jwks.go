@@ -16,6 +16,8 @@ import (
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
+
+	"weir/internal/statefile"
 )
 
 const (
@@ -120,7 +122,11 @@ func (s *keySet) fetch(ctx context.Context) error {
 
 func (s *keySet) get(ctx context.Context) ([]byte, error) {
 	if !strings.Contains(s.source, "://") {
-		return readBounded(s.source, maxKeySet)
+		b, err := statefile.Read(s.source, maxKeySet)
+		if err == nil && b == nil {
+			err = fmt.Errorf("there is no file %s", s.source)
+		}
+		return b, err
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.source, nil)
 	if err != nil {

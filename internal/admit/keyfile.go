@@ -6,15 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"weir/internal/session"
+	"weir/internal/statefile"
 )
 
 // The bounds of a file of keys.
@@ -88,8 +87,8 @@ func KeyFileIn(state string) KeyFile { return KeyFile{filepath.Join(state, "keys
 
 // List returns the keys, in the order in which they were made. A file that is missing has none.
 func (f KeyFile) List() ([]StoredKey, error) {
-	b, err := readBounded(f.Name, maxKeyFile)
-	if errors.Is(err, fs.ErrNotExist) {
+	b, err := statefile.Read(f.Name, maxKeyFile)
+	if err == nil && b == nil {
 		return nil, nil
 	}
 	if errors.Is(err, fs.ErrPermission) {
@@ -203,10 +202,10 @@ func (f KeyFile) Revoke(id string, keep bool) (StoredKey, error) {
 
 // change reads the file, lets edit change what it holds, and puts it back in one step.
 func (f KeyFile) change(edit func([]StoredKey) ([]StoredKey, error)) error {
-	if err := makeFolder(filepath.Dir(f.Name)); err != nil {
+	if err := statefile.MakeFolder(filepath.Dir(f.Name)); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
-	unlock, err := lockFile(f.Name + ".lock")
+	unlock, err := statefile.Lock(f.Name + ".lock")
 	if err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
@@ -220,7 +219,7 @@ func (f KeyFile) change(edit func([]StoredKey) ([]StoredKey, error)) error {
 	}
 	b, err := json.MarshalIndent(keyFile{keyFileVersion, keys}, "", "  ")
 	if err == nil {
-		err = writeFile(f.Name, append(b, '\n'))
+		err = statefile.Write(f.Name, append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("keys: %w", err)
@@ -230,8 +229,8 @@ func (f KeyFile) change(edit func([]StoredKey) ([]StoredKey, error)) error {
 
 // LastUsed returns when each key was used last, as far as a server has noted it: up to a minute late.
 func (f KeyFile) LastUsed() (map[string]time.Time, error) {
-	b, err := readBounded(f.usedName(), maxKeyFile)
-	if errors.Is(err, fs.ErrNotExist) {
+	b, err := statefile.Read(f.usedName(), maxKeyFile)
+	if err == nil && b == nil {
 		return nil, nil
 	}
 	var used map[string]time.Time
@@ -246,45 +245,3 @@ func (f KeyFile) LastUsed() (map[string]time.Time, error) {
 
 // usedName is the file in which a server notes when keys were used.
 func (f KeyFile) usedName() string { return strings.TrimSuffix(f.Name, ".json") + ".used.json" }
-
-// readBounded reads a file that has at most limit bytes.
-func readBounded(name string, limit int64) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	b, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", name, limit)
-	}
-	return b, err
-}
-
-// writeFile replaces a file in one step: whoever reads it, also after a crash, finds the old or the new one.
-// It has the owner and mode of the old file; a new one may be read by its owner alone.
-func writeFile(name string, b []byte) (err error) {
-	dir := filepath.Dir(name)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp.Name())
-		}
-	}()
-	_, err = tmp.Write(b)
-	if err = errors.Join(err, likeNeighbours(tmp, name), tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp.Name(), name); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }()
-	return d.Sync()
-}

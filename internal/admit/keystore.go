@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"weir/internal/session"
+	"weir/internal/statefile"
 )
 
 const (
@@ -345,7 +346,7 @@ func (s *KeyStore) note(before map[string]time.Time) map[string]time.Time {
 	}
 	b, err := json.MarshalIndent(used, "", "  ")
 	if err == nil {
-		err = writeFile(s.file.usedName(), append(b, '\n'))
+		err = statefile.Write(s.file.usedName(), append(b, '\n'))
 	}
 	if err != nil {
 		s.log.Warn("cannot record when keys were last used", slog.String("file", s.file.usedName()), slog.Any("err", err))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"weir/internal/session"
+	"weir/internal/statefile"
 )
 
 func newFile(t testing.TB) KeyFile {
@@ -307,7 +308,7 @@ func TestRunWatches(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, _ := json.Marshal(keyFile{keyFileVersion, list[:3]})
-		if err := writeFile(f.Name, b); err != nil {
+		if err := statefile.Write(f.Name, b); err != nil {
 			t.Fatal(err)
 		}
 		if got := next(); got != "013" {
@@ -315,7 +316,7 @@ func TestRunWatches(t *testing.T) {
 		}
 		list[1].Revoked = time.Time{}
 		b, _ = json.Marshal(keyFile{keyFileVersion, list})
-		if err := writeFile(f.Name, b); err != nil {
+		if err := statefile.Write(f.Name, b); err != nil {
 			t.Fatal(err)
 		}
 		if got := next(); got != "0" {

@@ -4,54 +4,10 @@ package admit
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"weir/internal/session"
 )
-
-// TestRootKeepsOwner: what "weir key" writes as root can be read by a server that runs as another user.
-func TestRootKeepsOwner(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
-	}
-	const uid, gid = 12345, 12346
-	home := filepath.Join(t.TempDir(), "home")
-	if err := os.Mkdir(home, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(home, uid, gid); err != nil {
-		t.Fatal(err)
-	}
-	is := func(name string, mode os.FileMode, uid, gid int) {
-		t.Helper()
-		info, err := os.Stat(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if u, g := ownerOf(info); u != uid || g != gid || info.Mode().Perm() != mode {
-			t.Errorf("%s belongs to %d:%d with %v, want %d:%d with %v", name, u, g, info.Mode().Perm(), uid, gid, mode)
-		}
-	}
-	f := KeyFileIn(filepath.Join(home, "a", "state"))
-	mustAdd(t, f, StoredKey{ID: "a", Role: "publish", Match: "live/a"})
-	is(filepath.Join(home, "a"), 0o700, uid, gid)
-	is(filepath.Join(home, "a", "state"), 0o700, uid, gid)
-	is(f.Name, 0o600, uid, gid)
-	is(f.Name+".lock", 0o600, uid, gid)
-
-	// The file goes before its folder, and keeps its mode.
-	if err := os.Chown(f.Name, uid+1, gid+1); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(f.Name, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Revoke("a", false); err != nil {
-		t.Fatal(err)
-	}
-	is(f.Name, 0o640, uid+1, gid+1)
-}
 
 // TestUnreadableKeysLeaveNoStreamOpen: while the file cannot be read, whoever has no known key is refused, and is not taken
 // for one that guesses; once it can be, all is as it says.

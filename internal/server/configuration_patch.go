@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"weir/internal/config"
+	"weir/internal/statefile"
 )
 
 var (
@@ -61,7 +62,7 @@ func (c *Configuration) Patch(_ context.Context, patch []byte, ifMatch string) (
 	if path, by, found := loaded.Overridden(patch); found {
 		return Report{}, tag, config.Errors{{Origin: by, Path: path, Found: "is set here, before the changes of the API: take it away first"}}
 	}
-	if r, err = c.server.reloadAfter(conf, func() error { return persist(name, f.layer(name)) }); err != nil {
+	if r, err = c.server.reloadAfter(conf, func() error { return statefile.Write(name, f.layer(name)) }); err != nil {
 		return Report{}, tag, err
 	}
 	c.applied(r, "api", c.keep(f, conf, loaded))
@@ -99,50 +100,4 @@ func (f files) layer(name string) []byte {
 		}
 	}
 	return nil
-}
-
-// persist writes a file so that after a crash either the old or the new one is there, whole, and the new one once
-// persist has returned. Its folder is made for us alone.
-func persist(name string, data []byte) error {
-	dir := filepath.Dir(name)
-	if err := makeFolder(dir); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncFolder(dir)
-}
-
-// makeFolder makes a folder, and those above it that are missing, so that they are there after a crash.
-func makeFolder(dir string) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	if above := filepath.Dir(dir); above != dir {
-		if err := makeFolder(above); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return syncFolder(filepath.Dir(dir))
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestWriteAndRead: a file is its user's alone, also where another one was open to others before, it is replaced whole, nothing else is
+// TestWriteAndRead: a file is its user's alone, unless somebody has opened the one before to others, it is replaced whole, nothing else is
 // left in the folder, and one that is too long is not read.
 func TestWriteAndRead(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "a", "b")
@@ -15,14 +15,17 @@ func TestWriteAndRead(t *testing.T) {
 	if b, err := Read(name, 10); b != nil || err != nil {
 		t.Errorf("a file that is not there: %q, %v", b, err)
 	}
-	for _, text := range []string{"0123456789", "other"} {
-		if err := Write(name, []byte(text)); err != nil {
+	for _, c := range []struct {
+		text string
+		mode os.FileMode
+	}{{"0123456789", 0o600}, {"other", 0o644}} {
+		if err := Write(name, []byte(c.text)); err != nil {
 			t.Fatal(err)
 		}
-		if b, err := Read(name, 10); string(b) != text || err != nil {
+		if b, err := Read(name, 10); string(b) != c.text || err != nil {
 			t.Errorf("%q, %v", b, err)
 		}
-		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != c.mode {
 			t.Error(info.Mode(), err)
 		}
 		if err := os.Chmod(name, 0o644); err != nil {
@@ -55,5 +58,19 @@ func TestWriteFails(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 1 {
 		t.Error(entries, err)
+	}
+}
+
+// TestFolderThatIsNone: what is no folder is not taken for one, and nothing is written below it.
+func TestFolderThatIsNone(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a")
+	if err := Write(name, nil); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := Read(name, 1); b == nil || len(b) != 0 || err != nil {
+		t.Errorf("an empty file is %v, %v", b, err)
+	}
+	if err := Write(filepath.Join(name, "b"), nil); err == nil || !strings.Contains(err.Error(), "is no folder") {
+		t.Error(err)
 	}
 }

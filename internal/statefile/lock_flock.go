@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
-package admit
+package statefile
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile waits until no other program holds the lock that is a file, and takes it. The server can open what root has made.
-func lockFile(name string) (unlock func(), err error) {
+// Lock waits until no other program holds the lock that is a file, and takes it. The server can open what root has made.
+func Lock(name string) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
-package admit
+package statefile
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func ownerOf(info fs.FileInfo) (uid, gid int) {
 }
 
 // likeNeighbours gives a file that is to be name the mode and owner of the one there is. One that is new gets, from
-// root, the owner of its folder: the server may run as another user than who runs "weir key". It fails if the server could
+// root, the owner of its folder: the server may run as another user than who runs a command such as "weir key". It fails if the server could
 // not read it.
 func likeNeighbours(f *os.File, name string) error {
 	old, err := os.Stat(name)
@@ -60,29 +60,13 @@ func likeFolder(f *os.File, name string) error {
 	return f.Chown(ownerOf(info))
 }
 
-// makeFolder makes a folder, and those above it, for its owner alone. What root makes belongs to whom the folder above belongs.
-func makeFolder(name string) error {
-	info, err := os.Stat(name)
-	if err == nil && !info.IsDir() {
-		return fmt.Errorf("%s is no folder", name)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	above := filepath.Dir(name)
-	if err := makeFolder(above); err != nil {
-		return err
-	}
-	if err := os.Mkdir(name, 0o700); err != nil {
-		if errors.Is(err, fs.ErrExist) { // somebody else has
-			return nil
-		}
-		return err
-	}
+// likeAbove gives a new folder, if root makes it, to whom the one above belongs.
+func likeAbove(name string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	if info, err = os.Stat(above); err != nil {
+	info, err := os.Stat(filepath.Dir(name))
+	if err != nil {
 		return err
 	}
 	uid, gid := ownerOf(info)
