@@ -2,12 +2,28 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// TestHangupOfAClosedTerminal: a hangup ends a server whose terminal is gone, and does not have it read its configuration.
+func TestHangupOfAClosedTerminal(t *testing.T) {
+	ctx, end := context.WithCancelCause(t.Context())
+	defer end(nil)
+	hangups := make(chan os.Signal, 1)
+	hangups <- syscall.SIGHUP
+	reloadOnHangup(ctx, hangups, end, nil, &console{Err: io.Discard, Terminal: true})
+	if cause := context.Cause(ctx); cause == nil || cause.Error() != "SIGHUP was received, and the terminal is gone" {
+		t.Error(cause)
+	}
+}
 
 // TestLogValues: durations are written alike in both forms of the log, and errors that were joined are one line.
 func TestLogValues(t *testing.T) {

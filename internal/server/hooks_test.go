@@ -174,8 +174,8 @@ func TestHooksInAPI(t *testing.T) {
 	for len(types()) < 2 {
 		<-time.After(time.Millisecond)
 	}
-	for path, want := range map[string]int{"/billing/deliveries/none/replay": 404, "/none/deliveries/x/replay": 404} {
-		if code, body := ask(http.MethodPost, path); code != want {
+	for path, want := range map[string]string{"/billing/deliveries/none/replay": "delivery", "/none/deliveries/x/replay": "hook"} {
+		if code, body := ask(http.MethodPost, path); code != http.StatusNotFound || !strings.Contains(body, "no "+want+" ") {
 			t.Error(path, code, body)
 		}
 	}
