@@ -169,7 +169,7 @@ func TestC425TimeShift(t *testing.T) {
 	if p.Type != "EVENT" || p.EndList || p.TargetDuration != targetLeast || len(p.Segments) != 2 || p.MediaSequence != 0 {
 		t.Errorf("%s", first.body)
 	}
-	for range 1000 {
+	for range scaled(1000) {
 		if a := w.get(http.MethodGet, address, "If-None-Match", first.header.Get("ETag")); a.status != 304 {
 			t.Fatal(a.status, string(a.body))
 		}
@@ -251,7 +251,7 @@ func TestC426LongTimeShift(t *testing.T) {
 		t.Fatal(len(p.Segments), p.ServerControl)
 	}
 	full := w.get(http.MethodGet, address, "Accept-Encoding", "gzip")
-	const viewers = 1000
+	viewers := scaled(1000)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	tags := map[string]int{}

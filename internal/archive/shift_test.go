@@ -410,6 +410,9 @@ func TestPast(t *testing.T) {
 
 // TestTimeShiftOverManyFiles: of more files than an answer has, the newest are played, and told of.
 func TestTimeShiftOverManyFiles(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has the database take a minute; make test runs this without it, too")
+	}
 	w := newWeb(t, protocoltest.Options{}, nil)
 	const files, length = maxFiles + 500, 10 * time.Second
 	begin := time.Now().Add(-files * length).UTC().Truncate(time.Second)
