@@ -43,21 +43,26 @@ type media struct {
 	reserve int // see Head.Reserve
 }
 
-var source = sync.OnceValues(func() ([]byte, error) {
+var source = sync.OnceValues(func() ([]byte, error) { return encode("-bf", "2", "-preset", "veryfast") })
+
+// encode returns what ffmpeg's encoders send, as FLV; options are those of the pictures' one.
+func encode(options ...string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "weir-mp4-*")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	name := filepath.Join(dir, "in.flv")
-	out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=30:duration=6",
-		"-f", "lavfi", "-i", "sine=sample_rate=48000:duration=6", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "60", "-bf", "2", "-preset", "veryfast",
-		"-c:a", "aac", "-ac", "2", name).CombinedOutput()
+	args := append([]string{
+		"-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=30:duration=6",
+		"-f", "lavfi", "-i", "sine=sample_rate=48000:duration=6", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "60",
+	}, options...)
+	out, err := exec.Command("ffmpeg", append(args, "-c:a", "aac", "-ac", "2", name)...).CombinedOutput()
 	if err != nil {
 		return nil, errors.Join(err, errors.New(string(out)))
 	}
 	return os.ReadFile(name)
-})
+}
 
 // record returns what ffmpeg's encoders send.
 func record(t testing.TB) *media {
@@ -66,6 +71,12 @@ func record(t testing.TB) *media {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parse(t, b)
+}
+
+// parse returns the media of a file in FLV.
+func parse(t testing.TB, b []byte) *media {
+	t.Helper()
 	m := &media{file: filepath.Join(t.TempDir(), "in.flv")}
 	if err := os.WriteFile(m.file, b, 0o600); err != nil {
 		t.Fatal(err)

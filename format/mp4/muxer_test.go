@@ -89,29 +89,74 @@ func TestCompositionTimes_C406(t *testing.T) {
 				}
 			}
 			for form, name := range m.both(t) {
-				p := probeStarts(t, name)
-				if got := p.streams[0].firstShow - p.streams[1].firstShow; math.Abs(got-m.offset()) > 0.001 {
-					t.Errorf("%s: the picture begins %.4f s after the sound, want %.4f", form, got, m.offset())
-				}
-				got := times(t, name, "v")
-				if len(got) != len(want) {
-					t.Fatalf("%s: %d pictures", form, len(got))
-				}
-				for i := range got {
-					if d := got[i] - got[0] - (want[i] - want[0]).Seconds(); math.Abs(d) > 0.002 {
-						t.Errorf("%s: picture %d is %.4f s off", form, i, d)
-						break
-					}
-				}
+				m.shownAt(t, want, form, name)
 			}
 		})
 	}
 }
 
-// times are when the packets of a stream are shown.
-func times(t *testing.T, name, stream string) (list []float64) {
+// shownAt reports whether the pictures of a file are shown at times from the first on, and as long after the sound as the publisher wants.
+func (m *media) shownAt(t *testing.T, want []time.Duration, form, name string) {
 	t.Helper()
-	for line := range strings.Lines(run(t, "ffprobe", "-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0", name)) {
+	p := probeStarts(t, name)
+	if got := p.streams[0].firstShow - p.streams[1].firstShow; math.Abs(got-m.offset()) > 0.001 {
+		t.Errorf("%s: the picture begins %.4f s after the sound, want %.4f", form, got, m.offset())
+	}
+	got := times(t, name, "v")
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d pictures", form, len(got))
+	}
+	for i := range got {
+		if d := got[i] - got[0] - (want[i] - want[0]).Seconds(); math.Abs(d) > 0.002 {
+			t.Errorf("%s: picture %d is %.4f s off", form, i, d)
+			break
+		}
+	}
+}
+
+// TestPyramid (C-406): of an encoder that takes its pictures out of a pyramid of 16 B-frames each is shown at its time, and a reader that knows no edit lists shows
+// pictures and sound apart by no more than the first picture's composition time.
+func TestPyramid_C406(t *testing.T) {
+	b, err := encode("-bf", "16", "-b_strategy", "0", "-preset", "medium", "-x264-params", "b-pyramid=strict:b-adapt=0:ref=4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := parse(t, b)
+	var want []time.Duration
+	most, first := time.Duration(0), time.Duration(-1)
+	for i := range m.frames {
+		if f := &m.frames[i]; f.Kind == av.Video {
+			if first < 0 {
+				first = f.PTS - f.DTS
+			}
+			most = max(most, f.PTS-f.DTS)
+			want = append(want, f.PTS)
+		}
+	}
+	if most < 15*33*time.Millisecond || first < 60*time.Millisecond {
+		t.Fatalf("the encoder made no pyramid: pictures are shown up to %v after they are decoded, the first %v", most, first)
+	}
+	for form, name := range m.both(t) {
+		m.shownAt(t, want, form, name)
+		pictures, sound := times(t, name, "v", "-ignore_editlist", "1"), times(t, name, "a", "-ignore_editlist", "1")
+		if d := slices.Min(pictures) - sound[0] - m.offset(); math.Abs(d) > first.Seconds()+0.001 {
+			t.Errorf("%s: without edit lists pictures and sound are %.4f s apart, and the first composition time is %v", form, d, first)
+		}
+		shown := slices.Sorted(slices.Values(pictures))
+		for i := 1; i < len(shown); i++ { // none beside or behind another
+			if d := shown[i] - shown[i-1]; math.Abs(d-1./30) > 0.002 {
+				t.Errorf("%s: without edit lists %.4f s are between the pictures %d and %d", form, d, i-1, i)
+				break
+			}
+		}
+	}
+}
+
+// times are when the packets of a stream are shown, to a reader with options.
+func times(t *testing.T, name, stream string, options ...string) (list []float64) {
+	t.Helper()
+	args := append([]string{"-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"}, options...)
+	for line := range strings.Lines(run(t, "ffprobe", append(args, name)...)) {
 		v, err := strconv.ParseFloat(strings.Trim(line, ",\n"), 64)
 		if err != nil {
 			t.Fatal(err)
