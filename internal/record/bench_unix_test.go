@@ -22,10 +22,7 @@ func BenchmarkRecordings(b *testing.B) {
 	const size = 12500 // of a picture: 25 a second are 2.5 Mbit/s
 	for i := range sent.frames {
 		if f := &sent.frames[i]; f.Kind == av.Video && f.Type == av.Media && len(f.Payload) < size-8 {
-			filler := make([]byte, size-len(f.Payload)) // a NAL unit that decoders pass over
-			n := len(filler) - 4
-			filler[2], filler[3], filler[4] = byte(n>>8), byte(n), 12
-			f.Payload = append(f.Payload[:len(f.Payload):len(f.Payload)], filler...)
+			f.Payload = padded(f.Payload, size-len(f.Payload))
 		}
 	}
 	run := func(start string) (cpu time.Duration, heap uint64, r *rig) {
@@ -60,9 +57,13 @@ func BenchmarkRecordings(b *testing.B) {
 		r.end()
 		busy, with, r := run("auto")
 		r.end()
-		b.ReportMetric(float64(busy-idle)/float64(seconds*time.Second)*100, "%core")
-		b.ReportMetric((float64(with)-float64(without))/streams/1024, "KiB/recording")
+		core, each := float64(busy-idle)/float64(seconds*time.Second)*100, (float64(with)-float64(without))/streams/1024
+		b.ReportMetric(core, "%core")
+		b.ReportMetric(each, "KiB/recording")
 		b.ReportMetric(float64(r.dropped), "dropped")
+		if core > 100 || each > 256 || r.dropped > 0 { // the limits of bench/RESULTS.md
+			b.Errorf("%.1f %% of a core, %.0f KiB a recording, %d frames dropped", core, each, r.dropped)
+		}
 		if n := r.count(event.RecordingDone); n != streams {
 			b.Errorf("%d files", n)
 		}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -127,11 +128,7 @@ func TestMinuteBetweenKeyFrames_C410(t *testing.T) {
 	sent := made(t, "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=5:duration=130", "-c:v", "libx264", "-preset", "ultrafast", "-g", "300", "-keyint_min", "300", "-sc_threshold", "0")
 	for i := range sent[:6] { // as much as may wait for the disk
 		if f := &sent[i]; f.Type == av.Media {
-			const size = 3 << 20
-			filler := make([]byte, size) // a NAL unit that decoders pass over
-			n := size - 4
-			filler[0], filler[1], filler[2], filler[3], filler[4] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n), 12
-			f.Payload = append(slices.Clone(f.Payload), filler...)
+			f.Payload = padded(f.Payload, 3<<20)
 		}
 	}
 	p := r.publish("live/cam")
@@ -208,7 +205,7 @@ func TestPublisherOf100ms_C411(t *testing.T) {
 	}
 }
 
-// TestDiskStands_C416: a disk that stands still for 30 s costs what does not fit into the queue, which is counted to the frame, and the publisher no
+// TestDiskStands_C416: a disk that stands still for 30 s costs what does not fit into the queue, which is counted to the frame, and the publisher and a player no
 // time at all. The file ends with its last frame, and the next one says why something is missing before it.
 func TestDiskStands_C416(t *testing.T) {
 	clip := slices.DeleteFunc(encode(t, 10, "320x180", 48000).frames, func(f av.Frame) bool { return f.Kind == av.Data })
@@ -224,12 +221,42 @@ func diskStands(t *testing.T, clip []av.Frame, format string) {
 		p := r.publish("live/cam")
 		by, sent := time.Duration(0), 0
 		begin := time.Now()
+		s := r.hub.Get("live/cam")
+		var mu sync.Mutex
+		var written []time.Time // of each frame
+		player := s.Follow(stream.FollowOptions{From: stream.FromNext})
+		defer player.Close()
+		played := make(chan int)
+		go func() {
+			n := 0
+			defer func() { played <- n }()
+			for {
+				e, err := player.Next(t.Context())
+				if err != nil {
+					return
+				}
+				if e.Type != av.Media {
+					continue
+				}
+				mu.Lock()
+				late := time.Since(written[n])
+				mu.Unlock()
+				if n++; late > 0 {
+					t.Errorf("a player gets frame %d %v later", n, late)
+				}
+			}
+		}()
 		feed := func() {
 			for i := range clip {
 				f := clip[i]
 				f.DTS, f.PTS = f.DTS+by, f.PTS+by
 				time.Sleep(time.Until(begin.Add(f.DTS)))
 				before := time.Now()
+				if f.Type == av.Media {
+					mu.Lock()
+					written = append(written, before)
+					mu.Unlock()
+				}
 				if err := p.Write(&f); err != nil {
 					t.Fatal(err)
 				}
@@ -259,6 +286,9 @@ func diskStands(t *testing.T, clip []av.Frame, format string) {
 			feed()
 		}
 		synctest.Wait()
+		if player.Close(); <-played != sent {
+			t.Error("the player lacks something")
+		}
 		list, err := r.m.List("live/cam")
 		if err != nil || len(list) != 1 || list[0].State != "recording" {
 			t.Fatalf("%+v, %v", list, err)

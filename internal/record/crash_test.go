@@ -112,7 +112,7 @@ func TestKilled_C400_P3(t *testing.T) {
 	var group sync.WaitGroup
 	turn := make(chan struct{}, atOnce)
 	for i := range kills {
-		wait := time.Duration(random.IntN(900)) * time.Millisecond
+		wait := time.Duration(random.IntN(1500)) * time.Millisecond
 		turn <- struct{}{}
 		group.Go(func() {
 			defer func() { <-turn }()

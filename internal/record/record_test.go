@@ -36,12 +36,25 @@ func TestEveryFrameOnce_P1_P2_P11(t *testing.T) {
 				same(t, sent, "a", names...)
 			}
 			sum, pictures := 0.0, 0
-			for _, name := range names {
+			described := ""
+			for i, name := range names {
 				v := packets(t, name, "v")
 				pictures += len(v)
-				first := math.Min(v[0].pts, packets(t, name, "a")[0].pts)
-				if format == "mp4" && math.Abs(first) > 0.001 || !v[0].key {
+				a := packets(t, name, "a")
+				first, tolerance := min(v[0].dts, a[0].dts), 0.001
+				switch format {
+				case "mp4":
+					first = min(v[0].pts, a[0].pts)
+				case "ts": // its clock begins at 0, so that what it is to show can come before it is shown
+					first, tolerance = first-0.2, 0.04
+				}
+				if math.Abs(first) > tolerance || !v[0].key {
 					t.Errorf("%s begins at %v, key %v", name, first, v[0].key)
+				}
+				if was := describe(t, name); i == 0 {
+					described = was
+				} else if was != described {
+					t.Errorf("%s is described as\n%s\nand the first file as\n%s", name, was, described)
 				}
 				d := probed(t, name)
 				if math.Abs(d-length(t, name)) > 0.1 {
@@ -49,8 +62,8 @@ func TestEveryFrameOnce_P1_P2_P11(t *testing.T) {
 				}
 				sum += d
 			}
-			if pictures != 250 || math.Abs(sum-10) > map[string]float64{"mp4": 0.1, "flv": 0.3, "ts": 0.3}[format] {
-				t.Errorf("%d pictures in %.3f s", pictures, sum)
+			if long := length(t, sent.file); pictures != 250 || math.Abs(sum-long) > map[string]float64{"mp4": 0.04, "flv": 0.3, "ts": 0.3}[format] {
+				t.Errorf("%d pictures in %.3f s of %.3f s", pictures, sum, long)
 			}
 			for i := 1; i <= len(names); i++ {
 				e := r.wait(event.RecordingDone, i)
@@ -59,6 +72,52 @@ func TestEveryFrameOnce_P1_P2_P11(t *testing.T) {
 				}
 				if d := e.Data["duration"].(float64); math.Abs(d-length(t, filepath.Join(r.dir, e.Data["file"].(string)))) > 0.05 {
 					t.Errorf("the event of %v says %v s", e.Data["file"], d)
+				}
+			}
+		})
+	}
+}
+
+// describe is what ffprobe says of a file's tracks, but for when they begin and how long they are.
+func describe(t *testing.T, name string) string {
+	t.Helper()
+	var kept []string
+	for line := range strings.Lines(tool(t, "ffprobe", "-v", "error", "-show_streams", "-show_data_hash", "md5", "-of", "flat", name)) {
+		key, _, _ := strings.Cut(line, "=")
+		key = strings.ToLower(key[strings.LastIndexByte(key, '.')+1:])
+		if !strings.HasPrefix(key, "start_") && !strings.HasPrefix(key, "duration") && !slices.Contains([]string{"nb_frames", "bit_rate", "creation_time"}, key) {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) < 40 {
+		t.Fatalf("%s: ffprobe says only %q", name, kept)
+	}
+	return strings.Join(kept, "")
+}
+
+// TestCutBySize: a file ends at the first key frame at which it has what cut_size says.
+func TestCutBySize(t *testing.T) {
+	for _, format := range formats {
+		t.Run(format, func(t *testing.T) {
+			r := newRig(t, func(c *Config) { c.Format, c.CutSize = format, 1<<20 })
+			sent := encode(t, 10, "160x90", 48000)
+			for i := range sent.frames { // 0.75 MB a second
+				if f := &sent.frames[i]; f.Kind == av.Video && f.Type == av.Media {
+					f.Payload = padded(f.Payload, 30000)
+				}
+			}
+			r.send(r.publish("live/cam"), sent.frames, 0, 0)
+			names := r.whole()
+			if len(names) != 5 {
+				t.Fatalf("%d files", len(names))
+			}
+			for _, name := range names {
+				info, err := os.Stat(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v := packets(t, name, "v"); len(v) != 50 || !v[0].key || info.Size() < 1<<20 || info.Size() > 1<<21 {
+					t.Errorf("%s: %d bytes, %d pictures", name, info.Size(), len(v))
 				}
 			}
 		})
@@ -201,8 +260,8 @@ func TestJumps_P6_C408(t *testing.T) {
 			if len(names) != 1 {
 				t.Fatalf("%d files", len(names))
 			}
-			if d := length(t, names[0]); math.Abs(d-4) > 0.2 {
-				t.Errorf("it lasts %v s", d)
+			if d, said := length(t, names[0]), probed(t, names[0]); math.Abs(d-4) > 0.2 || math.Abs(said-d) > 0.1 {
+				t.Errorf("it lasts %v s, and says %v s", d, said)
 			}
 			same(t, sent, "v", names...)
 			for _, kind := range []string{"v", "a"} {

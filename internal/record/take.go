@@ -28,6 +28,8 @@ const (
 	tolerance = 25 * time.Millisecond
 	// leastGap is for how long nothing must have come for a file not to go on where the one before it ends.
 	leastGap = 200 * time.Millisecond
+	// maxStep bounds the time between two frames of the lead that is taken for usual: a file goes on over twice as much.
+	maxStep = 10 * time.Second
 	// keyPatience is for how long a recording waits for a key frame before that is told.
 	keyPatience = 15 * time.Second
 )
@@ -74,7 +76,8 @@ type taker struct {
 	last   time.Duration
 	step   time.Duration // between two frames of the lead
 	before time.Duration // and between the two before
-	leadAt time.Duration
+	led    bool          // a frame of the lead has come
+	leadAt time.Duration // the newest of them
 	wait   time.Duration // since when a key frame is waited for
 	told   bool          // that was told
 }
@@ -148,10 +151,10 @@ func (t *taker) add(it *item) {
 	lead := t.leadOf(it.headers)
 	isLead := it.Kind == lead.kind && it.Track == lead.id
 	if isLead {
-		if d := it.at - t.leadAt; d > 0 && t.leadAt > 0 {
-			t.before, t.step = t.step, min(d, maxWait*10)
+		if d := it.at - t.leadAt; d > 0 && t.led {
+			t.before, t.step = t.step, min(d, maxStep)
 		}
-		t.leadAt = it.at
+		t.led, t.leadAt = true, it.at
 	}
 	starts := isLead && (it.IsKey() || it.Kind == av.Audio)
 	if starts {

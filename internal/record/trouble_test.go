@@ -1,14 +1,11 @@
 package record
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -18,121 +15,6 @@ import (
 	"weir/internal/event"
 	"weir/internal/stream"
 )
-
-// faulty is a disk that goes wrong.
-type faulty struct {
-	mu    sync.Mutex // guards below
-	calls int
-	from  int // the first call that fails; 0: none
-	err   error
-	until int // the first that goes well again
-	block chan struct{}
-}
-
-// call counts something that writes, and says whether it fails.
-func (d *faulty) call() error {
-	d.mu.Lock()
-	d.calls++
-	n, block := d.calls, d.block
-	err := d.err
-	fails := d.from > 0 && n >= d.from && (d.until == 0 || n < d.until)
-	d.mu.Unlock()
-	if block != nil {
-		<-block
-	}
-	if fails {
-		return err
-	}
-	return nil
-}
-
-func (d *faulty) open(dir string) (storage, error) {
-	s, err := openDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.call(); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return &faultyStorage{s, d}, nil
-}
-
-type faultyStorage struct {
-	storage
-	disk *faulty
-}
-
-func (s *faultyStorage) Create(name string) (file, error) {
-	if err := s.disk.call(); err != nil {
-		return nil, err
-	}
-	f, err := s.storage.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	return &faultyFile{f, s.disk}, nil
-}
-
-func (s *faultyStorage) Rename(from, to string) error {
-	if err := s.disk.call(); err != nil {
-		return err
-	}
-	return s.storage.Rename(from, to)
-}
-
-type faultyFile struct {
-	file
-	disk *faulty
-}
-
-func (f *faultyFile) WriteAt(b []byte, at int64) (int, error) {
-	if err := f.disk.call(); err != nil {
-		n, _ := f.file.WriteAt(b[:len(b)/2], at) // a full disk takes some
-		return n, err
-	}
-	return f.file.WriteAt(b, at)
-}
-
-func (f *faultyFile) Sync() error {
-	if err := f.disk.call(); err != nil {
-		return err
-	}
-	return f.file.Sync()
-}
-
-// TestFullDisk (C-415, P15): whatever call fails, and how, the stream goes on, what was written before can be played, and a new file
-// begins once there is room again; all of it is told once.
-func TestFullDisk_C415_P15(t *testing.T) {
-	sent := encode(t, 10, "320x180", 48000)
-	faults := []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.ESTALE, syscall.EDQUOT, syscall.EMFILE}
-	for n := 1; n <= 50; n++ {
-		fault := faults[n%len(faults)]
-		t.Run(fmt.Sprint(n, fault), func(t *testing.T) {
-			disk := &faulty{from: n, err: fault}
-			r := newRig(t, func(c *Config) { c.Sync, c.Cut = "always", 2*time.Second }, func(o *Options) { o.openDir = disk.open })
-			p := r.publish("live/cam")
-			r.send(p, sent.frames, 0, 0)
-			r.end() // the disk stays as it is until the end
-			disk.mu.Lock()
-			failed := disk.calls >= n
-			disk.mu.Unlock()
-			if got := r.count(event.RecordingFailed); failed && got == 0 || !failed && got > 0 {
-				t.Errorf("%d events of a failure; it failed: %v", got, failed)
-			}
-			pictures := 0
-			for _, name := range files(t, r.dir) {
-				v := packets(t, filepath.Join(r.dir, name), "v")
-				pictures += len(v)
-				if !v[0].key {
-					t.Errorf("%s begins without a key frame", name)
-				}
-			}
-			if !failed && pictures != 250 || pictures > 250 {
-				t.Errorf("%d pictures", pictures)
-			}
-		})
-	}
-}
 
 // TestRetry: after a failure a new file is tried every 10 s, and begins at the next key frame once there is room.
 func TestRetry_C415(t *testing.T) {
@@ -251,10 +133,7 @@ func TestSlowDisk_C416(t *testing.T) {
 	big := slices.Clone(sent.frames)
 	for i := range big {
 		if f := &big[i]; f.Kind == av.Video && f.Type == av.Media {
-			filler := make([]byte, 200<<10) // a NAL unit that decoders pass over
-			n := len(filler) - 4
-			filler[0], filler[1], filler[2], filler[3], filler[4] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n), 12
-			f.Payload = append(slices.Clone(f.Payload), filler...)
+			f.Payload = padded(f.Payload, 200<<10)
 		}
 	}
 	begin := time.Now()
