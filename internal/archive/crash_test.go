@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,19 +46,18 @@ var published = sync.OnceValues(func() ([]av.Frame, error) {
 	}
 })
 
-// noMetrics counts nothing.
-type noMetrics struct{}
-
-func (noMetrics) RecordBytes(int)     {}
-func (noMetrics) RecordDropped(int)   {}
-func (noMetrics) RecordFailed(string) {}
-
 // recorder records a stream in all formats at once, as the server does.
 type recorder struct {
 	hub *stream.Hub
 	m   *record.Manager
 	pub *stream.Publisher
+
+	dropped, failed atomic.Int64
 }
+
+func (r *recorder) RecordBytes(int)     {}
+func (r *recorder) RecordDropped(n int) { r.dropped.Add(int64(n)) }
+func (r *recorder) RecordFailed(string) { r.failed.Add(1) }
 
 func newRecorder(t *testing.T, dir string, c record.Catalog, change func(*record.Config)) *recorder {
 	t.Helper()
@@ -80,7 +80,7 @@ func newRecorder(t *testing.T, dir string, c record.Catalog, change func(*record
 		}
 	}})
 	r.m = record.New(record.Options{
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stream: r.hub.Get, Now: r.hub.Now, Entries: func(string) []record.Config { return entries }, Metrics: noMetrics{},
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Stream: r.hub.Get, Now: r.hub.Now, Entries: func(string) []record.Config { return entries }, Metrics: r,
 		Named: func(path string) (*event.Stream, *event.Session) { return &event.Stream{Path: path, Epoch: 7}, nil }, Publish: func(event.Event) {}, Catalog: c,
 	})
 	t.Cleanup(r.close)

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -161,13 +162,28 @@ const removable = "(f.state = 1 AND f.pending = 0 OR f.state = 2)"
 // pageSize is how many files are looked up at once.
 const pageSize = 100
 
-// drop removes the oldest files of a directory that may go and that a condition selects, until excess bytes are gone. One that cannot be removed is passed over.
-func (a *Archive) drop(ctx context.Context, dir, why string, excess, room *int64, where string, args ...any) error {
+// oldest returns the first page of the files behind a place that are of some rules, may go, and are selected by a condition, the oldest first.
+func (x *index) oldest(ctx context.Context, rules []int64, start int64, id, where string, args ...any) (list []Row, err error) {
+	for _, rule := range rules { // each has an index of its own
+		more, err := x.query(ctx, "WHERE "+removable+" AND f.rule = ? AND (f.start, f.id) > (?, ?) AND "+where+" ORDER BY f.start, f.id LIMIT ?",
+			append(append([]any{rule, start, id}, args...), pageSize)...)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, more...)
+		slices.SortFunc(list, func(a, b Row) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID)) })
+		list = list[:min(len(list), pageSize)]
+	}
+	return list, nil
+}
+
+// drop removes the oldest files of some rules of a directory that may go and that a condition selects, until excess bytes are gone. One that cannot be removed is
+// passed over.
+func (a *Archive) drop(ctx context.Context, dir, why string, excess, room *int64, rules []int64, where string, args ...any) error {
 	for start, id := int64(math.MinInt64), ""; ; {
 		var list []Row
 		if err := a.use(true, func(x *index) (err error) {
-			list, err = x.query(ctx, "WHERE "+removable+" AND (f.start, f.id) > (?, ?) AND "+where+" ORDER BY f.start, f.id LIMIT ?",
-				append(append([]any{start, id}, args...), pageSize)...)
+			list, err = x.oldest(ctx, rules, start, id, where, args...)
 			return err
 		}); err != nil {
 			return err
@@ -323,13 +339,15 @@ func (a *Archive) cleanRule(ctx context.Context, r *rule, room *int64) error {
 		before := time.Now().Add(-r.keep.For).UnixNano()
 		const all = int64(1) << 62
 		excess := all
-		if err := a.drop(ctx, r.dir, ByAge, &excess, room, "f.rule = ? AND f.start + f.length < ? AND f.start < ?", r.id, before, before); err != nil {
+		if err := a.drop(ctx, r.dir, ByAge, &excess, room, []int64{r.id}, "f.start + f.length < ? AND f.start < ?", before, before); err != nil {
 			return err
 		}
 		r.bytes -= all - excess // the total is for what is left
 	}
-	if err := a.cleanSum(ctx, r, r.bytes-r.keep.Total, r.keep.Total, ByTotal, room, "f.rule = ?", r.id); err != nil {
-		return err
+	if excess := r.bytes - r.keep.Total; r.keep.Total > 0 && excess > 0 {
+		if err := a.drop(ctx, r.dir, ByTotal, &excess, room, []int64{r.id}, "TRUE"); err != nil {
+			return err
+		}
 	}
 	if r.keep.PerStream <= 0 {
 		return nil
@@ -339,19 +357,11 @@ func (a *Archive) cleanRule(ctx context.Context, r *rule, room *int64) error {
 		return err
 	}
 	for stream, excess := range over {
-		if err := a.cleanSum(ctx, r, excess, r.keep.PerStream, ByStream, room, "f.rule = ? AND f.stream = ?", r.id, stream); err != nil {
+		if err := a.drop(ctx, r.dir, ByStream, &excess, room, []int64{r.id}, "f.stream = ?", stream); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// cleanSum removes the oldest files of a rule that a condition selects until excess bytes are gone; nothing if there is no limit.
-func (a *Archive) cleanSum(ctx context.Context, r *rule, excess, limit int64, why string, room *int64, where string, args ...any) error {
-	if limit <= 0 || excess <= 0 {
-		return nil
-	}
-	return a.drop(ctx, r.dir, why, &excess, room, where, args...)
 }
 
 // overfull returns by how much streams have more than the rule keeps of each.
@@ -376,35 +386,40 @@ func (a *Archive) overfull(ctx context.Context, r *rule) (over map[string]int64,
 	return over, err
 }
 
-// cleanSpace removes the oldest files of a directory, of all rules that want it, while its file system has less room than they want.
+// cleanSpace removes the oldest files of each directory while its file system has less room than their rules want, whichever of these they are of. Those of rules
+// that want less go only while there is less than that.
 func (a *Archive) cleanSpace(ctx context.Context, rules []rule, room *int64) error {
-	done := map[string]bool{}
+	dirs := map[string][]*rule{}
 	for i := range rules {
-		dir := rules[i].dir
-		if done[dir] {
-			continue
-		}
-		done[dir] = true
+		dirs[rules[i].dir] = append(dirs[rules[i].dir], &rules[i])
+	}
+	for dir, list := range dirs {
 		free, total, err := a.opt.Space(dir)
 		if err != nil { // the directory is not there
 			continue
 		}
-		for k := range rules {
-			if r := &rules[k]; r.dir == dir {
-				share, err := record.ParseSpace(r.keep.Free)
-				if err != nil { // it was checked when the file was made
-					continue
-				}
-				want := share.Of(total)
-				excess := want - free
-				if err := a.cleanSum(ctx, r, excess, want, ByFree, room, "f.rule = ?", r.id); err != nil {
-					return err
-				}
-				if excess > 0 {
-					if free, _, err = a.opt.Space(dir); err != nil {
-						break
-					}
-				}
+		want := func(r *rule) int64 {
+			share, err := record.ParseSpace(r.keep.Free)
+			if err != nil { // it was checked when the file was made
+				return 0
+			}
+			return share.Of(total)
+		}
+		slices.SortStableFunc(list, func(a, b *rule) int { return cmp.Compare(want(a), want(b)) })
+		for i, r := range list {
+			excess := want(r) - free
+			if want(r) <= 0 || excess <= 0 || i > 0 && want(r) == want(list[i-1]) {
+				continue
+			}
+			var ids []int64
+			for _, other := range list[i:] { // they want as much, or more
+				ids = append(ids, other.id)
+			}
+			if err := a.drop(ctx, dir, ByFree, &excess, room, ids, "TRUE"); err != nil {
+				return err
+			}
+			if free, _, err = a.opt.Space(dir); err != nil {
+				break
 			}
 		}
 	}

@@ -7,9 +7,12 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"weir/av"
 	"weir/internal/record"
+	"weir/internal/stream"
 )
 
 // TestP13FullDisk: ten streams of 2.5 Mbit/s record for an hour into a file system of 1 GiB, in a file each minute: it is never full, only the
@@ -73,4 +76,107 @@ func TestP13FullDisk(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestP13RecordersOnASmallDisk: recordings of two streams in all formats go on on a disk that is full four times over: nothing is dropped and no file fails, only the
+// oldest files go, what is left has no gap, and a player of the streams lacks nothing.
+func TestP13RecordersOnASmallDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("weir-test", dir, "tmpfs", 0, "size=48m"); errors.Is(err, syscall.EPERM) {
+		t.Skip("only root can mount a file system")
+	} else {
+		must(t, err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
+	sent, err := published()
+	must(t, err)
+	var config, picture av.Frame
+	for i := range sent {
+		switch f := &sent[i]; {
+		case f.Kind == av.Video && f.Type == av.Config:
+			config = *f
+		case f.Kind == av.Video && f.IsKey() && picture.Payload == nil:
+			picture = *f
+		}
+	}
+	const size = 8 << 10
+	filler := make([]byte, size) // a NAL unit that decoders pass over
+	filler[2], filler[3], filler[4] = (size-4)>>8, (size-4)&255, 12
+	picture.Payload = append(picture.Payload[:len(picture.Payload):len(picture.Payload)], filler...)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(o *Options) {
+			o.Space = nil
+			o.Places = func() []Place {
+				return []Place{{dir, func(string) (string, record.Keep, string) { return "main", record.Keep{}, "" }}}
+			}
+		})
+		x := newRecorder(t, dir, r, func(c *record.Config) { c.Cut, c.MinFree, c.Keep = 20*time.Second, "1%", record.Keep{Free: "15%"} })
+		const streams, minutes, rate = 2, 12, 5
+		var pubs [streams]*stream.Publisher
+		var players [streams]chan int
+		for i := range pubs {
+			path := fmt.Sprint("live/", i)
+			p, err := x.hub.Publish(path, stream.Info{})
+			must(t, err)
+			pubs[i], players[i] = p, make(chan int, 1)
+			player := x.hub.Get(path).Follow(stream.FollowOptions{From: stream.FromNext})
+			go func(played chan<- int) {
+				defer player.Close()
+				for n := 0; ; n++ {
+					e, err := player.Next(t.Context())
+					if err != nil {
+						played <- n
+						return
+					}
+					if e.Type != av.Media {
+						n--
+					}
+				}
+			}(players[i])
+			f := config
+			must(t, p.Write(&f))
+		}
+		least, begin := int64(1<<40), time.Now()
+		const pictures = minutes * 60 * rate
+		for i := range time.Duration(pictures) {
+			at := i * time.Second / rate
+			time.Sleep(time.Until(begin.Add(at)))
+			for _, p := range pubs {
+				f := picture
+				f.DTS, f.PTS = at, at
+				must(t, p.Write(&f))
+			}
+			free, _, err := record.Room(dir)
+			must(t, err)
+			least = min(least, free)
+		}
+		time.Sleep(time.Second)
+		for _, p := range pubs {
+			p.Close(stream.ErrClosed)
+		}
+		x.close()
+		for i, played := range players {
+			if n := <-played; n != pictures {
+				t.Errorf("a player of stream %d got %d pictures of %d", i, n, pictures)
+			}
+		}
+		if x.dropped.Load() > 0 || x.failed.Load() > 0 || least < 48<<20/100 {
+			t.Errorf("%d frames were dropped, %d files failed, %d KiB were free at least", x.dropped.Load(), x.failed.Load(), least>>10)
+		}
+		counts := map[string]uint64{}
+		r.Removed(func(why string, n uint64) { counts[why] = n })
+		if n := counts[ByFree]; n < 100 || n != counts[ByFree]+counts[ByAge]+counts[ByTotal] {
+			t.Errorf("removed: %v", counts)
+		}
+		l, err := r.List(t.Context(), Query{})
+		must(t, err)
+		for _, s := range l.Spans {
+			if missing := begin.Add(minutes * time.Minute).Sub(s.To); missing > time.Second || s.To.Sub(s.From) < time.Minute || len(s.Parts) < 3 {
+				t.Errorf("%s of %s: from %v to %v in %d files", s.Recording, s.Stream, s.From.Sub(begin), s.To.Sub(begin), len(s.Parts))
+			}
+		}
+		if len(l.Spans) != 3*streams || len(l.Gaps) != 0 {
+			t.Errorf("%d spans, %d gaps", len(l.Spans), len(l.Gaps))
+		}
+	})
 }

@@ -181,6 +181,61 @@ func TestP13FreeSpace(t *testing.T) {
 	}
 }
 
+// TestFreeSpaceOfSeveralRules: for the room of the disk the oldest files of a directory go, whichever rule they are of; those of a rule that wants less go only as far as
+// that, and those of one that wants none stay.
+func TestFreeSpaceOfSeveralRules(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1000)
+	var r *rig
+	r = newRig(t, func(o *Options) {
+		o.Space = func(dir string) (int64, int64, error) {
+			entries, err := os.ReadDir(dir)
+			n := int64(0)
+			for _, e := range entries {
+				if info, err := e.Info(); err == nil {
+					n += info.Size()
+				}
+			}
+			return free.Load() - n, 1000, err
+		}
+	})
+	r.cleaning.Lock() // nothing goes before all is there
+	for i := range time.Duration(12) {
+		recording := []string{"a", "b", "little", "none"}[i%4]
+		f := r.file("live/x", fmt.Sprintf("%02d.mp4", i), i*time.Minute, time.Minute)
+		f.Recording, f.Keep.Free = recording, map[string]string{"a": "35%", "b": "35%", "little": "15%"}[recording]
+		r.place(f, 60)
+	}
+	r.cleaning.Unlock()
+	left := func() (names string) {
+		r.clean(t.Context())
+		for _, name := range r.left("live/x") {
+			names += name[:2] + " "
+		}
+		return names
+	}
+	for _, c := range []struct {
+		room int64
+		want string
+	}{
+		{1070, "00 01 02 03 04 05 06 07 08 09 10 11 "}, // 350 are free
+		{1069, "01 02 03 04 05 06 07 08 09 10 11 "},
+		{890, "02 03 05 06 07 08 09 10 11 "}, // 230 were free of 350
+		{650, "03 06 07 10 11 "},             // 110 were free of 150, and then 170 of 350
+		{450, "03 06 07 10 11 "},
+		{449, "03 07 10 11 "},
+	} {
+		free.Store(c.room)
+		if got := left(); got != c.want {
+			t.Errorf("with %d bytes: %q is left instead of %q", c.room, got, c.want)
+		}
+	}
+	free.Store(300)
+	if got := left(); got != "03 07 11 " {
+		t.Errorf("%q is left", got)
+	}
+}
+
 // TestTotalOfWhatIsLeft: what goes by its age does not count for the total in the same look.
 func TestTotalOfWhatIsLeft(t *testing.T) {
 	r := newRig(t, nil)

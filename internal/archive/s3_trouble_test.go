@@ -269,7 +269,7 @@ func TestP25C428KilledUploads(t *testing.T) {
 	for range 5 {
 		r.restart(nil)
 	}
-	row := r.soonUploadedRow(f.ID)
+	row := r.uploadedRow(f.ID)
 	if row.Object != "rec/a.mp4-"+f.ID || string(s.get(row.Object)) != string(b) || string(s.get("rec/a.mp4")) != string(other) {
 		t.Error(row.Object)
 	}
@@ -293,29 +293,12 @@ func TestP25C428KilledUploads(t *testing.T) {
 	must(t, os.WriteFile(part, b, 0o600))
 	must(t, os.Rename(part, strings.TrimSuffix(part, partial)))
 	must(t, r.Done(g))
-	if row := r.soonUploadedRow(g.ID); string(s.get(row.Object)) != string(b) {
+	if row := r.uploadedRow(g.ID); string(s.get(row.Object)) != string(b) {
 		t.Error("the object is not the file")
 	}
 	if _, open := s.objects(); open != 0 {
 		t.Error(open)
 	}
-}
-
-// soonUploadedRow is uploadedRow for an upload that fails on the way: it is tried again at once, as else several failures take longer than a test may.
-func (r *rig) soonUploadedRow(id string) (row Row) {
-	r.t.Helper()
-	tried := time.Time{}
-	r.until(func() bool {
-		if now := time.Now(); now.Sub(tried) > 50*time.Millisecond {
-			tried = now
-			r.uploads.hurry(id)
-		}
-		var err error
-		row, err = r.File(r.t.Context(), id)
-		must(r.t, err)
-		return row.Object != ""
-	})
-	return row
 }
 
 // TestStallingStorageKeepsNobodyElseWaiting: what is here is played while a storage does not answer those who ask for what is there, and those who leave
