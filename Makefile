@@ -72,9 +72,9 @@ mutants: ## make N (20) small mistakes in each folder of T, and list those that 
 protocols: pages ## add a toy protocol and delete each one in turn, by a folder and a line
 	@scripts/protocols
 
-test-large: ## recordings and uploads at full size: a million files, a full disk for an hour, 100 killed uploads (ten minutes)
+test-large: ## recordings and uploads at full size: a million files, a full disk for an hour, 100 killed uploads, a day in memory (ten minutes)
 	@scripts/install build test
-	WEIR_TEST_LARGE=1 go test -count=1 -timeout=30m -v -run 'C400|P13|P14|P25' ./internal/archive ./internal/record
+	WEIR_TEST_LARGE=1 go test -count=1 -timeout=30m -v -run 'C400|P13|P14|P25|C422|Memory' ./internal/archive ./internal/record
 
 soak: ## all tests again and again, in random order and with the race detector, for T (30m)
 	@scripts/install build test
