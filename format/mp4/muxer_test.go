@@ -469,4 +469,7 @@ func BenchmarkFinishHour(b *testing.B) {
 		}
 		b.ReportMetric(float64(len(f.b)-len(file)), "moov-bytes")
 	}
+	if d := b.Elapsed() / time.Duration(b.N); d > 300*time.Millisecond { // the limit of bench/RESULTS.md
+		b.Errorf("it takes %v", d)
+	}
 }
