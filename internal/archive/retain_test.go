@@ -186,8 +186,7 @@ func TestP13FreeSpace(t *testing.T) {
 func TestFreeSpaceOfSeveralRules(t *testing.T) {
 	var free atomic.Int64
 	free.Store(1000)
-	var r *rig
-	r = newRig(t, func(o *Options) {
+	r := newRig(t, func(o *Options) {
 		o.Space = func(dir string) (int64, int64, error) {
 			entries, err := os.ReadDir(dir)
 			n := int64(0)
