@@ -24,10 +24,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(uploaderConf) != "" {
-		uploadUntilKilled()
-		return
-	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
 }
 

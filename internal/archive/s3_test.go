@@ -35,7 +35,6 @@ type storage struct {
 	t      *testing.T
 	conf   s3.Config
 	client *minio.Core
-	pass   http.Handler // hands a request on to the storage
 	// fault, if not nil, answers a request in the place of the storage, and reports whether it did.
 	fault atomic.Pointer[func(w http.ResponseWriter, r *http.Request) bool]
 }
@@ -65,7 +64,6 @@ func newStorage(t *testing.T) *storage {
 		}, ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 		Transport: &http.Transport{DisableKeepAlives: true},
 	}
-	s.pass = proxy
 	front, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
