@@ -135,8 +135,9 @@ func (r *recording) follow(ctx context.Context) (err error) {
 		}
 		if o := t.out; o != nil {
 			size, _, _ := o.state()
+			before := o.about().Missing
 			r.mu.Lock()
-			if size > 0 || r.newest.ID != "" { // before the first file nothing is missing
+			if size > 0 || before != "" || r.newest.ID != "" { // before the first file nothing is missing
 				r.missing = MissingFailed
 			}
 			r.mu.Unlock()
