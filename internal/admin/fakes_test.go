@@ -56,7 +56,7 @@ type fakeHooks struct {
 
 func (f *fakeHooks) List() []Hook {
 	next := time.Date(2026, 11, 27, 6, 0, 0, 0, time.UTC)
-	return []Hook{{Name: "billing", Target: "https://example.org/hooks", Events: []string{"publish.*"}, State: "failing", Queue: 3, Failed: 2, NextTry: &next, LastError: "503"}}
+	return []Hook{{Name: "billing", Target: "https://example.org/hooks", Events: []string{"publish.*"}, Calls: []string{}, State: "failing", Queue: 3, Failed: 2, NextTry: &next, LastError: "503"}}
 }
 
 func (f *fakeHooks) Deliveries(hook string) ([]Delivery, bool) {
