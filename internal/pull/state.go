@@ -161,7 +161,7 @@ func (p *pull) lost(plan *Plan, e end) {
 		level = slog.LevelWarn
 	}
 	p.mu.Unlock()
-	p.m.opt.Log.Log(context.Background(), level, text, slog.String("stream", p.path), slog.String("source", f.Source),
+	p.m.opt.Log.Log(context.Background(), level, text, slog.String("stream", p.path), slog.String("source", f.Source), //nolint:sloglint // one of two constants
 		slog.String("reason", f.Reason.String()), slog.String("err", session.ErrorText(f.Err, maxLogged)))
 	p.m.opt.Failed(f.Reason)
 }
