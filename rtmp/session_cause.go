@@ -82,12 +82,13 @@ func (e *HandshakeError) Error() string { return "handshake: " + e.Err.Error() }
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
 // endOf returns the cause behind an error of reading or writing. The context's cause comes first,
-// as it made reading fail.
+// as it made reading fail. Why a peer was refused stays as it is, also if something else than the peer was too slow or gone.
 func endOf(ctx context.Context, err error, stage Stage) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	switch {
+	case errors.Is(err, ErrRefused):
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return &TimeoutError{Stage: stage}
 	case isClosed(err):

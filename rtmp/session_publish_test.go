@@ -1,8 +1,10 @@
 package rtmp
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -181,6 +183,8 @@ func TestRefusedPublish(t *testing.T) {
 		{"C-129 busy", &StatusError{Code: CodePublishBadName, Description: "live/cam is published already"}, CodePublishBadName, "live/cam is published already"},
 		{"C-122 denied", &StatusError{Code: CodePublishDenied, Description: "key"}, CodePublishDenied, "key"},
 		{"wrapped", fmt.Errorf("asking: %w", &StatusError{Code: CodePublishDenied}), CodePublishDenied, ""},
+		{"who was asked did not answer", fmt.Errorf("asking: %w", context.DeadlineExceeded), CodePublishFailed, "the stream cannot be published"},
+		{"who was asked hung up", fmt.Errorf("asking: %w", io.ErrUnexpectedEOF), CodePublishFailed, "the stream cannot be published"},
 		{"an internal error stays inside", errors.New("dial tcp 10.0.0.7: refused"), CodePublishFailed, "the stream cannot be published"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

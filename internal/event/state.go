@@ -16,11 +16,12 @@ type state struct {
 	since   time.Time
 	used    bool // the epoch's stream came online
 	online  bool
-	late    int    // ends that have not come, of streams whose successor has begun
-	players int    // that are followed
-	current *life  // whose start was published and whose stop was not
-	lost    string // the session that was taken over from, until the start of the one that took over
-	held    []step // what waits for the stop of current, in its order
+	late    int      // ends that have not come, of streams whose successor has begun
+	players int      // that are followed
+	current *life    // whose start was published and whose stop was not
+	last    *Session // the publisher before current, until the stream is forgotten
+	lost    string   // the session that was taken over from, until the start of the one that took over
+	held    []step   // what waits for the stop of current, in its order
 }
 
 // step is one event of a stream that waits for its turn.
@@ -128,7 +129,8 @@ func (t *Tracker) advance(s *state) {
 			if s.current = nil; l.reason == session.Takeover {
 				s.lost = l.session.ID
 			}
-			t.bus.Publish(Event{Type: PublishStop, Stream: s.named(), Session: Describe(l.session, l.role), Data: l.totals(), Paired: l.paired})
+			s.last = Describe(l.session, l.role)
+			t.bus.Publish(Event{Type: PublishStop, Stream: s.named(), Session: s.last, Data: l.totals(), Paired: l.paired})
 			t.settle(l.debt, l.reason)
 		}
 		if len(s.held) == 0 {

@@ -182,11 +182,15 @@ func (t *Tracker) Health(path string, healthy bool, data map[string]any) {
 	t.bus.Publish(t.about(typ, path, data))
 }
 
-// Segment tells of a segment of a stream that is done.
+// Segment tells of a segment of a stream that is done. The last one is so only once its publisher has gone.
 func (t *Tracker) Segment(path string, data map[string]any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.bus.Publish(t.about(SegmentDone, path, data))
+	e := t.about(SegmentDone, path, data)
+	if s := t.streams[path]; s != nil && e.Session == nil {
+		e.Session = s.last
+	}
+	t.bus.Publish(e)
 }
 
 // about makes an event of a stream and its publisher. mu is held.

@@ -86,6 +86,45 @@ func types(events []Event, names map[*session.Session]string) string {
 	return strings.Join(out, ", ")
 }
 
+// TestSegmentsAreOfTheirPublisher: also the last one, which is done once the publisher has gone, and those of who has taken over.
+func TestSegmentsAreOfTheirPublisher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		a, b := w.publisher(t, "live/a"), w.publisher(t, "live/a")
+		segment := func() string {
+			t.Helper()
+			w.drain()
+			w.Segment("live/a", map[string]any{"number": 1})
+			got := w.drain()
+			if len(got) != 1 || got[0].Type != SegmentDone || got[0].Stream.Path != "live/a" || got[0].Data["number"] != 1 {
+				t.Fatalf("%+v", got)
+			}
+			if got[0].Session == nil {
+				return ""
+			}
+			return got[0].Session.ID
+		}
+		w.tell(stream.Started, "live/a", a)
+		if got := segment(); got != a.ID {
+			t.Errorf("while A publishes: %q", got)
+		}
+		w.tell(stream.Waiting, "live/a", nil)
+		a.Close(session.EOF, nil)
+		if got := segment(); got != a.ID {
+			t.Errorf("after A has gone: %q", got)
+		}
+		w.tell(stream.Resumed, "live/a", b)
+		if got := segment(); got != b.ID {
+			t.Errorf("while B publishes: %q", got)
+		}
+		b.Close(session.EOF, nil)
+		w.tell(stream.Ended, "live/a", nil)
+		if got := segment(); got != "" {
+			t.Errorf("of a stream that was forgotten: %q", got)
+		}
+	})
+}
+
 func TestPublishLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

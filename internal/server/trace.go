@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/internal/admit"
+	"weir/internal/metrics"
 	"weir/internal/session"
 	"weir/internal/trace"
 	"weir/internal/version"
@@ -34,10 +35,11 @@ func (s *Server) traceDecision(r *admit.Request, begin time.Time, result string)
 	if s.traces == nil || r.Session == "" {
 		return
 	}
-	s.traces.Add(trace.Span{
-		Session: r.Session, Name: "decide", Start: begin, End: time.Now(),
-		Attributes: []slog.Attr{slog.String("role", r.Role.String()), slog.String("result", result)},
-	})
+	about := []slog.Attr{slog.String("role", r.Role.String()), slog.String("result", result)}
+	if result != metrics.Allowed { // else the session has it, perhaps by another name
+		about = append(about, slog.String("stream", session.Printable(r.Told(), maxLogged)))
+	}
+	s.traces.Add(trace.Span{Session: r.Session, Name: "decide", Start: begin, End: time.Now(), Attributes: about})
 }
 
 // traceRole traces for how long a session that goes on published or played.

@@ -1,16 +1,18 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	answers "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -35,7 +37,7 @@ func TestSessionsAreTraced(t *testing.T) {
 			span := map[string]string{"name": s.Name}
 			for _, a := range s.Attributes {
 				switch a.Key {
-				case "role", "stream", "reason", "protocol":
+				case "role", "stream", "reason", "protocol", "result":
 					span[a.Key] = a.Value.GetStringValue()
 				case "frames":
 					span[a.Key] = fmt.Sprint(a.Value.GetIntValue())
@@ -59,18 +61,29 @@ func TestSessionsAreTraced(t *testing.T) {
 	if err := p.Write(&av.Frame{Kind: av.Audio, Codec: av.MP3, Payload: []byte{0xff, 0xfb, 0x90, 0}}); err != nil {
 		t.Fatal(err)
 	}
+	for result, r := range map[string]*admit.Request{
+		"allow": {Session: "b", Role: session.Publish, Path: "live/asked"},
+		"key":   {Session: "c", Role: session.Publish, Path: "live/s3cret", SecretName: true},
+	} {
+		s.traceDecision(r, time.Now(), result)
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	p.Close()
-	want := []map[string]string{{"name": "session", "protocol": "in-process", "role": "publish", "stream": "live/a", "reason": "shutdown", "frames": "1"}}
+	want := []map[string]string{
+		{"name": "decide", "role": "publish", "result": "allow"},
+		{"name": "decide", "role": "publish", "result": "key", "stream": "live/***"}, // it can be found by its stream
+		{"name": "session", "protocol": "in-process", "role": "publish", "stream": "live/a", "reason": "shutdown", "frames": "1"},
+	}
+	slices.SortFunc(got, func(a, b map[string]string) int { return cmp.Compare(a["name"]+a["result"], b["name"]+b["result"]) })
 	mu.Lock()
 	defer mu.Unlock()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if sent, lost := s.traced(); sent != 1 || lost != 0 {
+	if sent, lost := s.traced(); sent != 3 || lost != 0 {
 		t.Error(sent, lost)
 	}
 }
