@@ -380,11 +380,16 @@ func TestKeptAtTheBounds(t *testing.T) {
 		<-s.Over()
 		time.Sleep(time.Until(begun.Add(2*time.Minute - time.Nanosecond)))
 		synctest.Wait()
-		if r.set.byID[r.p.ID()] == nil {
+		kept := func() bool {
+			r.set.mu.Lock()
+			defer r.set.mu.Unlock()
+			return r.set.byID[r.p.ID()] != nil
+		}
+		if !kept() {
 			t.Error("it is forgotten before two minutes are over")
 		}
 		time.Sleep(time.Nanosecond)
-		if synctest.Wait(); r.set.byID[r.p.ID()] != nil {
+		if synctest.Wait(); kept() {
 			t.Error("it is kept after two minutes")
 		}
 	})

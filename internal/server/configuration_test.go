@@ -44,6 +44,25 @@ func (l lines) next(t *testing.T, within time.Duration, text string) string {
 	}
 }
 
+// both waits for two lines, which may come in any order.
+func (l lines) both(t *testing.T, within time.Duration, a, b string) {
+	t.Helper()
+	end := time.After(within)
+	for a != "" || b != "" {
+		select {
+		case line := <-l:
+			switch {
+			case a != "" && strings.Contains(line, a):
+				a = ""
+			case b != "" && strings.Contains(line, b):
+				b = ""
+			}
+		case <-end:
+			t.Fatalf("no line with %q within %v", a+b, within)
+		}
+	}
+}
+
 // rig is a server with a configuration that was read from files.
 type rig struct {
 	*Configuration
@@ -396,8 +415,7 @@ func TestO21_Watch(t *testing.T) {
 	if _, err := r.reload(); err != nil {
 		t.Fatal(err)
 	}
-	r.log.next(t, most, `"configuration changed" cause=test`)
-	r.log.next(t, most, "watching the configuration for changes")
+	r.log.both(t, most, `"configuration changed" cause=test`, "watching the configuration for changes")
 	n++
 	write(t, filepath.Join(state, "config.d", "10.yml"), "limits: {streams: 10}\nreload: watch\n")
 	applied("turned on again")

@@ -78,14 +78,15 @@ func TestPlayersOfASecretName(t *testing.T) {
 	const waiting = 3
 	answers := map[string]chan string{}
 	for _, name := range []string{secret, "nobody"} {
-		answers[name] = make(chan string, waiting)
+		told := make(chan string, waiting)
+		answers[name] = told
 		player := r.mustPlay("live/" + name)
 		go func() { // each sends one answer, which is received below
 			_, err := player.ReadMessage()
-			answers[name] <- "rtmp: " + err.Error()
+			told <- "rtmp: " + err.Error()
 		}()
 		for _, suffix := range []string{".flv", "/index.m3u8"} {
-			go func() { answers[name] <- suffix + ": " + r.answer("live/"+name+suffix) }()
+			go func() { told <- suffix + ": " + r.answer("live/"+name+suffix) }()
 		}
 	}
 	for begin := time.Now(); len(r.inRole(session.Waiting)) < 2*waiting; <-time.After(time.Millisecond) {

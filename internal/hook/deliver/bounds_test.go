@@ -39,29 +39,6 @@ func TestPostsAtOnce(t *testing.T) {
 	})
 }
 
-// TestLongCommandsAtOnce: 256 commands with while run at once, and the next one is tried again later.
-func TestLongCommandsAtOnce(t *testing.T) {
-	conf := command("sleep", "1000")
-	conf.While = true
-	f, _ := commands(t, conf)
-	for range 255 { // as if there were others
-		f.long <- struct{}{}
-	}
-	for _, s := range []string{"a", "b"} {
-		f.bus.Publish(publishEvent(event.PublishStart, "live/"+s, s))
-	}
-	eventually(t, "one is refused", func() bool {
-		return f.List()[0].LastError == "the limit of 256 commands with while at once is reached"
-	})
-	if c := f.all()[0].sender.(*commander); len(c.slots) != 256 {
-		t.Errorf("%d are counted", len(c.slots))
-	}
-	for range 255 {
-		<-f.long
-	}
-	f.Close()
-}
-
 // TestJournalLineBound: a line of 1 MiB is read, and a longer one is not.
 func TestJournalLineBound(t *testing.T) {
 	for n, bad := range map[int]int{1 << 20: 0, 1<<20 + 1: 1} {

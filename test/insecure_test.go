@@ -1,8 +1,10 @@
-package main
+package test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,9 +15,26 @@ import (
 	"weir/internal/listen/listentest"
 )
 
+// runProgram runs the program, and returns its exit status and what it wrote.
+func runProgram(t *testing.T, program string, args ...string) (status int, out, said string) {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	c := exec.CommandContext(t.Context(), program, args...)
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		err, status = nil, exit.ExitCode()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, stdout.String(), stderr.String()
+}
+
 // TestInsecure pushes to, pulls from and probes a server whose certificate nobody vouches for: each command refuses that, names the flag that
 // allows it, and works with it.
 func TestInsecure(t *testing.T) {
+	program := mustBuild(t)
 	c := weir.DefaultConfig()
 	c.RTMP.Listen, c.Admin.Listen, c.HTTP.Listen = "", "", ""
 	cert, key := listentest.Cert(t, t.TempDir(), 1)
@@ -36,15 +55,15 @@ func TestInsecure(t *testing.T) {
 	}()
 	refused := func(args ...string) {
 		t.Helper()
-		status, _, said := command(t, args...)
-		if status != exitFailure || !strings.Contains(said, "certificate") || !strings.Contains(said, "use --insecure") || strings.Contains(said, "hunter2") {
+		status, _, said := runProgram(t, program, args...)
+		if status != 1 || !strings.Contains(said, "certificate") || !strings.Contains(said, "use --insecure") || strings.Contains(said, "hunter2") {
 			t.Errorf("weir %s: exit status %d; it says %q", strings.Join(args, " "), status, said)
 		}
 	}
 
 	// It is pushed, and comes as it is in the file.
 	pushed := s.URL("rtmps") + "/live/pushed"
-	push := []string{"push", "--speed", "20", sample, pushed + "?key=hunter2"}
+	push := []string{"push", "--speed", "20", filepath.Join("..", "internal", "demo", "sample.flv"), pushed + "?key=hunter2"}
 	refused(push...)
 	if list := s.Streams(); len(list) != 0 {
 		t.Errorf("there is a stream: %+v", list)
@@ -54,7 +73,7 @@ func TestInsecure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer player.Close()
-	if status, _, said := command(t, append(push, "--insecure")...); status != 0 || !strings.HasPrefix(said, "766 frames, ") {
+	if status, _, said := runProgram(t, program, append(push, "--insecure")...); status != 0 || !strings.HasPrefix(said, "766 frames, ") {
 		t.Errorf("exit status %d; it says %q", status, said)
 	}
 	for {
@@ -92,12 +111,12 @@ func TestInsecure(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "x.flv")
 		pull := []string{"pull", "--frames", "20", "-o", file, url}
 		refused(pull...)
-		if status, _, said := command(t, append(pull, "--insecure")...); status != 0 || !strings.HasPrefix(said, "20 frames, ") {
+		if status, _, said := runProgram(t, program, append(pull, "--insecure")...); status != 0 || !strings.HasPrefix(said, "20 frames, ") {
 			t.Errorf("weir %s: exit status %d; it says %q", strings.Join(pull, " "), status, said)
 		}
 		probe := []string{"probe", "--duration", "1s", url}
 		refused(probe...)
-		if status, out, said := command(t, append(probe, "--insecure")...); status != 0 || !strings.Contains(out, "video 0: H.264 Main@3.0") {
+		if status, out, said := runProgram(t, program, append(probe, "--insecure")...); status != 0 || !strings.Contains(out, "video 0: H.264 Main@3.0") {
 			t.Errorf("weir %s: exit status %d; it says %q and %q", strings.Join(probe, " "), status, out, said)
 		}
 	}
