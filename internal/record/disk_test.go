@@ -281,6 +281,7 @@ func TestOnTheDisk_C400(t *testing.T) {
 					continue
 				}
 				next += 100 * time.Millisecond
+				synctest.Wait() // a file may be about to be renamed
 				kept := 0
 				for _, name := range files(t, r.dir) {
 					kept += len(packets(t, filepath.Join(r.dir, name), "v"))
