@@ -23,8 +23,6 @@ const (
 
 // turns lets a bounded number of things be computed at once. Viewers take turns, however many each of them asks for.
 type turns struct {
-	most int
-
 	mu      sync.Mutex // guards below
 	free    int
 	waiting int
@@ -39,7 +37,7 @@ type viewer struct {
 }
 
 func newTurns(most int) *turns {
-	return &turns{most: most, free: most, viewers: map[string]*viewer{}}
+	return &turns{free: most, viewers: map[string]*viewer{}}
 }
 
 // begin waits for a viewer's turn, until ctx ends. end gives it back. It fails with ErrBusy if too many wait already.

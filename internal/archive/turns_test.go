@@ -15,7 +15,7 @@ import (
 func (t *turns) given() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.viewers) + t.most - t.free
+	return len(t.viewers)
 }
 
 // TestTurns: of a viewer who asks for much one thing is computed at a time, and another viewer comes next.
